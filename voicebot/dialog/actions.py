@@ -1,0 +1,94 @@
+"""What the dialog wants done. It never does anything itself; `calls` carries these out in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from voicebot.dialog.events import SlotValue
+from voicebot.dialog.expectation import Expectation
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPart:
+    """A piece of a prompt, in written form. A `static` part never changes and is rendered once, before any call."""
+
+    text: str
+    static: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Speak the parts as one utterance. `prompt` names the template in the flow (``"balance.result"``).
+
+    `interruptible` prompts stop when the caller speaks. `personal` prompts contain data that logs must not show.
+    """
+
+    prompt: str
+    parts: tuple[PromptPart, ...]
+    interruptible: bool = True
+    personal: bool = False
+
+    @property
+    def text(self) -> str:
+        return " ".join(part.text for part in self.parts if part.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Listen from now on; the no-input timer starts once everything said before has been heard."""
+
+    expectation: Expectation
+
+
+@dataclass(frozen=True, slots=True)
+class CallBackend:
+    """Run an operation and answer with `BackendAnswered` or `BackendFailed` bearing the same `request_id`.
+
+    A write carries `idempotency_key`, stable over retries of the same step of the same call. `filler` is said if the
+    answer takes longer than a caller should wait in silence.
+    """
+
+    request_id: str
+    operation: str
+    arguments: Mapping[str, SlotValue]
+    idempotency_key: str | None = None
+    filler: Say | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDecision:
+    """Why the dialog did what it did on this event: the rule that fired and the figures it saw."""
+
+    rule: str
+    flow: str
+    step: str
+    intent: str | None = None
+    confidence: float | None = None
+    slots: Mapping[str, SlotValue | None] = field(default_factory=dict)
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetGoal:
+    """The caller's goal became known (an intent's name) or was `reached`."""
+
+    goal: str
+    reached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPerson:
+    """The caller should speak with a person. Recorded; carried out as a transfer once queues exist."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Hang up once everything said before has been heard. `outcome` goes to the record (see `Outcome`)."""
+
+    outcome: str
+
+
+Action = Say | Listen | CallBackend | RecordDecision | SetGoal | RequestPerson | EndCall

@@ -1,0 +1,137 @@
+"""What happened on a call, as the dialog sees it. Events carry their own time, so a call can be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
+
+#: A slot's typed value. Digit strings and codes stay `str`, so that leading zeros survive.
+SlotValue = str | int | bool | Decimal | date | time | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A typed value found in what was said: `kind` is an `AnswerKind` value, `text` the words at `start:end`."""
+
+    kind: str
+    value: SlotValue
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class IntentScore:
+    intent: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """One reading of an utterance. `intents` are sorted, best first, and empty when it is "none of these".
+
+    `confidence` is the recogniser's, 0 to 1; intent confidences are calibrated probabilities.
+    """
+
+    text: str
+    confidence: float
+    intents: tuple[IntentScore, ...] = ()
+    entities: tuple[Entity, ...] = ()
+    affirmative: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """`zone` is an IANA name; `seed` picks prompt variants; `caller` is what the carrier gave and may be empty."""
+
+    at: datetime
+    channel: str
+    caller: str
+    called: str
+    zone: str
+    seed: int
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSpoke:
+    """A finished turn, likeliest reading first. `heard_prompt` is what the caller heard of ours before it."""
+
+    at: datetime
+    interpretations: tuple[Interpretation, ...]
+    over_prompt: bool = False
+    heard_prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerPressed:
+    """A finished key entry, without its terminator."""
+
+    at: datetime
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSilent:
+    """The no-input timer of the current expectation ran out."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTalkedTooLong:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HearingFailed:
+    """No recogniser could be reached for this turn; keys may still work."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BackendAnswered:
+    """`result` is what the operation declares: `outcome` is ``"ok"`` or one of its named failures."""
+
+    at: datetime
+    request_id: str
+    outcome: str
+    result: Mapping[str, SlotValue | None]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFailed:
+    """The system behind the operation could not be reached or broke its contract."""
+
+    at: datetime
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerHungUp:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallMustEnd:
+    """The maximum duration (`why="too_long"`) or a shutdown (`why="shutting_down"`) ends the call politely."""
+
+    at: datetime
+    why: str
+
+
+Event = (
+    CallStarted
+    | CallerSpoke
+    | CallerPressed
+    | CallerSilent
+    | CallerTalkedTooLong
+    | HearingFailed
+    | BackendAnswered
+    | BackendFailed
+    | CallerHungUp
+    | CallMustEnd
+)
