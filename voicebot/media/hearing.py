@@ -1,0 +1,291 @@
+"""From the caller's 20 ms frames to finished turns: voice activity, end of turn, barge-in and recognition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Protocol, assert_never
+
+import structlog
+from pipecat.frames.frames import CancelFrame, EndFrame, Frame, InputAudioRawFrame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from voicebot.dialog.expectation import Expectation
+from voicebot.errors import EngineUnavailable
+from voicebot.media.events import (
+    CallerTurn,
+    HearingTimings,
+    KeyingBegan,
+    KeysEntered,
+    LineEvent,
+    PartialHeard,
+    RecognitionFailed,
+    SpeechBegan,
+    SpeechDismissed,
+    TurnOver,
+)
+from voicebot.media.events import TalkedTooLong as CallerTalkedTooLong
+from voicebot.media.frames import (
+    KeyFrame,
+    LineEventFrame,
+    ListenFrame,
+    PauseSpeechFrame,
+    PromptPlayingFrame,
+    ResumeSpeechFrame,
+)
+from voicebot.speech.asr import Final, Transcriber, Utterance
+from voicebot.speech.listening.keys import KeyCollector
+from voicebot.speech.listening.turn import (
+    BargeInConfirmed,
+    BargeInRetracted,
+    BargeInSuspected,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+    TalkedTooLong,
+    TurnDetector,
+    TurnEnded,
+    TurnEvent,
+)
+from voicebot.speech.listening.vad import VoiceActivity
+from voicebot.telephony.leg import FRAME_SAMPLES, SAMPLE_RATE_HZ
+
+log = structlog.get_logger(__name__)
+
+#: Audio kept so that an utterance can begin before its speech was noticed.
+_HISTORY_FRAMES = 50
+#: Speech before the detected start that goes to the recogniser: soft first consonants live there.
+_PRE_ROLL_SAMPLES = 0.3 * SAMPLE_RATE_HZ
+
+
+class TurnModel(Protocol):
+    """Tells how likely the caller has finished, from the sound of the whole utterance; None when it cannot tell."""
+
+    async def probability(self, pcm: bytes) -> float | None: ...
+
+
+class _Attempt:
+    """One utterance on its way to a recogniser; frames wait here until the recogniser is there."""
+
+    def __init__(self, transcriber: Transcriber, expectation: Expectation, started_s: float) -> None:
+        self.expectation = expectation
+        self.started_s = started_s
+        self.over_prompt = False
+        self.pcm = bytearray()
+        self._utterance: Utterance | None = None
+        self._opening = asyncio.create_task(self._open(transcriber))
+
+    async def _open(self, transcriber: Transcriber) -> Utterance:
+        utterance = await transcriber.start(self.expectation)
+        utterance.feed(bytes(self.pcm))
+        self._utterance = utterance
+        return utterance
+
+    def feed(self, pcm: bytes) -> None:
+        self.pcm += pcm
+        if self._utterance:
+            self._utterance.feed(pcm)
+
+    async def utterance(self) -> Utterance:
+        """Return the open utterance; EngineUnavailable when nothing can hear."""
+        return await self._opening
+
+    def cancel(self) -> None:
+        if self._utterance:
+            self._utterance.cancel()
+        else:
+            self._opening.cancel()
+
+
+class HearingProcessor(FrameProcessor):
+    """Consumes the caller's audio and keys; emits line events, and interrupts our speech when the caller means to."""
+
+    def __init__(self, transcriber: Transcriber, turn_model: TurnModel, clock: Callable[[], float]) -> None:
+        super().__init__(enable_direct_mode=True)
+        self._transcriber = transcriber
+        self._turn_model = turn_model
+        self._clock = clock
+        self._activity = VoiceActivity()
+        self._detector = TurnDetector()
+        self._keys: KeyCollector | None = None
+        self._key_timer: asyncio.TimerHandle | None = None
+        self._expectation: Expectation | None = None
+        self._history: deque[bytes] = deque(maxlen=_HISTORY_FRAMES)
+        self._samples = 0
+        self._attempt: _Attempt | None = None
+        self._interruptible = True
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        match frame:
+            case InputAudioRawFrame():
+                await self._hear(frame.audio, frame.metadata["arrived_s"])
+            case KeyFrame(key=key, at_s=at_s):
+                await self._key(key, at_s)
+            case ListenFrame(expectation=expectation):
+                self._listen(expectation)
+            case PromptPlayingFrame(playing=playing, interruptible=interruptible):
+                self._interruptible = interruptible
+                if playing:
+                    self._detector.prompt_started()
+                else:
+                    self._detector.prompt_finished()
+            case _:
+                if isinstance(frame, EndFrame | CancelFrame):
+                    await self._stop()
+                await self.push_frame(frame, direction)
+
+    def _listen(self, expectation: Expectation | None) -> None:
+        self._expectation = expectation
+        self._forget_keys()
+        if expectation is None:
+            self._drop_attempt()
+            return
+        self._detector.begin(expectation)
+        if expectation.keys:
+            self._keys = KeyCollector(expectation.keys)
+
+    async def _hear(self, pcm: bytes, arrived_s: float) -> None:
+        self._samples += FRAME_SAMPLES
+        self._history.append(pcm)
+        activity = self._activity.feed(pcm)
+        if self._expectation is None:
+            return
+        if self._attempt:
+            self._attempt.feed(pcm)
+        for event in self._detector.feed(activity):
+            await self._turn_event(event, arrived_s)
+
+    async def _turn_event(self, event: TurnEvent, arrived_s: float) -> None:
+        match event:
+            case SpeechStarted(start_sample=start):
+                self._start_attempt(start, arrived_s)
+                await self._tell(SpeechBegan(arrived_s))
+            case BargeInSuspected():
+                if self._interruptible:
+                    await self.push_frame(PauseSpeechFrame())
+            case BargeInConfirmed():
+                if self._attempt:
+                    self._attempt.over_prompt = True
+                if self._interruptible:
+                    await self.broadcast_interruption()
+            case BargeInRetracted():
+                self._drop_attempt()
+                await self.push_frame(ResumeSpeechFrame())
+                await self._tell(SpeechDismissed(arrived_s))
+            case SpeechPaused():
+                if self._attempt:
+                    self._run(self._judge_pause(self._attempt))
+            case SpeechResumed():
+                pass
+            case TurnEnded():
+                if self._attempt:
+                    await self._tell(TurnOver(arrived_s))
+                    self._finish_attempt(event, arrived_s)
+            case TalkedTooLong():
+                self._drop_attempt()
+                await self._tell(CallerTalkedTooLong(arrived_s))
+            case _:
+                assert_never(event)
+
+    def _start_attempt(self, start_sample: int, arrived_s: float) -> None:
+        self._drop_attempt()
+        expectation = self._expectation
+        if expectation is None:
+            return
+        behind_samples = self._samples - start_sample
+        attempt = _Attempt(self._transcriber, expectation, arrived_s - behind_samples / SAMPLE_RATE_HZ)
+        frames = min(len(self._history), int(behind_samples + _PRE_ROLL_SAMPLES) // FRAME_SAMPLES)
+        for pcm in list(self._history)[len(self._history) - frames :]:
+            attempt.feed(pcm)
+        self._attempt = attempt
+        self._run(self._follow_partials(attempt))
+
+    def _finish_attempt(self, ended: TurnEnded, arrived_s: float) -> None:
+        attempt, self._attempt = self._attempt, None
+        if attempt is None:
+            return
+        silent_s = (ended.end_sample - ended.last_speech_sample) / SAMPLE_RATE_HZ
+        self._run(self._transcribe(attempt, arrived_s - silent_s, self._clock()))
+
+    def _drop_attempt(self) -> None:
+        if self._attempt:
+            self._attempt.cancel()
+            self._attempt = None
+
+    async def _transcribe(self, attempt: _Attempt, last_speech_s: float, ended_s: float) -> None:
+        try:
+            utterance = await attempt.utterance()
+            final: Final = await utterance.finish()
+        except EngineUnavailable as error:
+            log.warning("recognition failed", problem=str(error))
+            await self._tell(RecognitionFailed(self._clock()))
+            return
+        timings = HearingTimings(attempt.started_s, last_speech_s, ended_s, self._clock())
+        await self._tell(CallerTurn(final, timings, attempt.expectation.name, attempt.over_prompt))
+
+    async def _judge_pause(self, attempt: _Attempt) -> None:
+        probability = await self._turn_model.probability(bytes(attempt.pcm))
+        if probability is not None and attempt is self._attempt:
+            self._detector.turn_probability(probability)
+
+    async def _follow_partials(self, attempt: _Attempt) -> None:
+        try:
+            utterance = await attempt.utterance()
+        except (EngineUnavailable, asyncio.CancelledError):
+            return  # told when the turn ends, or dropped with the attempt
+        async for partial in utterance.partials():
+            await self._tell(PartialHeard(partial.text, self._clock()))
+
+    async def _key(self, key: str, at_s: float) -> None:
+        if self._keys is None:
+            return
+        # A key is never an accident: it stops the prompt and whatever was being said.
+        self._drop_attempt()
+        if self._expectation:
+            self._detector.begin(self._expectation)
+        if self._interruptible:
+            await self.broadcast_interruption()
+        await self._tell(KeyingBegan(at_s))
+        entered = self._keys.press(key, at_s)
+        if entered is not None:
+            self._forget_keys()
+            await self._tell(KeysEntered(entered, at_s))
+            return
+        self._await_next_key()
+
+    def _await_next_key(self) -> None:
+        if self._key_timer:
+            self._key_timer.cancel()
+        if self._keys and (deadline_s := self._keys.deadline_s) is not None:
+            loop = asyncio.get_running_loop()
+            self._key_timer = loop.call_later(max(0.0, deadline_s - self._clock()), self._keys_timed_out)
+
+    def _keys_timed_out(self) -> None:
+        if self._keys and (entered := self._keys.expire(self._clock())) is not None:
+            self._forget_keys()
+            self._run(self._tell(KeysEntered(entered, self._clock())))
+
+    def _forget_keys(self) -> None:
+        self._keys = None
+        if self._key_timer:
+            self._key_timer.cancel()
+            self._key_timer = None
+
+    async def _tell(self, event: LineEvent) -> None:
+        await self.push_frame(LineEventFrame(event=event))
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        """Own a task until it ends, so that nothing is lost to the garbage collector."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _stop(self) -> None:
+        self._forget_keys()
+        self._drop_attempt()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

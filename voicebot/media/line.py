@@ -1,0 +1,82 @@
+"""One party's line with ears and a voice: a pipecat pipeline over a leg, steered by the call's session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipecat.frames.frames import EndFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.workers.runner import WorkerRunner
+
+from voicebot.dialog.expectation import Expectation
+from voicebot.media.conversation import ConversationProcessor
+from voicebot.media.events import LineEvent
+from voicebot.media.frames import ListenFrame, SpeakFrame, Utterance
+from voicebot.media.hearing import HearingProcessor, TurnModel
+from voicebot.media.speaking import SpeakingProcessor, Voice
+from voicebot.media.transport import LegTransport, Tap
+from voicebot.speech.asr import Transcriber
+from voicebot.telephony.leg import SAMPLE_RATE_HZ, CallLeg
+
+
+class Line:
+    """`run` carries the line until the leg has ended and `close` was called; the other methods steer it meanwhile.
+
+    `on_event` is called on the event loop with every `LineEvent` and must not block.
+    """
+
+    def __init__(
+        self,
+        leg: CallLeg,
+        *,
+        transcriber: Transcriber,
+        turn_model: TurnModel,
+        voice: Voice,
+        tap: Tap,
+        on_event: Callable[[LineEvent], None],
+        clock: Callable[[], float],
+    ) -> None:
+        transport = LegTransport(leg, tap, clock)
+        self._conversation = ConversationProcessor(on_event)
+        pipeline = Pipeline(
+            [
+                transport.input(),
+                HearingProcessor(transcriber, turn_model, clock),
+                self._conversation,
+                SpeakingProcessor(voice, clock),
+                transport.output(),
+            ]
+        )
+        # Lean on purpose (docs/decisions/0001): no RTVI, no turn tracking, no idle timer, no observers.
+        self._worker = PipelineWorker(
+            pipeline,
+            params=PipelineParams(audio_in_sample_rate=SAMPLE_RATE_HZ, audio_out_sample_rate=SAMPLE_RATE_HZ),
+            enable_rtvi=False,
+            enable_turn_tracking=False,
+            idle_timeout_secs=None,
+            check_dangling_tasks=False,
+        )
+
+    async def run(self) -> None:
+        # A runner a call: a shared one keeps an entry for every worker it ever had.
+        runner = WorkerRunner(handle_sigint=False, check_dangling_tasks=False)
+        await runner.add_workers(self._worker)
+        await runner.run()
+
+    async def say(self, utterance: Utterance) -> None:
+        """Queue an utterance after those already asked for."""
+        await self._conversation.push_frame(SpeakFrame(utterance=utterance))
+
+    async def listen(self, expectation: Expectation | None) -> None:
+        """Expect this from now on, over a prompt too; None stops listening."""
+        await self._conversation.push_frame(ListenFrame(expectation=expectation), FrameDirection.UPSTREAM)
+
+    async def stop_speaking(self) -> None:
+        """Drop all speech; each pending utterance is reported as cut."""
+        await self._conversation.broadcast_interruption()
+
+    async def close(self) -> None:
+        """End the pipeline; `run` returns."""
+        await self._worker.queue_frame(EndFrame())

@@ -1,0 +1,104 @@
+"""Keeps track of which utterance the caller is hearing, in samples sent and samples really played. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from voicebot.telephony.leg import SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How much of an utterance reached the caller's ear."""
+
+    utterance_id: str
+    heard_ms: int
+    text: str
+    cut: bool
+
+
+@dataclass(slots=True)
+class _Piece:
+    text: str
+    samples: int = 0
+
+
+@dataclass(slots=True)
+class _Spoken:
+    utterance_id: str
+    start: int
+    pieces: list[_Piece] = field(default_factory=list)
+    end: int | None = None
+
+    def heard_until(self, position: int) -> tuple[int, str]:
+        """Return the milliseconds and the words heard when playback stands at `position`.
+
+        Words within a piece are taken as equally long, which is close enough to quote.
+        """
+        left = max(0, position - self.start)
+        heard_ms = left * 1000 // SAMPLE_RATE_HZ
+        words: list[str] = []
+        for piece in self.pieces:
+            spoken = piece.text.split()
+            if piece.samples <= left:
+                words += spoken
+                left -= piece.samples
+            else:
+                words += spoken[: len(spoken) * left // piece.samples]
+                break
+        return heard_ms, " ".join(words)
+
+
+class Playback:
+    """Positions are those of the leg: samples sent since it began. Pieces are announced before their audio is sent."""
+
+    def __init__(self) -> None:
+        self._spoken: deque[_Spoken] = deque()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything sent, or being sent, has not been heard to its end."""
+        return bool(self._spoken)
+
+    def began(self, utterance_id: str, position: int) -> None:
+        self._spoken.append(_Spoken(utterance_id, position))
+
+    def piece(self, text: str) -> None:
+        """A part of the current utterance comes next."""
+        if self._spoken:
+            self._spoken[-1].pieces.append(_Piece(text))
+
+    def sent(self, samples: int) -> None:
+        if self._spoken and self._spoken[-1].pieces:
+            self._spoken[-1].pieces[-1].samples += samples
+
+    def ended(self, position: int) -> None:
+        """All audio of the current utterance has been sent."""
+        if self._spoken:
+            self._spoken[-1].end = position
+
+    def played(self, position: int) -> list[Heard]:
+        """Return the utterances that have now been heard to their end."""
+        finished = []
+        while self._spoken and (end := self._spoken[0].end) is not None and end <= position:
+            done = self._spoken.popleft()
+            heard_ms, text = done.heard_until(position=end)
+            finished.append(Heard(done.utterance_id, heard_ms, text, cut=False))
+        return finished
+
+    def cut(self, position: int) -> list[Heard]:
+        """Everything not heard by `position` was dropped; return how far each pending utterance got."""
+        finished = self.played(position)
+        while self._spoken:
+            spoken = self._spoken.popleft()
+            heard_ms, text = spoken.heard_until(position)
+            finished.append(Heard(spoken.utterance_id, heard_ms, text, cut=True))
+        return finished
+
+    def postpone(self, samples: int) -> None:
+        """The last `samples` sent were dropped and will be sent again: what is pending moves on the leg's count."""
+        for spoken in self._spoken:
+            spoken.start += samples
+            if spoken.end is not None:
+                spoken.end += samples

@@ -1,0 +1,130 @@
+"""Turns utterances into audio, in order: cached pieces at once, dynamic ones rendered while the earlier ones play."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+import structlog
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    TTSAudioRawFrame,
+    TTSStoppedFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from voicebot import g711
+from voicebot.errors import EngineUnavailable
+from voicebot.media.frames import PieceFrame, SpeakFrame, Utterance, UtteranceBeganFrame, UtteranceEndedFrame
+from voicebot.telephony.leg import SAMPLE_RATE_HZ
+
+log = structlog.get_logger(__name__)
+
+
+class Voice(Protocol):
+    """The bot's voice: what is rendered already, and what must still be made. Mu-law at 8 kHz."""
+
+    def ready(self, text: str) -> bytes | None: ...
+    def render(self, text: str, *, cache: bool) -> AsyncIterator[bytes]: ...
+
+
+class _Rendering:
+    """One piece on its way: chunks appear as the voice makes them, whether or not anybody waits yet."""
+
+    def __init__(self, voice: Voice, text: str, *, static: bool) -> None:
+        self.text = text
+        self._chunks: asyncio.Queue[bytes | EngineUnavailable | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        if (audio := voice.ready(text)) is not None:
+            self._chunks.put_nowait(audio)
+            self._chunks.put_nowait(None)
+        else:
+            self._task = asyncio.create_task(self._render(voice, static=static))
+
+    async def _render(self, voice: Voice, *, static: bool) -> None:
+        try:
+            async for chunk in voice.render(self.text, cache=static):
+                self._chunks.put_nowait(chunk)
+            self._chunks.put_nowait(None)
+        except EngineUnavailable as error:
+            self._chunks.put_nowait(error)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._chunks.get()) is not None:
+            if isinstance(chunk, EngineUnavailable):
+                raise chunk
+            yield chunk
+
+    def cancel(self) -> None:
+        if self._task:
+            self._task.cancel()
+
+
+class SpeakingProcessor(FrameProcessor):
+    """Speaks one utterance after the other; an interruption drops all that is queued."""
+
+    def __init__(self, voice: Voice, clock: Callable[[], float]) -> None:
+        super().__init__(enable_direct_mode=True)
+        self._voice = voice
+        self._clock = clock
+        self._queue: deque[tuple[Utterance, list[_Rendering]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, SpeakFrame) and frame.utterance:
+            utterance = frame.utterance
+            renderings = [_Rendering(self._voice, text, static=static) for text, static in utterance.pieces if text]
+            self._queue.append((utterance, renderings))
+            if self._task is None:
+                self._task = self.create_task(self._speak_all())
+            return
+        if isinstance(frame, InterruptionFrame | EndFrame | CancelFrame):
+            await self._drop_all()
+        await self.push_frame(frame, direction)
+
+    async def _drop_all(self) -> None:
+        for _, renderings in self._queue:
+            for rendering in renderings:
+                rendering.cancel()
+        self._queue.clear()
+        if self._task:
+            task, self._task = self._task, None
+            await self.cancel_task(task)
+
+    async def _speak_all(self) -> None:
+        while self._queue:
+            utterance, renderings = self._queue[0]
+            await self._speak(utterance, renderings)
+            self._queue.popleft()
+        self._task = None
+
+    async def _speak(self, utterance: Utterance, renderings: list[_Rendering]) -> None:
+        failed = False
+        begun = False
+        try:
+            for rendering in renderings:
+                announced = False
+                async for chunk in rendering.chunks():
+                    if not begun:
+                        begun = True
+                        await self.push_frame(UtteranceBeganFrame(utterance=utterance, queued_s=self._clock()))
+                    if not announced:
+                        announced = True
+                        await self.push_frame(PieceFrame(text=rendering.text))
+                    await self.push_frame(
+                        TTSAudioRawFrame(audio=g711.decode(chunk).tobytes(), sample_rate=SAMPLE_RATE_HZ, num_channels=1)
+                    )
+        except EngineUnavailable as error:
+            failed = True
+            log.error("voice failed", utterance_id=utterance.utterance_id, problem=str(error))
+            for rendering in renderings:
+                rendering.cancel()
+        # Flushes what does not fill a whole chunk.
+        await self.push_frame(TTSStoppedFrame())
+        await self.push_frame(UtteranceEndedFrame(utterance_id=utterance.utterance_id, failed=failed or not begun))

@@ -1,0 +1,285 @@
+"""A pipecat transport over any `CallLeg`.
+
+There is no aiohttp transport in pipecat, and its telephony serializers know neither marks nor playback positions;
+this one sits on the leg seam instead, so one transport serves Twilio, SIP and the browser. Processors run in direct
+mode: frames are handled where they are pushed, without a queue and two tasks a processor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterruptionFrame,
+    OutputAudioRawFrame,
+    StartFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.transports.base_input import BaseInputTransport
+from pipecat.transports.base_output import BaseOutputTransport
+from pipecat.transports.base_transport import BaseTransport, TransportParams
+
+from voicebot import g711
+from voicebot.media.events import LineEnded, SpeakingBegan, SpeakingEnded, VoiceFailed
+from voicebot.media.frames import (
+    KeyFrame,
+    LineEventFrame,
+    PauseSpeechFrame,
+    PieceFrame,
+    PromptPlayingFrame,
+    ResumeSpeechFrame,
+    UtteranceBeganFrame,
+    UtteranceEndedFrame,
+)
+from voicebot.media.pacing import Pacer
+from voicebot.media.playback import Heard, Playback
+from voicebot.telephony.leg import (
+    FRAME_BYTES,
+    SAMPLE_RATE_HZ,
+    SILENT_FRAME,
+    AudioPlayed,
+    CallLeg,
+    FrameReceived,
+    KeyPressed,
+    LegAnswered,
+    LegEnded,
+    LegHeld,
+)
+
+#: How far ahead of real time the leg is kept; the carrier may queue 300 ms at most (docs/decisions/0002).
+LEAD_S = 0.2
+#: Sent audio kept for going on after a pause: more than the lead and the carrier's delay together.
+_REPLAY_FRAMES = 50
+
+Clock = Callable[[], float]
+
+
+class Tap(Protocol):
+    """What the recorder hears; positions are the leg's samples sent."""
+
+    def heard(self, frame: bytes, at_s: float) -> None: ...
+    def sent(self, frame: bytes, at_s: float) -> None: ...
+    def played(self, position_samples: int, at_s: float) -> None: ...
+    def cut(self, position_samples: int, at_s: float) -> None: ...
+
+
+class LegInput(BaseInputTransport):
+    """Turns what the party does into frames; audio goes on as 16-bit PCM at 8 kHz."""
+
+    def __init__(self, leg: CallLeg, tap: Tap, output: LegOutput, params: TransportParams) -> None:
+        super().__init__(params, enable_direct_mode=True)
+        self._leg = leg
+        self._tap = tap
+        self._output = output
+        self._reader: asyncio.Task[None] | None = None
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        self._reader = self.create_task(self._read())
+
+    async def stop(self, frame: EndFrame) -> None:
+        await super().stop(frame)
+        await self._stop_reading()
+
+    async def cancel(self, frame: CancelFrame) -> None:
+        await super().cancel(frame)
+        await self._stop_reading()
+
+    async def _stop_reading(self) -> None:
+        if self._reader:
+            await self.cancel_task(self._reader)
+            self._reader = None
+
+    async def _read(self) -> None:
+        async for event in self._leg.events():
+            match event:
+                case FrameReceived(payload, arrived_s):
+                    self._tap.heard(payload, arrived_s)
+                    audio = InputAudioRawFrame(
+                        audio=g711.decode(payload).tobytes(), sample_rate=SAMPLE_RATE_HZ, num_channels=1
+                    )
+                    audio.metadata["arrived_s"] = arrived_s
+                    await self.push_frame(audio)
+                case KeyPressed(key, at_s):
+                    await self.push_frame(KeyFrame(key=key, at_s=at_s))
+                case AudioPlayed(position, at_s):
+                    self._tap.played(position, at_s)
+                    await self._output.audio_played(position, at_s)
+                case LegEnded(cause, at_s):
+                    await self.push_frame(LineEventFrame(event=LineEnded(cause, at_s)))
+                case LegAnswered() | LegHeld():
+                    pass  # inbound calls are answered before a line is built; hold comes with SIP
+
+
+class LegOutput(BaseOutputTransport):
+    """Paces audio into the leg and knows what of it was heard."""
+
+    def __init__(self, leg: CallLeg, tap: Tap, clock: Clock, params: TransportParams) -> None:
+        super().__init__(params, enable_direct_mode=True)
+        self._leg = leg
+        self._tap = tap
+        self._clock = clock
+        self._pacer = Pacer(LEAD_S)
+        self._playback = Playback()
+        self._recent: deque[bytes] = deque(maxlen=_REPLAY_FRAMES)
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        #: Dropped by a pause, to be sent first when speech resumes.
+        self._held: list[bytes] = []
+        self._starting: UtteranceBeganFrame | None = None
+        self._cuts = 0
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, PauseSpeechFrame):
+            self._pause()
+        elif isinstance(frame, ResumeSpeechFrame):
+            await self._resume()
+        elif isinstance(frame, InterruptionFrame):
+            await super().process_frame(frame, direction)
+            await self._cut()
+        else:
+            await super().process_frame(frame, direction)
+
+    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
+        # pipecat delivers the chunk in hand even after an interruption; ours must not be heard any more.
+        cuts = self._cuts
+        await self._flowing.wait()
+        while (delay_s := self._pacer.delay_s(self._clock())) > 0 and cuts == self._cuts:
+            await asyncio.sleep(delay_s)
+            await self._flowing.wait()
+        if cuts != self._cuts:
+            return False
+        if self._starting:
+            await self._announce_start(self._starting)
+        mulaw = g711.encode(np.frombuffer(frame.audio, dtype=np.int16))
+        self._playback.sent(len(mulaw))
+        self._send(mulaw)
+        return False  # nobody downstream wants it
+
+    async def write_transport_frame(self, frame: Frame) -> None:
+        match frame:
+            case UtteranceBeganFrame():
+                self._starting = frame
+            case PieceFrame(text=text):
+                if self._starting:
+                    # The first piece belongs to an utterance that begins with its first audio.
+                    await self._announce_start(self._starting)
+                self._playback.piece(text)
+            case UtteranceEndedFrame(utterance_id=utterance_id, failed=failed):
+                await self._utterance_ended(utterance_id, failed=failed)
+            case _:
+                pass
+
+    async def audio_played(self, position: int, at_s: float) -> None:
+        """The carrier confirmed playback up to `position`."""
+        await self._report(self._playback.played(position), at_s)
+
+    async def _announce_start(self, began: UtteranceBeganFrame) -> None:
+        self._starting = None
+        utterance = began.utterance
+        if utterance is None:
+            return
+        self._playback.began(utterance.utterance_id, self._leg.sent_samples)
+        await self.push_frame(
+            PromptPlayingFrame(playing=True, interruptible=utterance.interruptible), FrameDirection.UPSTREAM
+        )
+        await self._tell(SpeakingBegan(utterance.utterance_id, began.queued_s, self._clock()))
+
+    async def _utterance_ended(self, utterance_id: str, *, failed: bool) -> None:
+        if self._starting:  # it never had any audio
+            self._starting = None
+            failed = True
+        else:
+            self._playback.ended(self._leg.sent_samples)
+        if failed:
+            await self._tell(VoiceFailed(utterance_id, self._clock()))
+
+    def _send(self, mulaw: bytes) -> None:
+        now_s = self._clock()
+        for start in range(0, len(mulaw), FRAME_BYTES):
+            frame = mulaw[start : start + FRAME_BYTES]
+            if len(frame) < FRAME_BYTES:
+                frame += SILENT_FRAME[len(frame) :]
+            self._leg.send(frame)
+            self._tap.sent(frame, now_s)
+            self._recent.append(frame)
+        self._pacer.sent(len(mulaw), now_s)
+
+    def _pause(self) -> None:
+        if not self._flowing.is_set() or not self._playback.busy:
+            return
+        self._flowing.clear()
+        sent = self._leg.sent_samples
+        heard = self._leg.clear()
+        self._tap.cut(heard, self._clock())
+        self._pacer.cleared()
+        dropped = min(len(self._recent), max(0, sent - heard) // FRAME_BYTES)
+        self._held = list(self._recent)[len(self._recent) - dropped :]
+        self._playback.postpone(dropped * FRAME_BYTES)
+
+    async def _resume(self) -> None:
+        if self._flowing.is_set():
+            return
+        self._send(b"".join(self._held))
+        self._held = []
+        self._flowing.set()
+
+    async def _cut(self) -> None:
+        now_s = self._clock()
+        self._cuts += 1
+        if self._flowing.is_set():
+            heard = self._leg.clear()
+            self._tap.cut(heard, now_s)
+        else:
+            # Paused: what was heard then is final; undo the postponement that never came true.
+            heard = self._leg.sent_samples
+            self._held = []
+            self._flowing.set()
+        self._pacer.cleared()
+        self._starting = None
+        await self._report(self._playback.cut(heard), now_s)
+
+    async def _report(self, finished: list[Heard], at_s: float) -> None:
+        for heard in finished:
+            await self._tell(SpeakingEnded(heard.utterance_id, heard.heard_ms, heard.text, heard.cut, at_s))
+        if finished and not self._playback.busy:
+            await self.push_frame(PromptPlayingFrame(playing=False), FrameDirection.UPSTREAM)
+
+    async def _tell(self, event: SpeakingBegan | SpeakingEnded | VoiceFailed) -> None:
+        await self.push_frame(LineEventFrame(event=event), FrameDirection.UPSTREAM)
+
+
+class LegTransport(BaseTransport):
+    """Both directions of one leg as pipecat processors."""
+
+    def __init__(self, leg: CallLeg, tap: Tap, clock: Clock) -> None:
+        super().__init__()
+        params = TransportParams(
+            audio_in_enabled=True,
+            audio_in_sample_rate=SAMPLE_RATE_HZ,
+            audio_out_enabled=True,
+            audio_out_sample_rate=SAMPLE_RATE_HZ,
+            audio_out_10ms_chunks=4,
+            audio_out_end_silence_secs=0,
+            audio_out_auto_silence=False,
+        )
+        self._output = LegOutput(leg, tap, clock, params)
+        self._input = LegInput(leg, tap, self._output, params)
+
+    def input(self) -> LegInput:
+        return self._input
+
+    def output(self) -> LegOutput:
+        return self._output
