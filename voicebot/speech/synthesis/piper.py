@@ -1,0 +1,76 @@
+"""Piper voices: a neural model a voice, an ONNX file with its JSON beside it.
+
+piper-tts is GPL: it is imported only when an engine is made, which happens in speech workers alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from voicebot.errors import EngineUnavailable
+from voicebot.g711 import Pcm
+
+# Public domain recordings; a good first choice.
+SUGGESTED_VOICE = "en_US-ljspeech-medium"
+_INSTALL = "install the `gpl` extra (pip install piper-tts)"
+
+
+class PiperEngine:
+    """One voice with its own ONNX session of `threads` threads."""
+
+    def __init__(self, model: Path, *, threads: int = 1) -> None:
+        try:
+            piper = importlib.import_module("piper")
+        except ImportError as error:
+            raise EngineUnavailable(f"piper-tts is not installed ({error}); {_INSTALL}") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        try:
+            settings = json.loads(Path(f"{model}.json").read_text(encoding="utf-8"))
+            self._config = piper.PiperConfig.from_dict(settings)
+            # PiperVoice.load makes its session with as many threads as the machine has cores.
+            session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            # Whatever is wrong with a file somebody downloaded (json, keys, and onnxruntime's own classes, which
+            # share no base but Exception) means one thing here: this voice cannot be used.
+            raise EngineUnavailable(f"the Piper voice {model.name} cannot be loaded: {type(error).__name__}") from error
+        self._voice = piper.PiperVoice(session=session, config=self._config)
+        self._synthesis_config = piper.SynthesisConfig
+
+    @property
+    def rate_hz(self) -> int:
+        return int(self._config.sample_rate)
+
+    def synthesize(self, text: str, speed: float) -> Iterator[Pcm]:
+        # normalize_audio would bring every chunk to full scale; the level is set once, per clause, by sound.py.
+        settings = self._synthesis_config(length_scale=self._config.length_scale / speed, normalize_audio=False)
+        for chunk in self._voice.synthesize(text, settings):
+            yield np.asarray(chunk.audio_int16_array, dtype=np.int16).reshape(-1)
+
+
+def find_piper_voice(name: str | None, models_dir: Path | None) -> Path | None:
+    """Return the ONNX file of a voice, or None.
+
+    `name` is a path, a voice's name such as SUGGESTED_VOICE, or None for any voice under `models_dir`, the suggested
+    one first, then by name.
+    """
+    if name is not None and (path := Path(name)).suffix == ".onnx" and _complete(path):
+        return path
+    if models_dir is None or not models_dir.is_dir():
+        return None
+    found = {path.stem: path for path in sorted(models_dir.rglob("*.onnx"), reverse=True) if _complete(path)}
+    if name is not None:
+        return found.get(name)
+    return found.get(SUGGESTED_VOICE) or next((found[stem] for stem in sorted(found)), None)
+
+
+def _complete(model: Path) -> bool:
+    """Tell a voice from any other ONNX file by the JSON beside it."""
+    return model.is_file() and Path(f"{model}.json").is_file()
