@@ -1,0 +1,65 @@
+"""What a leg's party did, waiting for the one consumer of `CallLeg.events()`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from voicebot.telephony.leg import FrameReceived, LegEnded, LegEvent
+
+#: Five seconds: a consumer further behind than this has failed, and old audio would only make it later.
+MAX_WAITING = 250
+
+
+class LegInbox:
+    """A bounded queue of leg events, ended by `LegEnded`.
+
+    When the consumer is `max_waiting` events behind, frames are dropped and the next frame that fits says how many
+    (`lost_before`); keys and marks are dropped only at twice that, so that a flood of them stays bounded too.
+    """
+
+    def __init__(self, *, max_waiting: int = MAX_WAITING) -> None:
+        self._waiting: deque[LegEvent] = deque()
+        self._max_waiting = max_waiting
+        self._wake = asyncio.Event()
+        self._ended = False
+        self._lost = 0
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def put(self, event: LegEvent) -> None:
+        """Add an event; whatever comes after `LegEnded` is dropped."""
+        if self._ended:
+            return
+        behind = len(self._waiting)
+        match event:
+            case FrameReceived(lost_before=lost):
+                if behind >= self._max_waiting:
+                    self._lost += lost + 1
+                    return
+                if self._lost:
+                    event = replace(event, lost_before=lost + self._lost)
+                    self._lost = 0
+            case LegEnded():
+                self._ended = True
+            case _ if behind >= 2 * self._max_waiting:
+                return
+            case _:
+                pass
+        self._waiting.append(event)
+        self._wake.set()
+
+    async def events(self) -> AsyncIterator[LegEvent]:
+        """Yield events as they come, the last being `LegEnded`."""
+        while True:
+            while self._waiting:
+                event = self._waiting.popleft()
+                yield event
+                if isinstance(event, LegEnded):
+                    return
+            self._wake.clear()
+            await self._wake.wait()

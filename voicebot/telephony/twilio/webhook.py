@@ -1,0 +1,203 @@
+"""Twilio's webhooks, without HTTP: who signed a request, which address it was sent to, and what TwiML answers it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from multidict import MultiMapping
+from twilio.request_validator import RequestValidator, get_signature_algorithm
+from twilio.twiml.voice_response import Connect, VoiceResponse
+
+from voicebot.errors import RemoteProtocolError
+from voicebot.telephony.twilio.messages import MAX_PARAMETER_CHARS
+
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
+_SID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+#: A telephone number, a SIP address or a client's name, as Twilio sends them.
+MAX_PARTY_CHARS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class PublicAddress:
+    """Under which address Twilio and browsers reach this server; what Twilio signs begins with it.
+
+    `url` (``"https://bot.example.com"``) settles it. Without one it is what the request says, and what
+    `X-Forwarded-Proto` and `X-Forwarded-Host` say when the request came from one of `trusted_proxies`.
+    """
+
+    url: str | None = None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    def base(self, *, peer: str, scheme: str, host: str, headers: Mapping[str, str]) -> str:
+        """Return scheme and host without a trailing slash; raises `RemoteProtocolError` for an impossible host."""
+        if self.url is not None:
+            return self.url.rstrip("/")
+        if self.trusts(peer):
+            # The last value is the one the nearest proxy wrote; earlier ones may come from the client itself.
+            scheme = headers.get("X-Forwarded-Proto", scheme).rpartition(",")[2].strip().lower()
+            host = headers.get("X-Forwarded-Host", host).rpartition(",")[2].strip()
+        if scheme not in {"http", "https"} or _HOST.fullmatch(host) is None:
+            raise RemoteProtocolError("bad_host", "The request's scheme or host is not one a URL can have.")
+        return f"{scheme}://{host}"
+
+    def trusts(self, peer: str) -> bool:
+        """Tell whether the IP address `peer` is one of the trusted proxies."""
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self.trusted_proxies)
+
+    def client(self, *, peer: str, headers: Mapping[str, str]) -> str:
+        """Return the IP address of the client: the peer's, or what a trusted proxy says it forwards for."""
+        if self.trusts(peer):
+            forwarded = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+            try:
+                return str(ip_address(forwarded))
+            except ValueError:
+                return peer
+        return peer
+
+
+def socket_url(base: str, path: str) -> str:
+    """Return the WebSocket URL beside an http one: `ws` for http, `wss` for https."""
+    scheme, _, host = base.partition("://")
+    return f"{'wss' if scheme == 'https' else 'ws'}://{host}{path}"
+
+
+class SignatureChecker:
+    """Checks `X-Twilio-Signature` with the account's auth token.
+
+    See Twilio's "Webhooks security": the signature covers the full URL as Twilio called it, its query included, and
+    every form field, a key that comes twice included.
+    """
+
+    def __init__(self, auth_token: str) -> None:
+        self._validator = RequestValidator(auth_token)
+
+    def is_genuine(self, *, url: str, form: MultiMapping[str], headers: Mapping[str, str]) -> bool:
+        signature = headers.get("X-Twilio-Signature", "")
+        algorithm = get_signature_algorithm(headers.get("X-Twilio-Webhooks-Signature-Settings", ""))
+        try:
+            return bool(self._validator.validate(url, form, signature, algorithm))
+        except ValueError:
+            # A port that is no number, or text that has no UTF-8 form: Twilio never signed that.
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A call Twilio asks about. `caller` and `called` are personal; `caller` is empty when withheld."""
+
+    call_sid: str
+    account_sid: str
+    caller: str
+    called: str
+
+
+class CarrierCallStatus(StrEnum):
+    QUEUED = "queued"
+    INITIATED = "initiated"
+    RINGING = "ringing"
+    IN_PROGRESS = "in-progress"
+    COMPLETED = "completed"
+    BUSY = "busy"
+    FAILED = "failed"
+    NO_ANSWER = "no-answer"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True, slots=True)
+class CallStatusChanged:
+    call_sid: str
+    status: CarrierCallStatus
+    duration_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatusChanged:
+    """Twilio's word on a stream: ``"stream-started"``, ``"stream-stopped"`` or ``"stream-error"`` with its reason."""
+
+    call_sid: str
+    stream_sid: str
+    event: str
+    error: str = ""
+
+
+#: Twilio writes these in place of the number of a caller who withholds it.
+_WITHHELD = frozenset({"anonymous", "restricted", "unavailable", "unknown", "private", "+266696687", "+86282452253"})
+
+
+def parse_incoming(form: MultiMapping[str]) -> IncomingCall:
+    """Parse the voice webhook's form; raises `RemoteProtocolError` of kind `missing_field` or `bad_field`."""
+    caller = _party(form, "From")
+    return IncomingCall(
+        call_sid=_sid(form, "CallSid"),
+        account_sid=_sid(form, "AccountSid"),
+        caller="" if caller.lower() in _WITHHELD else caller,
+        called=_party(form, "To"),
+    )
+
+
+def parse_status(form: MultiMapping[str]) -> CallStatusChanged | StreamStatusChanged:
+    """Parse a status callback of a call or of a stream; raises as `parse_incoming` does."""
+    call_sid = _sid(form, "CallSid")
+    if "StreamEvent" in form:
+        event = form["StreamEvent"]
+        if event not in {"stream-started", "stream-stopped", "stream-error"}:
+            raise RemoteProtocolError("bad_field", "A stream callback names an event that does not exist.")
+        return StreamStatusChanged(call_sid, _sid(form, "StreamSid"), event, form.get("StreamError", "")[:200])
+    try:
+        status = CarrierCallStatus(form.get("CallStatus", ""))
+    except ValueError as error:
+        raise RemoteProtocolError("bad_field", "A status callback names a status that does not exist.") from error
+    duration = form.get("CallDuration", "")
+    return CallStatusChanged(call_sid, status, int(duration) if duration.isascii() and duration.isdigit() else None)
+
+
+def stream_twiml(*, url: str, status_url: str, parameters: Mapping[str, str]) -> str:
+    """Return TwiML that connects the call to our WebSocket, both ways, and hangs up when it closes.
+
+    Twilio drops the query of a stream's URL, so whatever the stream must know travels in `parameters`.
+    """
+    response = VoiceResponse()
+    connect = Connect()
+    stream = connect.stream(url=url, status_callback=status_url, status_callback_method="POST")
+    for name, value in parameters.items():
+        if len(name) + len(value) >= MAX_PARAMETER_CHARS:
+            raise ValueError(f"Twilio drops a custom parameter of {MAX_PARAMETER_CHARS} characters or more.")
+        stream.parameter(name=name, value=value)
+    response.append(connect)
+    response.hangup()
+    return str(response)
+
+
+def refusal_twiml(*, message: str, language: str, recording_url: str | None = None) -> str:
+    """Return TwiML that speaks `message` (or plays a recording of it) and hangs up."""
+    response = VoiceResponse()
+    if recording_url is None:
+        response.say(message, language=language)
+    else:
+        response.play(recording_url)
+    response.hangup()
+    return str(response)
+
+
+def _sid(form: MultiMapping[str], name: str) -> str:
+    value = form.get(name)
+    if value is None:
+        raise RemoteProtocolError("missing_field", f"The form lacks {name!r}.")
+    if _SID.fullmatch(value) is None:
+        raise RemoteProtocolError("bad_field", f"{name!r} is not an identifier of Twilio's.")
+    return value
+
+
+def _party(form: MultiMapping[str], name: str) -> str:
+    value = form.get(name, "")
+    if len(value) > MAX_PARTY_CHARS or not value.isprintable():
+        raise RemoteProtocolError("bad_field", f"{name!r} is not a number or address.")
+    return value
