@@ -32,7 +32,9 @@ class IntentScore:
 class Interpretation:
     """One reading of an utterance. `intents` are sorted, best first, and empty when it is "none of these".
 
-    `confidence` is the recogniser's, 0 to 1; intent confidences are calibrated probabilities.
+    `confidence` is the recogniser's, 0 to 1; intent confidences are calibrated probabilities. `correction` is set when
+    the words take something back and give a value instead ("no, the fifteenth", "make it four", "I meant Friday"): that
+    value, first of its kind in `entities`, replaces what was understood before, also in a slot already filled.
     """
 
     text: str
@@ -40,6 +42,7 @@ class Interpretation:
     intents: tuple[IntentScore, ...] = ()
     entities: tuple[Entity, ...] = ()
     affirmative: bool | None = None
+    correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)

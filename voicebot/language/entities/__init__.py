@@ -1,0 +1,1 @@
+"""Typed values in what was said: one pure file per kind."""

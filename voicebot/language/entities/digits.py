@@ -1,0 +1,151 @@
+"""Digit strings as callers say them: "four five one two", "double seven", "forty two seventeen", "oh", "4512"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from voicebot.language.entities.numbers import TEENS, TENS, UNITS, ZERO, below_hundred_at, cardinal_at, literal
+from voicebot.language.entities.span import Span
+from voicebot.language.words import FILLERS, Word
+
+REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
+#: What recognisers write for a digit; trusted only beside a digit, and only where digits are expected.
+HOMOPHONES = {
+    "to": "2",
+    "too": "2",
+    "for": "4",
+    "fore": "4",
+    "won": "1",
+    "ate": "8",
+    "tree": "3",
+    "free": "3",
+    "fife": "5",
+    "sex": "6",
+    "sicks": "6",
+    "nein": "9",
+    "owe": "0",
+    "row": "0",
+}
+_BETWEEN = FILLERS | {"and", "then", "dash", "hyphen", "space", "comma", "minus", "pause"}
+#: A run said as groups has few readings; more means noise, and the likeliest come first.
+_MAX_READINGS = 16
+_SHORTEST_IN_OPEN_TEXT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """One way to read what starts at a word: its digits, the word after it, and how unusual the reading is."""
+
+    digits: str
+    after: int
+    cost: int
+
+
+def digit_at(words: Sequence[Word], index: int) -> str | None:
+    """Return the single digit said at `index`, else None."""
+    if index >= len(words):
+        return None
+    text = words[index].text
+    if text in ZERO:
+        return "0"
+    if text in UNITS:
+        return str(UNITS[text])
+    return text if len(text) == 1 and text.isdecimal() else None
+
+
+def _groups_at(words: Sequence[Word], index: int, *, homophones: bool) -> Iterator[_Group]:
+    if index >= len(words):
+        return
+    text = words[index].text
+    if text in REPEATS:
+        after = index + 1
+        digit = digit_at(words, after)
+        if digit is None and homophones and after < len(words):
+            digit = HOMOPHONES.get(words[after].text)
+        if digit is not None:
+            yield _Group(digit * REPEATS[text], after + 1, 0)
+        return
+    number = cardinal_at(words, index)
+    if number and any(word.text in {"hundred", "thousand"} for word in words[index : number[1]]):
+        yield _Group(str(number[0]), number[1], 0)
+        return
+    if (value := literal(text)) is not None:
+        yield _Group(text.replace(",", "") if value > 9 else text, index + 1, 0)
+    elif (digit := digit_at(words, index)) is not None:
+        yield _Group(digit, index + 1, 0)
+    elif text in TEENS:
+        yield _Group(str(TEENS[text]), index + 1, 0)
+    elif text in TENS:
+        pair = below_hundred_at(words, index)
+        if pair and pair[1] == index + 2:
+            yield _Group(str(pair[0]), pair[1], 0)
+            yield _Group(str(TENS[text]), index + 1, 1)
+        else:
+            yield _Group(str(TENS[text]), index + 1, 0)
+    elif homophones and text in HOMOPHONES:
+        yield _Group(HOMOPHONES[text], index + 1, 1)
+
+
+def _skip_between(words: Sequence[Word], index: int) -> int:
+    while index < len(words) and words[index].text in _BETWEEN:
+        index += 1
+    return index
+
+
+def _readings(words: Sequence[Word], first: int, *, homophones: bool) -> list[_Group]:
+    """Every way to read a run that starts at `first` as far as it goes."""
+    done: list[_Group] = []
+    open_ends = [_Group("", first, 0)]
+    while open_ends and len(done) < _MAX_READINGS:
+        run = open_ends.pop()
+        start = _skip_between(words, run.after) if run.digits else run.after
+        groups = list(_groups_at(words, start, homophones=homophones))
+        if not groups:
+            if run.digits:
+                done.append(run)
+            continue
+        if groups[0].cost and homophones and words[start].text in HOMOPHONES and run.digits:
+            done.append(run)
+        open_ends.extend(
+            _Group(run.digits + group.digits, group.after, run.cost + group.cost) for group in reversed(groups)
+        )
+    return done
+
+
+def find_digits(words: Sequence[Word], *, expected: bool = False, lengths: Sequence[int] = ()) -> list[Span]:
+    """Find digit strings (kind ``"digits"``, value `str`).
+
+    Where they are `expected`, homophones count ("for five won two") and one digit is enough; in open text at least
+    three. Rival readings of a run follow each other, those of an allowed length first, then the plainest.
+    """
+    spans: list[Span] = []
+    index = 0
+    while index < len(words):
+        readings = _readings(words, index, homophones=expected)
+        if expected and words[index].text in HOMOPHONES:
+            readings = [run for run in readings if run.after > index + 1]
+        if not readings:
+            index += 1
+            continue
+        readings.sort(key=lambda run: (bool(lengths) and len(run.digits) not in lengths, run.cost, -run.after))
+        if not expected:
+            readings = [run for run in readings if len(run.digits) >= _SHORTEST_IN_OPEN_TEXT]
+        seen: set[str] = set()
+        for run in readings:
+            if run.digits not in seen:
+                seen.add(run.digits)
+                spans.append(Span("digits", run.digits, index, run.after))
+        index = max((run.after for run in readings), default=index + 1)
+        if expected and lengths and index < len(words):
+            index = _next_start(words, index)
+    return _likeliest_run_first(spans, lengths)
+
+
+def _next_start(words: Sequence[Word], index: int) -> int:
+    return _skip_between(words, index)
+
+
+def _likeliest_run_first(spans: list[Span], lengths: Sequence[int]) -> list[Span]:
+    """Put runs of an allowed length before others; the order of what was said stays within each."""
+    return sorted(spans, key=lambda span: bool(lengths) and len(str(span.value)) not in lengths)

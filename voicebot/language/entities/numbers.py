@@ -1,0 +1,189 @@
+"""Numbers as they are spoken or written: "forty two", "a hundred and five", "two thousand", "1,200"; and ordinals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from voicebot.language.entities.span import Span
+from voicebot.language.words import Word
+
+ZERO = frozenset({"zero", "oh", "o", "nought", "naught", "nil"})
+UNITS = {
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "niner": 9,
+}
+TEENS = {
+    "ten": 10,
+    "eleven": 11,
+    "twelve": 12,
+    "thirteen": 13,
+    "fourteen": 14,
+    "fifteen": 15,
+    "sixteen": 16,
+    "seventeen": 17,
+    "eighteen": 18,
+    "nineteen": 19,
+}
+TENS = {
+    "twenty": 20,
+    "thirty": 30,
+    "forty": 40,
+    "fourty": 40,
+    "fifty": 50,
+    "sixty": 60,
+    "seventy": 70,
+    "eighty": 80,
+    "ninety": 90,
+}
+SCALES = {"thousand": 1_000, "million": 1_000_000}
+ORDINAL_UNITS = {
+    "first": 1,
+    "second": 2,
+    "third": 3,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "seventh": 7,
+    "eighth": 8,
+    "ninth": 9,
+    "tenth": 10,
+    "eleventh": 11,
+    "twelfth": 12,
+    "thirteenth": 13,
+    "fourteenth": 14,
+    "fifteenth": 15,
+    "sixteenth": 16,
+    "seventeenth": 17,
+    "eighteenth": 18,
+    "nineteenth": 19,
+}
+ORDINAL_TENS = {"twentieth": 20, "thirtieth": 30}
+
+_LITERAL = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
+_LITERAL_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
+
+#: A value and the index of the word after it.
+Read = tuple[int, int]
+
+
+def literal(text: str) -> int | None:
+    """Return the whole number a word of digits stands for (``"1,200"``), else None."""
+    return int(text.replace(",", "")) if _LITERAL.fullmatch(text) else None
+
+
+def below_hundred_at(words: Sequence[Word], index: int) -> Read | None:
+    """Read 0 to 99 in words, or a literal of at most two digits."""
+    if index >= len(words):
+        return None
+    text = words[index].text
+    if text in TENS:
+        unit = UNITS.get(words[index + 1].text) if index + 1 < len(words) else None
+        return (TENS[text] + unit, index + 2) if unit else (TENS[text], index + 1)
+    value = UNITS.get(text) or TEENS.get(text)
+    if value is None and text == "zero":
+        value = 0
+    if value is None and len(text) <= 2:
+        value = literal(text)
+    return None if value is None else (value, index + 1)
+
+
+def _below_thousand_at(words: Sequence[Word], index: int) -> Read | None:
+    article = index < len(words) and words[index].text == "a"
+    start = (1, index + 1) if article else below_hundred_at(words, index)
+    if start is None:
+        return None
+    value, after = start
+    if after < len(words) and words[after].text == "hundred" and value > 0:
+        value, after = value * 100, after + 1
+        rest = below_hundred_at(words, _skip_and(words, after))
+        return (value + rest[0], rest[1]) if rest and rest[0] > 0 else (value, after)
+    if article:
+        return (1, after) if _starts_scale(words, after) else None
+    return value, after
+
+
+def _starts_scale(words: Sequence[Word], index: int) -> bool:
+    return index < len(words) and words[index].text in SCALES
+
+
+def cardinal_at(words: Sequence[Word], index: int) -> Read | None:
+    """Read the longest cardinal number that starts at `index`; "four five" is 4, the five is another number."""
+    if index >= len(words):
+        return None
+    if words[index].text == "a" and index + 1 < len(words) and words[index + 1].text == "dozen":
+        return 12, index + 2
+    whole = literal(words[index].text)
+    if whole is not None and whole > 99:
+        return whole, index + 1
+    total, after, limit = 0, index, max(SCALES.values()) * 1_000
+    found = False
+    while group := _below_thousand_at(words, _skip_and(words, after) if found else after):
+        value, next_index = group
+        if _starts_scale(words, next_index):
+            scale = SCALES[words[next_index].text]
+            if scale >= limit:
+                break
+            total, after, limit, found = total + value * scale, next_index + 1, scale, True
+            continue
+        if found and value >= limit:
+            break
+        return (total + value, next_index) if not found or value > 0 else (total, after)
+    return (total, after) if found else None
+
+
+def _skip_and(words: Sequence[Word], index: int) -> int:
+    return index + 1 if index < len(words) and words[index].text == "and" else index
+
+
+def ordinal_at(words: Sequence[Word], index: int) -> Read | None:
+    """Read "third", "twenty first", "31st" at `index`."""
+    if index >= len(words):
+        return None
+    text = words[index].text
+    if match := _LITERAL_ORDINAL.fullmatch(text):
+        return int(match.group(1)), index + 1
+    if text in ORDINAL_UNITS:
+        return ORDINAL_UNITS[text], index + 1
+    if text in ORDINAL_TENS:
+        return ORDINAL_TENS[text], index + 1
+    if text in TENS and index + 1 < len(words):
+        unit = ORDINAL_UNITS.get(words[index + 1].text, 10)
+        if unit < 10:
+            return TENS[text] + unit, index + 2
+    return None
+
+
+def find_numbers(words: Sequence[Word]) -> list[Span]:
+    """Find every cardinal (kind ``"number"``, value `int`)."""
+    spans, index = [], 0
+    while index < len(words):
+        if read := cardinal_at(words, index):
+            spans.append(Span("number", read[0], index, read[1]))
+            index = read[1]
+        else:
+            index += 1
+    return spans
+
+
+def find_ordinals(words: Sequence[Word]) -> list[Span]:
+    """Find every ordinal (kind ``"ordinal"``, value `int`; "the last one" is -1)."""
+    spans, index = [], 0
+    while index < len(words):
+        if read := ordinal_at(words, index):
+            spans.append(Span("ordinal", read[0], index, read[1]))
+            index = read[1]
+        elif words[index].text == "last" and index + 1 < len(words) and words[index + 1].text == "one":
+            spans.append(Span("ordinal", -1, index, index + 2))
+            index += 2
+        else:
+            index += 1
+    return spans

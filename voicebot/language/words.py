@@ -1,0 +1,61 @@
+"""One spelling of what was heard: lower case, words apart by single spaces, no punctuation but what carries meaning."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: Sounds that carry no meaning, as recognisers write them.
+FILLERS = frozenset({"um", "umm", "uh", "uhh", "uhm", "er", "erm", "ah", "hmm", "hm", "mm", "eh"})
+
+_MERIDIEM = re.compile(r"\b([ap])\.\s?m\b\.?", re.IGNORECASE)
+_SPELLED_MERIDIEM = re.compile(r"\b([ap]) m\b")
+_BRACKETED = re.compile(r"<[^>]*>|\[[^\]]*\]|\([^)\d]*\)")
+# A hyphen or dot between letters or single digits separates; inside 45.20, 10:30, 3/15, 2026-03-15 it carries meaning.
+_ISO_DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
+_LITERAL = re.compile(
+    r"\d{4}/\d{2}/\d{2}"  # an ISO date, after _ISO_DATE gave it slashes
+    r"|\d{1,2}/\d{1,2}(?:/\d{2,4})?"
+    r"|\d{1,2}:\d{2}(?:[ap]m)?"
+    r"|[$£€]\d+(?:,\d{3})*(?:\.\d+)?"
+    r"|\d+(?:,\d{3})+(?:\.\d+)?"
+    r"|\d+\.\d+"
+    r"|\d+(?:st|nd|rd|th|am|pm|k|%)\b"
+    r"|[^\W_]+(?:'[^\W_]+)*'?",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a normalised text and its characters `start:end` there."""
+
+    text: str
+    start: int
+    end: int
+
+
+def normalise(heard: str) -> str:
+    """Return `heard` in the one spelling that everything in this room reads.
+
+    Keeps what carries meaning in a written or recognised number (``$45.20``, ``10:30``, ``3/15``); drops the marks
+    some recognisers write for noise (``<sil>``, ``[noise]``).
+    """
+    text = unicodedata.normalize("NFKC", heard).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    text = _BRACKETED.sub(" ", text)
+    text = _MERIDIEM.sub(r"\1m", text)
+    text = _ISO_DATE.sub(r"\1/\2/\3", text)
+    text = " ".join(match.group().strip("'") for match in _LITERAL.finditer(text))
+    return _SPELLED_MERIDIEM.sub(r"\1m", text)
+
+
+def split(text: str) -> tuple[Word, ...]:
+    """Return the words of a normalised text."""
+    return tuple(Word(match.group(), match.start(), match.end()) for match in re.finditer(r"\S+", text))
+
+
+def matches(words: Sequence[Word], index: int, phrase: Sequence[str]) -> bool:
+    """Say whether the words from `index` on are exactly `phrase`."""
+    end = index + len(phrase)
+    return end <= len(words) and all(words[index + n].text == part for n, part in enumerate(phrase))
