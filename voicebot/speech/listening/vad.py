@@ -1,0 +1,148 @@
+"""Voice activity: whether the caller's voice is in these 20 ms.
+
+Three judges, cheapest first. The level against an adaptive noise floor and webrtcvad decide whether there is anything
+worth asking about; only then Silero is asked, which knows voices from coughs, bangs, music and hiss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import webrtcvad
+
+from voicebot.speech.listening.models import Floats
+
+SAMPLE_RATE_HZ = 8000
+FRAME_MS = 20
+FRAME_SAMPLES = SAMPLE_RATE_HZ * FRAME_MS // 1000
+#: What digital silence reads as: below the smallest step of 16 bits.
+SILENCE_DBFS = -96.0
+
+_FULL_SCALE = 32768.0 * 32768.0 * FRAME_SAMPLES
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One frame judged. `speech` is about this frame alone: who needs hangover counts frames since the last one.
+
+    `probability` is 0 to 1 and 0.0 where nothing worth asking about was heard.
+    """
+
+    speech: bool
+    probability: float
+    level_dbfs: float
+    noise_floor_dbfs: float
+
+
+class VoiceJudge(Protocol):
+    """What tells voices from other sounds; `models.SpeechModel` is one."""
+
+    WINDOW_SAMPLES: int
+
+    def probability(self, window: Floats) -> float: ...
+
+    def forget(self) -> None: ...
+
+
+class NoiseFloor:
+    """The line's level when nobody speaks: the quietest moment of the last two seconds, which speech always has.
+
+    It follows a new steady noise within two seconds and a fall at once. Frames of digital silence are no noise (a
+    carrier sends them in place of lost or suppressed audio), so they are not counted.
+    """
+
+    _FIRST_GUESS_DBFS = -70.0
+    _LOWEST_DBFS = -75.0
+    _BLOCK_FRAMES = 25
+    _BLOCKS = 4
+    #: The minimum of a smoothed noise lies below its mean by about this much.
+    _BIAS_DB = 2.0
+
+    def __init__(self) -> None:
+        self._smoothed_dbfs = self._FIRST_GUESS_DBFS
+        self._block_dbfs = self._FIRST_GUESS_DBFS
+        self._frames = 0
+        self._blocks: deque[float] = deque([self._FIRST_GUESS_DBFS] * self._BLOCKS, maxlen=self._BLOCKS)
+        self.dbfs = self._FIRST_GUESS_DBFS
+
+    def feed(self, level_dbfs: float) -> float:
+        """Take the level of the next frame and return the floor, both in dBFS."""
+        if level_dbfs <= SILENCE_DBFS + 6.0:
+            return self.dbfs
+        self._smoothed_dbfs += 0.4 * (level_dbfs - self._smoothed_dbfs)
+        self._block_dbfs = min(self._block_dbfs, self._smoothed_dbfs)
+        self._frames += 1
+        if self._frames == self._BLOCK_FRAMES:
+            self._blocks.append(self._block_dbfs)
+            self._block_dbfs = self._smoothed_dbfs
+            self._frames = 0
+        self.dbfs = max(self._LOWEST_DBFS, min(self._block_dbfs, *self._blocks) + self._BIAS_DB)
+        return self.dbfs
+
+
+class VoiceActivity:
+    """One caller's voice activity, fed 20 ms at a time; `judge` belongs to this call alone.
+
+    Without a judge webrtcvad decides: it works, but hears coughs, keys and music as voices.
+    """
+
+    #: Sound below the floor by this margin is not worth asking about. Speech at 10 dB above noise still dips to it.
+    _MARGIN_DB = 4.0
+    #: Nobody on a telephone is this quiet; whatever it is, a recogniser could not use it.
+    _INAUDIBLE_DBFS = -62.0
+    _ENTER = 0.5
+    _STAY = 0.3
+    #: The judge goes on listening for so long after the last sound, since it needs the run of speech.
+    _HOLD_FRAMES = 25
+    #: And hears so much of what came before, since a word's soft beginning is below the gate.
+    _LEAD_FRAMES = 5
+
+    def __init__(self, judge: VoiceJudge | None) -> None:
+        self._judge = judge
+        # Mode 1 as a gate lets every voice through; mode 3 as the only judge lets the fewest other sounds through.
+        self._gate = webrtcvad.Vad(3 if judge is None else 1)
+        self._floor = NoiseFloor()
+        self._recent: deque[Floats] = deque(maxlen=self._LEAD_FRAMES)
+        self._waiting = np.zeros(0, dtype=np.float32)
+        self._hold = 0
+        self._probability = 0.0
+        self._speech = False
+
+    def feed(self, pcm: bytes) -> Activity:
+        """Judge the next 20 ms: 160 samples, signed 16-bit little-endian. Lost frames are fed as zeros."""
+        if len(pcm) != 2 * FRAME_SAMPLES:
+            raise ValueError(f"a frame is {2 * FRAME_SAMPLES} bytes, not {len(pcm)}")
+        samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+        level_dbfs = 10.0 * math.log10(max(float(samples @ samples) / _FULL_SCALE, 10 ** (SILENCE_DBFS / 10)))
+        floor_dbfs = self._floor.feed(level_dbfs)
+        loud = level_dbfs > max(floor_dbfs + self._MARGIN_DB, self._INAUDIBLE_DBFS)
+        sounds = loud and bool(self._gate.is_speech(pcm, SAMPLE_RATE_HZ))
+        if self._judge is None:
+            self._probability = 1.0 if sounds else 0.0
+        else:
+            self._ask(self._judge, samples, sounds=sounds)
+        self._speech = loud and self._probability >= (self._STAY if self._speech else self._ENTER)
+        return Activity(self._speech, self._probability, level_dbfs, floor_dbfs)
+
+    def _ask(self, judge: VoiceJudge, samples: Floats, *, sounds: bool) -> None:
+        scaled = samples / np.float32(32768.0)
+        if self._hold == 0:
+            if not sounds:
+                self._recent.append(scaled)
+                self._probability = 0.0
+                return
+            judge.forget()
+            self._waiting = np.concatenate([*self._recent, scaled])
+            self._recent.clear()
+            self._hold = self._HOLD_FRAMES
+        else:
+            self._waiting = np.concatenate([self._waiting, scaled])
+            self._hold = self._HOLD_FRAMES if sounds or self._probability >= self._STAY else self._hold - 1
+        window = judge.WINDOW_SAMPLES
+        while self._waiting.size >= window:
+            self._probability = judge.probability(self._waiting[:window])
+            self._waiting = self._waiting[window:]
