@@ -1,0 +1,109 @@
+"""What is kept of a call: the record itself and its turns. The same types make the JSON Schema (see `schema.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from voicebot.dialog.outcome import Outcome
+
+__all__ = ["CallRecord", "HeardWord", "Outcome", "RecordingRecord", "Speaker", "TurnRecord"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Milliseconds = Annotated[int, Field(ge=0)]
+
+
+#: What is left of a secret turn's content.
+_NO_WORDS: Mapping[str, object] = {"text": "", "heard_text": None, "slots": {}, "alternatives": (), "words": ()}
+
+
+class Speaker(StrEnum):
+    CALLER = "caller"
+    BOT = "bot"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A recognised word; its times are offsets in the recording."""
+
+    text: str
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+    confidence: Share
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRecord:
+    """One party's turn.
+
+    `at_ms` is where it begins, counted from the start of the call, which is also the start of the recording. For a
+    caller, `heard_ms` is how long they spoke and `text` the likeliest transcript; for the bot, `heard_ms` is how much
+    of it the caller really heard, `text` what it set out to say and `heard_text`, where it was cut, the words that
+    arrived. `prompt` names the flow's template and `engine` who recognised ("keys" for keyed input). `timings_ms` are
+    the stages of the reply, counted from the caller's last speech (see `timings.py`).
+
+    A `secret` turn holds no words and no digits, whatever it is given.
+    """
+
+    speaker: Speaker
+    text: str
+    at_ms: Milliseconds = 0
+    heard_ms: Milliseconds = 0
+    heard_text: str | None = None
+    prompt: str | None = None
+    engine: str | None = None
+    secret: bool = False
+    over_prompt: bool = False
+    intent: str | None = None
+    confidence: Share | None = None
+    slots: Mapping[str, str] = field(default_factory=dict)
+    decision: str | None = None
+    alternatives: tuple[str, ...] = ()
+    words: tuple[HeardWord, ...] = ()
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.secret:
+            # Blanked rather than refused: a mistake elsewhere must neither keep a PIN nor end a call.
+            for name, nothing in _NO_WORDS.items():
+                object.__setattr__(self, name, nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRecord:
+    """The call's recording: a WAV of two lanes, left the caller and right the bot. `path` is below the data folder."""
+
+    path: str
+    rate_hz: int = 8000
+    channels: tuple[str, ...] = ("caller", "bot")
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call from begin to end. Times are UTC; `outcome`, `cause` and `ended_at` are null while it goes on.
+
+    `goal` is the intent that the caller came with and `goal_reached` whether it was done. `caller` and `called` are
+    what the carrier gave, `cause` is why the line ended, and `flow_version` names the flows that led the call.
+    """
+
+    id: str
+    channel: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: Outcome | None = None
+    cause: str | None = None
+    goal: str | None = None
+    goal_reached: bool = False
+    flow_version: str = ""
+    direction: str = "inbound"
+    caller: str = ""
+    called: str = ""
+    carrier_call_id: str = ""
+    recording: RecordingRecord | None = None
+    turns: tuple[TurnRecord, ...] = ()
