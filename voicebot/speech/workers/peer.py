@@ -1,0 +1,211 @@
+"""One speech server as the media process sees it: its state, its health, and the lines open to it.
+
+A peer is a worker process that we start (`process.WorkerProcess`) or a Wyoming server that somebody else runs
+(`RemoteServer`). Both are watched in the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+from wyoming.info import Describe
+from wyoming.ping import Ping, Pong
+
+from voicebot.errors import LocalProtocolError, RemoteProtocolError
+from voicebot.speech.workers.capabilities import Capabilities, Feature, parse_capabilities
+from voicebot.speech.workers.line import Line, PeerLost, connect
+
+_log = structlog.get_logger()
+_UNKNOWN = Capabilities(engine="unknown")
+
+
+class PeerState(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    BACKING_OFF = "backing_off"
+    STOPPED = "stopped"
+
+
+_TRANSITIONS: dict[PeerState, frozenset[PeerState]] = {
+    PeerState.STARTING: frozenset({PeerState.READY, PeerState.BACKING_OFF, PeerState.STOPPED}),
+    PeerState.READY: frozenset({PeerState.BACKING_OFF, PeerState.STOPPED}),
+    PeerState.BACKING_OFF: frozenset({PeerState.STARTING, PeerState.STOPPED}),
+    PeerState.STOPPED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a peer may take. A dead process shows at once, a stuck one after `ping_every_s + ping_deadline_s`."""
+
+    warm_up_s: float = 90.0
+    ping_every_s: float = 0.4
+    ping_deadline_s: float = 1.4
+    connect_s: float = 0.5
+    stop_grace_s: float = 3.0
+    first_back_off_s: float = 0.1
+    longest_back_off_s: float = 10.0
+    steady_after_s: float = 30.0
+
+    def back_off_s(self, failures: int) -> float:
+        """Return the wait before the next start after `failures` in a row (1 for the first)."""
+        return min(self.longest_back_off_s, self.first_back_off_s * 2.0 ** (min(failures, 16) - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """A snapshot for health pages and logs."""
+
+    name: str
+    state: PeerState
+    engine: str
+    model: str
+    pid: int | None
+    failures: int
+    sessions: int
+    max_sessions: int | None
+
+
+class Peer:
+    """Keeps one server running and watched until stopped; subclasses say how it is brought up and taken down."""
+
+    def __init__(self, name: str, address: str, patience: Patience, changed: Callable[[], None]) -> None:
+        self.name = name
+        self.address = address
+        self.state = PeerState.STARTING
+        self.capabilities = _UNKNOWN
+        self.failures = 0
+        self._patience = patience
+        self._changed = changed
+        self._lines: set[Line] = set()
+
+    @property
+    def pid(self) -> int | None:
+        return None
+
+    @property
+    def sessions(self) -> int:
+        """Return the number of lines leased to requests."""
+        return len(self._lines)
+
+    @property
+    def has_room(self) -> bool:
+        limit = self.capabilities.max_sessions
+        return self.state is PeerState.READY and (limit is None or self.sessions < limit)
+
+    def status(self) -> PeerStatus:
+        return PeerStatus(
+            name=self.name,
+            state=self.state,
+            engine=self.capabilities.engine,
+            model=self.capabilities.model,
+            pid=self.pid,
+            failures=self.failures,
+            sessions=self.sessions,
+            max_sessions=self.capabilities.max_sessions,
+        )
+
+    async def open_line(self) -> Line:
+        """Connect for one request; `PeerLost` when the server does not answer. Hand it back to `close_line`."""
+        line = await connect(self.address, self.name, self.capabilities, timeout_s=self._patience.connect_s)
+        self._lines.add(line)
+        return line
+
+    async def close_line(self, line: Line) -> None:
+        self._lines.discard(line)
+        self._changed()
+        await line.close()
+
+    async def keep_running(self) -> None:
+        """Bring the server up, watch it, and bring it up again after each failure, until cancelled."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                ready_at: float | None = None
+                try:
+                    await self._bring_up()
+                    self.capabilities = await self._describe()
+                    ready_at = loop.time()
+                    self._set_state(PeerState.READY)
+                    await self._until_lost()
+                except (PeerLost, RemoteProtocolError) as error:
+                    steady = ready_at is not None and loop.time() - ready_at > self._patience.steady_after_s
+                    self.failures = 1 if steady else self.failures + 1
+                    reason = str(error)
+                self._set_state(PeerState.BACKING_OFF, reason=reason, failures=self.failures)
+                self._abort_lines()
+                await self._take_down()
+                await asyncio.sleep(self._patience.back_off_s(self.failures))
+                self._set_state(PeerState.STARTING)
+        finally:
+            self._set_state(PeerState.STOPPED)
+            self._abort_lines()
+            await asyncio.shield(self._take_down())
+
+    async def _bring_up(self) -> None:
+        """Make the server answer; `PeerLost` when it does not."""
+
+    async def _take_down(self) -> None:
+        """Leave nothing of the server running."""
+
+    async def _until_lost(self) -> None:
+        """Watch the server and raise `PeerLost` when it is dead or stuck."""
+        await self._until_stuck()
+
+    async def _until_stuck(self) -> None:
+        """Ask for a sign of life over and over; `PeerLost` when one stays out."""
+        line = await connect(self.address, self.name, self.capabilities, timeout_s=self._patience.connect_s)
+        try:
+            for number in itertools.count():
+                async with asyncio.timeout(self._patience.ping_deadline_s):
+                    await self._ask(line, str(number))
+                await asyncio.sleep(self._patience.ping_every_s)
+        except TimeoutError as error:
+            raise PeerLost(f"The speech server {self.name} did not answer in time.") from error
+        finally:
+            line.abort()
+
+    async def _ask(self, line: Line, number: str) -> None:
+        # Plain Wyoming servers need not know ping; describe is what all of them answer.
+        if Feature.PING in self.capabilities.features:
+            line.send(Ping(text=number).event())
+            answer = await line.receive()
+            if not Pong.is_type(answer.type) or Pong.from_event(answer).text != number:
+                raise PeerLost(f"The speech server {self.name} answered a ping with something else.")
+        else:
+            line.send(Describe().event())
+            parse_capabilities(await line.receive())
+
+    async def _describe(self) -> Capabilities:
+        line = await connect(self.address, self.name, _UNKNOWN, timeout_s=self._patience.connect_s)
+        try:
+            async with asyncio.timeout(self._patience.ping_deadline_s):
+                line.send(Describe().event())
+                return parse_capabilities(await line.receive())
+        except TimeoutError as error:
+            raise PeerLost(f"The speech server {self.name} did not describe itself.") from error
+        finally:
+            line.abort()
+
+    def _abort_lines(self) -> None:
+        for line in tuple(self._lines):
+            line.abort()
+
+    def _set_state(self, state: PeerState, **why: object) -> None:
+        if state not in _TRANSITIONS[self.state]:
+            raise LocalProtocolError(f"A speech peer cannot go from {self.state} to {state}.")
+        _log.info(
+            "speech peer state", peer=self.name, was=str(self.state), now=str(state), pid=self.pid,
+            engine=self.capabilities.engine, model=self.capabilities.model, **why,
+        )  # fmt: skip
+        self.state = state
+        self._changed()
+
+
+class RemoteServer(Peer):
+    """A Wyoming server run by somebody else: only reached and watched, never started or stopped."""
