@@ -1,0 +1,152 @@
+"""One stream of log lines for everything in a process: structlog, the standard library's loggers, and loguru.
+
+Lines are JSON or, for people, plain text. They are written by a thread of their own, so that a terminal or a log
+collector which stops reading never holds up the audio. Personal values show only their length (see `personal.py`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import queue
+import re
+import sys
+import threading
+from typing import TYPE_CHECKING, Literal, TextIO
+
+import structlog
+from loguru import logger as loguru_logger
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+#: Lines waiting for a reader that has stopped reading; beyond them lines are dropped and counted.
+_WAITING_LINES = 10_000
+#: How long the end of the process waits for the last lines to be read.
+_LAST_LINES_S = 2.0
+#: Libraries that tell more at INFO than an operator wants, or quote what callers say.
+_QUIET = ("aiohttp.access", "alembic", "asyncio", "faster_whisper", "sqlalchemy", "twilio", "urllib3", "websockets")
+#: How pipecat writes the words of a text frame into its messages.
+_FRAME_TEXT = re.compile(r"text: \[.*\]|text='.*'|text=\".*\"", re.DOTALL)
+
+
+class _LineWriter(logging.Handler):
+    """Renders records where they are logged and writes the lines in a thread."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines: queue.Queue[str | None] = queue.Queue(_WAITING_LINES)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._write, name="log writer", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001  # a value that cannot be rendered must not end whoever logged it
+            self.handleError(record)
+            return
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._dropped += 1
+
+    def close(self) -> None:
+        """Write what is waiting, as far as the reader takes it within two seconds."""
+        if self._thread.is_alive():
+            try:
+                self._lines.put(None, timeout=_LAST_LINES_S)
+            except queue.Full:
+                pass  # nobody reads: the lines are lost either way
+            else:
+                self._thread.join(_LAST_LINES_S)
+        super().close()
+
+    def _write(self) -> None:
+        told = 0
+        while (line := self._lines.get()) is not None:
+            try:
+                if dropped := self._dropped - told:
+                    told += dropped
+                    self._stream.write(f'{{"level": "warning", "event": "log lines dropped", "lines": {dropped}}}\n')
+                self._stream.write(line + "\n")
+                if self._lines.empty():
+                    self._stream.flush()
+            except (OSError, ValueError):
+                return  # the stream is closed; there is nowhere left to say so
+
+
+def _name_process(process: str) -> Processor:
+    def name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["process"] = process
+        return event
+
+    return name
+
+
+def _from_loguru(message: Message) -> None:
+    """Hand a loguru message on without the words of callers that pipecat quotes from its text frames."""
+    record = message.record
+    exception = record["exception"]
+    logging.getLogger(record["name"] or "loguru").log(
+        record["level"].no,
+        "%s",
+        _FRAME_TEXT.sub("text: <personal>", record["message"]),
+        exc_info=(exception.type, exception.value, exception.traceback)
+        if exception and exception.type and exception.value
+        else None,
+    )
+
+
+def configure_logs(
+    log_format: LogFormat, level: LogLevel, *, process: str = "voicebot", stream: TextIO | None = None
+) -> None:
+    """Send every logger of this process to `stream`, standard error by default; a later call replaces an earlier.
+
+    `process` stands in each line and tells the server from its speech workers.
+    """
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name_process(process),
+    ]
+    # Tracebacks never show local variables: they hold what callers said.
+    rendering: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        if log_format == "json"
+        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+    )
+    handler = _LineWriter(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    for earlier in [each for each in root.handlers if isinstance(each, _LineWriter)]:
+        root.removeHandler(earlier)
+        atexit.unregister(earlier.close)
+        earlier.close()
+    root.addHandler(handler)
+    atexit.register(handler.close)
+    root.setLevel(number)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    # pipecat logs through loguru, whose own sink would write to standard error past all of this.
+    loguru_logger.remove()
+    loguru_logger.add(_from_loguru, level=max(number, logging.WARNING), format="{message}")
