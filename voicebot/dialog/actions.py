@@ -46,7 +46,7 @@ class CallBackend:
     """Run an operation and answer with `BackendAnswered` or `BackendFailed` bearing the same `request_id`.
 
     A write carries `idempotency_key`, stable over retries of the same step of the same call. `filler` is said if the
-    answer takes longer than a caller should wait in silence.
+    answer takes longer than a caller should wait in silence. Arguments named in `secret` are never written anywhere.
     """
 
     request_id: str
@@ -54,6 +54,7 @@ class CallBackend:
     arguments: Mapping[str, SlotValue]
     idempotency_key: str | None = None
     filler: Say | None = None
+    secret: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class RequestPerson:
 
 @dataclass(frozen=True, slots=True)
 class EndCall:
-    """Hang up once everything said before has been heard. `outcome` goes to the record (see `Outcome`)."""
+    """Hang up once everything said before has been heard. `outcome` is a `dialog.outcome.Outcome` for the record."""
 
     outcome: str
 

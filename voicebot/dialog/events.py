@@ -47,7 +47,10 @@ class Interpretation:
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """`zone` is an IANA name; `seed` picks prompt variants; `caller` is what the carrier gave and may be empty."""
+    """`zone` is an IANA name; `seed` picks prompt variants; `caller` is what the carrier gave and may be empty.
+
+    `call_id` is unique for ever: the idempotency keys of the call's writes begin with it.
+    """
 
     at: datetime
     channel: str
@@ -56,6 +59,7 @@ class CallStarted:
     zone: str
     seed: int
     parameters: Mapping[str, str] = field(default_factory=dict)
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,232 @@
+"""What a bot's files declare before any step is read: intents, types, operations, and each flow's head."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from voicebot.dialog.condition import Condition, ConditionError, names_in, parse_condition
+from voicebot.dialog.document import Fields, Source, suggestion
+from voicebot.dialog.flow import Choice, Intent, Operation, Rule, Slot, SlotType, spoken_words
+from voicebot.dialog.prompt import Piece, Prompt, TemplateError, parse_template
+from voicebot.dialog.values import ValueKind
+
+#: Names that hold a value everywhere, without being declared.
+BUILT_IN: Mapping[str, ValueKind] = {
+    "today": ValueKind.DATE,
+    "now": ValueKind.TIME,
+    "caller": ValueKind.TEXT,
+    "channel": ValueKind.TEXT,
+}
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_OPERATION_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+_TYPE_KEYS = ("kind", "length", "pattern", "choices", "secret", "must", "invalid", "keys")
+_OPERATION_KEYS = ("arguments", "results", "failures", "write", "secret", "about")
+
+
+@dataclass(slots=True)
+class FlowHead:
+    """A flow file's declarations, with its steps still unread."""
+
+    name: str
+    fields: Fields
+    slots: dict[str, Slot]
+    outcomes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Declared:
+    """Everything that steps may refer to by name."""
+
+    types: dict[str, SlotType] = field(default_factory=dict)
+    intents: dict[str, Intent] = field(default_factory=dict)
+    operations: dict[str, Operation] = field(default_factory=dict)
+    remembered: dict[str, Slot] = field(default_factory=dict)
+    flows: dict[str, FlowHead] = field(default_factory=dict)
+    command_phrases: tuple[str, ...] = ()
+
+
+def built_in_types() -> dict[str, SlotType]:
+    """Every kind that needs no further word is a type of its own name."""
+    needs_more = {ValueKind.CHOICE}
+    return {kind.value: SlotType(kind.value, kind) for kind in ValueKind if kind not in needs_more}
+
+
+def read_name(source: Source, what: str) -> str:
+    name = source.text()
+    if name and not _NAME.fullmatch(name):
+        source.problem(f"'{name}' is no good name for {what}.", "Use small letters, digits and _ only.")
+    return name
+
+
+def read_prompt(source: Source | None, name: str, *, interruptible: bool = True) -> Prompt | None:
+    """Read one text or a list of variants; None when there is none or it cannot be read."""
+    if source is None:
+        return None
+    variants: list[tuple[Piece, ...]] = []
+    for item in source.items():
+        text = item.text()
+        if not text:
+            continue
+        try:
+            variants.append(parse_template(text))
+        except TemplateError as error:
+            item.problem(str(error), "Write values as {slot}, {slot:digits} or {days:count day}.")
+    return Prompt(name, tuple(variants), interruptible) if variants else None
+
+
+def read_condition(source: Source) -> Condition | None:
+    text = source.text()
+    if not text:
+        return None
+    try:
+        return parse_condition(text)
+    except ConditionError as error:
+        source.problem(str(error), "Write it like: delay_days > 3 and not credited")
+        return None
+
+
+def read_rules(source: Source | None, name: str, known: Collection[str]) -> tuple[Rule, ...]:
+    """Read ``must:`` entries of ``be`` and ``or_say``. `known` are the names the conditions may use."""
+    rules = []
+    for number, item in enumerate(source.items() if source else [], start=1):
+        fields = item.fields(("be", "or_say"))
+        be, reason = fields.require("be"), read_prompt(fields.require("or_say"), f"{name}.must_{number}")
+        condition = read_condition(be) if be else None
+        if be and condition:
+            check_names(names_in(condition), known, be)
+        if condition and reason:
+            rules.append(Rule(condition, reason))
+    return tuple(rules)
+
+
+def check_names(names: Collection[str], known: Collection[str], source: Source) -> None:
+    for name in names:
+        if name not in known:
+            source.problem(f"'{name}' is not a slot here.", suggestion(name, known))
+
+
+def read_intents(source: Source | None, flow: str | None, declared: Declared) -> tuple[str, ...]:
+    """Read ``name: [examples]`` entries into `declared` and return their names."""
+    if source is None:
+        return ()
+    names = []
+    for name, entry in source.fields():
+        examples = tuple(dict.fromkeys(entry.texts()))
+        if name in declared.intents:
+            entry.problem(f"The intent '{name}' is declared twice.", "Put all its examples in one place.")
+            continue
+        if len(examples) < 3:
+            entry.problem(f"The intent '{name}' has too few examples.", "Give at least 3, better 5 to 10.")
+        declared.intents[name] = Intent(name, examples, flow)
+        names.append(name)
+    return tuple(names)
+
+
+def read_types(source: Source | None, declared: Declared) -> None:
+    if source is None:
+        return
+    for name, entry in source.fields():
+        if name in declared.types:
+            entry.problem(f"The type '{name}' is declared twice.", "Rename one of the two.")
+            continue
+        declared.types[name] = _read_type(name, entry)
+
+
+def _read_type(name: str, entry: Source) -> SlotType:
+    fields = entry.fields(_TYPE_KEYS)
+    kind_source = fields.require("kind")
+    kind = read_kind(kind_source) if kind_source else ValueKind.TEXT
+    lengths = fields.get("length")
+    choices = fields.get("choices")
+    if kind is ValueKind.CHOICE and choices is None:
+        entry.problem("A choice needs its choices.", "Add 'choices:' with 'name: [phrases]' entries.")
+    return SlotType(
+        name=name,
+        kind=kind,
+        lengths=tuple(item.number(least=1) for item in lengths.items()) if lengths else (),
+        pattern=_read_pattern(fields.get("pattern")),
+        choices=_read_choices(choices),
+        secret=fields.flag("secret"),
+        rules=read_rules(fields.get("must"), f"types.{name}", ("value", *BUILT_IN)),
+        invalid=read_prompt(fields.get("invalid"), f"types.{name}.invalid"),
+        keys=read_prompt(fields.get("keys"), f"types.{name}.keys"),
+    )
+
+
+def read_kind(source: Source) -> ValueKind:
+    text = source.text()
+    if text in set(ValueKind):
+        return ValueKind(text)
+    if text:
+        source.problem(f"'{text}' is no kind of value.", suggestion(text, list(ValueKind)))
+    return ValueKind.TEXT
+
+
+def _read_pattern(source: Source | None) -> str:
+    if source is None:
+        return ""
+    pattern = source.text()
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        source.problem(f"The pattern is not valid: {error}.", "Use a regular expression such as 4[0-9]{4}.")
+        return ""
+    return pattern
+
+
+def _read_choices(source: Source | None) -> tuple[Choice, ...]:
+    if source is None:
+        return ()
+    choices = []
+    for name, entry in source.fields():
+        phrases = tuple(dict.fromkeys(spoken_words(text) for text in entry.texts()))
+        choices.append(Choice(name, phrases or (name,)))
+    return tuple(choices)
+
+
+def read_operations(source: Source | None, declared: Declared) -> None:
+    if source is None:
+        return
+    for name, entry in source.fields():
+        fields = entry.fields(_OPERATION_KEYS)
+        if not _OPERATION_NAME.fullmatch(name):
+            entry.problem(f"'{name}' is no good name for an operation.", "Name it system.verb, like orders.status.")
+        if name in declared.operations:
+            entry.problem(f"The operation '{name}' is declared twice.", "Keep one of the two.")
+            continue
+        arguments = _read_signature(fields.get("arguments"))
+        secret = fields.texts("secret")
+        secret_source = fields.get("secret")
+        if secret_source:
+            check_names(secret, arguments, secret_source)
+        declared.operations[name] = Operation(
+            name=name,
+            arguments=arguments,
+            results=_read_signature(fields.get("results")),
+            failures=fields.texts("failures"),
+            write=fields.flag("write"),
+            secret=frozenset(secret),
+        )
+
+
+def _read_signature(source: Source | None) -> dict[str, ValueKind]:
+    return {name: read_kind(entry) for name, entry in source.fields()} if source else {}
+
+
+def read_slots(source: Source | None, declared: Declared) -> dict[str, Slot]:
+    """Read ``slot: type`` entries."""
+    if source is None:
+        return {}
+    slots = {}
+    for name, entry in source.fields():
+        type_name = entry.text()
+        found = declared.types.get(type_name)
+        if name in BUILT_IN:
+            entry.problem(f"'{name}' always exists and cannot be declared.", "Choose another name.")
+        elif found is None:
+            entry.problem(f"The type '{type_name}' is not declared.", suggestion(type_name, declared.types))
+        else:
+            slots[name] = Slot(name, found)
+    return slots

@@ -1,0 +1,305 @@
+"""Loads a directory of YAML into a `Bot`, or says everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+from voicebot.dialog.asking import request_expectation
+from voicebot.dialog.declarations import (
+    Declared,
+    FlowHead,
+    built_in_types,
+    check_names,
+    read_intents,
+    read_name,
+    read_operations,
+    read_prompt,
+    read_slots,
+    read_types,
+)
+from voicebot.dialog.document import Fields, Source, read_yaml, suggestion
+from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
+from voicebot.dialog.flow import (
+    Bot,
+    Commands,
+    Flow,
+    Ladder,
+    Ladders,
+    Limits,
+    Patterns,
+    Rung,
+    Understanding,
+    spoken_words,
+)
+from voicebot.dialog.linker import FlowLinker
+from voicebot.dialog.prompt import Prompt
+from voicebot.errors import ConfigurationError, Problem
+
+#: Folders inside a bot's directory that hold other things than the bot itself.
+OTHER_FOLDERS = frozenset({"stories", "knowledge", "languages"})
+
+_FLOW_KEYS = ("flow", "title", "about", "intents", "slots", "outcomes", "unless", "replaces", "steps")
+_BOT_KEYS = (
+    "bot",
+    "language",
+    "start",
+    "names",
+    "intents",
+    "types",
+    "operations",
+    "remember",
+    "commands",
+    "ladders",
+    "patterns",
+    "understanding",
+    "limits",
+)
+_COMMANDS = ("repeat", "help", "start_over", "wait", "person")
+_LADDERS = ("silence", "no_match", "hearing")
+#: The bot-wide prompts, each with the names it may use.
+_PATTERN_PROMPTS: dict[str, tuple[str, ...]] = {
+    "returning": ("title",),
+    "clarify_one": ("first",),
+    "clarify_two": ("first", "second"),
+    "clarify_again": (),
+    "wait": (),
+    "start_over": (),
+    "help": (),
+    "talked_too_long": (),
+    "cannot_change_now": (),
+    "keys_yes_no": (),
+    "call_too_long": (),
+    "shutting_down": (),
+    "broken": (),
+}
+
+
+def load_bot(directory: Path) -> Bot:
+    """Load every ``*.yaml`` under `directory`; `ConfigurationError` carries all problems with file, line and fix."""
+    problems: list[Problem] = []
+    documents: list[Source] = []
+    digest = sha256()
+    paths = sorted(path for path in directory.rglob("*.yaml") if _belongs(path.relative_to(directory)))
+    if not paths:
+        raise ConfigurationError([Problem(str(directory), None, "There are no .yaml files.", "Name a bot's folder.")])
+    for path in paths:
+        name = path.relative_to(directory).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+        document = read_yaml(path, name, problems)
+        if document:
+            documents.append(document)
+    loader = _Loader(problems)
+    for document in documents:
+        loader.declare(document)
+    bot = loader.build(digest.hexdigest()[:12])
+    if problems or bot is None:
+        raise ConfigurationError(sorted(problems, key=lambda problem: (problem.file, problem.line or 0)))
+    return bot
+
+
+def _belongs(relative: Path) -> bool:
+    return not OTHER_FOLDERS.intersection(relative.parts[:-1])
+
+
+class _Loader:
+    def __init__(self, problems: list[Problem]) -> None:
+        self._problems = problems
+        self._declared = Declared(types=built_in_types())
+        self._sections: dict[str, Source] = {}
+        self._later: list[Callable[[], None]] = []
+
+    def declare(self, document: Source) -> None:
+        """Take in one file; flow files keep their steps until everything is declared."""
+        raw = document.fields()
+        if "flow" in raw:
+            self._declare_flow(document.fields(_FLOW_KEYS))
+            return
+        for name, source in document.fields(_BOT_KEYS):
+            if name == "intents":
+                read_intents(source, None, self._declared)
+            elif name == "types":
+                read_types(source, self._declared)
+            elif name == "operations":
+                read_operations(source, self._declared)
+            elif name in self._sections:
+                source.problem(f"'{name}' is already written in another file.", "Keep one of the two.")
+            else:
+                self._sections[name] = source
+
+    def _declare_flow(self, fields: Fields) -> None:
+        name_source = fields.require("flow")
+        name = read_name(name_source, "a flow") if name_source else ""
+        if not name:
+            return
+        if name in self._declared.flows:
+            fields.source.problem(f"There are two flows named '{name}'.", "Rename one of the two.")
+            return
+        read_intents(fields.get("intents"), name, self._declared)
+        outcomes = fields.texts("outcomes") or ("done",)
+        head = FlowHead(name, fields, {}, outcomes)
+        self._declared.flows[name] = head
+        # Types may be declared in a file that is read after this one.
+        self._later.append(lambda: head.slots.update(read_slots(fields.get("slots"), self._declared)))
+
+    def build(self, version: str) -> Bot | None:
+        declared = self._declared
+        declared.remembered = read_slots(self._sections.get("remember"), declared)
+        for resolve in self._later:
+            resolve()
+        commands = self._commands()
+        declared.command_phrases = self._command_phrases(commands)
+        flows = {head.name: FlowLinker(head, declared).link() for head in declared.flows.values()}
+        ladders = self._ladders()
+        patterns = self._patterns()
+        start = self._flow_named("start")
+        if not (commands and ladders and patterns and start):
+            return None
+        self._check_intents(flows, commands)
+        return Bot(
+            name=self._text("bot"),
+            version=version,
+            language=self._text("language"),
+            start=start,
+            flows=flows,
+            intents_by_name=declared.intents,
+            operations=declared.operations,
+            remembered=declared.remembered,
+            patterns=patterns,
+            ladders=ladders,
+            commands=commands,
+            clarify_expectation=self._clarify_expectation(flows),
+            understanding=self._understanding(),
+            limits=self._limits(),
+            names=self._sections["names"].texts() if "names" in self._sections else (),
+        )
+
+    # --- sections of the bot
+
+    def _require(self, name: str) -> Source | None:
+        found = self._sections.get(name)
+        if found is None:
+            self._problems.append(
+                Problem("bot.yaml", None, f"'{name}:' is missing.", f"Write '{name}:' in one file of the bot.")
+            )
+        return found
+
+    def _text(self, name: str) -> str:
+        source = self._require(name)
+        return source.text() if source else ""
+
+    def _flow_named(self, section: str) -> str:
+        source = self._require(section)
+        return self._known_flow(source) if source else ""
+
+    def _known_flow(self, source: Source) -> str:
+        name = source.text()
+        if name and name not in self._declared.flows:
+            source.problem(f"There is no flow '{name}'.", suggestion(name, self._declared.flows))
+        return name
+
+    def _commands(self) -> Commands | None:
+        source = self._require("commands")
+        if source is None:
+            return None
+        fields = source.fields(_COMMANDS)
+        named: dict[str, str] = {}
+        for command in _COMMANDS:
+            entry = fields.require(command)
+            if entry is None:
+                continue
+            named[command] = entry.text()
+            if named[command] not in self._declared.intents:
+                entry.problem(
+                    f"There is no intent '{named[command]}'.", suggestion(named[command], self._declared.intents)
+                )
+        return Commands(**named) if len(named) == len(_COMMANDS) else None
+
+    def _command_phrases(self, commands: Commands | None) -> tuple[str, ...]:
+        if commands is None:
+            return ()
+        names = (commands.person, commands.repeat, commands.help, commands.start_over, commands.wait)
+        found = [self._declared.intents[name] for name in names if name in self._declared.intents]
+        return tuple(dict.fromkeys(spoken_words(example) for intent in found for example in intent.examples))
+
+    def _ladders(self) -> Ladders | None:
+        source = self._require("ladders")
+        if source is None:
+            return None
+        fields = source.fields(_LADDERS)
+        read = {name: self._ladder(name, entry) for name in _LADDERS if (entry := fields.require(name))}
+        return Ladders(**read) if len(read) == len(_LADDERS) else None
+
+    def _ladder(self, name: str, source: Source) -> Ladder:
+        rungs: list[Rung] = []
+        gives_up = ""
+        for number, item in enumerate(source.items(), start=1):
+            fields = item.fields(("say", "offer_keys", "gives_up"))
+            last = fields.get("gives_up")
+            if last:
+                gives_up = self._known_flow(last)
+                continue
+            say = read_prompt(fields.get("say"), f"ladders.{name}_{number}")
+            rungs.append(Rung(say, fields.flag("offer_keys")))
+        if not gives_up:
+            source.problem(f"The ladder '{name}' has no end.", "Close it with '- gives_up: <flow>'.")
+        return Ladder(tuple(rungs), gives_up)
+
+    def _patterns(self) -> Patterns | None:
+        source = self._require("patterns")
+        if source is None:
+            return None
+        fields = source.fields((*_PATTERN_PROMPTS, "backend_down"))
+        prompts: dict[str, Prompt] = {}
+        for name, allowed in _PATTERN_PROMPTS.items():
+            entry = fields.require(name)
+            prompt = read_prompt(entry, f"patterns.{name}")
+            if entry and prompt:
+                check_names(sorted(prompt.names), allowed, entry)
+                prompts[name] = prompt
+        down = fields.require("backend_down")
+        backend_down = self._known_flow(down) if down else ""
+        return Patterns(**prompts, backend_down=backend_down) if len(prompts) == len(_PATTERN_PROMPTS) else None
+
+    def _understanding(self) -> Understanding:
+        source = self._sections.get("understanding")
+        if source is None:
+            return Understanding()
+        fields = source.fields(("accept", "clarify", "margin", "digress"))
+        return Understanding(**{name: entry.fraction() for name, entry in fields})
+
+    def _limits(self) -> Limits:
+        source = self._sections.get("limits")
+        if source is None:
+            return Limits()
+        fields = source.fields(("misses", "turns", "stack"))
+        return Limits(**{name: entry.number(least=1) for name, entry in fields})
+
+    def _clarify_expectation(self, flows: dict[str, Flow]) -> Expectation:
+        titles = tuple(dict.fromkeys(spoken_words(flow.title) for flow in flows.values() if flow.title))
+        base = request_expectation("patterns.clarify", (), yes_no=True, barge_in=True)
+        return Expectation(
+            name=base.name,
+            kinds=(AnswerKind.YES_NO, AnswerKind.CHOICE, AnswerKind.OPEN),
+            phrases=(*titles, *self._declared.command_phrases),
+            keys=KeyEntry(1, 1),
+        )
+
+    def _check_intents(self, flows: dict[str, Flow], commands: Commands) -> None:
+        """Every intent must lead somewhere, and a flow that can be asked for needs a title to be named by."""
+        used = {commands.repeat, commands.help, commands.start_over, commands.wait, commands.person}
+        for intent in self._declared.intents.values():
+            if intent.flow is None and intent.name not in used:
+                what = f"The intent '{intent.name}' starts nothing."
+                self._problems.append(Problem("bot.yaml", None, what, "Move it into a flow's 'intents:'."))
+            elif intent.flow and not flows[intent.flow].title:
+                flow = flows[intent.flow]
+                what = f"The flow '{flow.name}' can be asked for and has no title."
+                self._problems.append(
+                    Problem(flow.file, flow.line, what, "Add 'title: your account balance', as said to a caller.")
+                )
+        person = self._declared.intents.get(commands.person)
+        if person and person.flow is None:
+            what = f"The intent '{commands.person}' starts no flow, so a person cannot be reached."
+            self._problems.append(Problem("bot.yaml", None, what, "Declare it under 'intents:' of the person flow."))

@@ -1,0 +1,437 @@
+"""The dialog machine: a bot, a state and an event give the next state and what to do. No clock, no I/O, no chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal, assert_never
+
+from voicebot.dialog.actions import Action, SetGoal
+from voicebot.dialog.events import (
+    BackendAnswered,
+    BackendFailed,
+    CallerHungUp,
+    CallerPressed,
+    CallerSilent,
+    CallerSpoke,
+    CallerTalkedTooLong,
+    CallMustEnd,
+    CallStarted,
+    Entity,
+    Event,
+    HearingFailed,
+    SlotValue,
+)
+from voicebot.dialog.flow import AskStep, Bot, CallStep, ConfirmStep, Ladder, QuestionStep, RequestStep
+from voicebot.dialog.outcome import Outcome
+from voicebot.dialog.prompt import Prompt
+from voicebot.dialog.reading import (
+    Answered,
+    Asked,
+    ChoseFlow,
+    Corrected,
+    Meaning,
+    Reading,
+    Refused,
+    SaidNo,
+    SaidYes,
+    Unsure,
+    read_keys,
+    read_turn,
+)
+from voicebot.dialog.state import Origin, Phase, State
+from voicebot.dialog.turn import Turn
+
+_Miss = Literal["silence", "no_match", "hearing"]
+
+
+def new_state(bot: Bot) -> State:
+    """The state before the call; its first event is `CallStarted`."""
+    return State(version=bot.version)
+
+
+def step(bot: Bot, state: State, event: Event) -> tuple[State, tuple[Action, ...]]:
+    """Take in one event. Never raises, whatever the event; one that does not fit the state is recorded and ignored."""
+    if state.phase is Phase.ENDED:
+        return state, ()
+    if state.phase is Phase.NEW:
+        return _start(bot, state, event).result() if isinstance(event, CallStarted) else (state, ())
+    turn = Turn(bot, state, event.at)
+    match event:
+        case CallStarted():
+            turn.record("ignored", detail="started twice")
+        case CallerSpoke() | CallerPressed():
+            _caller_answered(turn, event)
+        case CallerSilent():
+            _missed(turn, "silence")
+        case CallerTalkedTooLong():
+            _missed(turn, "no_match", bot.patterns.talked_too_long)
+        case HearingFailed():
+            _missed(turn, "hearing")
+        case BackendAnswered(request_id=request_id, outcome=outcome, result=result):
+            _backend_answered(turn, request_id, outcome, result)
+        case BackendFailed(request_id=request_id):
+            _backend_failed(turn, request_id)
+        case CallerHungUp():
+            turn.record("hung_up")
+            turn.end(Outcome.HUNG_UP)
+        case CallMustEnd(why=why):
+            _must_end(turn, why)
+        case _:
+            assert_never(event)
+    return turn.result()
+
+
+def _start(bot: Bot, state: State, event: CallStarted) -> Turn:
+    stamp = event.at.strftime("%Y%m%dT%H%M%S%f")
+    begun = replace(
+        state,
+        zone=event.zone,
+        seed=event.seed,
+        call_id=event.call_id or f"{stamp}-{event.caller}-{event.seed}",
+        caller=event.caller,
+        channel=event.channel,
+    )
+    turn = Turn(bot, begun, event.at)
+    turn.push(bot.start, Origin.START)
+    turn.record("started", detail=event.channel)
+    turn.walk()
+    return turn
+
+
+# --- the caller
+
+
+def _caller_answered(turn: Turn, event: CallerSpoke | CallerPressed) -> None:
+    if turn.state.phase is Phase.WAITING:
+        _spoke_while_waiting(turn, event)
+        return
+    step_ = turn.step
+    if not isinstance(step_, QuestionStep):  # only questions are waited at; a state from elsewhere may differ
+        turn.record("ignored")
+        return
+    turn.state = replace(turn.state, turn=turn.state.turn + 1)
+    if turn.state.turn > turn.bot.limits.turns:
+        _must_end(turn, "too_long")
+        return
+    scene = turn.scene(step_)
+    if isinstance(event, CallerPressed):
+        meaning, reading = read_keys(scene, event.keys), None
+    else:
+        reading = read_turn(scene, event.interpretations)
+        meaning = reading.meaning if reading else None
+    if meaning is None:
+        _missed(turn, "no_match")
+        return
+    _act_on(turn, step_, meaning, reading)
+
+
+def _spoke_while_waiting(turn: Turn, event: CallerSpoke | CallerPressed) -> None:
+    """The systems are busy. Only a wish for a person is kept; the rest would be answered too late."""
+    if isinstance(event, CallerPressed):
+        wants_person = event.keys == "0"
+    else:
+        needed = turn.bot.understanding.accept
+        wants_person = any(
+            score.intent == turn.bot.commands.person and score.confidence >= needed
+            for said in event.interpretations[:1]
+            for score in said.intents
+        )
+    turn.record("spoke_while_waiting", detail="person" if wants_person else "")
+    turn.state = replace(turn.state, wants_person=turn.state.wants_person or wants_person)
+
+
+def _act_on(turn: Turn, step_: QuestionStep, meaning: Meaning, reading: Reading | None) -> None:
+    heard = reading.said.confidence if reading else None
+    match meaning:
+        case Answered(value, rest) if isinstance(step_, AskStep):
+            turn.fill_asked(step_.slot, value, rest)
+            turn.record("answered", confidence=heard, detail=step_.slot)
+            turn.go_to(step_.next)
+            turn.walk()
+        case Corrected(changes, rest):
+            _correct(turn, changes, rest, heard)
+        case Asked(intent, confidence, entities):
+            _asked(turn, step_, intent, confidence, entities)
+        case ChoseFlow(flow):
+            turn.record("menu", detail=flow)
+            _start_flow(turn, flow, _intent_of(turn.bot, flow), ())
+        case SaidYes() | SaidNo() if turn.state.clarifying:
+            turn.record("declined" if isinstance(meaning, SaidNo) else "no_match", confidence=heard)
+            turn.state = replace(turn.state, clarifying=())
+            turn.say(turn.bot.patterns.clarify_again)
+            turn.listen()
+        case SaidYes():
+            _said_yes(turn, step_, heard)
+        case SaidNo():
+            _said_no(turn, step_, heard)
+        case Refused(slot, reason):
+            _refused(turn, step_, slot, reason, heard)
+        case Unsure(intents, confidence):
+            _clarify(turn, intents, confidence)
+        case Answered():
+            _missed(turn, "no_match")
+        case _:
+            assert_never(meaning)
+
+
+def _said_yes(turn: Turn, step_: QuestionStep, heard: float | None) -> None:
+    if isinstance(step_, ConfirmStep):
+        turn.record("confirmed", confidence=heard)
+        turn.go_to(step_.next)
+        turn.walk()
+    elif isinstance(step_, RequestStep) and step_.yes:
+        turn.record("said_yes", confidence=heard)
+        turn.say(step_.yes)
+        turn.listen()
+    else:
+        _missed(turn, "no_match")
+
+
+def _said_no(turn: Turn, step_: QuestionStep, heard: float | None) -> None:
+    target = step_.no if isinstance(step_, ConfirmStep | RequestStep) else None
+    if target is None:
+        _missed(turn, "no_match")
+        return
+    turn.record("declined", confidence=heard)
+    turn.go_to(target)
+    turn.walk()
+
+
+def _correct(turn: Turn, changes: Mapping[str, SlotValue], rest: tuple[Entity, ...], heard: float | None) -> None:
+    """Change what was filled before and walk again from behind the first question that is affected."""
+    if turn.frame.committed:
+        turn.record("correction_too_late", confidence=heard)
+        turn.say(turn.bot.patterns.cannot_change_now)
+        turn.walk()
+        return
+    asked = dict(turn.frame.asked)
+    order = [name for name, _ in turn.frame.asked]
+    for name, value in changes.items():
+        turn.fill(name, value)
+    turn.change_frame(replace(turn.frame, mentioned=rest))
+    turn.record("corrected", confidence=heard, detail=", ".join(changes))
+    first = min((order.index(name) for name in changes if name in asked), default=None)
+    if first is not None:
+        turn.go_to(asked[order[first]])  # filled now, so the question itself is skipped
+    turn.walk()
+
+
+def _refused(turn: Turn, step_: QuestionStep, slot: str, reason: Prompt | None, heard: float | None) -> None:
+    """Say why a value will not do, then ask for it again; counted, so that it cannot go on for ever."""
+    turn.record("refused", confidence=heard, detail=slot)
+    if isinstance(step_, ConfirmStep) and not turn.frame.committed and slot in dict(turn.frame.asked):
+        if reason:
+            turn.say(reason)
+        turn.fill(slot, None)
+        turn.go_to(dict(turn.frame.asked)[slot])
+        turn.walk()
+        return
+    _missed(turn, "no_match", reason)
+
+
+# --- requests
+
+
+def _asked(turn: Turn, step_: QuestionStep, intent: str, confidence: float, entities: tuple[Entity, ...]) -> None:
+    commands = turn.bot.commands
+    turn.record("intent", intent=intent, confidence=confidence)
+    if intent == commands.repeat:
+        turn.actions += turn.state.last_said
+        turn.listen()
+    elif intent == commands.help:
+        turn.say(turn.bot.patterns.help)
+        _say_question(turn, step_, with_keys=True)
+        turn.listen()
+    elif intent == commands.wait:
+        turn.say(turn.bot.patterns.wait)
+        turn.listen()
+    elif intent == commands.start_over:
+        _start_over(turn)
+    else:
+        flow = turn.bot.intents_by_name[intent].flow
+        if flow:
+            _start_flow(turn, flow, intent, entities)
+
+
+def _start_over(turn: Turn) -> None:
+    """Back to the bot's first open question; what the caller proved about themselves stays."""
+    flow = turn.bot.flows[turn.bot.start]
+    requests = [other for other in flow.steps.values() if isinstance(other, RequestStep)]
+    turn.say(turn.bot.patterns.start_over)
+    turn.replace_all(flow.name)
+    if requests:
+        turn.go_to(min(requests, key=lambda other: other.line).id)
+    turn.walk()
+
+
+def _intent_of(bot: Bot, flow: str) -> str | None:
+    return next((intent.name for intent in bot.intents_by_name.values() if intent.flow == flow), None)
+
+
+def _start_flow(turn: Turn, flow_name: str, intent: str | None, entities: tuple[Entity, ...]) -> None:
+    flow = turn.bot.flows[flow_name]
+    if flow.replaces:
+        turn.replace_all(flow_name)
+        turn.walk()
+        return
+    running = any(frame.flow == flow_name for frame in turn.state.stack)
+    if running or len(turn.state.stack) > turn.bot.limits.stack * 2:
+        _missed(turn, "no_match")
+        return
+    if intent:
+        turn.state = replace(turn.state, goal=intent)
+        turn.actions.append(SetGoal(intent))
+    turn.push(flow_name, Origin.REQUEST, entities)
+    turn.walk()
+
+
+def _clarify(turn: Turn, intents: tuple[str, ...], confidence: float) -> None:
+    """Ask which of one or two intents it was, unless that question was just asked."""
+    if turn.state.clarifying == intents:
+        _missed(turn, "no_match")
+        return
+    turn.record("unsure", intent=intents[0], confidence=confidence, detail=" or ".join(intents))
+    titles = [_title(turn.bot, intent) for intent in intents]
+    turn.state = replace(turn.state, clarifying=intents)
+    if len(titles) == 1:
+        turn.say(turn.bot.patterns.clarify_one, {"first": titles[0]})
+    else:
+        turn.say(turn.bot.patterns.clarify_two, {"first": titles[0], "second": titles[1]})
+    turn.listen()
+
+
+def _title(bot: Bot, intent: str) -> str:
+    flow = bot.intents_by_name[intent].flow
+    return bot.flows[flow].title if flow else intent
+
+
+# --- misses
+
+
+def _missed(turn: Turn, kind: _Miss, instead: Prompt | None = None) -> None:
+    """The question got no answer: climb the ladder. `instead` is said in place of the rung's own words."""
+    step_ = turn.step
+    if turn.state.phase is not Phase.ASKING or not isinstance(step_, QuestionStep):
+        turn.record("ignored", detail=kind)
+        return
+    before = turn.state.misses
+    match kind:
+        case "silence":
+            ladder, misses = turn.bot.ladders.silence, replace(before, silence=before.silence + 1)
+            attempt = misses.silence
+        case "no_match":
+            ladder, misses = turn.bot.ladders.no_match, replace(before, no_match=before.no_match + 1)
+            attempt = misses.no_match
+        case "hearing":
+            ladder, misses = turn.bot.ladders.hearing, replace(before, hearing=before.hearing + 1)
+            attempt = misses.hearing
+    turn.state = replace(turn.state, misses=misses, clarifying=())
+    turn.record(kind, detail=f"attempt {attempt}")
+    if attempt > len(ladder.rungs) or misses.total > turn.bot.limits.misses:
+        _give_up(turn, step_, ladder)
+        return
+    rung = ladder.rungs[attempt - 1]
+    again = step_.question.again
+    if instead is not None:
+        turn.say(instead)
+        _say_question(turn, step_, with_keys=rung.offer_keys)
+    elif again and kind != "hearing":
+        turn.say(again[min(attempt, len(again)) - 1])
+        _say_keys(turn, step_, offered=rung.offer_keys)
+    else:
+        if rung.say:
+            turn.say(rung.say)
+        _say_question(turn, step_, with_keys=rung.offer_keys)
+    turn.listen()
+
+
+def _say_question(turn: Turn, step_: QuestionStep, *, with_keys: bool) -> None:
+    turn.say(step_.question.prompt)
+    _say_keys(turn, step_, offered=with_keys)
+
+
+def _say_keys(turn: Turn, step_: QuestionStep, *, offered: bool) -> None:
+    if not offered:
+        return
+    keys = step_.question.keys
+    slot = turn.slot_of(step_.slot) if isinstance(step_, AskStep) else None
+    if keys is None and slot:
+        keys = slot.type.keys
+    if keys is None and isinstance(step_, ConfirmStep):
+        keys = turn.bot.patterns.keys_yes_no
+    if keys:
+        turn.say(keys)
+
+
+def _give_up(turn: Turn, step_: QuestionStep, ladder: Ladder) -> None:
+    turn.record("gave_up")
+    if step_.question.gives_up is not None:
+        turn.go_to(step_.question.gives_up)
+    elif turn.state.stack[0].flow == ladder.gives_up:  # even the way out got no answer
+        turn.say(turn.bot.patterns.broken)
+        turn.end(Outcome.NOT_UNDERSTOOD)
+        return
+    else:
+        turn.replace_all(ladder.gives_up)
+    turn.walk()
+
+
+# --- systems
+
+
+def _backend_answered(turn: Turn, request_id: str, outcome: str, result: Mapping[str, SlotValue | None]) -> None:
+    step_ = turn.step
+    if request_id != turn.state.waiting_for or not isinstance(step_, CallStep):
+        turn.record("ignored", detail="late answer")
+        return
+    operation = turn.bot.operations[step_.operation]
+    saved = {slot: result.get(name) for slot, name in step_.save.items()}
+    kinds = {slot: operation.results[name] for slot, name in step_.save.items()}
+    broken = [slot for slot, value in saved.items() if value is not None and not kinds[slot].accepts(value)]
+    turn.state = replace(turn.state, waiting_for="")
+    if broken or (outcome != "ok" and outcome not in step_.outcomes):
+        turn.record("contract_broken", detail=operation.name)
+        turn.unavailable(step_)
+    else:
+        for slot, value in saved.items():
+            turn.fill(slot, value)
+        if operation.write and outcome == "ok":
+            turn.change_frame(replace(turn.frame, committed=True))
+        turn.record("backend_answered", detail=f"{operation.name}: {outcome}")
+        turn.go_to(step_.next if outcome == "ok" else step_.outcomes[outcome])
+    _go_on(turn)
+
+
+def _backend_failed(turn: Turn, request_id: str) -> None:
+    step_ = turn.step
+    if request_id != turn.state.waiting_for or not isinstance(step_, CallStep):
+        turn.record("ignored", detail="late failure")
+        return
+    turn.state = replace(turn.state, waiting_for="")
+    turn.unavailable(step_)
+    _go_on(turn)
+
+
+def _go_on(turn: Turn) -> None:
+    if turn.state.phase is Phase.ENDED:
+        return
+    if turn.state.wants_person:
+        turn.state = replace(turn.state, wants_person=False)
+        person = turn.bot.intents_by_name[turn.bot.commands.person].flow
+        if person:
+            turn.replace_all(person)
+    turn.walk()
+
+
+# --- the end
+
+
+def _must_end(turn: Turn, why: str) -> None:
+    turn.record("must_end", detail=why)
+    if why == "shutting_down":
+        turn.say(turn.bot.patterns.shutting_down)
+        turn.end(Outcome.SHUTTING_DOWN)
+    else:
+        turn.say(turn.bot.patterns.call_too_long)
+        turn.end(Outcome.TOO_LONG)

@@ -1,0 +1,316 @@
+"""What a caller's turn means at the question they were asked, picked among all readings of what was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from voicebot.dialog.condition import Lookup
+from voicebot.dialog.events import Entity, IntentScore, Interpretation, SlotValue
+from voicebot.dialog.flow import AskStep, Bot, ConfirmStep, QuestionStep, RequestStep, Rule, Slot, SlotType
+from voicebot.dialog.prompt import Prompt
+from voicebot.dialog.slots import Verdict, judge, keyed_candidates, spoken_candidates
+from voicebot.dialog.values import ValueKind
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The question's value. `rest` was said besides it and may answer what comes next."""
+
+    value: SlotValue
+    rest: tuple[Entity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """New values for things that were filled before."""
+
+    changes: Mapping[str, SlotValue]
+    rest: tuple[Entity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An intent: a command, or a request that starts a flow."""
+
+    intent: str
+    confidence: float
+    entities: tuple[Entity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChoseFlow:
+    """A menu's key."""
+
+    flow: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaidYes:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class SaidNo:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A value of the right kind that will not do, and what to tell the caller. `slot` is whose value it was."""
+
+    slot: str
+    reason: Prompt | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """One or two intents that it may have been."""
+
+    intents: tuple[str, ...]
+    confidence: float
+
+
+Meaning = Answered | Corrected | Asked | ChoseFlow | SaidYes | SaidNo | Refused | Unsure
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A meaning with the interpretation it came from and how much it counts (for the record)."""
+
+    meaning: Meaning
+    said: Interpretation
+    score: float
+
+
+#: How far a meaning is worth more than another when the recogniser likes both texts equally.
+_WEIGHTS: dict[type[Meaning], float] = {
+    Answered: 1.0,
+    ChoseFlow: 1.0,
+    Asked: 0.95,
+    SaidYes: 0.95,
+    SaidNo: 0.95,
+    Corrected: 0.97,
+    Unsure: 0.5,
+    Refused: 0.3,
+}
+_RANK_DISCOUNT = 0.9
+_LEAST_WEIGHT = 0.05
+#: Two intents to choose from by "the first one"; nothing else that is said counts as a value.
+_OPTION_TYPE = SlotType("option", ValueKind.MOMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The question and everything around it that decides what an answer means."""
+
+    bot: Bot
+    step: QuestionStep
+    flow: str
+    slots: Mapping[str, Slot]
+    rules: Mapping[str, tuple[Rule, ...]]
+    correctable: tuple[str, ...]
+    options: tuple[SlotValue, ...]
+    lookup: Lookup
+    today: date
+    clarifying: tuple[str, ...] = ()
+
+    def verdict_on(self, name: str, said: Interpretation, options: Sequence[SlotValue] = ()) -> Verdict:
+        slot_type = self.slots[name].type
+        candidates = spoken_candidates(said, slot_type, options)
+        return judge(candidates, slot_type, self.rules.get(name, ()), self._lookup_with, self.today)
+
+    def verdict_on_keys(self, name: str, keys: str) -> Verdict:
+        slot_type = self.slots[name].type
+        candidates = keyed_candidates(keys, slot_type, self.today, self.options)
+        return judge(candidates, slot_type, self.rules.get(name, ()), self._lookup_with, self.today)
+
+    def _lookup_with(self, value: SlotValue) -> Lookup:
+        return lambda name: value if name == "value" else self.lookup(name)
+
+
+def read_turn(scene: Scene, interpretations: Sequence[Interpretation]) -> Reading | None:
+    """Give every interpretation its meaning and return the one that counts most; None when none has any."""
+    best: Reading | None = None
+    for rank, said in enumerate(interpretations):
+        meaning = _meaning(scene, said)
+        if meaning is None:
+            continue
+        heard = said.confidence if 0 <= said.confidence <= 1 else 0.0
+        score = max(heard, _LEAST_WEIGHT) * _RANK_DISCOUNT**rank * _WEIGHTS[type(meaning)]
+        if best is None or score > best.score:
+            best = Reading(meaning, said, score)
+    return best
+
+
+def _meaning(scene: Scene, said: Interpretation) -> Meaning | None:
+    person = scene.bot.commands.person
+    top = _top_intent(scene, said)
+    if top and top.intent == person and top.confidence >= scene.bot.understanding.accept:
+        return Asked(person, top.confidence)
+    if scene.clarifying:
+        return _clarified(scene, said) or _requested(scene, said)
+    match scene.step:
+        case AskStep():
+            return _answered(scene, scene.step, said)
+        case ConfirmStep():
+            return _confirmed(scene, scene.step, said)
+        case RequestStep():
+            return _requested(scene, said) or _yes_or_no(said)
+
+
+def _top_intent(scene: Scene, said: Interpretation) -> IntentScore | None:
+    known = [score for score in said.intents if score.intent in scene.bot.intents_by_name]
+    return max(known, key=lambda score: score.confidence, default=None)
+
+
+def _is_command(scene: Scene, intent: str) -> bool:
+    found = scene.bot.intents_by_name.get(intent)
+    return found is not None and found.flow is None
+
+
+def _answered(scene: Scene, step: AskStep, said: Interpretation) -> Meaning | None:
+    verdict = scene.verdict_on(step.slot, said, scene.options)
+    aside = _aside(scene, said)
+    if verdict.candidate:
+        entity = verdict.candidate.entity
+        if aside and not _is_command(scene, aside.intent) and _mostly_about_something_else(said, entity):
+            return aside
+        if aside and entity is None and not scene.options:  # free text that is a well-known request
+            return aside
+        rest = tuple(other for other in said.entities if other is not entity)
+        return Answered(verdict.candidate.value, rest)
+    if aside and _is_command(scene, aside.intent):
+        return aside
+    return _correction(scene, said, scene.correctable) or aside or _refusal(verdict, step.slot)
+
+
+def _confirmed(scene: Scene, step: ConfirmStep, said: Interpretation) -> Meaning | None:
+    correction = _correction(scene, said, step.slots)
+    if correction:
+        return correction
+    refusals = (_refusal(scene.verdict_on(name, said), name) for name in step.slots if _typed(scene, name))
+    refused = next((refusal for refusal in refusals if refusal), None)
+    if refused and said.affirmative is not True:
+        return refused
+    return _yes_or_no(said) or _aside(scene, said)
+
+
+def _typed(scene: Scene, name: str) -> bool:
+    """Whether values of this slot stand out from other words; a free text or a bare yes does not."""
+    kind = scene.slots[name].type.kind if name in scene.slots else None
+    vague = {ValueKind.TEXT, ValueKind.YES_NO, ValueKind.NAME}
+    return kind is not None and kind.answer is not None and kind not in vague
+
+
+def _correction(scene: Scene, said: Interpretation, names: Sequence[str]) -> Corrected | None:
+    changes: dict[str, SlotValue] = {}
+    used: list[Entity] = []
+    for name in names:
+        if not _typed(scene, name):
+            continue
+        candidate = scene.verdict_on(name, said).candidate
+        if candidate and candidate.value != scene.lookup(name) and candidate.entity not in used:
+            changes[name] = candidate.value
+            if candidate.entity:
+                used.append(candidate.entity)
+    if not changes:
+        return None
+    return Corrected(changes, tuple(entity for entity in said.entities if entity not in used))
+
+
+def _refusal(verdict: Verdict, slot: str) -> Refused | None:
+    return Refused(slot, verdict.reason) if verdict.refused is not None else None
+
+
+def _aside(scene: Scene, said: Interpretation) -> Asked | None:
+    """A command, or a request that is clear enough to leave the question for it."""
+    top = _top_intent(scene, said)
+    if top is None:
+        return None
+    needed = scene.bot.understanding
+    if _is_command(scene, top.intent):
+        return Asked(top.intent, top.confidence) if top.confidence >= needed.accept else None
+    leads_elsewhere = scene.bot.intents_by_name[top.intent].flow != scene.flow
+    if leads_elsewhere and top.confidence >= needed.digress:
+        return Asked(top.intent, top.confidence, said.entities)
+    return None
+
+
+def _mostly_about_something_else(said: Interpretation, entity: Entity | None) -> bool:
+    """Whether a value is only a part: "what time do you open on Tuesday" answers no question about a day."""
+    return entity is not None and len(entity.text.split()) * 2 < len(said.text.split())
+
+
+def _requested(scene: Scene, said: Interpretation) -> Asked | Unsure | None:
+    needed = scene.bot.understanding
+    known = [score for score in said.intents if score.intent in scene.bot.intents_by_name]
+    ranked = sorted(known, key=lambda score: score.confidence, reverse=True)
+    if not ranked or not ranked[0].confidence >= needed.clarify:
+        return None
+    top = ranked[0]
+    titled = [score for score in ranked if _title_of(scene, score.intent)]
+    rivals = [score for score in titled[:2] if top.confidence - score.confidence < needed.margin]
+    if len(rivals) == 2 and rivals[1].confidence >= needed.clarify:
+        return Unsure((rivals[0].intent, rivals[1].intent), top.confidence)
+    if top.confidence >= needed.accept:
+        return Asked(top.intent, top.confidence, said.entities)
+    return Unsure((top.intent,), top.confidence) if _title_of(scene, top.intent) else None
+
+
+def _title_of(scene: Scene, intent: str) -> str:
+    flow = scene.bot.intents_by_name[intent].flow
+    return scene.bot.flows[flow].title if flow else ""
+
+
+def _clarified(scene: Scene, said: Interpretation) -> Meaning | None:
+    """The answer to "did you mean this or that": by yes, by number, or by saying it again more like one of them."""
+    options = scene.clarifying
+    if len(options) == 1 and said.affirmative is True:
+        return Asked(options[0], 1.0, said.entities)
+    candidates = spoken_candidates(said, _OPTION_TYPE, options)
+    chosen = next((str(candidate.value) for candidate in candidates if candidate.value in options), None)
+    if chosen:
+        return Asked(chosen, 1.0, said.entities)
+    among = [score for score in said.intents if score.intent in options]
+    likeliest = max(among, key=lambda score: score.confidence, default=None)
+    if likeliest and likeliest.confidence >= scene.bot.understanding.clarify and len(options) > 1:
+        return Asked(likeliest.intent, likeliest.confidence, said.entities)
+    return SaidNo() if said.affirmative is False else None
+
+
+def _yes_or_no(said: Interpretation) -> SaidYes | SaidNo | None:
+    if said.affirmative is None:
+        return None
+    return SaidYes() if said.affirmative else SaidNo()
+
+
+def read_keys(scene: Scene, keys: str) -> Meaning | None:
+    """What a key entry means: a value, a menu's choice, 0 for a person, * to hear it again."""
+    meaning = _keyed(scene, keys)
+    if isinstance(meaning, Refused | None):
+        if keys == "0":
+            return Asked(scene.bot.commands.person, 1.0)
+        if keys == "*":
+            return Asked(scene.bot.commands.repeat, 1.0)
+    return meaning
+
+
+def _keyed(scene: Scene, keys: str) -> Meaning | None:
+    if scene.clarifying:
+        chosen = next(_keyed_options(keys, scene.clarifying), None)
+        return Asked(chosen, 1.0) if chosen else SaidNo() if keys == "2" else None
+    match scene.step:
+        case RequestStep(menu=menu):
+            return ChoseFlow(menu[keys]) if keys in menu else None
+        case ConfirmStep():
+            return SaidYes() if keys == "1" else SaidNo() if keys == "2" else None
+        case AskStep(slot=slot):
+            verdict = scene.verdict_on_keys(slot, keys)
+            return Answered(verdict.candidate.value) if verdict.candidate else _refusal(verdict, slot)
+
+
+def _keyed_options(keys: str, options: Sequence[str]) -> Iterator[str]:
+    if len(keys) == 1 and keys in "123456789" and int(keys) <= len(options):
+        yield options[int(keys) - 1]

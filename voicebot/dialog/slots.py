@@ -1,0 +1,205 @@
+"""From what was said or keyed to a slot's value, and whether that value will do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+
+from voicebot.dialog.asking import LAST_OPTION_PHRASES, OPTION_PHRASES
+from voicebot.dialog.condition import Lookup, holds
+from voicebot.dialog.events import Entity, Interpretation, SlotValue
+from voicebot.dialog.expectation import AnswerKind
+from voicebot.dialog.flow import Rule, SlotType, spoken_words
+from voicebot.dialog.prompt import Prompt
+from voicebot.dialog.values import ValueKind
+
+_MORNING = re.compile(r"\b(a\.? ?m\.?|morning)\b", re.IGNORECASE)
+_NAME_WORDS_MOST = 4
+_DAYS_MOST = 366
+_KEYS_MOST = 40
+_KEYED_MONEY = re.compile(r"[0-9]{1,9}(\*[0-9]{1,2})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A value someone may have meant, and the entity it came from (None when the whole text was read)."""
+
+    value: SlotValue
+    entity: Entity | None = None
+
+
+def spoken_candidates(
+    said: Interpretation, slot_type: SlotType, options: Sequence[SlotValue] = ()
+) -> Iterator[Candidate]:
+    """Every value of this type that the reading may contain, the likeliest first. `options` were offered by number."""
+    chosen = _chosen_option(said.text, options)
+    if chosen is not None:
+        yield Candidate(chosen)
+    match slot_type.kind:
+        case ValueKind.YES_NO:
+            if said.affirmative is not None:
+                yield Candidate(said.affirmative)
+        case ValueKind.CHOICE:
+            choice = _choice(said.text, slot_type)
+            if choice:
+                yield Candidate(choice)
+        case ValueKind.TEXT:
+            if said.text.strip():
+                yield Candidate(said.text.strip())
+        case ValueKind.NAME:
+            yield from _of_kind(said, {AnswerKind.NAME}, str)
+            words = said.text.split()
+            if 0 < len(words) <= _NAME_WORDS_MOST and not any(character.isdigit() for character in said.text):
+                yield Candidate(" ".join(word.capitalize() for word in words))
+        case ValueKind.DIGITS:
+            yield from _codes(said, {AnswerKind.DIGITS})
+        case ValueKind.ALPHANUMERIC:
+            yield from _codes(said, {AnswerKind.ALPHANUMERIC, AnswerKind.DIGITS})
+        case ValueKind.TIME:
+            for candidate in _of_kind(said, {AnswerKind.TIME}, time):
+                yield from _both_halves_of_the_day(candidate)
+        case _:
+            answer = slot_type.kind.answer
+            if answer is not None:
+                yield from _of_kind(said, {answer}, slot_type.kind.python_type)
+
+
+def mentioned_candidates(mentioned: Sequence[Entity], slot_type: SlotType) -> Iterator[Candidate]:
+    """Values said before they were asked for. Only what is typed counts: a free text was said for something else."""
+    if slot_type.kind in {ValueKind.TEXT, ValueKind.YES_NO, ValueKind.CHOICE}:
+        return
+    yield from spoken_candidates(Interpretation("", 1.0, entities=tuple(mentioned)), slot_type)
+
+
+def _of_kind(said: Interpretation, kinds: set[AnswerKind], python_type: type[SlotValue]) -> Iterator[Candidate]:
+    for entity in said.entities:
+        if entity.kind in kinds and type(entity.value) is python_type:
+            yield Candidate(entity.value, entity)
+
+
+def _codes(said: Interpretation, kinds: set[AnswerKind]) -> Iterator[Candidate]:
+    found = list(_of_kind(said, kinds, str))
+    yield from found
+    if len(found) > 1:  # a number said in pieces, with a breath between them
+        yield Candidate("".join(str(candidate.value) for candidate in found))
+
+
+def _both_halves_of_the_day(candidate: Candidate) -> Iterator[Candidate]:
+    """Read "at four" as the afternoon too: offered second, so that a rule such as opening hours decides."""
+    yield candidate
+    value, entity = candidate.value, candidate.entity
+    if isinstance(value, time) and value.hour < 12 and not (entity and _MORNING.search(entity.text)):
+        yield Candidate(value.replace(hour=value.hour + 12), entity)
+
+
+def _contains(text: str, phrase: str) -> bool:
+    return f" {phrase} " in f" {text} "
+
+
+def _choice(text: str, slot_type: SlotType) -> str | None:
+    words = spoken_words(text)
+    found = [
+        (len(phrase), choice.value)
+        for choice in slot_type.choices
+        for phrase in choice.phrases
+        if _contains(words, phrase)
+    ]
+    return max(found)[1] if found else None
+
+
+def _chosen_option(text: str, options: Sequence[SlotValue]) -> SlotValue | None:
+    words = spoken_words(text)
+    for phrases, option in zip(OPTION_PHRASES, options, strict=False):
+        if any(_contains(words, phrase) for phrase in phrases):
+            return option
+    if len(options) > 1 and any(_contains(words, phrase) for phrase in LAST_OPTION_PHRASES):
+        return options[-1]
+    return None
+
+
+def keyed_candidates(
+    keys: str, slot_type: SlotType, today: date, options: Sequence[SlotValue] = ()
+) -> Iterator[Candidate]:
+    """Every value of this type that the keys may mean."""
+    if options and len(keys) == 1 and _is_number(keys) and 1 <= int(keys) <= len(options):
+        yield Candidate(options[int(keys) - 1])
+    match slot_type.kind:
+        case ValueKind.YES_NO if keys in {"1", "2"}:
+            yield Candidate(keys == "1")
+        case ValueKind.CHOICE if _is_number(keys) and 1 <= int(keys) <= len(slot_type.choices):
+            yield Candidate(slot_type.choices[int(keys) - 1].value)
+        case ValueKind.DIGITS | ValueKind.ALPHANUMERIC if _is_number(keys):
+            yield Candidate(keys)
+        case ValueKind.DATE if _is_number(keys) and len(keys) == 4:
+            yield from _keyed_day(int(keys[:2]), int(keys[2:]), today)
+        case ValueKind.TIME if _is_number(keys) and len(keys) in {3, 4}:
+            hour, minute = int(keys[:-2]), int(keys[-2:])
+            if hour < 24 and minute < 60:
+                yield from _both_halves_of_the_day(Candidate(time(hour, minute)))
+        case ValueKind.MONEY if _KEYED_MONEY.fullmatch(keys):
+            yield Candidate(Decimal(keys.replace("*", ".")))
+
+
+def _is_number(keys: str) -> bool:
+    return keys.isascii() and keys.isdecimal() and len(keys) <= _KEYS_MOST
+
+
+def _keyed_day(month: int, day: int, today: date) -> Iterator[Candidate]:
+    """The next such day, today included."""
+    for year in (today.year, today.year + 1):
+        try:
+            value = date(year, month, day)
+        except ValueError:
+            continue
+        if today <= value <= today + timedelta(days=_DAYS_MOST):
+            yield Candidate(value)
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`candidate` when one will do; else `reason`, when something was understood that will not do."""
+
+    candidate: Candidate | None = None
+    reason: Prompt | None = None
+    refused: SlotValue | None = None
+
+
+def judge(
+    candidates: Iterator[Candidate],
+    slot_type: SlotType,
+    rules: Sequence[Rule],
+    lookup_with: Callable[[SlotValue], Lookup],
+    today: date,
+) -> Verdict:
+    """Take the first candidate that satisfies type and rules, or say why the first one does not."""
+    refusal = Verdict()
+    for candidate in candidates:
+        reason = _objection(candidate.value, slot_type, rules, lookup_with(candidate.value), today)
+        if reason is None:
+            return Verdict(candidate)
+        if refusal.refused is None:
+            refusal = Verdict(reason=reason.prompt, refused=candidate.value)
+    return refusal
+
+
+@dataclass(frozen=True, slots=True)
+class _Objection:
+    prompt: Prompt | None
+
+
+def _objection(
+    value: SlotValue, slot_type: SlotType, rules: Sequence[Rule], lookup: Lookup, today: date
+) -> _Objection | None:
+    code = slot_type.kind in {ValueKind.DIGITS, ValueKind.ALPHANUMERIC}
+    if code and slot_type.lengths and len(str(value)) not in slot_type.lengths:
+        return _Objection(slot_type.invalid)
+    if slot_type.pattern and not re.fullmatch(slot_type.pattern, str(value)):
+        return _Objection(slot_type.invalid)
+    for rule in (*slot_type.rules, *rules):
+        if not holds(rule.condition, lookup, today):
+            return _Objection(rule.reason)
+    return None

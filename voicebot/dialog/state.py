@@ -1,0 +1,83 @@
+"""Where a conversation stands: everything the machine needs besides the bot and the next event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from voicebot.dialog.actions import Say
+from voicebot.dialog.events import Entity, SlotValue
+
+
+class Phase(StrEnum):
+    """`ASKING` waits for the caller, `WAITING` for a backend."""
+
+    NEW = "new"
+    ASKING = "asking"
+    WAITING = "waiting"
+    ENDED = "ended"
+
+
+class Origin(StrEnum):
+    """Why a flow runs: the bot's first, asked for by the caller, or a part of the flow below it."""
+
+    START = "start"
+    REQUEST = "request"
+    PART = "part"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One flow in progress. The step is the one that runs or waits.
+
+    `mentioned` was said but is not asked for yet ("an appointment on Tuesday at three"). `asked` remembers which step
+    filled which slot, so that it can be corrected. After a write is `committed`, corrections would be lies.
+    """
+
+    flow: str
+    step: str
+    origin: Origin
+    slots: Mapping[str, SlotValue] = field(default_factory=dict)
+    mentioned: tuple[Entity, ...] = ()
+    asked: tuple[tuple[str, str], ...] = ()
+    jumps: Mapping[str, int] = field(default_factory=dict)
+    committed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Misses:
+    """How often in a row the current question failed, by why."""
+
+    silence: int = 0
+    no_match: int = 0
+    hearing: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.silence + self.no_match + self.hearing
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A conversation between two events. Mappings in it are never changed in place."""
+
+    version: str
+    phase: Phase = Phase.NEW
+    at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    zone: str = "UTC"
+    seed: int = 0
+    call_id: str = ""
+    caller: str = ""
+    channel: str = ""
+    stack: tuple[Frame, ...] = ()
+    slots: Mapping[str, SlotValue] = field(default_factory=dict)
+    misses: Misses = Misses()
+    clarifying: tuple[str, ...] = ()
+    waiting_for: str = ""
+    requests: int = 0
+    turn: int = 0
+    last_said: tuple[Say, ...] = ()
+    wants_person: bool = False
+    goal: str = ""
