@@ -1,0 +1,278 @@
+"""Records calls: what the caller said and what they really heard of us, on one clock, written as the call goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import re
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, assert_never
+
+import structlog
+
+from voicebot.records.lane import RATE_HZ, SILENCE, WINDOW, Lane
+from voicebot.records.tape import Tape
+
+log = structlog.get_logger(__name__)
+
+#: Time between two writes; with the time to hand over, a crash loses less than a second.
+_WRITE_EVERY = RATE_HZ // 2
+#: What a caller says or keys is on the line a moment after the dialog has it: key tones, the carrier's delay.
+_SECRET_GUARD = RATE_HZ // 2
+#: Writes waiting for the disk; more means that it hangs.
+_WAITING_WRITES = 1000
+#: How long the end of the server waits for a disk that hangs.
+_LAST_WRITES_S = 10.0
+#: Audio sent and not yet reported as heard; a leg keeps far less.
+_MOST_PENDING = RATE_HZ * 60
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    recording: _Recording
+    start: int
+    left: bytes
+    right: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Close:
+    recording: _Recording
+
+
+@dataclass(slots=True)
+class _Recording:
+    """A recording as the writing thread sees it."""
+
+    call_id: str
+    path: Path
+    tape: Tape | None = None
+    failed: bool = False
+
+
+_Job = _Write | _Close
+_Submit = Callable[[_Job], bool]
+
+
+class Recorder:
+    """The recording of one call. Times are monotonic seconds. No method blocks or raises for the disk's sake."""
+
+    def __init__(self, recording: _Recording, started_s: float, submit: _Submit) -> None:
+        self._recording = recording
+        self._started_s = started_s
+        self._submit = submit
+        self._caller = Lane()
+        self._bot = Lane()
+        self._caller_secrets = _Spans()
+        self._bot_secrets = _Spans()
+        #: (position of the first sample, audio), oldest first: sent and not yet known to be heard.
+        self._pending: deque[tuple[int, bytes]] = deque()
+        self._sent = 0
+        self._now = 0
+        self._next_write = _WRITE_EVERY
+        self._closed = False
+
+    @property
+    def path(self) -> Path:
+        return self._recording.path
+
+    def heard(self, frame: bytes, at_s: float) -> None:
+        """Add mu-law that came from the caller, its last sample at `at_s`."""
+        arrived = self._at(at_s)
+        lane = self._caller
+        if self._caller_secrets.any and self._caller_secrets.touch(lane.earliest(len(frame), arrived), arrived):
+            frame = SILENCE * len(frame)
+        lane.place(frame, arrived)
+        if arrived >= self._next_write:
+            self._write_out()
+
+    def sent(self, frame: bytes, at_s: float) -> None:
+        """Note mu-law handed to the leg; it enters the recording when it has been `played`."""
+        self._pending.append((self._sent, frame))
+        self._sent += len(frame)
+        if self._sent - self._pending[0][0] > _MOST_PENDING:
+            self._pending.popleft()
+        if self._at(at_s) >= self._next_write:
+            self._write_out()
+
+    def played(self, position_samples: int, at_s: float) -> None:
+        """The caller has heard what was sent up to `position_samples`, the last of it at `at_s`."""
+        arrived = self._at(at_s)
+        chunk = self._claim(position_samples)
+        if chunk:
+            lane = self._bot
+            if self._bot_secrets.any and self._bot_secrets.touch(lane.earliest(len(chunk), arrived), arrived):
+                chunk = SILENCE * len(chunk)
+            lane.place(chunk, arrived)
+        if arrived >= self._next_write:
+            self._write_out()
+
+    def cut(self, position_samples: int, at_s: float) -> None:
+        """What was sent after `position_samples` was dropped and never heard."""
+        self.played(position_samples, at_s)
+        self._pending.clear()
+
+    def secret(self, on: bool, at_s: float, *, bot: bool = False) -> None:  # noqa: FBT001  # a switch
+        """Record silence instead of the caller from `at_s` on, and of the bot too if it would repeat the secret.
+
+        Switched off, the silence goes on for half a second, since tones and words are on the line a moment longer.
+        """
+        at = self._at(at_s)
+        if on:
+            self._caller_secrets.open(at)
+            if bot:
+                self._bot_secrets.open(at)
+        else:
+            self._caller_secrets.close(at + _SECRET_GUARD)
+            self._bot_secrets.close(at + _SECRET_GUARD)
+
+    def close(self) -> None:
+        """Write the rest and finish the file. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._write_out()
+            self._submit(_Close(self._recording))
+
+    def _at(self, at_s: float) -> int:
+        at = max(0, round((at_s - self._started_s) * RATE_HZ))
+        self._now = max(self._now, at)
+        return at
+
+    def _claim(self, position: int) -> bytes:
+        """Take what was sent before `position` out of the pending audio."""
+        pending = self._pending
+        pieces = []
+        while pending and pending[0][0] < position:
+            start, audio = pending.popleft()
+            if start + len(audio) > position:
+                pending.appendleft((position, audio[position - start :]))
+                audio = audio[: position - start]
+            pieces.append(audio)
+        return b"".join(pieces)
+
+    def _write_out(self) -> None:
+        """Hand everything that changed to the writing thread; if that is busy, it stays and is tried again."""
+        now = self._now
+        self._next_write = now + _WRITE_EVERY
+        lanes = (self._caller, self._bot)
+        for lane in lanes:
+            lane.settle(now)
+        start = max(0, min(lane.changed_from for lane in lanes))
+        if self._submit(_Write(self._recording, start, *(lane.take(start, now) for lane in lanes))):
+            for lane in lanes:
+                lane.taken(now)
+        elif now - start > WINDOW:
+            for lane in lanes:
+                lane.taken(now)  # lost, and counted by whoever refused it
+        for spans in (self._caller_secrets, self._bot_secrets):
+            spans.forget_before(now - 2 * WINDOW)
+
+
+class _Spans:
+    """Stretches of the sample clock that are secret."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[int, int | None]] = []
+        #: False while there is nothing to compare with, which is nearly always.
+        self.any = False
+
+    def open(self, at: int) -> None:
+        if not self._spans or self._spans[-1][1] is not None:
+            self._spans.append((at, None))
+            self.any = True
+
+    def close(self, at: int) -> None:
+        if self._spans and self._spans[-1][1] is None:
+            self._spans[-1] = (self._spans[-1][0], at)
+
+    def touch(self, start: int, end: int) -> bool:
+        return any(low < end and (high is None or start < high) for low, high in self._spans)
+
+    def forget_before(self, at: int) -> None:
+        if self.any:
+            self._spans = [span for span in self._spans if span[1] is None or span[1] >= at]
+            self.any = bool(self._spans)
+
+
+class Recordings:
+    """Owns the recordings' folder and the one thread that writes them. Use with `async with`.
+
+    `on_failure` is called, in either thread, with a short constant for everything that failed: ``"write"``,
+    ``"close"`` or ``"queue_full"``. `now` gives the time of day that names the folders.
+    """
+
+    def __init__(self, folder: Path, *, now: Callable[[], datetime], on_failure: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._now = now
+        self._on_failure = on_failure
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING_WRITES)
+        self._thread = threading.Thread(target=self._work, name="recording writer", daemon=True)
+
+    async def __aenter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write everything that is waiting."""
+        if not await asyncio.to_thread(self._finish):
+            log.error("recordings left unfinished", waiting=self._jobs.qsize())
+
+    def start(self, call_id: str, started_s: float) -> Recorder:
+        """Begin a recording whose first sample is `started_s` on the monotonic clock.
+
+        The file is ``YYYY-MM-DD/CALL_ID.wav``. ValueError if `call_id` could not be a file's name.
+        """
+        if not _SAFE_ID.fullmatch(call_id):
+            raise ValueError("a call id is letters, digits, hyphens and underscores, 128 at most")
+        recording = _Recording(call_id, self._folder / f"{self._now():%Y-%m-%d}" / f"{call_id}.wav")
+        return Recorder(recording, started_s, self._submit)
+
+    def _finish(self) -> bool:
+        try:
+            self._jobs.put(None, timeout=_LAST_WRITES_S)
+        except queue.Full:
+            return False
+        self._thread.join(_LAST_WRITES_S)
+        return not self._thread.is_alive()
+
+    def _submit(self, job: _Job) -> bool:
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            self._on_failure("queue_full")
+            return False
+        return True
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._carry_out(job)
+            except OSError as error:
+                self._on_failure(type(job).__name__.strip("_").lower())
+                if not job.recording.failed:
+                    job.recording.failed = True
+                    log.error("recording failed", call_id=job.recording.call_id, error=error.strerror)
+
+    @staticmethod
+    def _carry_out(job: _Job) -> None:
+        recording = job.recording
+        match job:
+            case _Write(_, start, left, right):
+                # Opened by the first write, and again by a later one if the disk was full.
+                recording.tape = recording.tape or Tape(recording.path)
+                recording.tape.write(start, left, right)
+            case _Close():
+                tape, recording.tape = recording.tape, None
+                if tape:
+                    tape.close()
+            case _:
+                assert_never(job)
