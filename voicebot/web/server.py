@@ -1,0 +1,167 @@
+"""The HTTP server, put together from its doors; app builds what they need and runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from aiohttp import web
+
+from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
+from voicebot.web.address import PublicAddress
+from voicebot.web.browser import BrowserDoor
+from voicebot.web.doors import Accept, Admission, CountViolation, LiveLegs
+from voicebot.web.limits import ConnectionLimit, RateLimit
+from voicebot.web.records import CallReader, RecordsDoor
+from voicebot.web.tickets import Tickets
+from voicebot.web.twilio import RefusalPrompt, TwilioAccess, TwilioDoor
+
+#: Larger than any form of Twilio's, and nothing else is posted.
+MAX_BODY_BYTES = 64 * 1024
+#: Also how long a connection may take over its request line and headers.
+KEEPALIVE_TIMEOUT_S = 30.0
+SIGN_INS_A_MINUTE = 10
+
+#: What a page may load: nothing but this server's own files.
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether calls can be served; `parts` says how each part is (``"recognition": "ready"``)."""
+
+    ready: bool
+    parts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WebLimits:
+    """Open WebSockets in all and of one address, and calls one caller or address may start a minute.
+
+    All of Twilio's sockets may come from a few addresses, so `max_per_address` is meant for a browser's.
+    """
+
+    max_connections: int = 200
+    max_browser_connections_per_address: int = 10
+    max_starts_per_minute: int = 20
+
+
+def build_app(
+    *,
+    accept: Accept,
+    admission: Admission,
+    calls: CallReader,
+    schema: Mapping[str, Any],
+    metrics: Callable[[], str],
+    readiness: Callable[[], Readiness],
+    api_token: str | None,
+    twilio: TwilioAccess,
+    public: PublicAddress,
+    tickets: Tickets,
+    clock: Callable[[], float],
+    new_id: Callable[[], str],
+    on_violation: CountViolation,
+    on_status: Callable[[CallStatusChanged | StreamStatusChanged], None],
+    refusal: RefusalPrompt | None = None,
+    limits: WebLimits | None = None,
+) -> web.Application:
+    """Return the whole web server.
+
+    `accept` runs one call until it ends. `metrics` gives Prometheus text. `clock` is monotonic, in seconds; `new_id`
+    gives fresh random names of letters, digits, - and _. See the doors for the rest.
+    """
+    refusal = refusal or RefusalPrompt()
+    limits = limits or WebLimits()
+    legs = LiveLegs(accept)
+    twilio_door = TwilioDoor(
+        access=twilio,
+        public=public,
+        tickets=tickets,
+        admission=admission,
+        connections=ConnectionLimit(max_connections=limits.max_connections, max_per_address=limits.max_connections),
+        starts_of_caller=RateLimit(max_events=limits.max_starts_per_minute, window_s=60, clock=clock),
+        legs=legs,
+        refusal=refusal,
+        on_violation=on_violation,
+        on_status=on_status,
+        clock=clock,
+        new_id=new_id,
+    )
+    browser_door = BrowserDoor(
+        public=public,
+        tickets=tickets,
+        admission=admission,
+        connections=ConnectionLimit(
+            max_connections=limits.max_connections, max_per_address=limits.max_browser_connections_per_address
+        ),
+        starts_of_address=RateLimit(max_events=limits.max_starts_per_minute, window_s=60, clock=clock),
+        legs=legs,
+        refusal_text=refusal.text,
+        on_violation=on_violation,
+        clock=clock,
+        new_id=new_id,
+    )
+    records_door = RecordsDoor(
+        calls=calls,
+        schema=schema,
+        api_token=api_token,
+        public=public,
+        tickets=tickets,
+        sign_ins=RateLimit(max_events=SIGN_INS_A_MINUTE, window_s=60, clock=clock),
+    )
+
+    async def healthz(request: web.Request) -> web.Response:
+        del request
+        return web.json_response({"status": "alive"})
+
+    async def readyz(request: web.Request) -> web.Response:
+        del request
+        state = readiness()
+        return web.json_response({"ready": state.ready, "parts": dict(state.parts)}, status=200 if state.ready else 503)
+
+    async def metrics_text(request: web.Request) -> web.Response:
+        del request
+        return web.Response(body=metrics().encode(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app.add_routes(twilio_door.routes() + browser_door.routes() + records_door.routes())
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics_text)])
+    app.router.add_static("/static", str(resources.files("voicebot.web") / "static"))
+    app.on_response_prepare.append(_add_security_headers)
+
+    async def hang_up_all(app: web.Application) -> None:
+        del app
+        await legs.hang_up_all()
+
+    app.on_shutdown.append(hang_up_all)
+    return app
+
+
+def make_runner(app: web.Application, *, shutdown_timeout_s: float = 10.0) -> web.AppRunner:
+    """Return a runner with the server's limits on connections; its owner sets it up and cleans it up."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=KEEPALIVE_TIMEOUT_S,
+        shutdown_timeout=shutdown_timeout_s,
+    )
+
+
+async def _add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
+    del request
+    for name, value in _SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)

@@ -1,0 +1,257 @@
+"""The ways in for Twilio: the voice webhook, the media WebSocket and the status callbacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from aiohttp import web
+from multidict import MultiDict
+
+from voicebot.errors import RemoteProtocolError
+from voicebot.personal import Personal
+from voicebot.telephony.leg import Capability, Channel, Direction, LegInfo
+from voicebot.telephony.twilio.leg import TwilioLeg, await_start
+from voicebot.telephony.twilio.messages import MAX_PARAMETER_CHARS, Start
+from voicebot.telephony.twilio.stream import TwilioStream
+from voicebot.telephony.twilio.webhook import (
+    CallStatusChanged,
+    IncomingCall,
+    SignatureChecker,
+    StreamStatusChanged,
+    parse_incoming,
+    parse_status,
+    refusal_twiml,
+    stream_twiml,
+)
+from voicebot.web.address import PublicAddress, socket_url
+from voicebot.web.doors import (
+    START_TIMEOUT_S,
+    Admission,
+    CountViolation,
+    LiveLegs,
+    abort_of,
+    base_url,
+    client_address,
+    close_refused,
+    open_socket,
+    read_form,
+)
+from voicebot.web.limits import ConnectionLimit, RateLimit, TooManyConnections
+from voicebot.web.tickets import Audience, Ticket, TicketRefused, Tickets
+
+_log = structlog.get_logger()
+
+VOICE_PATH = "/twilio/voice"
+MEDIA_PATH = "/twilio/media"
+STATUS_PATH = "/twilio/status"
+#: The stream's custom parameter that carries the ticket.
+TICKET_PARAMETER = "ticket"
+#: Twilio opens the stream within a second or two of our TwiML.
+TICKET_LIFETIME_S = 60.0
+MAX_PASSED_ON = 8
+
+_Parsed = TypeVar("_Parsed")
+_PARAMETER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioAccess:
+    """Who may use the webhooks.
+
+    Without an `auth_token` no signature can be checked and every webhook is rejected, unless
+    `accept_unsigned` says that this is a developer's machine.
+    """
+
+    auth_token: str | None = None
+    account_sid: str | None = None
+    accept_unsigned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalPrompt:
+    """What a caller hears when a call cannot be served well; a recording of it, if there is one, is played instead."""
+
+    text: str = "All our lines are busy right now. Please call again in a few minutes. Goodbye."
+    language: str = "en-US"
+    recording_url: str | None = None
+
+
+class TwilioDoor:
+    """`on_status` is told what Twilio reports about calls and streams; `new_id` gives fresh random names."""
+
+    def __init__(
+        self,
+        *,
+        access: TwilioAccess,
+        public: PublicAddress,
+        tickets: Tickets,
+        admission: Admission,
+        connections: ConnectionLimit,
+        starts_of_caller: RateLimit,
+        legs: LiveLegs,
+        refusal: RefusalPrompt,
+        on_violation: CountViolation,
+        on_status: Callable[[CallStatusChanged | StreamStatusChanged], None],
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._access = access
+        self._checker = SignatureChecker(access.auth_token) if access.auth_token else None
+        self._public = public
+        self._tickets = tickets
+        self._admission = admission
+        self._connections = connections
+        self._starts_of_caller = starts_of_caller
+        self._legs = legs
+        self._refusal = refusal
+        self._on_violation = on_violation
+        self._on_status = on_status
+        self._clock = clock
+        self._new_id = new_id
+        if self._checker is None and access.accept_unsigned:
+            _log.warning("webhooks are accepted unsigned: for development only")
+        elif self._checker is None:
+            _log.warning("webhooks are rejected: TWILIO_AUTH_TOKEN is not set, so no signature can be checked")
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post(VOICE_PATH, self.voice),
+            web.get(MEDIA_PATH, self.media),
+            web.post(STATUS_PATH, self.status),
+        ]
+
+    async def voice(self, request: web.Request) -> web.Response:
+        """Answer Twilio's question what to do with a call: TwiML that streams it here, or that turns it away."""
+        form = await self._genuine_form(request)
+        call = self._parsed(parse_incoming, form)
+        if self._access.account_sid is not None and call.account_sid != self._access.account_sid:
+            self._violated("wrong_account", "The webhook is about another account's call.")
+            raise web.HTTPForbidden(text="This server answers for another account.")
+        why = self._why_refused(call)
+        if why is not None:
+            _log.warning("call refused", why=why, call_sid=call.call_sid, caller=Personal(call.caller))
+            twiml = refusal_twiml(
+                message=self._refusal.text,
+                language=self._refusal.language,
+                recording_url=self._refusal.recording_url,
+            )
+            return web.Response(text=twiml, content_type="text/xml")
+        base = base_url(request, self._public)
+        ticket = self._tickets.issue(
+            Audience.TWILIO_STREAM,
+            call.call_sid,
+            lifetime_s=TICKET_LIFETIME_S,
+            claims={"from": call.caller, "to": call.called},
+        )
+        _log.info("call streams here", call_sid=call.call_sid, caller=Personal(call.caller))
+        twiml = stream_twiml(
+            url=socket_url(base, MEDIA_PATH),
+            status_url=base + STATUS_PATH,
+            parameters={**_passed_on(request), TICKET_PARAMETER: ticket},
+        )
+        return web.Response(text=twiml, content_type="text/xml")
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Take note of what Twilio reports."""
+        change = self._parsed(parse_status, await self._genuine_form(request))
+        match change:
+            case CallStatusChanged(call_sid, status, duration_s):
+                _log.info("carrier reports a call", call_sid=call_sid, status=status, duration_s=duration_s)
+            case StreamStatusChanged(call_sid, stream_sid, event, error):
+                _log.info("carrier reports a stream", call_sid=call_sid, stream_sid=stream_sid, what=event, error=error)
+        self._on_status(change)
+        return web.Response(status=204)
+
+    async def media(self, request: web.Request) -> web.WebSocketResponse:
+        """Carry one stream from its WebSocket handshake to its end."""
+        try:
+            with self._connections.hold(client_address(request, self._public)):
+                socket = await open_socket(request)
+                await self._stream(request, socket)
+                return socket
+        except TooManyConnections as error:
+            self._violated("too_many_connections", str(error))
+            raise web.HTTPServiceUnavailable(text=str(error)) from error
+
+    async def _stream(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+        stream = TwilioStream()
+        try:
+            start = await await_start(socket, stream, timeout_s=START_TIMEOUT_S)
+            ticket = self._redeem(start)
+        except RemoteProtocolError as error:
+            self._violated(error.kind, str(error))
+            await close_refused(socket)
+            return
+        leg = TwilioLeg(
+            socket=socket,
+            stream=stream,
+            info=LegInfo(
+                leg_id=self._new_id(),
+                channel=Channel.TWILIO,
+                direction=Direction.INBOUND,
+                caller=ticket.claims.get("from", ""),
+                called=ticket.claims.get("to", ""),
+                carrier_call_id=start.call_sid,
+                parameters={name: value for name, value in start.parameters.items() if name != TICKET_PARAMETER},
+                capabilities=frozenset({Capability.PLAYBACK_CONFIRMED}),
+            ),
+            clock=self._clock,
+            on_violation=lambda kind: self._on_violation(Channel.TWILIO, kind),
+            abort=abort_of(request),
+        )
+        await self._legs.carry(leg)
+
+    def _redeem(self, start: Start) -> Ticket:
+        try:
+            ticket = self._tickets.redeem(start.parameters.get(TICKET_PARAMETER, ""), Audience.TWILIO_STREAM)
+        except TicketRefused as error:
+            raise RemoteProtocolError(f"ticket_{error.kind}", str(error)) from error
+        if ticket.subject != start.call_sid:
+            raise RemoteProtocolError("ticket_wrong_call", "The stream's ticket was issued for another call.")
+        return ticket
+
+    async def _genuine_form(self, request: web.Request) -> MultiDict[str]:
+        """Return the form of a request that Twilio signed; raises aiohttp's `HTTPForbidden` otherwise."""
+        form = await read_form(request)
+        if self._checker is None:
+            if self._access.accept_unsigned:
+                return form
+            self._violated("unsigned_webhook", "No webhook can be checked without TWILIO_AUTH_TOKEN.")
+            raise web.HTTPForbidden(text="This server has no TWILIO_AUTH_TOKEN to check signatures with.")
+        # Twilio signed the address as it called it, so the path is taken as it came, not as it was decoded.
+        url = base_url(request, self._public) + request.raw_path
+        if not self._checker.is_genuine(url=url, form=form, headers=request.headers):
+            self._violated("bad_signature", "A webhook's signature is wrong; if it is Twilio's, check public_url.")
+            raise web.HTTPForbidden(text="The signature is not Twilio's for this address.")
+        return form
+
+    def _why_refused(self, call: IncomingCall) -> str | None:
+        # Callers who withhold their number share no limit: one of them must not shut out the others.
+        if call.caller and not self._starts_of_caller.allow(call.caller):
+            return "too_many_calls_of_caller"
+        return self._admission.check(call.caller)
+
+    def _parsed(self, parse: Callable[[MultiDict[str]], _Parsed], form: MultiDict[str]) -> _Parsed:
+        try:
+            return parse(form)
+        except RemoteProtocolError as error:
+            self._violated(error.kind, str(error))
+            raise web.HTTPBadRequest(text=str(error)) from error
+
+    def _violated(self, kind: str, what: str) -> None:
+        self._on_violation(Channel.TWILIO, kind)
+        _log.warning("peer broke the protocol", channel=Channel.TWILIO, kind=kind, what=what)
+
+
+def _passed_on(request: web.Request) -> dict[str, str]:
+    """Return the webhook URL's query as custom parameters, since Twilio drops the query of a stream's URL."""
+    parameters: dict[str, str] = {}
+    for name, value in request.query.items():
+        fits = len(name) + len(value) < MAX_PARAMETER_CHARS and value.isprintable()
+        if fits and _PARAMETER_NAME.fullmatch(name) and len(parameters) < MAX_PASSED_ON:
+            parameters.setdefault(name, value)
+    return parameters
