@@ -74,7 +74,7 @@ def step(bot: Bot, state: State, event: Event) -> tuple[State, tuple[Action, ...
             _backend_failed(turn, request_id)
         case CallerHungUp():
             turn.record("hung_up")
-            turn.end(Outcome.HUNG_UP)
+            turn.end(Outcome.CALLER_HUNG_UP)
         case CallMustEnd(why=why):
             _must_end(turn, why)
         case _:

@@ -10,7 +10,7 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     PERSON = "person"
-    HUNG_UP = "hung_up"
+    CALLER_HUNG_UP = "hung_up"
     SILENT = "silent"
     NOT_UNDERSTOOD = "not_understood"
     NOT_HEARD = "not_heard"

@@ -1,0 +1,34 @@
+"""One call's dialog: the machine with its state, for callers who want to hand in events and get actions."""
+
+from __future__ import annotations
+
+from voicebot.dialog.actions import Action
+from voicebot.dialog.events import Event
+from voicebot.dialog.flow import Bot
+from voicebot.dialog.machine import new_state, step
+from voicebot.dialog.state import State
+
+
+class Conversation:
+    """Holds the state between two events. `bot` stays the one it began with, whatever is published meanwhile."""
+
+    def __init__(self, bot: Bot, state: State | None = None) -> None:
+        self._bot = bot
+        self._state = state or new_state(bot)
+
+    @property
+    def flow_version(self) -> str:
+        return self._bot.version
+
+    @property
+    def state(self) -> State:
+        """The state as it stands; frozen, so it may be kept and replayed from."""
+        return self._state
+
+    def step(self, event: Event) -> tuple[Action, ...]:
+        self._state, actions = step(self._bot, self._state, event)
+        return actions
+
+    def fork(self) -> Conversation:
+        """Return a copy to try an event on before it is certain; the original is not touched."""
+        return Conversation(self._bot, self._state)
