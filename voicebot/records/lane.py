@@ -26,7 +26,9 @@ SILENCE = b"\xff"
 #: Lateness that may be a gap, 12.5 ms: over half a frame, so that one lost frame is seen.
 _GAP = 100
 #: How long lateness must last to be a gap: longer than the usual stall of a network.
-_SETTLE = RATE_HZ * 3 // 10
+_SETTLE = RATE_HZ * 6 // 10
+#: Jitter is believed up to 80 ms; beyond it is a stall.
+_MOST_JITTER = 640
 #: The longest stall after which a burst is put back where it belongs.
 _LONGEST_STALL = RATE_HZ * 2
 #: Delay is compared over a second at a time; less than 2 ms is left alone.
@@ -40,13 +42,13 @@ _QUIET_PEAK = 400
 WINDOW = RATE_HZ * 5
 
 
-@dataclass(slots=True)
-class _Run:
-    """Chunks after what may be a gap, placed as if it were none until that is known."""
+@dataclass(frozen=True, slots=True)
+class _Doubtful:
+    """A late chunk that may follow a gap; it was placed at `start` as if there were none."""
 
     start: int
-    first_arrival: int
-    least_late: int
+    arrived: int
+    late: int
 
 
 class Lane:
@@ -57,7 +59,8 @@ class Lane:
         self._base = 0  # position of the first sample in `_audio`
         self._next = 0  # where the next chunk goes if nothing was lost
         self._changed = 0  # everything from here on may differ from what was taken
-        self._run: _Run | None = None
+        self._doubtful: list[_Doubtful] = []
+        self._jitter = 0  # the most that lately turned out to be jitter
         self._block_left = _BLOCK
         self._block_least = _TOO_FAR_AHEAD
         self._owed = 0  # samples to add, or to drop if negative
@@ -75,20 +78,16 @@ class Lane:
 
     def place(self, chunk: bytes, arrived: int) -> None:
         """Add mu-law whose last sample arrived at position `arrived`."""
-        if self._run and arrived - self._run.first_arrival >= _SETTLE:
-            self._settle(self._run)
+        self.settle(arrived)
         size = len(chunk)
-        run = self._run
-        if not run:
+        if not self._doubtful:
             self._next = self.earliest(size, arrived)
         late = arrived - self._next - size
-        if run:
-            if late <= _GAP:
-                self._run = None  # on time again: it was jitter
-            elif late < run.least_late:
-                run.least_late = late
-        elif late > _GAP:
-            self._run = _Run(self._next, arrived, late)
+        if late > _GAP:
+            self._doubtful.append(_Doubtful(self._next, arrived, late))
+        elif self._doubtful:
+            self._jitter = min(_MOST_JITTER, max(self._jitter, *(doubt.late for doubt in self._doubtful)))
+            self._doubtful.clear()
         elif late < -_AHEAD and self._drop(chunk, late):
             return
         else:
@@ -102,26 +101,41 @@ class Lane:
         return SILENCE * (min(low, end) - start) + piece + SILENCE * (end - max(low, start) - len(piece))
 
     def taken(self, end: int) -> None:
-        """Everything up to `end` is safe; forget what can no longer move."""
+        """Everything up to `end` is safe."""
         self._changed = end
-        keep_from = end - WINDOW
-        if keep_from - self._base > WINDOW:
-            del self._audio[: keep_from - self._base]
-            self._base = keep_from
+
+    def forget(self, now: int) -> None:
+        """Let go of what can no longer move, taken or not."""
+        base = now - WINDOW
+        if base - self._base > WINDOW:
+            del self._audio[: base - self._base]
+            self._base = base
+            self._changed = max(self._changed, base)
 
     def settle(self, now: int) -> None:
-        """Decide about a possible gap although nothing has come since."""
-        if self._run and now - self._run.first_arrival >= _SETTLE:
-            self._settle(self._run)
+        """Decide about possible gaps that have lasted long enough."""
+        while self._doubtful and now - self._doubtful[0].arrived >= _SETTLE:
+            self._close_gap()
 
-    def _settle(self, run: _Run) -> None:
-        """It was a gap: move what came after it."""
-        self._run = None
-        start = run.start - self._base
-        self._audio[start:start] = SILENCE * run.least_late
-        self._changed = min(self._changed, run.start)
-        self._next += run.least_late
-        self._begin_block()
+    def _close_gap(self) -> None:
+        """All since the first doubtful chunk came late: move it by the least lateness, where that is no jitter."""
+        bearable = max(_GAP, self._jitter // 2)
+        least = min(doubt.late for doubt in self._doubtful)
+        if least > bearable:
+            first = self._doubtful[0].start
+            self._audio[first - self._base : first - self._base] = SILENCE * least
+            self._changed = min(self._changed, first)
+            self._next += least
+            self._begin_block()
+        else:
+            least = 0
+        # A gap may lie further on: the last chunks are late even now, and none was on time after them.
+        again: list[_Doubtful] = []
+        for doubt in reversed(self._doubtful):
+            if doubt.late - least <= bearable:
+                break
+            again.append(_Doubtful(doubt.start + least, doubt.arrived, doubt.late - least))
+        self._doubtful = again[::-1]
 
     def _write(self, chunk: bytes) -> None:
         at, self._next = self._next, self._next + len(chunk)
@@ -161,6 +175,7 @@ class Lane:
         return _stretch(chunk, step, count)
 
     def _begin_block(self) -> None:
+        self._jitter = self._jitter * 7 // 8
         self._block_left = _BLOCK
         self._block_least = _TOO_FAR_AHEAD
 

@@ -137,6 +137,8 @@ class Recorder:
         """Write the rest and finish the file. Idempotent."""
         if not self._closed:
             self._closed = True
+            for lane in (self._caller, self._bot):
+                lane.settle(self._now + RATE_HZ)  # nothing more will come that could tell jitter from a gap
             self._write_out()
             self._submit(_Close(self._recording))
 
@@ -168,9 +170,8 @@ class Recorder:
         if self._submit(_Write(self._recording, start, *(lane.take(start, now) for lane in lanes))):
             for lane in lanes:
                 lane.taken(now)
-        elif now - start > WINDOW:
-            for lane in lanes:
-                lane.taken(now)  # lost, and counted by whoever refused it
+        for lane in lanes:
+            lane.forget(now)
         for spans in (self._caller_secrets, self._bot_secrets):
             spans.forget_before(now - 2 * WINDOW)
 
