@@ -8,6 +8,7 @@ from pipecat.frames.frames import ControlFrame, SystemFrame
 
 from voicebot.dialog.expectation import Expectation
 from voicebot.media.events import LineEvent
+from voicebot.media.playback import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class UtteranceBeganFrame(ControlFrame):
 
 @dataclass
 class PieceFrame(ControlFrame):
-    text: str = ""
+    piece: Piece | None = None
 
 
 @dataclass

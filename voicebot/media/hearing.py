@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Protocol, assert_never
 
 import structlog
-from pipecat.frames.frames import CancelFrame, EndFrame, Frame, InputAudioRawFrame
+from pipecat.frames.frames import CancelFrame, EndFrame, Frame, InputAudioRawFrame, InterruptionFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from voicebot.dialog.expectation import Expectation
@@ -40,6 +40,7 @@ from voicebot.speech.listening.turn import (
     BargeInConfirmed,
     BargeInRetracted,
     BargeInSuspected,
+    SpeechDropped,
     SpeechPaused,
     SpeechResumed,
     SpeechStarted,
@@ -48,15 +49,15 @@ from voicebot.speech.listening.turn import (
     TurnEnded,
     TurnEvent,
 )
-from voicebot.speech.listening.vad import VoiceActivity
+from voicebot.speech.listening.vad import VoiceActivity, VoiceJudge
 from voicebot.telephony.leg import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 log = structlog.get_logger(__name__)
 
 #: Audio kept so that an utterance can begin before its speech was noticed.
 _HISTORY_FRAMES = 50
-#: Speech before the detected start that goes to the recogniser: soft first consonants live there.
-_PRE_ROLL_SAMPLES = 0.3 * SAMPLE_RATE_HZ
+#: What listeners say to show that they listen; over a prompt it is no wish to interrupt.
+_BACKCHANNELS = frozenset({"uh huh", "uh-huh", "mm hmm", "mhm", "mm", "hmm", "uh", "um", "yeah", "okay", "ok", "right"})
 
 
 class TurnModel(Protocol):
@@ -101,20 +102,25 @@ class _Attempt:
 class HearingProcessor(FrameProcessor):
     """Consumes the caller's audio and keys; emits line events, and interrupts our speech when the caller means to."""
 
-    def __init__(self, transcriber: Transcriber, turn_model: TurnModel, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        transcriber: Transcriber,
+        turn_model: TurnModel,
+        voice_judge: VoiceJudge | None,
+        clock: Callable[[], float],
+    ) -> None:
         super().__init__(enable_direct_mode=True)
         self._transcriber = transcriber
         self._turn_model = turn_model
         self._clock = clock
-        self._activity = VoiceActivity()
+        self._activity = VoiceActivity(voice_judge)
         self._detector = TurnDetector()
         self._keys: KeyCollector | None = None
         self._key_timer: asyncio.TimerHandle | None = None
         self._expectation: Expectation | None = None
         self._history: deque[bytes] = deque(maxlen=_HISTORY_FRAMES)
-        self._samples = 0
         self._attempt: _Attempt | None = None
-        self._interruptible = True
+        self._prompt_playing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -127,9 +133,9 @@ class HearingProcessor(FrameProcessor):
             case ListenFrame(expectation=expectation):
                 self._listen(expectation)
             case PromptPlayingFrame(playing=playing, interruptible=interruptible):
-                self._interruptible = interruptible
+                self._prompt_playing = playing
                 if playing:
-                    self._detector.prompt_started()
+                    self._detector.prompt_started(interruptible=interruptible)
                 else:
                     self._detector.prompt_finished()
             case _:
@@ -143,16 +149,13 @@ class HearingProcessor(FrameProcessor):
         if expectation is None:
             self._drop_attempt()
             return
-        self._detector.begin(expectation)
+        self._detector.begin(expectation, prompt_playing=self._prompt_playing)
         if expectation.keys:
             self._keys = KeyCollector(expectation.keys)
 
     async def _hear(self, pcm: bytes, arrived_s: float) -> None:
-        self._samples += FRAME_SAMPLES
         self._history.append(pcm)
         activity = self._activity.feed(pcm)
-        if self._expectation is None:
-            return
         if self._attempt:
             self._attempt.feed(pcm)
         for event in self._detector.feed(activity):
@@ -164,26 +167,26 @@ class HearingProcessor(FrameProcessor):
                 self._start_attempt(start, arrived_s)
                 await self._tell(SpeechBegan(arrived_s))
             case BargeInSuspected():
-                if self._interruptible:
-                    await self.push_frame(PauseSpeechFrame())
+                await self.push_frame(PauseSpeechFrame())
             case BargeInConfirmed():
                 if self._attempt:
                     self._attempt.over_prompt = True
-                if self._interruptible:
-                    await self.broadcast_interruption()
+                await self.broadcast_frame(InterruptionFrame)
             case BargeInRetracted():
                 self._drop_attempt()
                 await self.push_frame(ResumeSpeechFrame())
                 await self._tell(SpeechDismissed(arrived_s))
-            case SpeechPaused():
+            case SpeechPaused(pause=pause):
                 if self._attempt:
-                    self._run(self._judge_pause(self._attempt))
+                    self._run(self._judge_pause(self._attempt, pause))
             case SpeechResumed():
                 pass
             case TurnEnded():
                 if self._attempt:
                     await self._tell(TurnOver(arrived_s))
                     self._finish_attempt(event, arrived_s)
+            case SpeechDropped():
+                self._drop_attempt()
             case TalkedTooLong():
                 self._drop_attempt()
                 await self._tell(CallerTalkedTooLong(arrived_s))
@@ -195,9 +198,9 @@ class HearingProcessor(FrameProcessor):
         expectation = self._expectation
         if expectation is None:
             return
-        behind_samples = self._samples - start_sample
+        behind_samples = self._detector.position_samples - start_sample
         attempt = _Attempt(self._transcriber, expectation, arrived_s - behind_samples / SAMPLE_RATE_HZ)
-        frames = min(len(self._history), int(behind_samples + _PRE_ROLL_SAMPLES) // FRAME_SAMPLES)
+        frames = min(len(self._history), behind_samples // FRAME_SAMPLES)
         for pcm in list(self._history)[len(self._history) - frames :]:
             attempt.feed(pcm)
         self._attempt = attempt
@@ -226,10 +229,10 @@ class HearingProcessor(FrameProcessor):
         timings = HearingTimings(attempt.started_s, last_speech_s, ended_s, self._clock())
         await self._tell(CallerTurn(final, timings, attempt.expectation.name, attempt.over_prompt))
 
-    async def _judge_pause(self, attempt: _Attempt) -> None:
+    async def _judge_pause(self, attempt: _Attempt, pause: int) -> None:
         probability = await self._turn_model.probability(bytes(attempt.pcm))
         if probability is not None and attempt is self._attempt:
-            self._detector.turn_probability(probability)
+            self._detector.turn_probability(probability, pause=pause)
 
     async def _follow_partials(self, attempt: _Attempt) -> None:
         try:
@@ -237,22 +240,23 @@ class HearingProcessor(FrameProcessor):
         except (EngineUnavailable, asyncio.CancelledError):
             return  # told when the turn ends, or dropped with the attempt
         async for partial in utterance.partials():
+            if attempt is not self._attempt:
+                continue
+            if partial.text:
+                self._detector.words_heard(meant=partial.text not in _BACKCHANNELS)
             await self._tell(PartialHeard(partial.text, self._clock()))
 
     async def _key(self, key: str, at_s: float) -> None:
         if self._keys is None:
             return
         # A key is never an accident: it stops the prompt and whatever was being said.
-        self._drop_attempt()
-        if self._expectation:
-            self._detector.begin(self._expectation)
-        if self._interruptible:
-            await self.broadcast_interruption()
+        for event in self._detector.key_pressed():
+            await self._turn_event(event, at_s)
         await self._tell(KeyingBegan(at_s))
         entered = self._keys.press(key, at_s)
         if entered is not None:
             self._forget_keys()
-            await self._tell(KeysEntered(entered, at_s))
+            await self._tell(KeysEntered(entered.keys, at_s))
             return
         self._await_next_key()
 
@@ -266,7 +270,8 @@ class HearingProcessor(FrameProcessor):
     def _keys_timed_out(self) -> None:
         if self._keys and (entered := self._keys.expire(self._clock())) is not None:
             self._forget_keys()
-            self._run(self._tell(KeysEntered(entered, self._clock())))
+            # Too few keys are an answer all the same: the dialog says what was wrong with it.
+            self._run(self._tell(KeysEntered(entered.keys, self._clock())))
 
     def _forget_keys(self) -> None:
         self._keys = None

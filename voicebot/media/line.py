@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
-from pipecat.frames.frames import EndFrame
+from pipecat.frames.frames import EndFrame, InterruptionFrame, StartFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection
@@ -18,6 +19,7 @@ from voicebot.media.hearing import HearingProcessor, TurnModel
 from voicebot.media.speaking import SpeakingProcessor, Voice
 from voicebot.media.transport import LegTransport, Tap
 from voicebot.speech.asr import Transcriber
+from voicebot.speech.listening.vad import VoiceJudge
 from voicebot.telephony.leg import SAMPLE_RATE_HZ, CallLeg
 
 
@@ -33,6 +35,7 @@ class Line:
         *,
         transcriber: Transcriber,
         turn_model: TurnModel,
+        voice_judge: VoiceJudge | None,
         voice: Voice,
         tap: Tap,
         on_event: Callable[[LineEvent], None],
@@ -43,7 +46,7 @@ class Line:
         pipeline = Pipeline(
             [
                 transport.input(),
-                HearingProcessor(transcriber, turn_model, clock),
+                HearingProcessor(transcriber, turn_model, voice_judge, clock),
                 self._conversation,
                 SpeakingProcessor(voice, clock),
                 transport.output(),
@@ -58,24 +61,35 @@ class Line:
             idle_timeout_secs=None,
             check_dangling_tasks=False,
         )
+        self._started = asyncio.Event()
+        self._worker.add_event_handler("on_pipeline_started", self._note_start)
+
+    async def _note_start(self, worker: PipelineWorker, frame: StartFrame) -> None:
+        del worker, frame
+        self._started.set()
 
     async def run(self) -> None:
         # A runner a call: a shared one keeps an entry for every worker it ever had.
         runner = WorkerRunner(handle_sigint=False, check_dangling_tasks=False)
         await runner.add_workers(self._worker)
-        await runner.run()
+        try:
+            await runner.run()
+        finally:
+            self._started.set()  # whoever waits to speak must not wait for ever
 
     async def say(self, utterance: Utterance) -> None:
         """Queue an utterance after those already asked for."""
+        await self._started.wait()
         await self._conversation.push_frame(SpeakFrame(utterance=utterance))
 
     async def listen(self, expectation: Expectation | None) -> None:
         """Expect this from now on, over a prompt too; None stops listening."""
+        await self._started.wait()
         await self._conversation.push_frame(ListenFrame(expectation=expectation), FrameDirection.UPSTREAM)
 
     async def stop_speaking(self) -> None:
         """Drop all speech; each pending utterance is reported as cut."""
-        await self._conversation.broadcast_interruption()
+        await self._conversation.broadcast_frame(InterruptionFrame)
 
     async def close(self) -> None:
         """End the pipeline; `run` returns."""

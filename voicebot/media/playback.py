@@ -18,17 +18,30 @@ class Heard:
     cut: bool
 
 
+#: A word of a piece that is still being rendered is taken to last this long.
+_WORD_SAMPLES = SAMPLE_RATE_HZ * 35 // 100
+
+
 @dataclass(slots=True)
-class _Piece:
+class Piece:
+    """A part of an utterance; `samples` grows while the voice renders it, until it is `complete`."""
+
     text: str
     samples: int = 0
+    complete: bool = False
+
+    @property
+    def expected_samples(self) -> int:
+        if self.complete:
+            return self.samples
+        return max(self.samples, len(self.text.split()) * _WORD_SAMPLES)
 
 
 @dataclass(slots=True)
 class _Spoken:
     utterance_id: str
     start: int
-    pieces: list[_Piece] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
     end: int | None = None
 
     def heard_until(self, position: int) -> tuple[int, str]:
@@ -41,12 +54,12 @@ class _Spoken:
         words: list[str] = []
         for piece in self.pieces:
             spoken = piece.text.split()
-            if piece.samples <= left:
-                words += spoken
-                left -= piece.samples
-            else:
-                words += spoken[: len(spoken) * left // piece.samples]
+            total = piece.expected_samples
+            if total > left:
+                words += spoken[: len(spoken) * left // total]
                 break
+            words += spoken
+            left -= total
         return heard_ms, " ".join(words)
 
 
@@ -64,14 +77,10 @@ class Playback:
     def began(self, utterance_id: str, position: int) -> None:
         self._spoken.append(_Spoken(utterance_id, position))
 
-    def piece(self, text: str) -> None:
+    def piece(self, piece: Piece) -> None:
         """A part of the current utterance comes next."""
         if self._spoken:
-            self._spoken[-1].pieces.append(_Piece(text))
-
-    def sent(self, samples: int) -> None:
-        if self._spoken and self._spoken[-1].pieces:
-            self._spoken[-1].pieces[-1].samples += samples
+            self._spoken[-1].pieces.append(piece)
 
     def ended(self, position: int) -> None:
         """All audio of the current utterance has been sent."""

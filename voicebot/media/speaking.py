@@ -21,6 +21,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from voicebot import g711
 from voicebot.errors import EngineUnavailable
 from voicebot.media.frames import PieceFrame, SpeakFrame, Utterance, UtteranceBeganFrame, UtteranceEndedFrame
+from voicebot.media.playback import Piece
 from voicebot.telephony.leg import SAMPLE_RATE_HZ
 
 log = structlog.get_logger(__name__)
@@ -109,17 +110,18 @@ class SpeakingProcessor(FrameProcessor):
         begun = False
         try:
             for rendering in renderings:
-                announced = False
+                piece = Piece(rendering.text)
                 async for chunk in rendering.chunks():
                     if not begun:
                         begun = True
                         await self.push_frame(UtteranceBeganFrame(utterance=utterance, queued_s=self._clock()))
-                    if not announced:
-                        announced = True
-                        await self.push_frame(PieceFrame(text=rendering.text))
+                    if not piece.samples:
+                        await self.push_frame(PieceFrame(piece=piece))
+                    piece.samples += len(chunk)
                     await self.push_frame(
                         TTSAudioRawFrame(audio=g711.decode(chunk).tobytes(), sample_rate=SAMPLE_RATE_HZ, num_channels=1)
                     )
+                piece.complete = True
         except EngineUnavailable as error:
             failed = True
             log.error("voice failed", utterance_id=utterance.utterance_id, problem=str(error))

@@ -40,7 +40,7 @@ from voicebot.media.frames import (
     UtteranceEndedFrame,
 )
 from voicebot.media.pacing import Pacer
-from voicebot.media.playback import Heard, Playback
+from voicebot.media.playback import Heard, Piece, Playback
 from voicebot.telephony.leg import (
     FRAME_BYTES,
     SAMPLE_RATE_HZ,
@@ -164,7 +164,6 @@ class LegOutput(BaseOutputTransport):
         if self._starting:
             await self._announce_start(self._starting)
         mulaw = g711.encode(np.frombuffer(frame.audio, dtype=np.int16))
-        self._playback.sent(len(mulaw))
         self._send(mulaw)
         return False  # nobody downstream wants it
 
@@ -172,11 +171,11 @@ class LegOutput(BaseOutputTransport):
         match frame:
             case UtteranceBeganFrame():
                 self._starting = frame
-            case PieceFrame(text=text):
+            case PieceFrame(piece=Piece() as piece):
                 if self._starting:
                     # The first piece belongs to an utterance that begins with its first audio.
                     await self._announce_start(self._starting)
-                self._playback.piece(text)
+                self._playback.piece(piece)
             case UtteranceEndedFrame(utterance_id=utterance_id, failed=failed):
                 await self._utterance_ended(utterance_id, failed=failed)
             case _:

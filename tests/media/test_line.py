@@ -1,0 +1,287 @@
+"""The pipeline on a real event loop: our voice out, the caller's out of the same leg, interruptions in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import pytest
+
+from tests.fakes.buzz import buzz
+from tests.fakes.leg import FakeLeg
+from tests.fakes.transcriber import ScriptedTranscriber
+from tests.fakes.voice import WORD_MS, HummingVoice, hum
+from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
+from voicebot.media.events import (
+    CallerTurn,
+    KeysEntered,
+    LineEnded,
+    LineEvent,
+    RecognitionFailed,
+    SpeakingBegan,
+    SpeakingEnded,
+    SpeechDismissed,
+    VoiceFailed,
+)
+from voicebot.media.frames import Utterance
+from voicebot.media.line import Line
+from voicebot.telephony.leg import SAMPLE_RATE_HZ
+
+E = TypeVar("E", bound=LineEvent)
+
+OPEN = Expectation("open", (AnswerKind.OPEN,))
+
+
+class Tape:
+    """A tap that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.caller = 0
+        self.bot = 0
+        self.cuts: list[int] = []
+
+    def heard(self, frame: bytes, at_s: float) -> None:
+        self.caller += len(frame)
+
+    def sent(self, frame: bytes, at_s: float) -> None:
+        self.bot += len(frame)
+
+    def played(self, position_samples: int, at_s: float) -> None:
+        pass
+
+    def cut(self, position_samples: int, at_s: float) -> None:
+        self.cuts.append(position_samples)
+
+
+class Room:
+    """A line with its fakes, and a way to wait for what happens on it."""
+
+    def __init__(self, voice: HummingVoice, transcriber: ScriptedTranscriber) -> None:
+        self.leg = FakeLeg()
+        self.tape = Tape()
+        self.transcriber = transcriber
+        self.events: list[LineEvent] = []
+        self._changed = asyncio.Event()
+        self.line = Line(
+            self.leg,
+            transcriber=transcriber,
+            turn_model=Undecided(),
+            voice=voice,
+            voice_judge=None,
+            tap=self.tape,
+            on_event=self._note,
+            clock=time.monotonic,
+        )
+        self.running = asyncio.create_task(self.line.run())
+
+    def _note(self, event: LineEvent) -> None:
+        self.events.append(event)
+        self._changed.set()
+
+    async def until(self, kind: type[E], *, count: int = 1, within_s: float = 8.0) -> E:
+        """Return the `count`-th event of a kind, waiting for it."""
+        async with asyncio.timeout(within_s):
+            while len(found := self.all(kind)) < count:
+                self._changed.clear()
+                await self._changed.wait()
+        return found[count - 1]
+
+    def all(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def close(self) -> None:
+        self.leg.end()
+        await self.until(LineEnded)
+        await self.line.close()
+        async with asyncio.timeout(5):
+            await self.running
+
+
+class Undecided:
+    async def probability(self, pcm: bytes) -> float | None:
+        return None
+
+
+@contextlib.asynccontextmanager
+async def room(
+    *words: str | None, voice: HummingVoice | None = None, recognition_delay_s: float = 0.0
+) -> AsyncIterator[Room]:
+    made = Room(voice or HummingVoice(), ScriptedTranscriber(list(words), delay_s=recognition_delay_s))
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+def one(utterance_id: str, text: str, *, interruptible: bool = True) -> Utterance:
+    return Utterance(utterance_id, ((text, True),), interruptible)
+
+
+async def test_what_we_say_reaches_the_caller_whole_and_is_reported_heard() -> None:
+    async with room() as here:
+        await here.line.say(one("a", "good morning to you"))
+        ended = await here.until(SpeakingEnded)
+        assert (ended.utterance_id, ended.cut, ended.heard_text) == ("a", False, "good morning to you")
+        assert abs(ended.heard_ms - 4 * WORD_MS) <= 40
+        assert bytes(here.leg.heard)[: len(hum("good morning to you"))] == hum("good morning to you")
+        assert here.tape.bot == here.leg.sent_samples
+
+
+async def test_utterances_follow_each_other_in_order() -> None:
+    async with room(voice=HummingVoice(cached=frozenset({"second thing"}))) as here:
+        await here.line.say(one("a", "first thing"))
+        await here.line.say(one("b", "second thing"))
+        await here.until(SpeakingEnded, count=2)
+        assert [event.utterance_id for event in here.all(SpeakingEnded)] == ["a", "b"]
+
+
+async def test_a_dynamic_piece_is_rendered_while_the_static_one_plays() -> None:
+    voice = HummingVoice(cached=frozenset({"your balance is now"}), slow_s=0.5)
+    async with room(voice=voice) as here:
+        await here.line.say(Utterance("a", (("your balance is now", True), ("ten dollars", False))))
+        began = await here.until(SpeakingBegan)
+        ended = await here.until(SpeakingEnded)
+        assert ended.heard_text == "your balance is now ten dollars"
+        # 800 ms of static speech hide the 500 ms of rendering: nothing was waited for.
+        assert ended.at_s - began.at_s < 6 * WORD_MS / 1000 + 0.35
+
+
+async def test_the_carrier_never_holds_more_than_300_ms_of_ours() -> None:
+    async with room() as here:
+        await here.line.say(one("a", " ".join(["word"] * 10)))
+        await here.until(SpeakingBegan)
+        most = 0
+        while not here.all(SpeakingEnded):
+            most = max(most, here.leg.queued_ms)
+            await asyncio.sleep(0.01)
+        assert 40 < most <= 300
+
+
+async def test_speech_becomes_a_turn_with_its_transcript_and_its_beginning() -> None:
+    async with room("my balance please") as here:
+        await here.line.listen(OPEN)
+        await here.leg.stay_silent(0.5)
+        await here.leg.speak(buzz(1.0))
+        await here.leg.stay_silent(1.2)
+        turn = await here.until(CallerTurn)
+        assert turn.final.hypotheses[0].text == "my balance please"
+        assert turn.expectation_name == "open"
+        assert not turn.over_prompt
+        assert abs(turn.spoken_ms - 1000) < 400
+        # The recogniser got the second of speech and what came just before it.
+        assert here.transcriber.fed_samples[0] >= 1.1 * SAMPLE_RATE_HZ
+        timings = turn.timings
+        assert timings.speech_started_s < timings.last_speech_s < timings.turn_ended_s <= timings.final_s
+
+
+async def test_nothing_is_transcribed_while_nobody_listens() -> None:
+    async with room("unheard") as here:
+        await here.line.listen(None)
+        await here.leg.speak(buzz(0.6))
+        await here.leg.stay_silent(1.0)
+        assert here.transcriber.fed_samples == []
+        assert here.all(CallerTurn) == []
+
+
+async def test_speech_over_a_prompt_stops_it_and_tells_what_was_heard() -> None:
+    async with room("stop please") as here:
+        await here.line.listen(OPEN)
+        await here.line.say(one("a", " ".join(f"word{number}" for number in range(40))))
+        await here.until(SpeakingBegan)
+        await here.leg.stay_silent(0.6)
+        await here.leg.speak(buzz(1.2))
+        ended = await here.until(SpeakingEnded)
+        await here.leg.stay_silent(1.0)
+        turn = await here.until(CallerTurn)
+        assert ended.cut
+        assert turn.over_prompt
+        heard_words = len(ended.heard_text.split())
+        assert abs(heard_words * WORD_MS - ended.heard_ms) <= WORD_MS
+        assert 500 < ended.heard_ms < 2500
+        assert len(here.leg.heard) <= (ended.heard_ms + 60) * SAMPLE_RATE_HZ // 1000
+
+
+async def test_a_cough_only_pauses_the_prompt() -> None:
+    async with room("", "unused") as here:
+        await here.line.listen(OPEN)
+        text = " ".join(f"word{number}" for number in range(12))
+        await here.line.say(one("a", text))
+        await here.until(SpeakingBegan)
+        await here.leg.stay_silent(0.5)
+        await here.leg.speak(buzz(0.16))
+        await here.leg.stay_silent(1.5)
+        await here.until(SpeechDismissed)
+        await here.leg.stay_silent(2.0)
+        ended = await here.until(SpeakingEnded)
+        assert not ended.cut
+        assert ended.heard_text == text
+        assert abs(ended.heard_ms - 12 * WORD_MS) <= 80
+        # Every sample of the prompt was heard once and in order, the pause apart.
+        assert bytes(here.leg.heard).replace(b"\xff", b"")[:4000] == hum(text).replace(b"\xff", b"")[:4000]
+
+
+async def test_an_uninterruptible_prompt_is_heard_to_its_end() -> None:
+    async with room("hello") as here:
+        await here.line.listen(OPEN)
+        await here.line.say(one("a", "this must be heard by law", interruptible=False))
+        await here.until(SpeakingBegan)
+        await here.leg.speak(buzz(0.8))
+        ended = await here.until(SpeakingEnded)
+        assert not ended.cut
+
+
+async def test_keys_stop_the_prompt_at_once_and_arrive_as_one_entry() -> None:
+    async with room() as here:
+        await here.line.listen(Expectation("pin", (AnswerKind.DIGITS,), keys=KeyEntry(4, 4)))
+        await here.line.say(one("a", " ".join(["word"] * 20)))
+        await here.until(SpeakingBegan)
+        for key in "1224":
+            here.leg.press(key)
+            await asyncio.sleep(0.12)
+        assert (await here.until(KeysEntered)).keys == "1224"
+        assert (await here.until(SpeakingEnded)).cut
+
+
+async def test_an_unfinished_entry_arrives_after_its_gap() -> None:
+    async with room() as here:
+        await here.line.listen(Expectation("pin", (AnswerKind.DIGITS,), keys=KeyEntry(4, 4, gap_s=0.3)))
+        here.leg.press("12")
+        entered = await here.until(KeysEntered)
+        assert entered.keys == "12"
+
+
+async def test_a_dead_recogniser_is_told_and_hears_the_next_turn() -> None:
+    async with room(None, "better now") as here:
+        await here.line.listen(OPEN)
+        await here.leg.speak(buzz(0.8))
+        await here.leg.stay_silent(1.0)
+        await here.until(RecognitionFailed)
+        await here.leg.speak(buzz(0.8))
+        await here.leg.stay_silent(1.0)
+        assert (await here.until(CallerTurn)).final.hypotheses[0].text == "better now"
+
+
+async def test_a_failing_voice_is_told_and_the_next_utterance_is_spoken() -> None:
+    voice = HummingVoice()
+    voice.broken.add("cannot say")
+    async with room(voice=voice) as here:
+        await here.line.say(one("a", "cannot say"))
+        await here.line.say(one("b", "can say"))
+        assert (await here.until(VoiceFailed)).utterance_id == "a"
+        assert (await here.until(SpeakingEnded)).utterance_id == "b"
+
+
+@pytest.mark.parametrize("stage", ["silent", "speaking", "listening"])
+async def test_a_leg_that_ends_at_any_stage_ends_the_line_once(stage: str) -> None:
+    async with room("never finished", recognition_delay_s=5.0) as here:
+        await here.line.listen(OPEN)
+        if stage == "speaking":
+            await here.line.say(one("a", " ".join(["word"] * 20)))
+            await here.until(SpeakingBegan)
+        if stage == "listening":
+            await here.leg.speak(buzz(0.8))
+    assert len(here.all(LineEnded)) == 1
+    assert here.running.done()

@@ -1,0 +1,63 @@
+"""Whether one more call can be served well. A call that cannot is refused with a word, never half served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RefusalReason(StrEnum):
+    SHUTTING_DOWN = "shutting_down"
+    TOO_MANY_CALLS = "too_many_calls"
+    TOO_MANY_FROM_CALLER = "too_many_from_caller"
+    OVERLOADED = "overloaded"
+    ENGINES_BUSY = "engines_busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the machine and the engines report. `cpu_percent` is of all cores, `engine_queue` of waiting requests."""
+
+    live_calls: int
+    calls_of_caller: int
+    cpu_percent: float
+    engine_queue: int
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_calls: int
+    max_calls_per_caller: int
+    max_cpu_percent: float
+    max_engine_queue: int
+
+
+def refuse(load: Load, limits: Limits) -> RefusalReason | None:
+    """Return why a new call must be refused, or None to take it."""
+    if load.draining:
+        return RefusalReason.SHUTTING_DOWN
+    if load.live_calls >= limits.max_calls:
+        return RefusalReason.TOO_MANY_CALLS
+    if load.calls_of_caller >= limits.max_calls_per_caller:
+        return RefusalReason.TOO_MANY_FROM_CALLER
+    # An idle server is never too busy: the load then is not ours, and refusing would not help.
+    if load.live_calls and load.cpu_percent > limits.max_cpu_percent:
+        return RefusalReason.OVERLOADED
+    if load.engine_queue > limits.max_engine_queue:
+        return RefusalReason.ENGINES_BUSY
+    return None
+
+
+class CpuMeter:
+    """A smoothed reading of the machine's load, so that one busy second refuses nobody."""
+
+    def __init__(self, read_percent: Callable[[], float], smoothing: float = 0.3) -> None:
+        self._read = read_percent
+        self._smoothing = smoothing
+        self.percent = 0.0
+
+    def sample(self) -> None:
+        """Take a reading; call about once a second."""
+        self.percent += self._smoothing * (self._read() - self.percent)

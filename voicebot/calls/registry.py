@@ -1,0 +1,106 @@
+"""All live calls of this process: who may come in, and how they all end when the server must."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from voicebot.calls.admission import Limits, Load, RefusalReason, refuse
+from voicebot.telephony.leg import CallLeg, HangUpReason
+
+log = structlog.get_logger(__name__)
+
+#: After a polite end was asked for, how long the goodbye may take before the call is cut.
+GOODBYE_GRACE_S = 15.0
+
+
+class Session(Protocol):
+    async def run(self) -> None: ...
+    def must_end(self, why: str) -> None: ...
+
+
+class LiveCalls:
+    """Admits calls, runs each to its end, and drains them. `after_call` runs when a call has ended."""
+
+    def __init__(
+        self,
+        make_session: Callable[[CallLeg], Session],
+        limits: Limits,
+        *,
+        cpu_percent: Callable[[], float],
+        engine_queue: Callable[[], int],
+        after_call: Callable[[int], None],
+    ) -> None:
+        self._make_session = make_session
+        self._limits = limits
+        self._cpu_percent = cpu_percent
+        self._engine_queue = engine_queue
+        self._after_call = after_call
+        self._sessions: dict[str, Session] = {}
+        self._of_caller: Counter[str] = Counter()
+        self._draining = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def count(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    def check(self, caller: str) -> RefusalReason | None:
+        """Return why a call from `caller` must be refused now, or None. An empty caller is not counted as one."""
+        load = Load(
+            live_calls=len(self._sessions),
+            calls_of_caller=self._of_caller[caller] if caller else 0,
+            cpu_percent=self._cpu_percent(),
+            engine_queue=self._engine_queue(),
+            draining=self._draining,
+        )
+        return refuse(load, self._limits)
+
+    async def accept(self, leg: CallLeg) -> None:
+        """Carry one call until it ends. A leg that slipped past admission while draining is hung up at once."""
+        if self._draining:
+            await leg.hang_up(HangUpReason.SHUTTING_DOWN)
+            return
+        leg_id, caller = leg.info.leg_id, leg.info.caller
+        session = self._make_session(leg)
+        self._sessions[leg_id] = session
+        self._of_caller[caller] += 1
+        self._empty.clear()
+        try:
+            await session.run()
+        finally:
+            del self._sessions[leg_id]
+            self._of_caller[caller] -= 1
+            if not self._of_caller[caller]:
+                del self._of_caller[caller]
+            if not self._sessions:
+                self._empty.set()
+            self._after_call(len(self._sessions))
+
+    async def drain(self, limit_s: float) -> None:
+        """Take no new calls, let live ones finish within `limit_s`, then end them with a spoken goodbye."""
+        self._draining = True
+        if not self._sessions:
+            return
+        log.info("draining", live_calls=len(self._sessions), limit_s=limit_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._empty.wait()
+                return
+        for session in list(self._sessions.values()):
+            session.must_end("shutting_down")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_GRACE_S):
+                await self._empty.wait()
+                return
+        log.warning("calls cut at shutdown", live_calls=len(self._sessions))

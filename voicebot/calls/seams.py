@@ -1,0 +1,71 @@
+"""What a call needs from other rooms, as narrow as it needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from voicebot.dialog.actions import Action
+from voicebot.dialog.events import Event, Interpretation, SlotValue
+from voicebot.dialog.expectation import Expectation
+from voicebot.media.transport import Tap
+from voicebot.records.record import Outcome, TurnRecord
+from voicebot.telephony.leg import LegInfo
+
+
+class Dialog(Protocol):
+    """A dialog of one call. It keeps its own state; `step` is pure apart from that and never raises."""
+
+    @property
+    def flow_version(self) -> str: ...
+
+    def step(self, event: Event) -> tuple[Action, ...]: ...
+
+
+class Understanding(Protocol):
+    def interpret(
+        self, heard: Sequence[tuple[str, float]], expectation: Expectation, now: datetime
+    ) -> tuple[Interpretation, ...]: ...
+
+
+class OperationResult(Protocol):
+    @property
+    def outcome(self) -> str: ...
+
+    @property
+    def result(self) -> Mapping[str, SlotValue | None]: ...
+
+
+class Operations(Protocol):
+    """The customer's systems; raises BackendUnavailable when one does not answer as agreed."""
+
+    async def call(
+        self, operation: str, arguments: Mapping[str, SlotValue], *, idempotency_key: str | None = None
+    ) -> OperationResult: ...
+
+
+class Journal(Protocol):
+    """Where a call's record goes. Never blocks and never fails a call: trouble with the disk is the journal's own."""
+
+    def begin_call(self, call_id: str, info: LegInfo, started_at: datetime, flow_version: str) -> None: ...
+    def add_turn(self, call_id: str, turn: TurnRecord) -> None: ...
+    def set_goal(self, call_id: str, goal: str, *, reached: bool) -> None: ...
+    def end_call(self, call_id: str, ended_at: datetime, outcome: Outcome, cause: str) -> None: ...
+
+
+class Recording(Tap, Protocol):
+    """The recorder of one call; a `Tap` that can be told to keep a secret."""
+
+    def secret(self, on: bool, at_s: float) -> None: ...  # noqa: FBT001  # a switch
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StandingPrompts:
+    """Texts that a call must be able to say when something fails, all static and rendered before the first call."""
+
+    one_moment: str
+    voice_trouble: str
+    internal_trouble: str

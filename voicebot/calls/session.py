@@ -1,0 +1,421 @@
+"""One live call: events in from the line, the keypad, timers and backends; the dialog's actions carried out in order.
+
+Everything that has effects runs in tasks that the session owns, so an interruption of speech cancels none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, assert_never
+
+import structlog
+
+from voicebot.calls.seams import Dialog, Journal, Operations, Recording, StandingPrompts, Understanding
+from voicebot.calls.turns import TurnLog
+from voicebot.dialog.actions import (
+    Action,
+    CallBackend,
+    EndCall,
+    Listen,
+    PromptPart,
+    RecordDecision,
+    RequestPerson,
+    Say,
+    SetGoal,
+)
+from voicebot.dialog.events import (
+    BackendAnswered,
+    BackendFailed,
+    CallerHungUp,
+    CallerPressed,
+    CallerSilent,
+    CallerSpoke,
+    CallerTalkedTooLong,
+    CallMustEnd,
+    CallStarted,
+    Event,
+    HearingFailed,
+)
+from voicebot.dialog.expectation import Expectation
+from voicebot.errors import BackendUnavailable
+from voicebot.media.events import (
+    CallerTurn,
+    KeyingBegan,
+    KeysEntered,
+    LineEnded,
+    LineEvent,
+    PartialHeard,
+    RecognitionFailed,
+    SpeakingBegan,
+    SpeakingEnded,
+    SpeechBegan,
+    SpeechDismissed,
+    TalkedTooLong,
+    TurnOver,
+    VoiceFailed,
+)
+from voicebot.media.frames import Utterance
+from voicebot.records.record import Outcome
+from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason
+
+log = structlog.get_logger(__name__)
+
+#: A caller who has finished hears a word of ours within this time, whatever is slow.
+SILENCE_LIMIT_S = 1.6
+#: How long the last words may take to be heard before we hang up regardless.
+GOODBYE_LIMIT_S = 30.0
+#: How long work begun for the caller may go on after the line is gone.
+AFTERWORK_LIMIT_S = 20.0
+
+
+class SpokenLine(Protocol):
+    """What the session steers; `voicebot.media.line.Line` in production."""
+
+    async def run(self) -> None: ...
+    async def say(self, utterance: Utterance) -> None: ...
+    async def listen(self, expectation: Expectation | None) -> None: ...
+    async def stop_speaking(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """What is fixed when a call begins."""
+
+    call_id: str
+    zone: str
+    seed: int
+    max_call_s: float
+    prompts: StandingPrompts
+
+
+@dataclass(frozen=True, slots=True)
+class _TimerRan:
+    """A timer of ours; `token` tells a stale one."""
+
+    what: str
+    token: int
+
+
+_Item = Event | LineEvent | _TimerRan
+
+
+class CallSession:
+    """Runs one call to its end. `now` gives wall-clock time in the bot's zone, `clock` monotonic seconds."""
+
+    def __init__(
+        self,
+        plan: CallPlan,
+        leg: CallLeg,
+        *,
+        dialog: Dialog,
+        understanding: Understanding,
+        operations: Operations,
+        make_line: Callable[[Callable[[LineEvent], None]], SpokenLine],
+        journal: Journal,
+        recording: Recording,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._plan = plan
+        self._leg = leg
+        self._dialog = dialog
+        self._understanding = understanding
+        self._operations = operations
+        self._journal = journal
+        self._recording = recording
+        self._clock = clock
+        self._now = now
+        self._inbox: asyncio.Queue[_Item] = asyncio.Queue()
+        self._line = make_line(self._inbox.put_nowait)
+        self._turns = TurnLog(plan.call_id, journal, clock())
+        self._expectation: Expectation | None = None
+        self._unheard: dict[str, Say] = {}
+        self._retried: set[str] = set()
+        self._ids = itertools.count(1)
+        self._timers: dict[str, tuple[int, asyncio.TimerHandle]] = {}
+        self._tokens = itertools.count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._outcome: str | None = None
+        self._hang_up_reason = HangUpReason.COMPLETED
+        self._cause: EndCause | None = None
+        self._log = log.bind(call_id=plan.call_id)
+
+    async def run(self) -> None:
+        """Carry the call until its leg has ended and all work begun for it is done."""
+        self._journal.begin_call(self._plan.call_id, self._leg.info, self._now(), self._dialog.flow_version)
+        line = asyncio.create_task(self._line.run())
+        # A line that dies on its own must end the call as a hang-up would.
+        line.add_done_callback(lambda _: self._inbox.put_nowait(LineEnded(EndCause.CONNECTION_LOST, self._clock())))
+        try:
+            await self._leg.answer()
+            await self._converse()
+        except Exception:  # noqa: BLE001  # the one place a call may catch everything: it apologises, and no other call notices
+            self._log.exception("call failed")
+            self._outcome = Outcome.FAILED
+            await self._apologise()
+        finally:
+            await self._wind_up(line)
+
+    def must_end(self, why: str) -> None:
+        """Ask for a polite end: "shutting_down" or "too_long"."""
+        self._inbox.put_nowait(CallMustEnd(self._now(), why))
+
+    async def _converse(self) -> None:
+        info = self._leg.info
+        plan = self._plan
+        self._set_timer("too_long", plan.max_call_s)
+        await self._step(
+            CallStarted(
+                at=self._now(),
+                channel=info.channel.value,
+                caller=info.caller,
+                called=info.called,
+                zone=plan.zone,
+                seed=plan.seed,
+                parameters=dict(info.parameters),
+            )
+        )
+        while self._cause is None:
+            await self._take(await self._inbox.get())
+
+    async def _take(self, item: _Item) -> None:
+        match item:
+            case CallerTurn():
+                await self._caller_spoke(item)
+            case KeysEntered(keys, at_s):
+                self._turns.caller_pressed(keys, at_s, secret=self._secret)
+                await self._step(CallerPressed(self._now(), keys))
+            case SpeechBegan() | KeyingBegan():
+                self._stop_timer("no_input")
+            case SpeechDismissed():
+                self._await_input()
+            case TurnOver():
+                self._set_timer("silence", SILENCE_LIMIT_S)
+            case PartialHeard(text):
+                if not self._secret:
+                    self._leg.show_caption("caller", text, final=False)
+            case RecognitionFailed():
+                await self._step(HearingFailed(self._now()))
+            case TalkedTooLong():
+                await self._step(CallerTalkedTooLong(self._now()))
+            case SpeakingBegan():
+                self._stop_timer("silence")
+                self._turns.speaking_began(item)
+            case SpeakingEnded():
+                await self._spoken(item)
+            case VoiceFailed(utterance_id):
+                await self._voice_failed(utterance_id)
+            case LineEnded(cause):
+                await self._line_ended(cause)
+            case _TimerRan(what, token):
+                await self._timer_ran(what, token)
+            case _:
+                await self._step(item)
+
+    @property
+    def _secret(self) -> bool:
+        return self._expectation is not None and self._expectation.secret
+
+    async def _caller_spoke(self, turn: CallerTurn) -> None:
+        expectation = self._expectation
+        if expectation is None or self._outcome is not None:
+            return
+        heard = [(hypothesis.text, hypothesis.confidence) for hypothesis in turn.final.hypotheses]
+        interpretations = self._understanding.interpret(heard, expectation, self._now()) if heard else ()
+        self._turns.caller_spoke(turn, interpretations, secret=expectation.secret)
+        if heard and not expectation.secret:
+            self._leg.show_caption("caller", heard[0][0], final=True)
+        await self._step(
+            CallerSpoke(
+                self._now(), interpretations, over_prompt=turn.over_prompt, heard_prompt=self._turns.last_heard_prompt
+            )
+        )
+
+    async def _step(self, event: Event) -> None:
+        if self._outcome is not None and not isinstance(event, CallMustEnd | CallerHungUp):
+            return  # the goodbye is being said
+        actions = self._dialog.step(event)
+        self._turns.decided(self._clock())
+        for action in actions:
+            await self._carry_out(action)
+        self._await_input()
+
+    async def _carry_out(self, action: Action) -> None:
+        match action:
+            case Say():
+                await self._say(action)
+            case Listen(expectation):
+                await self._listen(expectation)
+            case CallBackend():
+                self._start(self._call_backend(action))
+                if action.filler:
+                    self._set_timer("silence", SILENCE_LIMIT_S)
+            case RecordDecision():
+                self._turns.decision(action, secret=self._secret)
+            case SetGoal(goal, reached):
+                self._journal.set_goal(self._plan.call_id, goal, reached=reached)
+            case RequestPerson(reason):
+                self._log.info("person requested", reason=reason)
+            case EndCall(outcome):
+                await self._end(outcome)
+            case _:
+                assert_never(action)
+
+    async def _say(self, say: Say) -> None:
+        if not say.text:
+            return
+        utterance_id = f"u{next(self._ids)}"
+        self._unheard[utterance_id] = say
+        self._stop_timer("no_input")
+        self._turns.bot_says(utterance_id, say)
+        self._leg.show_caption("bot", say.text, final=True)
+        pieces = tuple((part.text, part.static) for part in say.parts)
+        await self._line.say(Utterance(utterance_id, pieces, say.interruptible))
+
+    async def _say_text(self, prompt: str, text: str) -> None:
+        await self._say(Say(prompt, (PromptPart(text),)))
+
+    async def _listen(self, expectation: Expectation) -> None:
+        was_secret, self._expectation = self._secret, expectation
+        if was_secret != expectation.secret:
+            self._recording.secret(expectation.secret, self._clock())
+        await self._line.listen(expectation)
+
+    async def _end(self, outcome: str) -> None:
+        if self._outcome is None:
+            self._outcome = outcome
+        self._set_timer("goodbye", GOODBYE_LIMIT_S)
+        await self._line.listen(None)
+        await self._hang_up_when_heard()
+
+    async def _hang_up_when_heard(self) -> None:
+        if self._outcome is not None and not self._unheard and self._cause is None:
+            await self._leg.hang_up(self._hang_up_reason)
+
+    async def _spoken(self, ended: SpeakingEnded) -> None:
+        self._unheard.pop(ended.utterance_id, None)
+        self._turns.speaking_ended(ended)
+        self._await_input()
+        await self._hang_up_when_heard()
+
+    async def _voice_failed(self, utterance_id: str) -> None:
+        """Say it once more, after a word from the cache that needs no engine."""
+        say = self._unheard.pop(utterance_id, None)
+        if say is None:
+            return
+        self._turns.never_spoken(utterance_id)
+        if say.prompt in self._retried or self._outcome is not None:
+            self._log.error("voice stays silent", prompt=say.prompt)
+            if self._outcome is None:
+                await self._say_text("voice_trouble", self._plan.prompts.voice_trouble)
+                await self._end(Outcome.FAILED)
+            await self._hang_up_when_heard()
+            return
+        self._retried.add(say.prompt)
+        await self._say_text("one_moment", self._plan.prompts.one_moment)
+        await self._say(say)
+
+    async def _line_ended(self, cause: EndCause) -> None:
+        if self._cause is not None:
+            return
+        self._cause = cause
+        if self._outcome is None:
+            for action in self._dialog.step(CallerHungUp(self._now())):
+                match action:
+                    case RecordDecision():
+                        self._turns.decision(action, secret=self._secret)
+                    case SetGoal(goal, reached):
+                        self._journal.set_goal(self._plan.call_id, goal, reached=reached)
+                    case EndCall(outcome):
+                        self._outcome = outcome
+                    case _:
+                        pass  # nobody is there to hear it
+            self._outcome = self._outcome or Outcome.CALLER_HUNG_UP
+
+    async def _call_backend(self, action: CallBackend) -> None:
+        try:
+            answer = await self._operations.call(
+                action.operation, action.arguments, idempotency_key=action.idempotency_key
+            )
+        except BackendUnavailable as error:
+            self._log.warning("backend unavailable", operation=action.operation, problem=str(error))
+            self._inbox.put_nowait(BackendFailed(self._now(), action.request_id))
+            return
+        self._inbox.put_nowait(BackendAnswered(self._now(), action.request_id, answer.outcome, answer.result))
+
+    def _await_input(self) -> None:
+        """Start the no-input timer once all that was said has been heard and we are listening."""
+        expectation = self._expectation
+        if expectation and not self._unheard and self._outcome is None and not self._tasks:
+            self._set_timer("no_input", expectation.no_input_s)
+
+    async def _timer_ran(self, what: str, token: int) -> None:
+        current = self._timers.get(what)
+        if current is None or current[0] != token:
+            return
+        del self._timers[what]
+        match what:
+            case "no_input":
+                await self._step(CallerSilent(self._now()))
+            case "too_long":
+                await self._step(CallMustEnd(self._now(), "too_long"))
+            case "silence":
+                if not self._unheard and self._outcome is None:
+                    await self._say_text("one_moment", self._plan.prompts.one_moment)
+            case _:  # "goodbye": the last words were never confirmed as heard
+                self._unheard.clear()
+                await self._hang_up_when_heard()
+
+    def _set_timer(self, what: str, after_s: float) -> None:
+        self._stop_timer(what)
+        token = next(self._tokens)
+        handle = asyncio.get_running_loop().call_later(after_s, self._inbox.put_nowait, _TimerRan(what, token))
+        self._timers[what] = (token, handle)
+
+    def _stop_timer(self, what: str) -> None:
+        if current := self._timers.pop(what, None):
+            current[1].cancel()
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _apologise(self) -> None:
+        """Tell the caller that something broke, and hang up once heard; nothing here may raise."""
+        with contextlib.suppress(Exception):  # the call is over; there is nobody left to tell
+            await self._line.stop_speaking()
+            self._unheard.clear()
+            await self._say_text("internal_trouble", self._plan.prompts.internal_trouble)
+            deadline_s = self._clock() + GOODBYE_LIMIT_S
+            while self._unheard and self._cause is None and self._clock() < deadline_s:
+                async with asyncio.timeout(GOODBYE_LIMIT_S):
+                    match await self._inbox.get():
+                        case SpeakingEnded(utterance_id) | VoiceFailed(utterance_id):
+                            self._unheard.pop(utterance_id, None)
+                        case LineEnded(cause):
+                            self._cause = cause
+                        case _:
+                            pass
+
+    async def _wind_up(self, line: asyncio.Task[None]) -> None:
+        for what in list(self._timers):
+            self._stop_timer(what)
+        with contextlib.suppress(Exception):  # a dead leg may fail to hang up; the record must still be written
+            await self._leg.hang_up(self._hang_up_reason)
+        await self._line.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(AFTERWORK_LIMIT_S):
+                await asyncio.gather(line, *self._tasks, return_exceptions=True)
+        line.cancel()
+        self._turns.close()
+        self._recording.close()
+        outcome = Outcome(self._outcome or Outcome.FAILED)
+        self._journal.end_call(self._plan.call_id, self._now(), outcome, (self._cause or EndCause.WE_HUNG_UP).value)
+        self._log.info("call ended", outcome=outcome.value, cause=(self._cause or EndCause.WE_HUNG_UP).value)

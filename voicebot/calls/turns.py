@@ -1,0 +1,166 @@
+"""Builds the record of a call turn by turn: who said what, what was decided, and how long each stage took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voicebot.calls.seams import Journal
+from voicebot.dialog.actions import RecordDecision, Say
+from voicebot.dialog.events import Interpretation, SlotValue
+from voicebot.media.events import CallerTurn, SpeakingBegan, SpeakingEnded
+from voicebot.records.record import Speaker, TurnRecord
+
+
+class _Draft:
+    """A turn that is still missing something."""
+
+    def __init__(self, speaker: Speaker, at_ms: int, text: str) -> None:
+        self.speaker = speaker
+        self.at_ms = at_ms
+        self.text = text
+        self.heard_ms = 0
+        self.heard_text: str | None = None
+        self.prompt: str | None = None
+        self.engine: str | None = None
+        self.secret = False
+        self.over_prompt = False
+        self.intent: str | None = None
+        self.confidence: float | None = None
+        self.slots: dict[str, str] = {}
+        self.decisions: list[str] = []
+        self.alternatives: tuple[str, ...] = ()
+        self.timings_ms: dict[str, float] = {}
+        #: Monotonic time from which this turn's stages are counted.
+        self.zero_s: float | None = None
+
+    def record(self) -> TurnRecord:
+        return TurnRecord(
+            speaker=self.speaker,
+            text="" if self.secret else self.text,
+            at_ms=self.at_ms,
+            heard_ms=self.heard_ms,
+            heard_text=self.heard_text,
+            prompt=self.prompt,
+            engine=self.engine,
+            secret=self.secret,
+            over_prompt=self.over_prompt,
+            intent=self.intent,
+            confidence=self.confidence,
+            slots={} if self.secret else self.slots,
+            decision="; ".join(self.decisions) or None,
+            alternatives=() if self.secret else self.alternatives,
+            timings_ms=self.timings_ms,
+        )
+
+
+class TurnLog:
+    """Collects drafts and hands each to the journal as soon as it is whole. Times are monotonic seconds."""
+
+    def __init__(self, call_id: str, journal: Journal, started_s: float) -> None:
+        self._call_id = call_id
+        self._journal = journal
+        self._started_s = started_s
+        self._caller: _Draft | None = None
+        self._bot: dict[str, _Draft] = {}
+        self._unclaimed: list[str] = []
+        self.last_heard_prompt = ""
+
+    def caller_spoke(self, turn: CallerTurn, interpretations: tuple[Interpretation, ...], *, secret: bool) -> None:
+        self._commit_caller()
+        timings = turn.timings
+        texts = [interpretation.text for interpretation in interpretations]
+        texts = texts or [hypothesis.text for hypothesis in turn.final.hypotheses]
+        draft = _Draft(Speaker.CALLER, self._ms(timings.speech_started_s), texts[0] if texts else "")
+        draft.heard_ms = turn.spoken_ms
+        draft.engine = turn.final.engine
+        draft.secret = secret
+        draft.over_prompt = turn.over_prompt
+        draft.alternatives = tuple(texts[1:])
+        draft.zero_s = timings.last_speech_s
+        draft.timings_ms = {
+            "end_of_turn": _ms(timings.turn_ended_s - timings.last_speech_s),
+            "final": _ms(timings.final_s - timings.last_speech_s),
+            "decode": round(turn.final.decode_ms, 1),
+        }
+        if interpretations and interpretations[0].intents:
+            best = interpretations[0].intents[0]
+            draft.intent, draft.confidence = best.intent, best.confidence
+        self._caller = draft
+
+    def caller_pressed(self, keys: str, at_s: float, *, secret: bool) -> None:
+        self._commit_caller()
+        draft = _Draft(Speaker.CALLER, self._ms(at_s), f"[{keys}]")
+        draft.engine = "keys"
+        draft.secret = secret
+        draft.zero_s = at_s
+        self._caller = draft
+
+    def decision(self, decision: RecordDecision, *, secret: bool) -> None:
+        text = f"{decision.flow}.{decision.step}: {decision.rule}"
+        if decision.detail and not secret:
+            text += f" ({decision.detail})"
+        if self._caller is None:
+            self._unclaimed.append(text)
+            return
+        self._caller.decisions.append(text)
+        if decision.intent is not None:
+            self._caller.intent, self._caller.confidence = decision.intent, decision.confidence
+        if not secret:
+            self._caller.slots |= _written(decision.slots)
+
+    def decided(self, at_s: float) -> None:
+        """The dialog has answered; counted once a turn."""
+        self._time("decision", at_s)
+
+    def bot_says(self, utterance_id: str, say: Say) -> None:
+        draft = _Draft(Speaker.BOT, 0, say.text)
+        draft.prompt = say.prompt
+        draft.decisions, self._unclaimed = self._unclaimed, []
+        self._bot[utterance_id] = draft
+
+    def speaking_began(self, event: SpeakingBegan) -> None:
+        if draft := self._bot.get(event.utterance_id):
+            draft.at_ms = self._ms(event.at_s)
+        self._time("first_audio_queued", event.queued_s)
+        self._time("first_audio_sent", event.at_s)
+        self._commit_caller()
+
+    def speaking_ended(self, event: SpeakingEnded) -> None:
+        self.last_heard_prompt = event.heard_text
+        if draft := self._bot.pop(event.utterance_id, None):
+            draft.heard_ms = event.heard_ms
+            draft.heard_text = event.heard_text if event.cut else None
+            self._journal.add_turn(self._call_id, draft.record())
+
+    def never_spoken(self, utterance_id: str) -> None:
+        """The voice failed: what was meant to be said is recorded as heard for 0 ms."""
+        if draft := self._bot.pop(utterance_id, None):
+            draft.heard_text = ""
+            self._journal.add_turn(self._call_id, draft.record())
+
+    def close(self) -> None:
+        """Commit what is pending; utterances nobody heard are recorded as such."""
+        self._commit_caller()
+        for utterance_id in list(self._bot):
+            self.never_spoken(utterance_id)
+
+    def _commit_caller(self) -> None:
+        draft, self._caller = self._caller, None
+        if draft:
+            self._journal.add_turn(self._call_id, draft.record())
+
+    def _time(self, stage: str, at_s: float) -> None:
+        draft = self._caller
+        if draft and draft.zero_s is not None and stage not in draft.timings_ms:
+            draft.timings_ms[stage] = _ms(at_s - draft.zero_s)
+
+    def _ms(self, at_s: float) -> int:
+        return max(0, round((at_s - self._started_s) * 1000))
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def _written(slots: Mapping[str, SlotValue | None]) -> dict[str, str]:
+    return {name: str(value) for name, value in slots.items() if value is not None}

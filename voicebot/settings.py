@@ -1,0 +1,110 @@
+"""All settings, read once from voicebot.toml and VOICEBOT_* and validated. Only app and cli import this."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from voicebot.errors import ConfigurationError, Problem
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Environment variables win over voicebot.toml, and command-line options win over both.
+
+    Secrets (`api_token`, Twilio's) come from the environment only; a secret in voicebot.toml is refused.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="VOICEBOT_", toml_file="voicebot.toml", extra="forbid", frozen=True, validate_default=True
+    )
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    sip_port: Annotated[int, Field(ge=0, le=65535)] = 5060
+    data: Path = Path("data")
+    flows: Path = Path("flows")
+    models: Path | None = Field(default=None, description="folder with speech models and voices")
+    zone: str = Field(default="UTC", description="IANA time zone the bot speaks in")
+
+    api_token: SecretStr | None = None
+    twilio_account_sid: str | None = Field(default=None, validation_alias="TWILIO_ACCOUNT_SID")
+    twilio_auth_token: SecretStr | None = Field(default=None, validation_alias="TWILIO_AUTH_TOKEN")
+    insecure_webhooks: bool = Field(default=False, description="accept unsigned webhooks; development only")
+    trusted_proxies: tuple[str, ...] = Field(default=(), description="addresses whose X-Forwarded-* are believed")
+    public_url: str | None = Field(default=None, description="what callers' carriers reach, if not the Host header")
+
+    recognizer: Literal["auto", "whisper", "pocketsphinx", "off"] = "auto"
+    acoustic_model: Path | None = None
+    whisper_model: str | None = None
+    voice: str = Field(default="auto", description="auto, or engine:name such as flite:rms, espeak:en-us, piper:NAME")
+    recognition_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    voice_workers: Annotated[int, Field(ge=1, le=64)] = 1
+
+    max_call_s: Positive = 1800
+    max_calls: Annotated[int, Field(ge=1)] = 100
+    max_calls_per_caller: Annotated[int, Field(ge=1)] = 3
+    max_cpu_percent: Annotated[float, Field(gt=0, le=100)] = 85
+    drain_s: Positive = 60
+    log_format: Literal["json", "console"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _PlainToml(settings_cls)
+
+
+class _PlainToml(TomlConfigSettingsSource):
+    """voicebot.toml without secrets: a file that is copied and committed must not hold them."""
+
+    def __call__(self) -> dict[str, object]:
+        values: dict[str, object] = super().__call__()
+        secret = {"api_token", "twilio_auth_token", "TWILIO_AUTH_TOKEN"} & set(values)
+        if secret:
+            name = min(secret)
+            raise ConfigurationError(
+                [
+                    Problem(
+                        "voicebot.toml",
+                        None,
+                        f"`{name}` is a secret and must not stand in a file.",
+                        "Set it in the environment (VOICEBOT_API_TOKEN, TWILIO_AUTH_TOKEN).",
+                    )
+                ]
+            )
+        return values
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Return the settings with command-line `overrides`; raise ConfigurationError naming each wrong field."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic validates; values are what the command line gave
+    except ValidationError as error:
+        problems = [
+            Problem(
+                "settings",
+                None,
+                f"`{'.'.join(str(part) for part in detail['loc'])}`: {detail['msg']}.",
+                "See docs/operations.md for every setting.",
+            )
+            for detail in error.errors(include_input=False)
+        ]
+        raise ConfigurationError(problems) from None
