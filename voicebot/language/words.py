@@ -10,10 +10,14 @@ from dataclasses import dataclass
 #: Sounds that carry no meaning, as recognisers write them.
 FILLERS = frozenset({"um", "umm", "uh", "uhh", "uhm", "er", "erm", "ah", "hmm", "hm", "mm", "eh"})
 
+#: No turn of a caller is longer; what a chat sends beyond it is not read.
+_LONGEST = 2000
 _MERIDIEM = re.compile(r"\b([ap])\.\s?m\b\.?", re.IGNORECASE)
 _SPELLED_MERIDIEM = re.compile(r"\b([ap]) m\b")
 _BRACKETED = re.compile(r"<[^>]*>|\[[^\]]*\]|\([^)\d]*\)")
 # A hyphen or dot between letters or single digits separates; inside 45.20, 10:30, 3/15, 2026-03-15 it carries meaning.
+# "ORD-48213" is one code; "twenty-one" and "4-5-1-2" are several words.
+_HYPHENATED_CODE = re.compile(r"\b([a-z]{1,4})-(?=\d)")
 _ISO_DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
 _LITERAL = re.compile(
     r"\d{4}/\d{2}/\d{2}"  # an ISO date, after _ISO_DATE gave it slashes
@@ -42,9 +46,11 @@ def normalise(heard: str) -> str:
     Keeps what carries meaning in a written or recognised number (``$45.20``, ``10:30``, ``3/15``); drops the marks
     some recognisers write for noise (``<sil>``, ``[noise]``).
     """
-    text = unicodedata.normalize("NFKC", heard).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    text = unicodedata.normalize("NFKC", heard[:_LONGEST]).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     text = _BRACKETED.sub(" ", text)
     text = _MERIDIEM.sub(r"\1m", text)
+    text = text.replace("+", " plus ")
+    text = _HYPHENATED_CODE.sub(r"\1", text)
     text = _ISO_DATE.sub(r"\1/\2/\3", text)
     text = " ".join(match.group().strip("'") for match in _LITERAL.finditer(text))
     return _SPELLED_MERIDIEM.sub(r"\1m", text)

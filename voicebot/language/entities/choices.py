@@ -17,12 +17,12 @@ def find_choices(words: Sequence[Word], phrases: Sequence[str]) -> list[Span]:
     Exact word sequences come first, longest first; without any, the phrase most alike ("current acount").
     """
     exact: list[Span] = []
-    parts_of = {phrase: normalise(phrase).split() for phrase in phrases}
+    parts_of = {phrase: parts for phrase in phrases if (parts := normalise(phrase).split())}
     for phrase, parts in parts_of.items():
         exact.extend(
             Span("choice", phrase, index, index + len(parts))
             for index in range(len(words))
-            if parts and matches(words, index, parts)
+            if matches(words, index, parts)
         )
     if exact:
         return sorted(exact, key=lambda span: (span.first - span.last, span.first))

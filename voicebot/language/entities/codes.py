@@ -100,6 +100,8 @@ def letter_at(words: Sequence[Word], index: int, *, names: bool) -> tuple[str, i
     if index >= len(words):
         return None
     text = words[index].text
+    if matches(words, index, ("x", "ray")):
+        return "x", index + 2
     if matches(words, index, ("double", "you")) or matches(words, index, ("double", "u")):
         return "w", _skip_example(words, index + 2)
     letter = text if len(text) == 1 and text.isalpha() else SPELLING_ALPHABET.get(text)
@@ -108,6 +110,8 @@ def letter_at(words: Sequence[Word], index: int, *, names: bool) -> tuple[str, i
     if letter is None:
         return None
     after = index + 1
+    if len(text) == 1 and after < len(words) and SPELLING_ALPHABET.get(words[after].text) == letter:
+        return letter, after + 1
     example = _skip_example(words, after)
     if example > after and example <= len(words) and words[example - 1].text[0] == letter:
         after = example
@@ -143,15 +147,26 @@ def find_codes(words: Sequence[Word], *, expected: bool = False, lengths: Sequen
     index = 0
     while index < len(words):
         code, after = "", index
-        while found := _symbol_at(words, _skip(words, after) if code else after, expected=expected):
+        zeros: list[int] = []
+        while found := _symbol_at(words, start := _skip(words, after) if code else after, expected=expected):
+            if words[start].text in {"o", "oh"}:
+                zeros.append(len(code))
             code, after = code + found[0], found[1]
         if _counts(code, expected=expected, lengths=lengths):
-            values = [code.upper()]
-            if "O" in values[0]:
-                values.append(values[0].replace("O", "0"))
+            values = _with_zeros(code.upper(), zeros)
             spans.extend(Span("alphanumeric", value, index, after) for value in values)
         index = max(after, index + 1)
     return sorted(spans, key=lambda span: bool(lengths) and len(str(span.value)) not in lengths)
+
+
+def _with_zeros(code: str, zeros: Sequence[int]) -> list[str]:
+    """Return the likelier reading of each "oh" first: a zero after a digit or at the end, else the letter."""
+    letters, figures = list(code), list(code)
+    for place in zeros:
+        figures[place] = "0"
+        if place > 0 and (place == len(code) - 1 or code[place - 1].isdecimal()):
+            letters[place] = "0"
+    return list(dict.fromkeys(("".join(letters), "".join(figures), code)))
 
 
 def _skip(words: Sequence[Word], index: int) -> int:

@@ -135,7 +135,10 @@ def _coming_weekday(today: date, weekday: int) -> date:
 def _named_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
     for phrase, days in _NAMED.items():
         if matches(words, index, phrase):
-            return (today + timedelta(days=days),), index + len(phrase)
+            after = index + len(phrase)
+            if _text(words, after) == "week":
+                return (today + timedelta(days=days + 7),), after + 1
+            return (today + timedelta(days=days),), after
     for phrase, (month, day) in _HOLIDAYS.items():
         if matches(words, index, phrase):
             found = _coming(today, month, day)
@@ -190,6 +193,8 @@ def _relative_at(words: Sequence[Word], index: int, today: date) -> _Found | Non
         return None
     if _text(words, after) == "ago":
         return (_shift(today, -number, unit),), after + 1
+    if _text(words, after) in {"today", "tomorrow"}:
+        return (_shift(today + timedelta(days=_text(words, after) == "tomorrow"), number, unit),), after + 1
     if _text(words, after) in {"from", "after", "on"}:
         if _text(words, after + 1) in {"now", "today"}:
             return (_shift(today, number, unit),), after + 2
@@ -282,6 +287,8 @@ def _month_day_at(words: Sequence[Word], index: int, today: date) -> _Found | No
         if found_year:
             year, after = found_year
     found = _day(year, month, day) if year else _coming(today, month, day)
+    if found and found < today and _text(words, after - 1) == "month":
+        found = _coming_day_of_month(today, day)
     return ((found,), after) if found else None
 
 
@@ -320,7 +327,7 @@ def _day_of_month_at(words: Sequence[Word], index: int, today: date, *, expected
         read = cardinal_at(words, start)
     if read is None or not 1 <= read[0] <= 31 or (start == index and not expected):
         return None
-    if _text(words, read[1]) in {"one", "time", "order", "option", "account", "card", "floor", "of"}:
+    if _text(words, read[1]) in {"thing", "one", "time", "order", "option", "account", "card", "floor", "of"}:
         return None
     found = _coming_day_of_month(today, read[0])
     return ((found,), read[1]) if found else None
@@ -336,12 +343,17 @@ def _period_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
         ("week after next", monday + timedelta(weeks=1)),
         ("the end of next month", next_month + relativedelta(months=1, days=-1)),
         ("the end of the month", next_month - timedelta(days=1)),
+        ("the last day of the month", next_month - timedelta(days=1)),
         ("end of the month", next_month - timedelta(days=1)),
         ("the beginning of next month", next_month),
         ("start of next month", next_month),
         ("next month", next_month),
         ("the end of the week", _coming_weekday(today - timedelta(days=1), 4)),
         ("end of the week", _coming_weekday(today - timedelta(days=1), 4)),
+        ("the end of next week", monday + timedelta(days=4)),
+        ("end of next week", monday + timedelta(days=4)),
+        ("the beginning of next week", monday),
+        ("beginning of next week", monday),
         ("next weekend", saturday + timedelta(weeks=1)),
         ("this weekend", saturday),
         ("the weekend", saturday),
@@ -351,6 +363,18 @@ def _period_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
         parts = phrase.split()
         if matches(words, index, parts):
             return (found,), index + len(parts)
+    return None
+
+
+def _week_then_day_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
+    """Read "next week (on) thursday", "the week after next on friday"."""
+    for phrase, weeks in ((("next", "week"), 1), (("the", "week", "after", "next"), 2), (("this", "week"), 0)):
+        if matches(words, index, phrase):
+            at = index + len(phrase)
+            at += _text(words, at) == "on"
+            weekday = WEEKDAYS.get(_text(words, at))
+            if weekday is not None:
+                return (today + timedelta(days=7 * weeks - today.weekday() + weekday),), at + 1
     return None
 
 
@@ -382,6 +406,7 @@ def find_dates(words: Sequence[Word], today: date, *, expected: bool = False) ->
     """
     readers: tuple[Callable[[Sequence[Word], int, date], _Found | None], ...] = (
         _weekday_with_day_at,
+        _week_then_day_at,
         _relative_at,
         _month_day_at,
         _period_at,

@@ -68,7 +68,7 @@ def _groups_at(words: Sequence[Word], index: int, *, homophones: bool) -> Iterat
         return
     number = cardinal_at(words, index)
     if number and any(word.text in {"hundred", "thousand"} for word in words[index : number[1]]):
-        yield _Group(str(number[0]), number[1], 0)
+        yield from _round_groups(words, index, number)
         return
     if (value := literal(text)) is not None:
         yield _Group(text.replace(",", "") if value > 9 else text, index + 1, 0)
@@ -85,6 +85,23 @@ def _groups_at(words: Sequence[Word], index: int, *, homophones: bool) -> Iterat
             yield _Group(str(TENS[text]), index + 1, 0)
     elif homophones and text in HOMOPHONES:
         yield _Group(HOMOPHONES[text], index + 1, 1)
+
+
+def _round_groups(words: Sequence[Word], index: int, number: tuple[int, int]) -> Iterator[_Group]:
+    """Read "nine hundred one" as 901, or as 900 with a 1 after it; further digits make the second likelier."""
+    value, after = number
+    whole = _Group(str(value), after, 0)
+    rounded = next(at for at in range(after, index, -1) if words[at - 1].text in {"hundred", "thousand"})
+    if rounded == after or words[rounded].text == "and":
+        yield whole
+        return
+    front = cardinal_at(words[:rounded], index)
+    more = digit_at(words, after) is not None
+    if front:
+        separate = _Group(str(front[0]), rounded, 0 if more else 1)
+        yield from (separate, _Group(whole.digits, after, 1)) if more else (whole, separate)
+    else:
+        yield whole
 
 
 def _skip_between(words: Sequence[Word], index: int) -> int:
@@ -131,19 +148,28 @@ def find_digits(words: Sequence[Word], *, expected: bool = False, lengths: Seque
         readings.sort(key=lambda run: (bool(lengths) and len(run.digits) not in lengths, run.cost, -run.after))
         if not expected:
             readings = [run for run in readings if len(run.digits) >= _SHORTEST_IN_OPEN_TEXT]
+        if readings:
+            spans.extend(_said_twice(words, index, readings[0], lengths))
         seen: set[str] = set()
         for run in readings:
             if run.digits not in seen:
                 seen.add(run.digits)
                 spans.append(Span("digits", run.digits, index, run.after))
         index = max((run.after for run in readings), default=index + 1)
-        if expected and lengths and index < len(words):
-            index = _next_start(words, index)
     return _likeliest_run_first(spans, lengths)
 
 
-def _next_start(words: Sequence[Word], index: int) -> int:
-    return _skip_between(words, index)
+def _said_twice(words: Sequence[Word], first: int, run: _Group, lengths: Sequence[int]) -> list[Span]:
+    """Split a run that holds two strings of an allowed length: said again, or "not 4512 4513"."""
+    half = len(run.digits) // 2
+    if len(run.digits) in lengths or len(run.digits) % 2 or half not in lengths:
+        return []
+    for middle in range(first + 1, run.after):
+        front = next((each for each in _readings(words[:middle], first, homophones=True) if each.after == middle), None)
+        if front and front.digits == run.digits[:half]:
+            start = _skip_between(words, middle)
+            return [Span("digits", front.digits, first, middle), Span("digits", run.digits[half:], start, run.after)]
+    return []
 
 
 def _likeliest_run_first(spans: list[Span], lengths: Sequence[int]) -> list[Span]:

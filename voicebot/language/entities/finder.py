@@ -74,7 +74,7 @@ def find_entities(text: str, expectation: Expectation, now: datetime) -> Found:
     longer = [
         span for group in spans.values() for span in group if span.last - span.first > 1 and span.kind != "number"
     ]
-    spans["number"] = _not_inside(spans["number"], longer)
+    spans["number"] = [span for span in spans["number"] if not any(_larger(other, span) for other in longer)]
     spans = {kind: [span for span in group if not _denied(words, span)] or group for kind, group in spans.items()}
     cue = correction_at(words)
     order = [kind.value for kind in expectation.kinds] + [kind for kind in finders if kind not in wanted]
@@ -87,6 +87,10 @@ def find_entities(text: str, expectation: Expectation, now: datetime) -> Found:
             found = sorted(found, key=lambda span: span.first < cue)
         entities.extend(span.entity(words, text) for span in found)
     return Found(tuple(entities), corrected)
+
+
+def _larger(other: Span, span: Span) -> bool:
+    return other.covers(span) and other.last - other.first > span.last - span.first
 
 
 def _denied(words: Sequence[Word], span: Span) -> bool:

@@ -12,7 +12,7 @@ from voicebot.language.words import Word
 
 MAJOR = frozenset({"dollar", "dollars", "buck", "bucks", "pound", "pounds", "quid", "euro", "euros"})
 MINOR = frozenset({"cent", "cents", "pence", "penny", "pennies", "p"})
-_LITERAL = re.compile(r"([$£€]?)(\d+(?:,\d{3})*(?:\.\d+)?)(k?)")
+_LITERAL = re.compile(r"([$£€]?)(\d{1,12}(?:,\d{3}){0,3}(?:\.\d{1,6})?)(k?)")
 _CENT = Decimal("0.01")
 
 _Amount = tuple[Decimal, int]
@@ -60,6 +60,17 @@ def _number_at(words: Sequence[Word], index: int) -> tuple[Decimal, int, bool] |
     return value, after, False
 
 
+def _scaled_at(words: Sequence[Word], value: Decimal, index: int) -> _Amount | None:
+    """Read "and a half", "k", "and a half thousand", "grand" after a number."""
+    half = [word.text for word in words[index : index + 3]] == ["and", "a", "half"]
+    after = index + 3 if half else index
+    value += Decimal("0.5") if half else 0
+    scale = {"k": 1_000, "grand": 1_000, "thousand": 1_000, "million": 1_000_000}.get(_word_at(words, after))
+    if scale:
+        return value * scale, after + 1
+    return (value, after) if half else None
+
+
 def _word_at(words: Sequence[Word], index: int) -> str:
     return words[index].text if index < len(words) else ""
 
@@ -67,26 +78,34 @@ def _word_at(words: Sequence[Word], index: int) -> str:
 def _minor_at(words: Sequence[Word], index: int) -> _Amount | None:
     """Read "(and) twenty (cents)" after an amount in the major unit."""
     start = index + 1 if _word_at(words, index) == "and" else index
+    if _word_at(words, start) in ZERO and (unit := below_hundred_at(words, start + 1)) and unit[0] < 10:
+        return Decimal(unit[0]) / 100, unit[1]
     cents = below_hundred_at(words, start)
     if cents is None:
         return None
     if _word_at(words, cents[1]) in MINOR:
         return Decimal(cents[0]) / 100, cents[1] + 1
     # "two pounds fifty" but not "two pounds and fifty people".
-    return (Decimal(cents[0]) / 100, cents[1]) if start == index and cents[0] >= 10 else None
+    ends = start == index or cents[1] == len(words)
+    return (Decimal(cents[0]) / 100, cents[1]) if ends and cents[0] >= 10 else None
 
 
 def _amount_at(words: Sequence[Word], index: int, *, expected: bool) -> _Amount | None:
     text = _word_at(words, index)
-    if text in {"a", "one", "half"} and _word_at(words, index + 1) in {"grand", "buck", "dollar", "quid", "pound"}:
-        return {"grand": Decimal(1000)}.get(_word_at(words, index + 1), Decimal(1)), index + 2
+    if text == "half" and _word_at(words, index + 1) == "a" and _word_at(words, index + 2) in {"million", "grand"}:
+        return Decimal(500_000 if _word_at(words, index + 2) == "million" else 500), index + 3
+    if text in {"a", "one"} and _word_at(words, index + 1) in {"grand", "buck", "dollar", "quid", "pound"}:
+        if _word_at(words, index + 1) == "grand":
+            return Decimal(1000), index + 2
+        minor = _minor_at(words, index + 2)
+        return (1 + minor[0], minor[1]) if minor else (Decimal(1), index + 2)
     read = _number_at(words, index)
     if read is None:
         return None
     value, after, signed = read
+    if scaled := _scaled_at(words, value, after):
+        value, after = scaled
     unit = _word_at(words, after)
-    if unit == "grand":
-        return value * 1000, after + 1
     if unit in MAJOR:
         after += 1
         if minor := _minor_at(words, after):
@@ -125,7 +144,7 @@ def find_money(words: Sequence[Word], *, expected: bool = False) -> list[Span]:
         if expected and value != value.to_integral_value() and not _has_unit(words[index:after]):
             spans.append(Span("money", (value * 100).quantize(_CENT), index, after))
         index = after
-    return spans
+    return sorted(spans, key=lambda span: not _has_unit(words[span.first : span.last]))
 
 
 def _has_unit(words: Sequence[Word]) -> bool:

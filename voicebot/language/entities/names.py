@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 
 from voicebot.language.entities.codes import letter_at
+from voicebot.language.entities.digits import REPEATS
 from voicebot.language.entities.span import Span
 from voicebot.language.words import FILLERS, Word, matches
 
@@ -96,8 +97,15 @@ _ALIKE = 0.75
 
 def _spelled_at(words: Sequence[Word], index: int) -> tuple[str, int] | None:
     letters, after = "", index
-    while found := letter_at(words, after, names=len(letters) > 0):
-        letters, after = letters + found[0], found[1]
+    while after < len(words):
+        times = REPEATS.get(words[after].text, 1)
+        found = letter_at(words, after, names=len(letters) > 0)
+        if found is None and times > 1:
+            found = letter_at(words, after + 1, names=True)
+        if found is None:
+            break
+        single = found[0] if words[after].text in REPEATS and found[0] != "w" else ""
+        letters, after = letters + (single * times or found[0]), found[1]
     return (letters.title(), after) if len(letters) >= 2 else None
 
 
@@ -116,6 +124,8 @@ def _looks_like_name(text: str) -> bool:
 
 
 def _capital(name: str) -> str:
+    if name.startswith("mc") and len(name) > 4:
+        return "Mc" + name[2:].capitalize()
     return "'".join(part[:1].upper() + part[1:] for part in name.split("'"))
 
 
@@ -133,13 +143,13 @@ def find_names(words: Sequence[Word], *, expected: bool = False, known: Sequence
     A spelling wins over the word it spells. A name close to one `known` from data has that as its first reading.
     """
     spans: list[Span] = []
-    index = 0
+    index = _after_fillers(words, 0)
     started = False
     while index < len(words):
         lead = _lead_in_at(words, index, expected=expected)
         start = lead if lead is not None else index
-        while expected and start < len(words) and words[start].text in FILLERS:
-            start += 1
+        if expected:
+            start = _after_fillers(words, start)
         if lead is not None or (expected and not started):
             found = _spelled_at(words, start) or _plain_at(words, start)
             if found:
@@ -152,6 +162,12 @@ def find_names(words: Sequence[Word], *, expected: bool = False, known: Sequence
             continue
         index = max(start, index + 1)
     return spans
+
+
+def _after_fillers(words: Sequence[Word], index: int) -> int:
+    while index < len(words) and words[index].text in FILLERS:
+        index += 1
+    return index
 
 
 def _readings(start: int, found: tuple[str, int], known: Sequence[str]) -> list[Span]:

@@ -68,8 +68,8 @@ ORDINAL_UNITS = {
 }
 ORDINAL_TENS = {"twentieth": 20, "thirtieth": 30}
 
-_LITERAL = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
-_LITERAL_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
+_LITERAL = re.compile(r"\d{1,3}(?:,\d{3}){1,5}|\d{1,18}")
+_LITERAL_ORDINAL = re.compile(r"(\d{1,4})(?:st|nd|rd|th)")
 
 #: A value and the index of the word after it.
 Read = tuple[int, int]
@@ -119,8 +119,8 @@ def cardinal_at(words: Sequence[Word], index: int) -> Read | None:
     """Read the longest cardinal number that starts at `index`; "four five" is 4, the five is another number."""
     if index >= len(words):
         return None
-    if words[index].text == "a" and index + 1 < len(words) and words[index + 1].text == "dozen":
-        return 12, index + 2
+    if words[index].text == "a" and index + 1 < len(words) and words[index + 1].text in {"dozen", "couple"}:
+        return (12, index + 2) if words[index + 1].text == "dozen" else _couple_at(words, index + 2)
     whole = literal(words[index].text)
     if whole is not None and whole > 99:
         return whole, index + 1
@@ -138,6 +138,13 @@ def cardinal_at(words: Sequence[Word], index: int) -> Read | None:
             break
         return (total + value, next_index) if not found or value > 0 else (total, after)
     return (total, after) if found else None
+
+
+def _couple_at(words: Sequence[Word], index: int) -> Read:
+    """Read what follows "a couple": "of hundred", "thousand", or nothing."""
+    at = index + 1 if index < len(words) and words[index].text == "of" else index
+    scale = {"hundred": 100, **SCALES}.get(words[at].text) if at < len(words) else None
+    return (2 * scale, at + 1) if scale else (2, index)
 
 
 def _skip_and(words: Sequence[Word], index: int) -> int:
