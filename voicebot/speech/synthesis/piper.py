@@ -51,8 +51,12 @@ class PiperEngine:
     def synthesize(self, text: str, speed: float) -> Iterator[Pcm]:
         # normalize_audio would bring every chunk to full scale; the level is set once, per clause, by sound.py.
         settings = self._synthesis_config(length_scale=self._config.length_scale / speed, normalize_audio=False)
-        for chunk in self._voice.synthesize(text, settings):
-            yield np.asarray(chunk.audio_int16_array, dtype=np.int16).reshape(-1)
+        try:
+            for chunk in self._voice.synthesize(text, settings):
+                yield np.asarray(chunk.audio_int16_array, dtype=np.int16).reshape(-1)
+        except Exception as error:
+            # onnxruntime's classes share no base but Exception, and a damaged model shows only here.
+            raise EngineUnavailable(f"the Piper voice failed: {type(error).__name__}") from error
 
 
 def find_piper_voice(name: str | None, models_dir: Path | None) -> Path | None:

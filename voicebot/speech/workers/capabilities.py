@@ -28,6 +28,7 @@ class Feature(StrEnum):
     PARTIALS = "partials"
     CANCEL = "cancel"
     SPECULATIVE = "speculative"
+    SPEED = "speed"
 
 
 @dataclass(frozen=True, slots=True)

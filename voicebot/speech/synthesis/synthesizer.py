@@ -1,0 +1,150 @@
+"""The voice that calls use: synthesis in worker processes, with fail-over from one worker to another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.error import Error
+from wyoming.event import Event
+
+from voicebot import g711
+from voicebot.errors import EngineUnavailable
+from voicebot.speech.synthesis.clauses import split_clauses
+from voicebot.speech.synthesis.lexicon import Lexicon
+from voicebot.speech.synthesis.marks import Pause
+from voicebot.speech.synthesis.script import Script, Speech, write_script
+from voicebot.speech.synthesis.sound import silence, to_telephone
+from voicebot.speech.synthesis.wire import speak_request
+from voicebot.speech.workers.capabilities import Feature
+from voicebot.speech.workers.line import Line, PeerLost
+from voicebot.speech.workers.pool import WorkerPool
+
+_log = structlog.get_logger()
+# A plain Wyoming server gets short clauses, since nothing is known of its pace.
+_PLAIN_SERVER_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceDeadlines:
+    """How long a caller may be kept waiting: for a free worker, for the first sound, and for each further clause."""
+
+    worker_s: float = 1.0
+    first_audio_s: float = 1.8
+    next_audio_s: float = 1.8
+
+
+class WorkerSynthesizer:
+    """Speaks through the workers of `pool`, which all have the same voice."""
+
+    def __init__(
+        self, pool: WorkerPool, *, lexicon: Lexicon | None = None, deadlines: VoiceDeadlines | None = None
+    ) -> None:
+        self._pool = pool
+        self._lexicon = lexicon or Lexicon()
+        self._deadlines = deadlines or VoiceDeadlines()
+
+    def render(self, text: str, *, cache: bool) -> AsyncIterator[bytes]:
+        """Yield mu-law as it is made; nothing is kept, whatever `cache` says (see `PhraseCache`)."""
+        del cache
+        return self.perform(write_script(text, self._lexicon))
+
+    async def perform(self, script: Script) -> AsyncGenerator[bytes, None]:
+        """Yield mu-law clause by clause; `EngineUnavailable` when no worker speaks within its deadline.
+
+        A worker that fails in the middle is replaced by another, which goes on where it stopped. Closing the
+        iterator cancels the work.
+        """
+        for part in script:
+            if isinstance(part, Pause):
+                yield silence(part.duration_s)
+            else:
+                async with aclosing(self._speak(part)) as speaking:
+                    async for audio in speaking:
+                        yield audio
+
+    async def _speak(self, speech: Speech) -> AsyncGenerator[bytes, None]:
+        said = 0
+        tried: set[str] = set()
+        for last_try in (False, False, True):
+            try:
+                async with (
+                    self._pool.lease(avoid=tried, timeout_s=self._deadlines.worker_s) as line,
+                    aclosing(resumed(self._converse(line, speech), said)) as speaking,
+                ):
+                    tried.add(line.peer)
+                    async for audio in speaking:
+                        said += len(audio)
+                        yield audio
+            except EngineUnavailable as error:
+                _log.warning("voice worker failed", kind=self._pool.kind, error=str(error))
+                # A dead worker is soon back; a silent one has used up the caller's patience, unless it has siblings.
+                if last_try or not (isinstance(error, PeerLost) or self._pool.offers(tried)):
+                    raise
+            else:
+                return
+
+    async def _converse(self, line: Line, speech: Speech) -> AsyncGenerator[bytes, None]:
+        if Feature.SPEED in line.capabilities.features:
+            line.send(speak_request(speech.text, speech.speed).event())
+            async with aclosing(self._answer(line)) as answer:
+                async for pcm in answer:
+                    yield g711.encode(np.frombuffer(pcm.audio, dtype="<i2").astype(np.int16))
+            return
+        for clause in split_clauses(speech.text, _PLAIN_SERVER_CHARS):
+            line.send(speak_request(clause.text, speech.speed).event())
+            chunks = [chunk async for chunk in self._answer(line)]
+            # A whole clause takes a millisecond or two to resample: too long for the loop that carries calls.
+            yield await asyncio.to_thread(_plain_clause, chunks) + silence(clause.pause_s / speech.speed)
+
+    async def _answer(self, line: Line) -> AsyncGenerator[AudioChunk, None]:
+        """Yield the chunks up to audio-stop, each within its deadline; `EngineUnavailable` for anything else."""
+        wait_s = self._deadlines.first_audio_s
+        while True:
+            try:
+                async with asyncio.timeout(wait_s):
+                    event = await line.receive()
+            except TimeoutError as error:
+                raise EngineUnavailable(f"The voice worker {line.peer} said nothing for {wait_s:g} s.") from error
+            if AudioStop.is_type(event.type):
+                return
+            if AudioChunk.is_type(event.type):
+                yield _chunk(event, line.peer)
+                wait_s = self._deadlines.next_audio_s
+            elif Error.is_type(event.type):
+                raise EngineUnavailable(f"The voice worker {line.peer} reports: {event.data.get('text')}")
+            elif not AudioStart.is_type(event.type):
+                _log.debug("voice worker sent something unknown", event_type=event.type)
+
+
+async def resumed(audio: AsyncGenerator[bytes, None], skip: int) -> AsyncGenerator[bytes, None]:
+    """Yield what comes after the first `skip` bytes, which the caller has heard already from somebody who failed."""
+    async with aclosing(audio):
+        async for chunk in audio:
+            fresh = chunk[skip:]
+            skip = max(0, skip - len(chunk))
+            if fresh:
+                yield fresh
+
+
+def _chunk(event: Event, peer: str) -> AudioChunk:
+    try:
+        chunk = AudioChunk.from_event(event)
+        right = chunk.width == 2 and chunk.channels == 1 and chunk.rate > 0 and len(chunk.audio) % 2 == 0
+    except (KeyError, TypeError) as error:
+        raise PeerLost(f"The voice worker {peer} sent a chunk without its format.") from error
+    if not right:
+        raise PeerLost(f"The voice worker {peer} sent audio that is not mono 16-bit.")
+    return chunk
+
+
+def _plain_clause(chunks: Sequence[AudioChunk]) -> bytes:
+    if not chunks:
+        return b""
+    samples = np.frombuffer(b"".join(chunk.audio for chunk in chunks), dtype="<i2").astype(np.int16)
+    return g711.encode(to_telephone(samples, chunks[0].rate))
