@@ -352,6 +352,8 @@ class Patterns:
     call_too_long: Prompt
     shutting_down: Prompt
     broken: Prompt
+    one_moment: Prompt
+    voice_trouble: Prompt
     backend_down: str
 
     @property
@@ -370,6 +372,8 @@ class Patterns:
             self.call_too_long,
             self.shutting_down,
             self.broken,
+            self.one_moment,
+            self.voice_trouble,
         )
 
 

@@ -73,6 +73,8 @@ _PATTERN_PROMPTS: dict[str, tuple[str, ...]] = {
     "call_too_long": (),
     "shutting_down": (),
     "broken": (),
+    "one_moment": (),
+    "voice_trouble": (),
 }
 
 
