@@ -114,7 +114,7 @@ class RecordsDoor:
         if not self._is_signed_in(request):
             self._check_bearer(request)
         path = await self._calls.recording(_call_id(request))
-        if path is None or not path.is_file():
+        if path is None:
             raise web.HTTPNotFound(text="This call has no recording.")
         return web.FileResponse(path, headers={"Content-Type": "audio/wav", "Cache-Control": "private, no-store"})
 

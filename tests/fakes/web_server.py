@@ -1,0 +1,254 @@
+"""The web server on loopback with small fakes behind it, and a carrier and a page that tests drive by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import aiohttp
+from aiohttp import web
+from multidict import MultiDict
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # the package has no type hints
+from yarl import URL
+
+from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded, LegEvent
+from voicebot.telephony.twilio.messages import CarrierMessage, Connected, Media, Start, Stop, Track, serialise
+from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
+from voicebot.web.address import PublicAddress
+from voicebot.web.server import Readiness, WebLimits, build_app, make_runner
+from voicebot.web.tickets import Tickets
+from voicebot.web.twilio import TwilioAccess
+
+AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
+API_TOKEN = "the-api-token"
+FRAME = b"\x7f" * 160
+
+
+class FakeAdmission:
+    def __init__(self) -> None:
+        self.refuse_with: str | None = None
+        self.asked: list[str] = []
+
+    def check(self, caller: str) -> str | None:
+        self.asked.append(caller)
+        return self.refuse_with
+
+
+class FakeCalls:
+    """Records kept in a list, the latest first."""
+
+    def __init__(self, records: Sequence[Mapping[str, Any]] = (), recording: Path | None = None) -> None:
+        self.records = records
+        self.file = recording
+
+    async def list(self, limit: int, before: str | None) -> Sequence[Mapping[str, Any]]:
+        if before == "no time":
+            raise ValueError(before)
+        return [record for record in self.records if before is None or record["started_at"] < before][:limit]
+
+    async def get(self, call_id: str) -> Mapping[str, Any] | None:
+        return next((record for record in self.records if record["id"] == call_id), None)
+
+    async def recording(self, call_id: str) -> Path | None:
+        return self.file
+
+
+async def echo(leg: CallLeg) -> None:
+    """Say back what the caller says, until they hang up."""
+    async for event in leg.events():
+        if isinstance(event, FrameReceived):
+            leg.send(event.payload)
+
+
+class Listener:
+    """An `accept` that keeps the legs it was given and what happened on each."""
+
+    def __init__(self, then: Callable[[CallLeg], Awaitable[None]] | None = None) -> None:
+        self.legs: list[CallLeg] = []
+        self.events: list[LegEvent] = []
+        self._then = then
+        self.ended = asyncio.Event()
+
+    async def __call__(self, leg: CallLeg) -> None:
+        self.legs.append(leg)
+        if self._then is not None:
+            await self._then(leg)
+            return
+        async for event in leg.events():
+            self.events.append(event)
+            if isinstance(event, LegEnded):
+                self.ended.set()
+
+
+@dataclass
+class RunningServer:
+    base: str
+    http: aiohttp.ClientSession
+    admission: FakeAdmission
+    calls: FakeCalls
+    tickets: Tickets
+    violations: list[tuple[str, str]]
+    statuses: list[CallStatusChanged | StreamStatusChanged]
+
+    @property
+    def port(self) -> int:
+        return int(self.base.rpartition(":")[2])
+
+    def kinds(self) -> list[str]:
+        return [kind for _, kind in self.violations]
+
+    async def twilio(
+        self,
+        path: str,
+        form: Sequence[tuple[str, str]],
+        *,
+        signed_for: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> aiohttp.ClientResponse:
+        """Post a form signed as Twilio signs it, for the address Twilio believes it calls."""
+        signature = sign((signed_for or self.base) + path, form)
+        return await self.http.post(
+            # As it stands: Twilio signs what it sends, and a client that tidies the address sends something else.
+            URL(self.base + path, encoded=True),
+            data=aiohttp.FormData(form)(),
+            headers={"X-Twilio-Signature": signature, **(headers or {})},
+        )
+
+    async def stream_parameters(
+        self, call_sid: str = "CA1", path: str = "/twilio/voice", **form: str
+    ) -> dict[str, str]:
+        """Place a call and return the custom parameters of the stream it is answered with."""
+        answer = await self.twilio(path, incoming(call_sid, **form))
+        assert answer.status == 200, await answer.text()
+        return parameters_of(await answer.text())
+
+    @asynccontextmanager
+    async def stream(self, call_sid: str = "CA1", **form: str) -> AsyncIterator[HandMadeCarrier]:
+        """Place a call and open its stream, up to and with the start message."""
+        parameters = await self.stream_parameters(call_sid, **form)
+        async with self.http.ws_connect(self.base + "/twilio/media") as socket:
+            carrier = HandMadeCarrier(socket, call_sid)
+            await carrier.start(parameters)
+            yield carrier
+
+
+class HandMadeCarrier:
+    """One stream's carrier; it does only what it is told, right or wrong."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, call_sid: str = "CA1") -> None:
+        self.socket = socket
+        self.call_sid = call_sid
+        self.stream_sid = "MZ" + uuid.uuid4().hex
+        self.sequence = 0
+        self.chunk = 0
+
+    async def send(self, message: CarrierMessage | str) -> None:
+        await self.socket.send_str(message if isinstance(message, str) else serialise(message))
+
+    def number(self) -> int:
+        self.sequence += 1
+        return self.sequence
+
+    async def start(self, parameters: Mapping[str, str], **changes: Any) -> None:
+        await self.send(Connected())
+        start = Start(self.number(), self.stream_sid, "AC1", self.call_sid, parameters=parameters)
+        await self.send(replace(start, **changes))
+
+    def media(self, payload: bytes = FRAME) -> Media:
+        self.chunk += 1
+        return Media(self.number(), self.stream_sid, Track.INBOUND, self.chunk, 20 * self.chunk, payload)
+
+    async def say(self, frames: int) -> None:
+        for _ in range(frames):
+            await self.send(self.media())
+
+    async def stop(self) -> None:
+        await self.send(Stop(self.number(), self.stream_sid, "AC1", self.call_sid))
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(3):
+            return await self.socket.receive_json()  # type: ignore[no-any-return]  # aiohttp gives any JSON
+
+    async def close_code(self) -> int | None:
+        """Read until the server closes and return its code."""
+        async with asyncio.timeout(5):
+            while True:
+                message = await self.socket.receive()
+                if message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING}:
+                    return self.socket.close_code
+
+
+@asynccontextmanager
+async def serving(
+    accept: Callable[[CallLeg], Awaitable[None]] = echo,
+    *,
+    twilio: TwilioAccess | None = None,
+    public: PublicAddress | None = None,
+    api_token: str | None = API_TOKEN,
+    calls: FakeCalls | None = None,
+    ready: bool = True,
+    limits: WebLimits | None = None,
+    wall_clock: Callable[[], float] = time.time,
+) -> AsyncIterator[RunningServer]:
+    """Run the server on a free port of loopback."""
+    admission, reader = FakeAdmission(), calls or FakeCalls()
+    violations: list[tuple[str, str]] = []
+    statuses: list[CallStatusChanged | StreamStatusChanged] = []
+    tickets = Tickets(b"s" * 32, clock=wall_clock, new_id=lambda: uuid.uuid4().hex)
+    app = build_app(
+        accept=accept,
+        admission=admission,
+        calls=reader,
+        schema={"title": "CallRecord"},
+        metrics=lambda: "voicebot_live_calls 0\n",
+        readiness=lambda: Readiness(ready, {"recognition": "ready" if ready else "starting"}),
+        api_token=api_token,
+        twilio=twilio or TwilioAccess(auth_token=AUTH_TOKEN),
+        public=public or PublicAddress(),
+        tickets=tickets,
+        clock=time.monotonic,
+        new_id=lambda: uuid.uuid4().hex,
+        on_violation=lambda channel, kind: violations.append((channel, kind)),
+        on_status=statuses.append,
+        limits=limits,
+    )
+    runner = make_runner(app, shutdown_timeout_s=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield RunningServer(base, http, admission, reader, tickets, violations, statuses)
+        finally:
+            # Before the clients go, so that what they see of a shutdown can be tested.
+            await runner.cleanup()
+
+
+def sign(url: str, form: Sequence[tuple[str, str]]) -> str:
+    signature: str = RequestValidator(AUTH_TOKEN).compute_signature(url, MultiDict(form))
+    return signature
+
+
+def incoming(call_sid: str = "CA1", **changes: str) -> list[tuple[str, str]]:
+    """Return the form of Twilio's question about a call."""
+    fields = {"CallSid": call_sid, "AccountSid": "AC1", "From": "+15550100", "To": "+15550199", "CallStatus": "ringing"}
+    return list((fields | changes).items())
+
+
+def parameters_of(twiml: str) -> dict[str, str]:
+    """Return the custom parameters of the stream in a TwiML document."""
+    return {element.attrib["name"]: element.attrib["value"] for element in ET.fromstring(twiml).iter("Parameter")}
+
+
+def stream_of(twiml: str) -> dict[str, str]:
+    """Return the attributes of the stream in a TwiML document."""
+    stream = ET.fromstring(twiml).find("Connect/Stream")
+    assert stream is not None, twiml
+    return dict(stream.attrib)

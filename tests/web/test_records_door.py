@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import wave
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.web_server import API_TOKEN, FakeCalls, RunningServer, serving
+from voicebot.records.record import CallRecord, Outcome, Speaker, TurnRecord
+from voicebot.records.schema import call_document
+
+BEARER = {"Authorization": f"Bearer {API_TOKEN}"}
+BEGAN = datetime(2026, 3, 5, 14, 5, tzinfo=UTC)
+
+
+def record(number: int = 1) -> Mapping[str, Any]:
+    return call_document(
+        CallRecord(
+            id=f"call-{number}",
+            channel="twilio",
+            started_at=BEGAN + timedelta(minutes=number),
+            ended_at=BEGAN + timedelta(minutes=number, seconds=62),
+            outcome=Outcome.COMPLETED,
+            cause="we_hung_up",
+            goal="order_status",
+            goal_reached=True,
+            flow_version="0123456789abcdef",
+            caller="+15550100",
+            turns=(
+                TurnRecord(Speaker.BOT, "Welcome to <Acme>.", at_ms=200, heard_ms=900, heard_text="Welcome"),
+                TurnRecord(
+                    Speaker.CALLER,
+                    "where is my order",
+                    at_ms=1500,
+                    heard_ms=1300,
+                    intent="order_status",
+                    confidence=0.934,
+                    slots={"order_number": "4711"},
+                    decision="order_status.ask_number",
+                    engine="pocketsphinx",
+                    alternatives=("where is my aunt",),
+                    timings_ms={"end_of_turn": 240.0, "final": 310.4, "first_audio_sent": 402.0},
+                ),
+                TurnRecord(Speaker.CALLER, "", at_ms=8000, secret=True, engine="keys"),
+            ),
+        )
+    )
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "call-1.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(3200))
+    return path
+
+
+def content_of(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def sign_in(server: RunningServer, token: str = API_TOKEN, then: str = "/calls") -> int:
+    answer = await server.http.post(
+        server.base + "/sign-in", data={"token": token, "then": then}, allow_redirects=False
+    )
+    return answer.status
+
+
+async def test_records_are_listed_and_read_with_the_token() -> None:
+    records = [record(number) for number in (3, 2, 1)]
+    async with serving(calls=FakeCalls(records)) as server:
+        url = server.base + "/api/calls"
+        first = await (await server.http.get(url, params={"limit": "2"}, headers=BEARER)).json()
+        rest = await (
+            await server.http.get(url, params={"limit": "2", "before": first["next_before"]}, headers=BEARER)
+        ).json()
+
+        assert first["calls"] == records[:2]
+        assert rest == {"calls": records[2:], "next_before": None}
+        assert await (await server.http.get(url + "/call-2", headers=BEARER)).json() == records[1]
+        assert (await server.http.get(url + "/call-9", headers=BEARER)).status == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {API_TOKEN}"}, {"Authorization": "Bearer "}],
+)
+async def test_without_the_token_nothing_is_read(headers: dict[str, str], recording: Path) -> None:
+    async with serving(calls=FakeCalls([record()], recording)) as server:
+        for path in ("/api/calls", "/api/calls/call-1", "/api/calls/call-1/recording"):
+            assert (await server.http.get(server.base + path, headers=headers)).status == 401
+
+
+async def test_a_server_without_a_token_is_closed() -> None:
+    async with serving(calls=FakeCalls([record()]), api_token=None) as server:
+        assert (await server.http.get(server.base + "/api/calls", headers=BEARER)).status == 403
+        assert (await server.http.get(server.base + "/api/calls", headers={"Authorization": "Bearer "})).status == 403
+        assert await sign_in(server, "") == 403
+        assert "VOICEBOT_API_TOKEN" in await (await server.http.get(server.base + "/sign-in")).text()
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "limit=-1", "limit=²", "before=no time"])
+async def test_a_query_that_makes_no_sense_is_a_bad_request(query: str) -> None:
+    async with serving() as server:
+        assert (await server.http.get(f"{server.base}/api/calls?{query}", headers=BEARER)).status == 400
+
+
+async def test_the_schema_is_open() -> None:
+    async with serving(api_token=None) as server:
+        answer = await server.http.get(server.base + "/api/schema")
+
+        assert await answer.json() == {"title": "CallRecord"}
+
+
+async def test_a_recording_is_sent_whole_and_in_ranges(recording: Path) -> None:
+    async with serving(calls=FakeCalls([record()], recording)) as server:
+        url = server.base + "/api/calls/call-1/recording"
+        whole = await server.http.get(url, headers=BEARER)
+        part = await server.http.get(url, headers={**BEARER, "Range": "bytes=0-3"})
+
+        assert whole.content_type == "audio/wav"
+        assert await whole.read() == content_of(recording)
+        assert (part.status, await part.read()) == (206, b"RIFF")
+
+
+async def test_a_call_without_a_recording_says_so(tmp_path: Path) -> None:
+    for missing in (None, tmp_path / "gone.wav"):
+        async with serving(calls=FakeCalls([record()], missing)) as server:
+            assert (await server.http.get(server.base + "/api/calls/call-1/recording", headers=BEARER)).status == 404
+
+
+async def test_a_person_signs_in_and_sees_the_call(recording: Path) -> None:
+    async with serving(calls=FakeCalls([record()], recording)) as server:
+        asked = await server.http.get(server.base + "/calls/call-1")
+        assert asked.url.path == "/sign-in"
+        assert asked.url.query["then"] == "/calls/call-1"
+        assert await sign_in(server) == 303
+
+        html = await (await server.http.get(server.base + "/calls/call-1")).text()
+        for shown in ("Order status", "goal reached", "5 Mar 2026, 14:06 UTC", "1:02", "where is my order", "93 %"):
+            assert shown in html
+        for shown in ("order_status.ask_number", "kept secret", "order number", "4711", "end of turn", "310"):
+            assert shown in html
+        assert "Welcome to &lt;Acme&gt;." not in html  # cut where the caller interrupted, and escaped
+        assert "&lt;Acme&gt;" in html
+        assert (await server.http.get(server.base + "/api/calls/call-1/recording")).status == 200
+        assert 'href="/calls/call-1"' in await (await server.http.get(server.base + "/calls")).text()
+
+
+async def test_the_cookie_reads_pages_and_recordings_but_is_no_bearer() -> None:
+    async with serving(calls=FakeCalls([record()])) as server:
+        await sign_in(server)
+
+        assert (await server.http.get(server.base + "/api/calls")).status == 401
+
+
+async def test_a_wrong_token_opens_nothing_and_guessing_is_slowed_down() -> None:
+    async with serving(calls=FakeCalls([record()])) as server:
+        statuses = [await sign_in(server, f"guess {number}") for number in range(12)]
+
+        assert statuses == [403] * 10 + [429] * 2
+        assert (await server.http.get(server.base + "/calls", allow_redirects=False)).status == 303
+
+
+@pytest.mark.parametrize("then", ["https://evil.example", "//evil.example", "/calls/../../etc", "/call", ""])
+async def test_signing_in_leads_to_no_other_site(then: str) -> None:
+    async with serving() as server:
+        answer = await server.http.post(
+            server.base + "/sign-in", data={"token": API_TOKEN, "then": then}, allow_redirects=False
+        )
+
+        assert answer.headers["Location"] == "/calls"
+        assert "HttpOnly" in answer.headers["Set-Cookie"]
+        assert "SameSite=Strict" in answer.headers["Set-Cookie"]
+
+
+async def test_an_id_cannot_leave_its_place() -> None:
+    async with serving(calls=FakeCalls([record()])) as server:
+        for bad in ("..%2F..%2Fetc", "a%00b", "x" * 200):
+            assert (await server.http.get(f"{server.base}/api/calls/{bad}", headers=BEARER)).status == 404
