@@ -138,6 +138,21 @@ class WorkerPool:
                 finally:
                     await peer.close_line(line)
 
+    def offers(self, avoid: Collection[str] = ()) -> bool:
+        """Say whether some worker, none of those in `avoid`, would take a request now."""
+        return any(peer.has_room and peer.name not in avoid for peer in self._peers)
+
+    async def until_ready(self, timeout_s: float) -> bool:
+        """Wait until any worker is ready; False when none is after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not any(peer.state is PeerState.READY for peer in self._peers):
+                    self._change.clear()
+                    await self._change.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def _open_line(self, avoid: Collection[str], timeout_s: float) -> tuple[Peer, Line]:
         refused: set[str] = set()
         try:

@@ -1,0 +1,171 @@
+"""The transcriber against real workers: pocketsphinx, killed ones, plain servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.speech.spoken import frames, spoken
+from voicebot.dialog.expectation import AnswerKind, Domain, Expectation
+from voicebot.errors import EngineUnavailable
+from voicebot.speech.asr import Final, Partial
+from voicebot.speech.recognition.sphinx.domain import compile_domain
+from voicebot.speech.recognition.transcriber import WorkerTranscriber
+from voicebot.speech.recognition.utterance import WorkerUtterance
+from voicebot.speech.workers.pool import WorkerPool
+from voicebot.speech.workers.process import WorkerSpec
+
+OPEN = Expectation("open", (AnswerKind.OPEN,))
+ACCOUNT = Expectation("account", (AnswerKind.DIGITS, AnswerKind.OPEN), lengths=(6,))
+DOMAIN = Domain(
+    version="1",
+    requests=(
+        "what is my account balance",
+        "how much money do i have",
+        "where is my order",
+        "my order has not arrived yet",
+        "i want to book an appointment",
+        "i want to talk to a person",
+        "when are you open",
+        "cancel my appointment",
+    ),
+    expectations=(OPEN, ACCOUNT),
+    names=("maria lopez",),
+)
+
+
+@pytest.fixture(scope="module")
+def domain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_domain(DOMAIN, tmp_path_factory.mktemp("domains"))
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[WorkerPool]:
+    async with WorkerPool(WorkerSpec(kind="asr", count=2)) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def transcriber(pool: WorkerPool, domain: Path) -> AsyncIterator[WorkerTranscriber]:
+    transcriber = WorkerTranscriber([pool], domain=domain)
+    await transcriber.prepare()
+    yield transcriber
+    await transcriber.close()
+
+
+async def hear(transcriber: WorkerTranscriber, expectation: Expectation, text: str) -> Final:
+    utterance = await transcriber.start(expectation)
+    for frame in frames(spoken(text)):
+        utterance.feed(frame)
+    return await utterance.finish()
+
+
+async def collect(utterance: WorkerUtterance) -> list[Partial]:
+    return [partial async for partial in utterance.partials()]
+
+
+async def test_a_request_in_the_callers_words_is_heard(transcriber: WorkerTranscriber) -> None:
+    final = await hear(transcriber, OPEN, "I want to talk to a person.")
+    assert final.hypotheses[0].text.endswith("to talk to a person")
+    assert final.engine == "pocketsphinx"
+    assert 0.0 < final.hypotheses[0].confidence <= 1.0
+    assert [word.text for word in final.hypotheses[0].words][-2:] == ["a", "person"]
+    assert final.hypotheses[0].words[0].start_s > 0.1
+
+
+async def test_digits_are_heard_where_digits_are_expected(transcriber: WorkerTranscriber) -> None:
+    final = await hear(transcriber, ACCOUNT, "four two seven one nine three")
+    assert final.hypotheses[0].text == "four two seven one nine three"
+
+
+async def test_an_open_request_is_heard_in_place_of_digits(transcriber: WorkerTranscriber) -> None:
+    final = await hear(transcriber, ACCOUNT, "I want to talk to a person.")
+    assert final.hypotheses[0].text.endswith("to talk to a person")
+
+
+async def test_silence_is_nothing(transcriber: WorkerTranscriber) -> None:
+    utterance = await transcriber.start(OPEN)
+    utterance.feed(bytes(32000))
+    assert (await utterance.finish()).hypotheses == ()
+
+
+async def test_partials_come_while_the_caller_speaks(transcriber: WorkerTranscriber) -> None:
+    utterance = await transcriber.start(OPEN)
+    collecting = asyncio.create_task(collect(utterance))
+    for frame in frames(spoken("I want to book an appointment.")):
+        utterance.feed(frame)
+        await asyncio.sleep(0.005)
+    await utterance.finish()
+    partials = await collecting
+    assert partials
+    assert "book" in partials[-1].text
+
+
+async def test_a_worker_killed_in_mid_word_is_replaced_without_the_caller_noticing(
+    transcriber: WorkerTranscriber, pool: WorkerPool
+) -> None:
+    utterance = await transcriber.start(OPEN)
+    audio = frames(spoken("Where is my order?"))
+    for frame in audio[: len(audio) // 2]:
+        utterance.feed(frame)
+    await asyncio.sleep(0.3)
+    busy = next(peer for peer in pool.status().peers if peer.sessions)
+    assert busy.pid is not None
+    os.kill(busy.pid, signal.SIGKILL)
+    await asyncio.sleep(0.3)
+    for frame in audio[len(audio) // 2 :]:
+        utterance.feed(frame)
+    assert (await utterance.finish()).hypotheses[0].text == "where is my order"
+
+
+async def test_a_dead_engine_is_an_error_within_two_seconds(domain: Path) -> None:
+    pool = WorkerPool(WorkerSpec(kind="asr"))
+    await pool.start()
+    transcriber = WorkerTranscriber([pool], domain=domain)
+    utterance = await transcriber.start(OPEN)
+    utterance.feed(bytes(3200))
+    await pool.stop()
+    started = time.monotonic()
+    with pytest.raises(EngineUnavailable):
+        await utterance.finish()
+    with pytest.raises(EngineUnavailable):
+        await transcriber.start(OPEN)
+    assert time.monotonic() - started < 5.0, "two seconds each, and one for a busy test machine"
+    await transcriber.close()
+
+
+async def test_a_cancelled_utterance_gives_its_worker_back(transcriber: WorkerTranscriber, pool: WorkerPool) -> None:
+    utterance = await transcriber.start(OPEN)
+    collecting = asyncio.create_task(collect(utterance))
+    utterance.feed(spoken("Where is my order?"))
+    await asyncio.sleep(0.1)
+    assert sum(peer.sessions for peer in pool.status().peers) == 1
+    utterance.cancel()
+    async with asyncio.timeout(2):
+        await collecting
+    await transcriber.close()
+    assert sum(peer.sessions for peer in pool.status().peers) == 0
+
+
+async def test_a_new_domain_is_heard_without_a_restart(
+    transcriber: WorkerTranscriber, pool: WorkerPool, tmp_path: Path
+) -> None:
+    changed = Domain("2", ("my parcel is broken", "i want a refund"), (OPEN,))
+    newer = WorkerTranscriber([pool], domain=compile_domain(changed, tmp_path))
+    await newer.prepare()
+    heard = await asyncio.gather(
+        hear(newer, OPEN, "My parcel is broken."), hear(transcriber, OPEN, "Cancel my appointment.")
+    )
+    assert [final.hypotheses[0].text for final in heard] == ["my parcel is broken", "cancel my appointment"]
+    await newer.close()
+
+
+async def test_a_damaged_domain_is_refused_when_prepared(pool: WorkerPool, tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match="cannot load"):
+        await WorkerTranscriber([pool], domain=tmp_path / "nothing").prepare()

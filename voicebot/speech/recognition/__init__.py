@@ -1,0 +1,1 @@
+"""Speech recognition: engines that live in worker processes, and the transcriber that reaches them from the calls."""

@@ -1,0 +1,252 @@
+"""The pocketsphinx engine of a recognition worker."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from voicebot.dialog.expectation import AnswerKind
+from voicebot.errors import EngineUnavailable
+from voicebot.speech.asr import Hypothesis, Word
+from voicebot.speech.recognition.engine import OnPartial
+from voicebot.speech.recognition.sphinx.decoder import (
+    FRAMES_PER_S,
+    Acoustics,
+    Ear,
+    QuestionDecoder,
+    Result,
+    Search,
+)
+from voicebot.speech.recognition.sphinx.domain import Compiled, Material, Shape, read_compiled, read_material
+from voicebot.speech.recognition.sphinx.lexicon import cmu_dictionary
+from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Request
+from voicebot.speech.workers.capabilities import Capabilities, Feature
+
+_PARTIAL_EVERY_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 300 // 1000
+_ALTERNATIVES = 5
+_KEPT_QUESTIONS = 64
+_KEPT_DECODERS = 48
+_T = TypeVar("_T")
+
+NO_DOMAIN = Material(requests=(), names=())
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A compiled question and the key its idle decoders are kept under."""
+
+    key: tuple[str, str]
+    shape: Shape
+    compiled: Compiled
+
+
+class SphinxEngine:
+    """Recognises with grammars and language models; one thread decodes, since the library holds the GIL anyway."""
+
+    def __init__(self, acoustics: Acoustics, *, max_sessions: int) -> None:
+        self._acoustics = acoustics
+        self._max_sessions = max_sessions
+        self._open = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        self._materials: dict[Path | None, Material] = {None: NO_DOMAIN}
+        self._questions: OrderedDict[tuple[str, str], _Question] = OrderedDict()
+        self._idle: OrderedDict[tuple[tuple[str, str], Search], list[QuestionDecoder]] = OrderedDict()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            engine="pocketsphinx",
+            model=self._acoustics.name,
+            features=frozenset(Feature) - {Feature.SPECULATIVE},
+            max_sessions=self._max_sessions,
+        )
+
+    async def warm_up(self) -> None:
+        def load() -> None:
+            question = self._question(None, Shape((AnswerKind.YES_NO,)))
+            decoder = self._take(question, Search.GRAMMAR)
+            decoder.begin()
+            decoder.hear(bytes(self._acoustics.sample_rate_hz // 2))
+            decoder.end()
+            self._give_back(question, Search.GRAMMAR, decoder)
+
+        try:
+            await self.run(load)
+        except RuntimeError as error:
+            raise EngineUnavailable(f"pocketsphinx cannot load {self._acoustics.directory}: {error}") from error
+
+    async def prepare(self, domain: Path) -> None:
+        await self.run(lambda: self._material(domain))
+
+    async def open(self, request: Request, on_partial: OnPartial) -> SphinxStream:
+        if self._open >= self._max_sessions:
+            raise EngineUnavailable("All decoders of this worker are busy.")
+        self._open += 1
+        shape = Shape(request.kinds, request.phrases, request.lengths)
+
+        def take() -> tuple[_Question, dict[Search, QuestionDecoder]]:
+            question = self._question(request.domain, shape)
+            searches = [Search.LANGUAGE_MODEL] + ([Search.GRAMMAR] if question.compiled.grammar else [])
+            decoders = {search: self._take(question, search) for search in searches}
+            for decoder in decoders.values():
+                decoder.begin()
+            return question, decoders
+
+        try:
+            question, decoders = await self.run(take)
+        except BaseException:
+            self._open -= 1
+            raise
+        return SphinxStream(self, question, decoders, Ear(self._acoustics), on_partial)
+
+    async def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Do `work` on the decoding thread, after whatever was handed to it before."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def release(self, question: _Question, decoders: dict[Search, QuestionDecoder]) -> None:
+        """Take decoders back; those of a broken-off utterance have been ended before."""
+        self._open -= 1
+        for search, decoder in decoders.items():
+            self._give_back(question, search, decoder)
+
+    def _material(self, domain: Path | None) -> Material:
+        if domain not in self._materials:
+            assert domain is not None
+            self._materials[domain] = read_material(domain)
+        return self._materials[domain]
+
+    def _question(self, domain: Path | None, shape: Shape) -> _Question:
+        """Find a question compiled with its domain, or compile it now: its phrases may come from live data."""
+        key = (str(domain), shape.key)
+        question = self._questions.get(key)
+        if question is None:
+            compiled = read_compiled(domain, shape.key) if domain is not None else None
+            question = _Question(key, shape, compiled or self._material(domain).compile(shape))
+            self._questions[key] = question
+            if len(self._questions) > _KEPT_QUESTIONS:
+                self._questions.popitem(last=False)
+        self._questions.move_to_end(key)
+        return question
+
+    def _take(self, question: _Question, search: Search) -> QuestionDecoder:
+        idle = self._idle.get((question.key, search))
+        if idle:
+            return idle.pop()
+        return QuestionDecoder(self._acoustics, question.compiled, search, cmu_dictionary())
+
+    def _give_back(self, question: _Question, search: Search, decoder: QuestionDecoder) -> None:
+        key = (question.key, search)
+        self._idle.setdefault(key, []).append(decoder)
+        self._idle.move_to_end(key)
+        while sum(len(decoders) for decoders in self._idle.values()) > _KEPT_DECODERS:
+            oldest = next(iter(self._idle))
+            if self._idle[oldest]:
+                self._idle[oldest].pop()
+            if not self._idle[oldest]:
+                del self._idle[oldest]
+
+
+class SphinxStream:
+    """One utterance: a language model listens always, a grammar too where the answer is a closed one."""
+
+    def __init__(
+        self,
+        engine: SphinxEngine,
+        question: _Question,
+        decoders: dict[Search, QuestionDecoder],
+        ear: Ear,
+        on_partial: OnPartial,
+    ) -> None:
+        self._engine = engine
+        self._question = question
+        self._decoders = decoders
+        self._ear = ear
+        self._on_partial = on_partial
+        self._since_partial = 0
+        self._shown = ""
+        self._running = True
+
+    async def feed(self, pcm: bytes) -> None:
+        self._since_partial += len(pcm)
+        wanted = self._since_partial >= _PARTIAL_EVERY_BYTES
+        text = await self._engine.run(lambda: self._hear(pcm, partial=wanted))
+        if wanted:
+            self._since_partial = 0
+            if text and text != self._shown:
+                self._shown = text
+                await self._on_partial(text)
+
+    async def finish(self) -> tuple[Hypothesis, ...]:
+        return await self._engine.run(self._conclude)
+
+    async def close(self) -> None:
+        decoders, self._decoders = self._decoders, {}
+        if decoders:
+            await self._engine.run(lambda: self._end(decoders))
+            self._engine.release(self._question, decoders)
+
+    def _hear(self, pcm: bytes, *, partial: bool) -> str:
+        samples = self._ear.prepare(pcm)
+        for decoder in self._decoders.values():
+            decoder.hear(samples)
+        if not partial:
+            return ""
+        return self._decoders.get(Search.GRAMMAR, self._decoders[Search.LANGUAGE_MODEL]).so_far()
+
+    def _end(self, decoders: dict[Search, QuestionDecoder]) -> None:
+        if self._running:
+            self._running = False
+            for decoder in decoders.values():
+                decoder.end()
+
+    def _conclude(self) -> tuple[Hypothesis, ...]:
+        self._end(self._decoders)
+        free_decoder = self._decoders[Search.LANGUAGE_MODEL]
+        free = free_decoder.result()
+        if free is None or not free.words:
+            return ()
+        closed = self._decoders[Search.GRAMMAR].result() if Search.GRAMMAR in self._decoders else None
+        sure = _confidence(free)
+        hypotheses: list[Hypothesis] = []
+        if closed is not None and closed.words and (_fits(closed, free) or not self._is_open):
+            hypotheses.append(_hypothesis(closed, sure))
+            sure *= 0.9
+        hypotheses.append(_hypothesis(free, sure))
+        for text in free_decoder.alternatives(_ALTERNATIVES):
+            sure *= 0.9
+            hypotheses.append(Hypothesis(text, sure))
+        unique = {hypothesis.text: hypothesis for hypothesis in reversed(hypotheses) if hypothesis.text}
+        return tuple(sorted(unique.values(), key=lambda hypothesis: -hypothesis.confidence)[:_ALTERNATIVES])
+
+    @property
+    def _is_open(self) -> bool:
+        return AnswerKind.OPEN in self._question.shape.kinds
+
+
+_FITS_PER_FRAME = 25.0
+
+
+def _fits(closed: Result, free: Result) -> bool:
+    """Say whether the grammar explains the sound about as well as the language model does."""
+    return (free.acoustic_score - closed.acoustic_score) / max(1, free.frames) < _FITS_PER_FRAME
+
+
+def _confidence(result: Result) -> float:
+    return math.exp(min(0.0, result.posterior) / max(1, result.frames))
+
+
+def _hypothesis(result: Result, confidence: float) -> Hypothesis:
+    words = tuple(
+        Word(word.text, word.start_frame / FRAMES_PER_S, (word.end_frame + 1) / FRAMES_PER_S, confidence)
+        for word in result.words
+    )
+    return Hypothesis(result.text, confidence, words)

@@ -1,0 +1,208 @@
+"""One utterance of one caller, recognised by whichever worker can hear it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from wyoming.asr import Transcript, TranscriptChunk
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.error import Error
+
+from voicebot.errors import EngineUnavailable, RemoteProtocolError
+from voicebot.speech.asr import Final, Partial
+from voicebot.speech.recognition.upsample import Upsampler, to_int16
+from voicebot.speech.recognition.wire import (
+    PARTIAL,
+    SAMPLE_BYTES,
+    SAMPLE_RATE_HZ,
+    Heard,
+    Request,
+    parse_transcript,
+    request_event,
+)
+from voicebot.speech.workers.capabilities import Feature
+from voicebot.speech.workers.line import Line, PeerLost
+from voicebot.speech.workers.pool import WorkerPool
+
+_log = structlog.get_logger()
+
+_PACKET_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 60 // 1000
+"""Three frames an event: a third of the cost, and no delay, since `finish` sends the rest."""
+_LONGEST_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 120
+_ATTEMPTS = 3
+_PLAIN_RATE_HZ = 16000
+"""What plain servers are built for; not all of them resample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long hearing may take: to find a worker (again) while the caller speaks, and to answer after `finish`.
+
+    `next_engine_s` is the wait for one engine before the next one in the list is tried.
+    """
+
+    worker_s: float = 2.0
+    finish_s: float = 2.0
+    next_engine_s: float = 0.3
+    prepare_s: float = 20.0
+
+
+class _Feed:
+    """Sends one line the audio, from the first byte; at 16 kHz to a server that is not ours."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._sent_bytes = 0
+        self._upsampler = None if Feature.EXPECTATION in line.capabilities.features else Upsampler()
+        self._rate_hz = SAMPLE_RATE_HZ if self._upsampler is None else _PLAIN_RATE_HZ
+        line.send(AudioStart(rate=self._rate_hz, width=SAMPLE_BYTES, channels=1).event())
+
+    def catch_up(self, audio: bytearray) -> None:
+        """Send what `audio` has beyond what was sent; `PeerLost` when the line is gone."""
+        piece = bytes(audio[self._sent_bytes :])
+        self._sent_bytes = len(audio)
+        if self._upsampler is not None:
+            piece = to_int16(self._upsampler.double(np.frombuffer(piece, dtype=np.int16))).tobytes()
+        if piece:
+            self._line.send(AudioChunk(rate=self._rate_hz, width=SAMPLE_BYTES, channels=1, audio=piece).event())
+
+    def due(self, audio: bytearray) -> bool:
+        return len(audio) - self._sent_bytes >= _PACKET_BYTES
+
+    def stop(self) -> None:
+        self._line.send(AudioStop().event())
+
+
+class WorkerUtterance:
+    """See `voicebot.speech.asr.Utterance`. Keeps the audio, so that another worker can take over at any moment."""
+
+    def __init__(
+        self, pools: Sequence[WorkerPool], *, request: Request, names: tuple[str, ...], deadlines: Deadlines,
+        assumed_confidence: float,
+        ended: Callable[[asyncio.Task[Final]], None],
+    ) -> None:  # fmt: skip
+        self._pools = pools
+        self._request = request
+        self._names = names
+        self._deadlines = deadlines
+        self._assumed_confidence = assumed_confidence
+        self._audio = bytearray()
+        self._feed: _Feed | None = None
+        self._finished_at: float | None = None
+        self._news = asyncio.Event()
+        self._latest: Partial | None = None
+        self.task = asyncio.create_task(self._hear(), name="utterance")
+        self.task.add_done_callback(ended)
+        self.task.add_done_callback(self._over)
+
+    def feed(self, pcm: bytes) -> None:
+        if len(self._audio) >= _LONGEST_BYTES:
+            return
+        self._audio += pcm
+        if self._feed is not None and self._feed.due(self._audio):
+            self._pass_on(self._feed)
+
+    async def partials(self) -> AsyncIterator[Partial]:
+        given: Partial | None = None
+        while True:
+            await self._news.wait()
+            if self._finished_at is not None or self.task.done():
+                return
+            self._news.clear()
+            if self._latest is not None and self._latest != given:
+                given = self._latest
+                yield given
+
+    async def finish(self) -> Final:
+        self._finished_at = time.perf_counter()
+        self._news.set()
+        if self._feed is not None:
+            self._pass_on(self._feed)
+        try:
+            async with asyncio.timeout(self._deadlines.finish_s):
+                return await asyncio.shield(self.task)
+        except TimeoutError as error:
+            raise EngineUnavailable("No speech worker gave a transcript in time.") from error
+        finally:
+            self.task.cancel()
+
+    def cancel(self) -> None:
+        self.task.cancel()
+
+    def _over(self, task: asyncio.Task[Final]) -> None:
+        self._news.set()
+        if not task.cancelled():
+            # Retrieved here too, for an utterance that is cancelled after its engines failed.
+            task.exception()
+
+    def _pass_on(self, feed: _Feed) -> None:
+        try:
+            feed.catch_up(self._audio)
+            if self._finished_at is not None:
+                feed.stop()
+        except PeerLost:
+            # `_hear` meets the same loss in `receive` and finds another worker.
+            self._feed = None
+
+    async def _hear(self) -> Final:
+        lost: set[str] = set()
+        for _attempt in range(_ATTEMPTS):
+            async with AsyncExitStack() as stack:
+                line = await self._lease(stack, lost)
+                try:
+                    heard = await self._hear_on(line)
+                except (PeerLost, RemoteProtocolError) as error:
+                    lost.add(line.peer)
+                    _log.warning("utterance moves to another worker", lost=line.peer, reason=str(error))
+                else:
+                    return self._final(heard, line)
+                finally:
+                    self._feed = None
+        raise EngineUnavailable(f"None of {_ATTEMPTS} speech workers could hear the utterance.")
+
+    async def _lease(self, stack: AsyncExitStack, lost: Collection[str]) -> Line:
+        """Lease a line from the first engine in order that has a worker not yet `lost`."""
+        *preferred, last = sorted(self._pools, key=lambda pool: not pool.offers(lost))
+        for pool in preferred:
+            with suppress(EngineUnavailable):
+                return await stack.enter_async_context(pool.lease(avoid=lost, timeout_s=self._deadlines.next_engine_s))
+        return await stack.enter_async_context(last.lease(avoid=lost, timeout_s=self._deadlines.worker_s))
+
+    async def _hear_on(self, line: Line) -> Heard:
+        line.send(request_event(self._request, self._names))
+        self._feed = _Feed(line)
+        self._pass_on(self._feed)
+        streamed = ""
+        while True:
+            event = await line.receive()
+            if Transcript.is_type(event.type):
+                if self._finished_at is not None:
+                    return parse_transcript(event, assumed_confidence=self._assumed_confidence)
+                # A server with voice activity of its own may end early; our turn taking decides, so ask again.
+                raise RemoteProtocolError("early_transcript", "A speech server ended an utterance by itself.")
+            if event.type == PARTIAL:
+                self._show(str(event.data.get("text", "")))
+            elif TranscriptChunk.is_type(event.type):
+                streamed += TranscriptChunk.from_event(event).text
+                self._show(streamed)
+            elif Error.is_type(event.type):
+                raise PeerLost(f"The speech worker {line.peer} gave up: {event.data.get('code')}.")
+
+    def _show(self, text: str) -> None:
+        self._latest = Partial(text.strip())
+        self._news.set()
+
+    def _final(self, heard: Heard, line: Line) -> Final:
+        assert self._finished_at is not None
+        waited_ms = (time.perf_counter() - self._finished_at) * 1000
+        return Final(
+            heard.hypotheses,
+            heard.engine or line.capabilities.engine,
+            waited_ms if heard.decode_ms is None else heard.decode_ms,
+        )
