@@ -34,7 +34,13 @@ class Lexicon:
         """Return `text` with every known term respelled."""
         if self._pattern is None:
             return text
-        return self._pattern.sub(lambda match: self._entries[_folded(match.group())], text)
+        return self._pattern.sub(self._said, text)
+
+    def _said(self, match: re.Match[str]) -> str:
+        term = match.group()
+        said = self._entries[_folded(term)]
+        # A name stays one: "Ms. Nguyen" is read by its capital.
+        return said[0].upper() + said[1:] if term[0].isupper() else said
 
 
 def load_lexicon(path: Path) -> Lexicon:

@@ -25,24 +25,26 @@ _NO_LEXICON = Lexicon()
 
 def write_script(text: str, lexicon: Lexicon = _NO_LEXICON) -> Script:
     """Return what is to be done for a prompt's `text`; empty when there is nothing to hear."""
-    script: list[Speech | Pause] = []
+    joined: list[Speech | Pause] = []
     for part in parse_marks(text):
         if isinstance(part, Pause):
-            script.append(part)
-        elif words := _words(part, lexicon):
-            before = script[-1] if script else None
-            if isinstance(before, Speech) and before.speed == part.speed:
-                script[-1] = Speech(f"{before.text} {words}", before.speed)
-            else:
-                script.append(Speech(words, part.speed))
-    return tuple(script)
+            joined.append(part)
+            continue
+        read = _read(part, lexicon)
+        before = joined[-1] if joined else None
+        if isinstance(before, Speech) and before.speed == part.speed:
+            joined[-1] = Speech(f"{before.text} {read}", before.speed)
+        else:
+            joined.append(Speech(read, part.speed))
+    spoken = (part if isinstance(part, Pause) else Speech(normalize(part.text), part.speed) for part in joined)
+    return tuple(part for part in spoken if isinstance(part, Pause) or part.text)
 
 
-def _words(run: Run, lexicon: Lexicon) -> str:
+def _read(run: Run, lexicon: Lexicon) -> str:
     match run.reading:
         case Reading.SPELL:
             return letters(run.text, between=", ")
         case Reading.DIGITS:
             return digit_groups("".join(character for character in run.text if character.isdecimal()))
         case Reading.TEXT:
-            return normalize(lexicon.apply(run.text))
+            return lexicon.apply(run.text)
