@@ -1,0 +1,252 @@
+"""Takes down what happens on calls without holding them up: entries are queued, and a task writes them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from itertools import groupby
+from typing import Any, Protocol, assert_never
+
+import structlog
+from pydantic import TypeAdapter
+from sqlalchemy import Table, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from voicebot.records.record import Outcome, TurnRecord
+from voicebot.records.tables import CALLS, RECORDINGS, TURNS
+
+log = structlog.get_logger(__name__)
+
+#: Entries waiting for the database: some hours of forty calls.
+_WAITING_ENTRIES = 50_000
+#: At most this many go into one transaction.
+_BATCH = 500
+_FIRST_RETRY_S = 0.1
+_LAST_RETRY_S = 5.0
+#: Calls whose turns are counted, so that an entry after a call's end still gets the next number.
+_COUNTED_CALLS = 10_000
+
+_TURN = TypeAdapter(TurnRecord)
+
+
+class JournalFailure(StrEnum):
+    """`RETRIED`: the database did not take a batch yet. `DROPPED`: an entry is lost."""
+
+    RETRIED = "retried"
+    DROPPED = "dropped"
+
+
+class Party(Protocol):
+    """What a call's first entry says of the line; a leg's info has it all."""
+
+    @property
+    def channel(self) -> str: ...
+    @property
+    def direction(self) -> str: ...
+    @property
+    def caller(self) -> str: ...
+    @property
+    def called(self) -> str: ...
+    @property
+    def carrier_call_id(self) -> str: ...
+
+
+class _Kind(StrEnum):
+    CALL_BEGAN = "call_began"
+    TURN = "turn"
+    RECORDING = "recording"
+    GOAL = "goal"
+    CALL_ENDED = "call_ended"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    kind: _Kind
+    call_id: str
+    values: Mapping[str, Any]
+
+
+class Journal:
+    """Writes to one database. Methods that take something down return at once and never raise for the database's sake.
+
+    They belong to one event loop. `on_failure` is called for every batch that must be tried again and for every entry
+    that is lost: because the database would not have it, or because so many wait that memory must be kept.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        instance: str,
+        on_failure: Callable[[JournalFailure], None],
+        last_writes_s: float = 10.0,
+    ) -> None:
+        self._engine = engine
+        self._instance = instance
+        self._on_failure = on_failure
+        self._entries: asyncio.Queue[_Entry] = asyncio.Queue(_WAITING_ENTRIES)
+        self._turns: OrderedDict[str, int] = OrderedDict()
+        self._last_writes_s = last_writes_s
+
+    def begin_call(self, call_id: str, info: Party, started_at: datetime, flow_version: str) -> None:
+        self._add(
+            _Kind.CALL_BEGAN,
+            call_id,
+            {
+                "id": call_id,
+                "instance": self._instance,
+                "channel": str(info.channel),
+                "direction": str(info.direction),
+                "caller": info.caller,
+                "called": info.called,
+                "carrier_call_id": info.carrier_call_id,
+                "started_at": started_at,
+                "goal_reached": False,
+                "flow_version": flow_version,
+            },
+        )
+
+    def add_turn(self, call_id: str, turn: TurnRecord) -> None:
+        """Add a turn; turns are numbered in the order in which they are added."""
+        number = self._turns.pop(call_id, 0)
+        self._turns[call_id] = number + 1
+        if len(self._turns) > _COUNTED_CALLS:
+            self._turns.popitem(last=False)
+        values: dict[str, Any] = _TURN.dump_python(turn, mode="json")
+        self._add(_Kind.TURN, call_id, {"call_id": call_id, "number": number, **values})
+
+    def note_recording(self, call_id: str, path: str, *, rate_hz: int = 8000) -> None:
+        """Note where the call's recording lies, `path` being relative to the data folder."""
+        self._add(_Kind.RECORDING, call_id, {"call_id": call_id, "path": path, "rate_hz": rate_hz})
+
+    def set_goal(self, call_id: str, goal: str, *, reached: bool) -> None:
+        """Note what the caller came for, and whether it is done; the last goal of a call stands."""
+        self._add(_Kind.GOAL, call_id, {"goal": goal, "goal_reached": reached})
+
+    def end_call(self, call_id: str, ended_at: datetime, outcome: Outcome, cause: str) -> None:
+        """Close the call; the first end stands."""
+        self._add(_Kind.CALL_ENDED, call_id, {"ended_at": ended_at, "outcome": outcome.value, "cause": cause})
+
+    async def flush(self) -> None:
+        """Return once everything taken down so far is written or given up."""
+        await self._entries.join()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Write while the context lasts and what is waiting at its end, as far as the database takes it in time."""
+        writer = asyncio.create_task(self._write(), name="journal writer")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._last_writes_s):
+                    await self.flush()
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+            self._count_lost()
+
+    def _count_lost(self) -> None:
+        if lost := self._entries.qsize():
+            log.error("journal entries lost at the end", entries=lost)
+            for _ in range(lost):
+                self._on_failure(JournalFailure.DROPPED)
+
+    def _add(self, kind: _Kind, call_id: str, values: Mapping[str, Any]) -> None:
+        try:
+            self._entries.put_nowait(_Entry(kind, call_id, values))
+        except asyncio.QueueFull:
+            self._on_failure(JournalFailure.DROPPED)
+            log.error("journal entry lost", reason="too many are waiting", kind=kind.value, call_id=call_id)
+
+    async def _write(self) -> None:
+        while True:
+            batch = [await self._entries.get()]
+            while len(batch) < _BATCH and not self._entries.empty():
+                batch.append(self._entries.get_nowait())
+            try:
+                await self._write_batch(batch)
+            except asyncio.CancelledError:
+                for _ in batch:
+                    self._on_failure(JournalFailure.DROPPED)
+                log.error("journal entries lost at the end", entries=len(batch))
+                raise
+            finally:
+                for _ in batch:
+                    self._entries.task_done()
+
+    async def _write_batch(self, batch: Sequence[_Entry]) -> None:
+        """Write all entries, trying for as long as the database is away; entries it will never take are dropped."""
+        retry_s = _FIRST_RETRY_S
+        failing = False
+        while True:
+            try:
+                async with self._engine.begin() as connection:
+                    await _insert(connection, batch)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the entries that follow must still be written
+                if _is_hopeless(error):
+                    if len(batch) == 1:
+                        self._on_failure(JournalFailure.DROPPED)
+                        log.error("journal entry lost", reason=type(error).__name__, kind=batch[0].kind.value)
+                        return
+                    for entry in batch:
+                        await self._write_batch([entry])
+                    return
+                self._on_failure(JournalFailure.RETRIED)
+                if not failing:
+                    failing = True
+                    log.error("journal waits for its database", error=_name(error))
+                await asyncio.sleep(retry_s)
+                retry_s = min(2 * retry_s, _LAST_RETRY_S)
+            else:
+                if failing:
+                    log.info("journal writes again")
+                return
+
+
+def _is_hopeless(error: Exception) -> bool:
+    """Tell an entry that the database will never take from a database that is away, locked or full."""
+    if isinstance(error, IntegrityError | DataError | ProgrammingError):
+        return True
+    return not isinstance(error, DBAPIError | OSError | TimeoutError)
+
+
+def _name(error: Exception) -> str:
+    """Name an error without its text, which may quote what was to be written."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(original, "sqlite_errorname", type(original).__name__)
+
+
+async def _insert(connection: AsyncConnection, entries: Sequence[_Entry]) -> None:
+    for kind, group in groupby(entries, key=lambda entry: entry.kind):
+        alike = list(group)
+        match kind:
+            case _Kind.CALL_BEGAN:
+                await _insert_new(connection, CALLS, alike)
+            case _Kind.TURN:
+                await _insert_new(connection, TURNS, alike)
+            case _Kind.RECORDING:
+                await _insert_new(connection, RECORDINGS, alike)
+            case _Kind.GOAL:
+                for entry in alike:
+                    await connection.execute(update(CALLS).where(CALLS.c.id == entry.call_id).values(entry.values))
+            case _Kind.CALL_ENDED:
+                for entry in alike:
+                    still_open = (CALLS.c.id == entry.call_id) & CALLS.c.ended_at.is_(None)
+                    await connection.execute(update(CALLS).where(still_open).values(entry.values))
+            case _:
+                assert_never(kind)
+
+
+async def _insert_new(connection: AsyncConnection, table: Table, entries: Sequence[_Entry]) -> None:
+    """Insert what is not there yet: a batch whose commit was not confirmed is written again."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    await connection.execute(insert(table).on_conflict_do_nothing(), [dict(entry.values) for entry in entries])

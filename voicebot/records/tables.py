@@ -1,0 +1,101 @@
+"""The database's tables. A change here needs a migration beside it; a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+#: Constraints have names, so that a migration can drop them on every database.
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite keeps no zone, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+CALLS = Table(
+    "calls",
+    METADATA,
+    Column("id", String(128), primary_key=True),
+    # Which server process carries the call; it closes what its predecessor left open.
+    Column("instance", String(128), nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("direction", String(32), nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("called", Text, nullable=False),
+    Column("carrier_call_id", Text, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("outcome", String(64)),
+    Column("cause", String(64)),
+    Column("goal", String(128)),
+    Column("goal_reached", Boolean, nullable=False),
+    Column("flow_version", String(128), nullable=False),
+    Index(None, "started_at"),
+    Index(None, "instance", "ended_at"),
+)
+
+TURNS = Table(
+    "turns",
+    METADATA,
+    Column("call_id", String(128), ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("speaker", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at_ms", Integer, nullable=False),
+    Column("heard_ms", Integer, nullable=False),
+    Column("heard_text", Text),
+    Column("prompt", String(256)),
+    Column("engine", String(128)),
+    Column("secret", Boolean, nullable=False),
+    Column("over_prompt", Boolean, nullable=False),
+    Column("intent", String(128)),
+    Column("confidence", Float),
+    Column("slots", JSON, nullable=False),
+    Column("decision", Text),
+    Column("alternatives", JSON, nullable=False),
+    Column("words", JSON, nullable=False),
+    Column("timings_ms", JSON, nullable=False),
+)
+
+#: Apart from the call, since a recording may begin before its call's first entry is written.
+RECORDINGS = Table(
+    "recordings",
+    METADATA,
+    Column("call_id", String(128), primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("rate_hz", Integer, nullable=False),
+)
