@@ -15,7 +15,7 @@ from typing import Protocol, assert_never
 
 import structlog
 
-from voicebot.calls.seams import Dialog, Journal, Operations, Recording, StandingPrompts, Understanding
+from voicebot.calls.seams import Dialog, Journal, Meter, Operations, Recording, StandingPrompts, Understanding
 from voicebot.calls.turns import TurnLog
 from voicebot.dialog.actions import (
     Action,
@@ -88,6 +88,7 @@ class CallPlan:
     """What is fixed when a call begins."""
 
     call_id: str
+    recording_path: str
     zone: str
     seed: int
     max_call_s: float
@@ -118,6 +119,7 @@ class CallSession:
         operations: Operations,
         make_line: Callable[[Callable[[LineEvent], None]], SpokenLine],
         journal: Journal,
+        meter: Meter,
         recording: Recording,
         clock: Callable[[], float],
         now: Callable[[], datetime],
@@ -128,12 +130,14 @@ class CallSession:
         self._understanding = understanding
         self._operations = operations
         self._journal = journal
+        self._meter = meter
         self._recording = recording
         self._clock = clock
         self._now = now
+        self._started_s = clock()
         self._inbox: asyncio.Queue[_Item] = asyncio.Queue()
         self._line = make_line(self._inbox.put_nowait)
-        self._turns = TurnLog(plan.call_id, journal, clock())
+        self._turns = TurnLog(plan.call_id, journal, meter, clock())
         self._expectation: Expectation | None = None
         self._unheard: dict[str, Say] = {}
         self._retried: set[str] = set()
@@ -141,6 +145,10 @@ class CallSession:
         self._timers: dict[str, tuple[int, asyncio.TimerHandle]] = {}
         self._tokens = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Backend requests that have not been answered.
+        self._asked: set[str] = set()
+        #: What to say if the backend asked last is slow.
+        self._filler: Say | None = None
         self._outcome: str | None = None
         self._hang_up_reason = HangUpReason.COMPLETED
         self._cause: EndCause | None = None
@@ -149,6 +157,8 @@ class CallSession:
     async def run(self) -> None:
         """Carry the call until its leg has ended and all work begun for it is done."""
         self._journal.begin_call(self._plan.call_id, self._leg.info, self._now(), self._dialog.flow_version)
+        self._meter.call_began()
+        self._journal.recording_began(self._plan.call_id, self._plan.recording_path)
         line = asyncio.create_task(self._line.run())
         # A line that dies on its own must end the call as a hang-up would.
         line.add_done_callback(lambda _: self._inbox.put_nowait(LineEnded(EndCause.CONNECTION_LOST, self._clock())))
@@ -187,6 +197,8 @@ class CallSession:
     async def _take(self, item: _Item) -> None:
         match item:
             case CallerTurn():
+                if item.over_prompt:
+                    self._meter.barge_in()
                 await self._caller_spoke(item)
             case KeysEntered(keys, at_s):
                 self._turns.caller_pressed(keys, at_s, secret=self._secret)
@@ -205,6 +217,7 @@ class CallSession:
             case TalkedTooLong():
                 await self._step(CallerTalkedTooLong(self._now()))
             case SpeakingBegan():
+                self._filler = None
                 self._stop_timer("silence")
                 self._turns.speaking_began(item)
             case SpeakingEnded():
@@ -215,6 +228,9 @@ class CallSession:
                 await self._line_ended(cause)
             case _TimerRan(what, token):
                 await self._timer_ran(what, token)
+            case BackendAnswered(request_id=request_id) | BackendFailed(request_id=request_id):
+                self._asked.discard(request_id)
+                await self._step(item)
             case _:
                 await self._step(item)
 
@@ -253,9 +269,10 @@ class CallSession:
             case Listen(expectation):
                 await self._listen(expectation)
             case CallBackend():
+                self._asked.add(action.request_id)
                 self._start(self._call_backend(action))
-                if action.filler:
-                    self._set_timer("silence", SILENCE_LIMIT_S)
+                self._filler = action.filler
+                self._set_timer("silence", SILENCE_LIMIT_S)
             case RecordDecision():
                 self._turns.decision(action, secret=self._secret)
             case SetGoal(goal, reached):
@@ -301,6 +318,8 @@ class CallSession:
     async def _spoken(self, ended: SpeakingEnded) -> None:
         self._unheard.pop(ended.utterance_id, None)
         self._turns.speaking_ended(ended)
+        if self._asked and not self._unheard:
+            self._set_timer("silence", SILENCE_LIMIT_S)
         self._await_input()
         await self._hang_up_when_heard()
 
@@ -352,7 +371,7 @@ class CallSession:
     def _await_input(self) -> None:
         """Start the no-input timer once all that was said has been heard and we are listening."""
         expectation = self._expectation
-        if expectation and not self._unheard and self._outcome is None and not self._tasks:
+        if expectation and not self._unheard and self._outcome is None and not self._asked:
             self._set_timer("no_input", expectation.no_input_s)
 
     async def _timer_ran(self, what: str, token: int) -> None:
@@ -366,11 +385,20 @@ class CallSession:
             case "too_long":
                 await self._step(CallMustEnd(self._now(), "too_long"))
             case "silence":
-                if not self._unheard and self._outcome is None:
-                    await self._say_text("one_moment", self._plan.prompts.one_moment)
+                await self._break_silence()
             case _:  # "goodbye": the last words were never confirmed as heard
                 self._unheard.clear()
                 await self._hang_up_when_heard()
+
+    async def _break_silence(self) -> None:
+        """Say a word while the caller waits for something slow."""
+        if self._unheard or self._outcome is not None:
+            return
+        filler, self._filler = self._filler, None
+        if filler:
+            await self._say(filler)
+        else:
+            await self._say_text("one_moment", self._plan.prompts.one_moment)
 
     def _set_timer(self, what: str, after_s: float) -> None:
         self._stop_timer(what)
@@ -418,4 +446,5 @@ class CallSession:
         self._recording.close()
         outcome = Outcome(self._outcome or Outcome.FAILED)
         self._journal.end_call(self._plan.call_id, self._now(), outcome, (self._cause or EndCause.WE_HUNG_UP).value)
+        self._meter.call_ended(outcome, self._clock() - self._started_s)
         self._log.info("call ended", outcome=outcome.value, cause=(self._cause or EndCause.WE_HUNG_UP).value)

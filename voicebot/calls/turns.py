@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from voicebot.calls.seams import Journal
+from voicebot.calls.seams import Journal, Meter
 from voicebot.dialog.actions import RecordDecision, Say
 from voicebot.dialog.events import Interpretation, SlotValue
 from voicebot.media.events import CallerTurn, SpeakingBegan, SpeakingEnded
 from voicebot.records.record import Speaker, TurnRecord
+from voicebot.records.timings import Stage
 
 
 class _Draft:
@@ -56,9 +57,10 @@ class _Draft:
 class TurnLog:
     """Collects drafts and hands each to the journal as soon as it is whole. Times are monotonic seconds."""
 
-    def __init__(self, call_id: str, journal: Journal, started_s: float) -> None:
+    def __init__(self, call_id: str, journal: Journal, meter: Meter, started_s: float) -> None:
         self._call_id = call_id
         self._journal = journal
+        self._meter = meter
         self._started_s = started_s
         self._caller: _Draft | None = None
         self._bot: dict[str, _Draft] = {}
@@ -78,8 +80,8 @@ class TurnLog:
         draft.alternatives = tuple(texts[1:])
         draft.zero_s = timings.last_speech_s
         draft.timings_ms = {
-            "end_of_turn": _ms(timings.turn_ended_s - timings.last_speech_s),
-            "final": _ms(timings.final_s - timings.last_speech_s),
+            Stage.END_OF_TURN: _ms(timings.turn_ended_s - timings.last_speech_s),
+            Stage.FINAL: _ms(timings.final_s - timings.last_speech_s),
             "decode": round(turn.final.decode_ms, 1),
         }
         if interpretations and interpretations[0].intents:
@@ -110,7 +112,7 @@ class TurnLog:
 
     def decided(self, at_s: float) -> None:
         """The dialog has answered; counted once a turn."""
-        self._time("decision", at_s)
+        self._time(Stage.DECISION, at_s)
 
     def bot_says(self, utterance_id: str, say: Say) -> None:
         draft = _Draft(Speaker.BOT, 0, say.text)
@@ -121,8 +123,8 @@ class TurnLog:
     def speaking_began(self, event: SpeakingBegan) -> None:
         if draft := self._bot.get(event.utterance_id):
             draft.at_ms = self._ms(event.at_s)
-        self._time("first_audio_queued", event.queued_s)
-        self._time("first_audio_sent", event.at_s)
+        self._time(Stage.FIRST_AUDIO_QUEUED, event.queued_s)
+        self._time(Stage.FIRST_AUDIO_SENT, event.at_s)
         self._commit_caller()
 
     def speaking_ended(self, event: SpeakingEnded) -> None:
@@ -147,6 +149,7 @@ class TurnLog:
     def _commit_caller(self) -> None:
         draft, self._caller = self._caller, None
         if draft:
+            self._meter.turn_timed(draft.timings_ms)
             self._journal.add_turn(self._call_id, draft.record())
 
     def _time(self, stage: str, at_s: float) -> None:

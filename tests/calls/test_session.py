@@ -1,0 +1,404 @@
+"""A call's session against a scripted dialog and a line without audio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.fakes.dialog import Answer, Parrot, ScriptedDialog
+from tests.fakes.journal import MemoryJournal
+from tests.fakes.leg import FakeLeg
+from tests.fakes.line import FakeLine
+from voicebot.calls import session as session_module
+from voicebot.calls.seams import StandingPrompts
+from voicebot.calls.session import CallPlan, CallSession
+from voicebot.dialog.actions import (
+    Action,
+    CallBackend,
+    EndCall,
+    Listen,
+    PromptPart,
+    RecordDecision,
+    Say,
+    SetGoal,
+)
+from voicebot.dialog.events import (
+    BackendAnswered,
+    BackendFailed,
+    CallerHungUp,
+    CallerPressed,
+    CallerSilent,
+    CallerSpoke,
+    CallMustEnd,
+    CallStarted,
+    Event,
+    HearingFailed,
+    SlotValue,
+)
+from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.errors import BackendUnavailable
+from voicebot.media.events import (
+    LineEnded,
+    LineEvent,
+    RecognitionFailed,
+    SpeakingEnded,
+    SpeechBegan,
+    SpeechDismissed,
+    TurnOver,
+)
+from voicebot.records.metrics import Metrics
+from voicebot.records.record import Outcome, Speaker
+from voicebot.telephony.leg import EndCause, HangUpReason, LegEnded
+
+OPEN = Expectation("open", (AnswerKind.OPEN,), no_input_s=60)
+PIN = Expectation("pin", (AnswerKind.DIGITS,), secret=True, no_input_s=60)
+PROMPTS = StandingPrompts("one moment", "voice is gone", "something broke")
+
+
+@dataclass(frozen=True)
+class Answered:
+    outcome: str = "ok"
+    result: Mapping[str, SlotValue | None] = field(default_factory=dict)
+
+
+class SlowSystems:
+    """Answers after `delay_s`, or fails."""
+
+    def __init__(self) -> None:
+        self.delay_s = 0.0
+        self.down = False
+        self.keys: list[str | None] = []
+        self.finished = 0
+
+    async def call(
+        self, operation: str, arguments: Mapping[str, SlotValue], *, idempotency_key: str | None = None
+    ) -> Answered:
+        self.keys.append(idempotency_key)
+        await asyncio.sleep(self.delay_s)
+        if self.down:
+            raise BackendUnavailable("the test took it down")
+        self.finished += 1
+        return Answered(result={"balance": 12})
+
+
+class SilentTape:
+    def __init__(self) -> None:
+        self.secrets: list[bool] = []
+        self.closed = False
+
+    def heard(self, frame: bytes, at_s: float) -> None: ...
+    def sent(self, frame: bytes, at_s: float) -> None: ...
+    def played(self, position_samples: int, at_s: float) -> None: ...
+    def cut(self, position_samples: int, at_s: float) -> None: ...
+    def secret(self, on: bool, at_s: float) -> None:
+        self.secrets.append(on)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def say(text: str, *, prompt: str = "p") -> Say:
+    return Say(prompt, (PromptPart(text),))
+
+
+class Stage:
+    """A running call and everything around it."""
+
+    def __init__(
+        self, answer: Answer, *, max_call_s: float = 600, speaks: bool = True, mute: frozenset[str] = frozenset()
+    ) -> None:
+        self._speaks = speaks
+        self._mute = mute
+        self.leg = FakeLeg()
+        self.dialog = ScriptedDialog(answer)
+        self.journal = MemoryJournal()
+        self.systems = SlowSystems()
+        self.tape = SilentTape()
+        self.lines: list[FakeLine] = []
+        self.session = CallSession(
+            CallPlan("call-1", "recordings/call-1.wav", "UTC", 1, max_call_s, PROMPTS),
+            self.leg,
+            dialog=self.dialog,
+            understanding=Parrot(),
+            operations=self.systems,
+            make_line=self._make_line,
+            journal=self.journal,
+            meter=Metrics(CollectorRegistry()),
+            recording=self.tape,
+            clock=time.monotonic,
+            now=lambda: datetime.now(UTC),
+        )
+        self.running = asyncio.create_task(self.session.run())
+        self._listener = asyncio.create_task(self._carry_leg_events())
+
+    def _make_line(self, on_event: Callable[[LineEvent], None]) -> FakeLine:
+        self.lines.append(FakeLine(on_event, speaks=self._speaks, mute=self._mute))
+        return self.lines[0]
+
+    @property
+    def line(self) -> FakeLine:
+        return self.lines[0]
+
+    async def _carry_leg_events(self) -> None:
+        async for event in self.leg.events():
+            if isinstance(event, LegEnded):
+                self.line.on_event(LineEnded(event.cause, event.at_s))
+
+    def heard(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.dialog.events if isinstance(event, kind)]
+
+    async def finish(self) -> None:
+        async with asyncio.timeout(5):
+            await self.running
+
+
+@contextlib.asynccontextmanager
+async def stage(answer: Answer, *, max_call_s: float = 600) -> AsyncIterator[Stage]:
+    made = Stage(answer, max_call_s=max_call_s)
+    try:
+        yield made
+    finally:
+        if not made.running.done():
+            made.leg.end()
+        await made.finish()
+
+
+def greet(event: Event) -> Sequence[Action]:
+    """Greet, listen, and end politely on "bye"."""
+    match event:
+        case CallStarted():
+            return [say("hello"), Listen(OPEN)]
+        case CallerSpoke(interpretations=(best, *_)) if best.text == "bye":
+            return [say("goodbye"), EndCall("completed")]
+        case CallerSpoke():
+            return [RecordDecision("echo", "main", "open", "other", 0.8), say("and now"), Listen(OPEN)]
+        case CallMustEnd():
+            return [say("time is up"), EndCall("too_long")]
+        case CallerHungUp():
+            return [EndCall("hung_up")]
+        case _:
+            return []
+
+
+async def test_a_call_is_greeted_heard_answered_and_ended_after_its_last_word() -> None:
+    async with stage(greet) as call:
+        await call.line.until(lambda: call.line.expectations != [])
+        call.line.speak("something")
+        await call.line.until(lambda: "and now" in call.line.texts)
+        call.line.speak("bye")
+        await call.finish()
+        assert call.line.texts == ["hello", "and now", "goodbye"]
+        assert call.leg.hung_up is HangUpReason.COMPLETED
+        assert (call.journal.outcome, call.journal.cause) == (Outcome.COMPLETED, "we_hung_up")
+        spoken = [(turn.speaker, turn.text) for turn in call.journal.turns]
+        assert spoken == [
+            (Speaker.BOT, "hello"),
+            (Speaker.CALLER, "something"),
+            (Speaker.BOT, "and now"),
+            (Speaker.CALLER, "bye"),
+            (Speaker.BOT, "goodbye"),
+        ]
+        turn = call.journal.turns[1]
+        assert turn.decision == "main.open: echo"
+        assert {"end_of_turn", "final", "decision", "first_audio_queued", "first_audio_sent"} <= turn.timings_ms.keys()
+
+
+async def test_a_caller_who_hangs_up_ends_the_call_once() -> None:
+    async with stage(greet) as call:
+        await call.line.until(lambda: call.line.expectations != [])
+        call.leg.end(EndCause.PEER_HUNG_UP)
+        await call.finish()
+        assert len(call.heard(CallerHungUp)) == 1
+        assert (call.journal.outcome, call.journal.ends) == (Outcome.CALLER_HUNG_UP, 1)
+        assert call.tape.closed
+
+
+async def test_silence_is_told_only_after_the_prompt_was_heard() -> None:
+    short = Expectation("open", (AnswerKind.OPEN,), no_input_s=0.1)
+
+    def answer(event: Event) -> Sequence[Action]:
+        match event:
+            case CallStarted():
+                return [say("a long question"), Listen(short)]
+            case CallerSilent():
+                return [say("are you there"), EndCall("silent")]
+            case _:
+                return []
+
+    made = Stage(answer, speaks=False)
+    await made.line.until(lambda: made.line.expectations != [])
+    await asyncio.sleep(0.3)
+    assert made.heard(CallerSilent) == []
+    made.line.speaks = True
+    made.line.on_event(SpeakingEnded(made.line.said[0].utterance_id, 900, "a long question", cut=False, at_s=5))
+    await made.finish()
+    assert len(made.heard(CallerSilent)) == 1
+
+
+async def test_speech_stops_the_silence_timer_and_a_cough_starts_it_again() -> None:
+    short = Expectation("open", (AnswerKind.OPEN,), no_input_s=0.2)
+
+    def answer(event: Event) -> Sequence[Action]:
+        match event:
+            case CallStarted():
+                return [Listen(short)]
+            case CallerSilent():
+                return [EndCall("silent")]
+            case _:
+                return []
+
+    async with stage(answer) as call:
+        await call.line.until(lambda: call.line.expectations != [])
+        call.line.on_event(SpeechBegan(1))
+        await asyncio.sleep(0.4)
+        assert call.heard(CallerSilent) == []
+        call.line.on_event(SpeechDismissed(2))
+        await call.finish()
+        assert len(call.heard(CallerSilent)) == 1
+
+
+async def test_a_backend_answers_as_an_event_and_a_failing_one_too() -> None:
+    def answer(event: Event) -> Sequence[Action]:
+        match event:
+            case CallStarted():
+                return [CallBackend("r1", "accounts.balance", {}, idempotency_key="k1")]
+            case BackendAnswered(result=result):
+                return [say(f"you have {result['balance']}"), CallBackend("r2", "down", {})]
+            case BackendFailed():
+                return [EndCall("completed")]
+            case _:
+                return []
+
+    async with stage(answer) as call:
+        call.systems.delay_s = 0.05
+        await call.line.until(lambda: call.heard(BackendAnswered) != [])
+        call.systems.down = True
+        await call.finish()
+        assert call.line.texts == ["you have 12"]
+        assert call.systems.keys == ["k1", None]
+        assert len(call.heard(BackendFailed)) == 1
+
+
+async def test_a_write_goes_on_to_its_end_when_the_caller_hangs_up() -> None:
+    def answer(event: Event) -> Sequence[Action]:
+        return [CallBackend("r1", "calendar.book", {}, idempotency_key="k")] if isinstance(event, CallStarted) else []
+
+    call = Stage(answer)
+    call.systems.delay_s = 0.4
+    await asyncio.sleep(0.1)
+    call.leg.end()
+    await call.finish()
+    assert call.systems.finished == 1
+
+
+async def test_a_slow_backend_is_covered_by_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "SILENCE_LIMIT_S", 0.1)
+
+    def answer(event: Event) -> Sequence[Action]:
+        match event:
+            case CallStarted():
+                return [CallBackend("r1", "slow", {}, filler=say("let me look", prompt="filler"))]
+            case BackendAnswered():
+                return [say("found it"), EndCall("completed")]
+            case _:
+                return []
+
+    call = Stage(answer)
+    call.systems.delay_s = 0.5
+    await call.finish()
+    assert call.line.texts == ["let me look", "found it"]
+
+
+async def test_a_slow_recogniser_is_covered_by_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "SILENCE_LIMIT_S", 0.1)
+    async with stage(greet) as call:
+        await call.line.until(lambda: call.line.expectations != [])
+        call.line.on_event(TurnOver(1))
+        await call.line.until(lambda: "one moment" in call.line.texts)
+
+
+async def test_a_dead_recogniser_is_told_to_the_dialog() -> None:
+    async with stage(greet) as call:
+        await call.line.until(lambda: call.line.expectations != [])
+        call.line.on_event(RecognitionFailed(1))
+        await call.line.until(lambda: call.heard(HearingFailed) != [])
+
+
+async def test_a_failing_voice_is_covered_and_tried_again() -> None:
+    def answer(event: Event) -> Sequence[Action]:
+        return [say("it costs ten dollars"), Listen(OPEN)] if isinstance(event, CallStarted) else []
+
+    call = Stage(answer, mute=frozenset({"it costs ten dollars"}))
+    await call.finish()
+    assert call.line.texts == ["it costs ten dollars", "one moment", "it costs ten dollars", "voice is gone"]
+    assert call.journal.outcome is Outcome.FAILED
+
+
+async def test_a_secret_is_neither_recorded_nor_written() -> None:
+    def answer(event: Event) -> Sequence[Action]:
+        match event:
+            case CallStarted():
+                return [Listen(PIN)]
+            case CallerPressed():
+                return [RecordDecision("took_pin", "auth", "pin", slots={"pin": "4271"}, detail="4271"), Listen(OPEN)]
+            case _:
+                return []
+
+    async with stage(answer) as call:
+        await call.line.until(lambda: call.line.expectations == [PIN])
+        call.line.press("4271")
+        await call.line.until(lambda: call.line.expectations == [PIN, OPEN])
+        call.leg.end()
+        await call.finish()
+        assert call.tape.secrets == [True, False]
+        assert call.journal.turns[0].secret
+        assert "4271" not in repr(call.journal.turns)
+
+
+async def test_a_failure_inside_one_call_is_apologised_for_and_recorded() -> None:
+    def answer(event: Event) -> Sequence[Action]:
+        if isinstance(event, CallerSpoke):
+            raise ZeroDivisionError
+        return greet(event)
+
+    async with stage(answer) as call:
+        await call.line.until(lambda: call.line.expectations != [])
+        call.line.speak("trigger it")
+        await call.finish()
+        assert call.line.texts[-1] == "something broke"
+        assert call.journal.outcome is Outcome.FAILED
+        assert call.leg.hung_up is not None
+
+
+@pytest.mark.parametrize("why", ["shutting_down", "too_long"])
+async def test_a_call_that_must_end_says_goodbye_first(why: str) -> None:
+    async with stage(greet) as call:
+        await call.line.until(lambda: call.line.expectations != [])
+        call.session.must_end(why)
+        await call.finish()
+        assert call.line.texts[-1] == "time is up"
+
+
+async def test_the_longest_duration_ends_a_call() -> None:
+    async with stage(greet, max_call_s=0.2) as call:
+        await call.finish()
+        assert [event.why for event in call.heard(CallMustEnd) if isinstance(event, CallMustEnd)] == ["too_long"]
+        assert call.line.texts[-1] == "time is up"
+
+
+async def test_the_goal_goes_to_the_record() -> None:
+    def answer(event: Event) -> Sequence[Action]:
+        if isinstance(event, CallStarted):
+            return [SetGoal("balance"), SetGoal("balance", reached=True), EndCall("completed")]
+        return []
+
+    call = Stage(answer)
+    await call.finish()
+    assert call.journal.goals == [("balance", False), ("balance", True)]

@@ -1,0 +1,33 @@
+"""A dialog that answers as the test has written down, and keeps every event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from voicebot.dialog.actions import Action
+from voicebot.dialog.events import Event, Interpretation
+from voicebot.dialog.expectation import Expectation
+
+Answer = Callable[[Event], Sequence[Action]]
+
+
+class ScriptedDialog:
+    flow_version = "scripted"
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.events: list[Event] = []
+
+    def step(self, event: Event) -> tuple[Action, ...]:
+        self.events.append(event)
+        return tuple(self._answer(event))
+
+
+class Parrot:
+    """An understanding that takes every word as it is."""
+
+    def interpret(
+        self, heard: Sequence[tuple[str, float]], expectation: Expectation, now: datetime
+    ) -> tuple[Interpretation, ...]:
+        return tuple(Interpretation(text, confidence) for text, confidence in heard)
