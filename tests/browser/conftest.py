@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import shutil
+import wave
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from voicebot.g711 import Pcm
+
+#: What the fake microphone plays, over and over: a tone that survives echo cancellation and mu-law.
+MICROPHONE_HZ = 440
+_RATE_HZ = 48_000
+
+OpenBrowser = Callable[..., AbstractAsyncContextManager[Browser]]
+
+
+def tone(frequency_hz: float, seconds: float, rate_hz: int) -> Pcm:
+    at_s = np.arange(round(seconds * rate_hz)) / rate_hz
+    return np.asarray(9000 * np.sin(2 * np.pi * frequency_hz * at_s), dtype=np.int16)
+
+
+@pytest.fixture(scope="session")
+def microphone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A WAV of half a second of tone and half a second of silence, for the browser's fake microphone."""
+    path = tmp_path_factory.mktemp("microphone") / "tone.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(_RATE_HZ)
+        file.writeframes(tone(MICROPHONE_HZ, 0.5, _RATE_HZ).tobytes() + bytes(_RATE_HZ))
+    return path
+
+
+@pytest.fixture
+def open_browser() -> OpenBrowser:
+    """Return what opens headless Chromium; `microphone` is a WAV file that it hears, or None for a machine without."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+
+    @asynccontextmanager
+    async def opened(microphone: Path | None, *, allowed: bool = True) -> AsyncIterator[Browser]:
+        flags = ["--no-sandbox", "--disable-background-networking", "--autoplay-policy=no-user-gesture-required"]
+        if microphone is not None:
+            flags += ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}"]
+            # Headless, nobody can answer the question for permission, so without this the answer is no.
+            flags += ["--use-fake-ui-for-media-stream"] if allowed else []
+        async with async_playwright() as driver:
+            browser = await driver.chromium.launch(executable_path=chromium, args=flags)
+            try:
+                yield browser
+            finally:
+                await browser.close()
+
+    return opened
