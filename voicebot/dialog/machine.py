@@ -52,11 +52,26 @@ def new_state(bot: Bot) -> State:
 
 def step(bot: Bot, state: State, event: Event) -> tuple[State, tuple[Action, ...]]:
     """Take in one event. Never raises, whatever the event; one that does not fit the state is recorded and ignored."""
+    following, actions, _ = trace(bot, state, event)
+    return following, actions
+
+
+def trace(bot: Bot, state: State, event: Event) -> tuple[State, tuple[Action, ...], tuple[tuple[str, str], ...]]:
+    """Do what `step` does and tell which steps were walked, as (flow, step), for coverage and for `flows chat`."""
     if state.phase is Phase.ENDED:
-        return state, ()
+        return state, (), ()
     if state.phase is Phase.NEW:
-        return _start(bot, state, event).result() if isinstance(event, CallStarted) else (state, ())
-    turn = Turn(bot, state, event.at)
+        if not isinstance(event, CallStarted):
+            return state, (), ()
+        turn = _start(bot, state, event)
+    else:
+        turn = Turn(bot, state, event.at)
+        _take(turn, event)
+    following, actions = turn.result()
+    return following, actions, tuple(turn.walked)
+
+
+def _take(turn: Turn, event: Event) -> None:
     match event:
         case CallStarted():
             turn.record("ignored", detail="started twice")
@@ -65,7 +80,7 @@ def step(bot: Bot, state: State, event: Event) -> tuple[State, tuple[Action, ...
         case CallerSilent():
             _missed(turn, "silence")
         case CallerTalkedTooLong():
-            _missed(turn, "no_match", bot.patterns.talked_too_long)
+            _missed(turn, "no_match", turn.bot.patterns.talked_too_long)
         case HearingFailed():
             _missed(turn, "hearing")
         case BackendAnswered(request_id=request_id, outcome=outcome, result=result):
@@ -79,7 +94,6 @@ def step(bot: Bot, state: State, event: Event) -> tuple[State, tuple[Action, ...
             _must_end(turn, why)
         case _:
             assert_never(event)
-    return turn.result()
 
 
 def _start(bot: Bot, state: State, event: CallStarted) -> Turn:

@@ -61,6 +61,7 @@ class Turn:
         self.bot = bot
         self.state = replace(state, at=at)
         self.actions: list[Action] = []
+        self.walked: list[tuple[str, str]] = []
         self._now = _local(at, state.zone)
 
     def result(self) -> tuple[State, tuple[Action, ...]]:
@@ -218,6 +219,7 @@ class Turn:
 
     def _advance(self) -> bool:
         """Carry out the current step; False when the walk is over."""
+        self.walked.append((self.frame.flow, self.frame.step))
         match self.step:
             case SayStep(prompt=prompt, next=following):
                 self.say(prompt)

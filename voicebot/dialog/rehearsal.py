@@ -1,0 +1,207 @@
+"""Plays stories against a bot, without audio and in milliseconds, and counts which steps they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+from voicebot.dialog.actions import Action, CallBackend, EndCall, Listen, RequestPerson, Say, SetGoal
+from voicebot.dialog.events import (
+    BackendAnswered,
+    BackendFailed,
+    CallerHungUp,
+    CallerPressed,
+    CallerSilent,
+    CallerSpoke,
+    CallerTalkedTooLong,
+    CallMustEnd,
+    CallStarted,
+    Event,
+    HearingFailed,
+    Interpretation,
+)
+from voicebot.dialog.expectation import Expectation
+from voicebot.dialog.flow import Bot
+from voicebot.dialog.machine import new_state, trace
+from voicebot.dialog.story import (
+    BotSays,
+    CallEnds,
+    CallerPresses,
+    CallerSays,
+    GoalReached,
+    Happening,
+    Happens,
+    PersonRequested,
+    SlotHolds,
+    Story,
+    StoryStep,
+    SystemAnswers,
+)
+
+#: Reads a text as the language room would; used where a story does not say what the caller's words mean.
+Understand = Callable[[str, Expectation, datetime], tuple[Interpretation, ...]]
+
+_TURN_LASTS = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Where a story and the bot part ways: the story's line, what it expects, and what happened instead."""
+
+    line: int
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """`mismatch` is None when the story went as written. `lines` is the conversation, for people to read."""
+
+    story: Story
+    mismatch: Mismatch | None
+    walked: frozenset[tuple[str, str]]
+    lines: tuple[str, ...]
+
+
+def rehearse(bot: Bot, story: Story, understand: Understand | None = None) -> Rehearsed:
+    """Play one story to its end or to the first mismatch."""
+    player = _Player(bot, story, understand)
+    mismatch = player.play()
+    return Rehearsed(story, mismatch, frozenset(player.walked), tuple(player.lines))
+
+
+def unreached(bot: Bot, rehearsed: Sequence[Rehearsed]) -> tuple[tuple[str, str], ...]:
+    """Steps that no story reaches, as (flow, step), in the order of the files. The implied last step is not counted."""
+    walked = {place for one in rehearsed for place in one.walked}
+    return tuple(
+        (flow.name, step.id)
+        for flow in bot.flows.values()
+        for step in sorted(flow.steps.values(), key=lambda step: step.line)
+        if (flow.name, step.id) not in walked and step.id != "done"
+    )
+
+
+class _Player:
+    def __init__(self, bot: Bot, story: Story, understand: Understand | None) -> None:
+        self.bot = bot
+        self.story = story
+        self.understand = understand
+        self.walked: set[tuple[str, str]] = set()
+        self.lines: list[str] = []
+        self._state = new_state(bot)
+        self._now = story.at.replace(tzinfo=ZoneInfo(story.zone))
+        self._actions: list[Action] = []
+
+    def play(self) -> Mismatch | None:
+        started = CallStarted(
+            at=self._now,
+            channel="story",
+            caller=self.story.caller,
+            called="",
+            zone=self.story.zone,
+            seed=self.story.seed,
+            call_id=self.story.name,
+        )
+        self._take(started)
+        for step in self.story.steps:
+            mismatch = self._play(step)
+            if mismatch:
+                return mismatch
+        return None
+
+    def _take(self, event: Event) -> None:
+        """Hand an event in. What was said and done before belongs to the turn before."""
+        self._state, actions, walked = trace(self.bot, self._state, event)
+        self._now += _TURN_LASTS
+        self.walked.update(walked)
+        for action in actions:
+            if isinstance(action, Say):
+                self.lines.append(f"bot: {action.text}")
+        # A system's answer belongs to the turn that asked for it, so what is said then is added to what was said.
+        if not isinstance(event, BackendAnswered | BackendFailed):
+            self._actions = []
+        self._actions += actions
+
+    def _play(self, step: StoryStep) -> Mismatch | None:
+        match step:
+            case BotSays(line, text):
+                said = " ".join(action.text for action in self._actions if isinstance(action, Say))
+                return None if text.lower() in said.lower() else Mismatch(line, f"'{text}' to be said", f"'{said}'")
+            case CallerSays():
+                return self._caller_says(step)
+            case CallerPresses(_, keys):
+                self.lines.append(f"caller presses {keys}")
+                self._take(CallerPressed(self._now, keys))
+            case Happens(_, what):
+                self.lines.append(f"({what})")
+                self._take(self._happening(what))
+            case SystemAnswers():
+                return self._system_answers(step)
+            case GoalReached(line, goal):
+                reached = [action.goal for action in self._actions if isinstance(action, SetGoal) and action.reached]
+                return None if goal in reached else Mismatch(line, f"the goal '{goal}' reached", f"{reached}")
+            case PersonRequested(line, reason):
+                reasons = [action.reason for action in self._actions if isinstance(action, RequestPerson)]
+                return None if reason in reasons else Mismatch(line, f"a person for '{reason}'", f"{reasons}")
+            case SlotHolds(line, slot, text):
+                return self._slot_holds(line, slot, text)
+            case CallEnds(line, outcome):
+                ends = [action.outcome for action in self._actions if isinstance(action, EndCall)]
+                return None if outcome in ends else Mismatch(line, f"the call to end '{outcome}'", f"{ends}")
+            case _:
+                assert_never(step)
+        return None
+
+    def _happening(self, what: str) -> Event:
+        match what:
+            case Happening.SILENT:
+                return CallerSilent(self._now)
+            case Happening.HANGS_UP:
+                return CallerHungUp(self._now)
+            case Happening.NOT_HEARD:
+                return HearingFailed(self._now)
+            case Happening.TALKS_TOO_LONG:
+                return CallerTalkedTooLong(self._now)
+            case Happening.TOO_LONG:
+                return CallMustEnd(self._now, "too_long")
+            case _:
+                return CallMustEnd(self._now, "shutting_down")
+
+    def _caller_says(self, step: CallerSays) -> Mismatch | None:
+        self.lines.append(f"caller: {step.text}")
+        readings = step.readings
+        if not readings:
+            listens = [action for action in self._actions if isinstance(action, Listen)]
+            if self.understand is None or not listens:
+                return Mismatch(step.line, "a question to answer", "nobody is listening")
+            readings = self.understand(step.text, listens[-1].expectation, self._now)
+        self._take(CallerSpoke(self._now, readings))
+        return None
+
+    def _system_answers(self, step: SystemAnswers) -> Mismatch | None:
+        waiting = [action for action in self._actions if isinstance(action, CallBackend)]
+        if not waiting or waiting[-1].request_id != self._state.waiting_for:
+            return Mismatch(step.line, f"a call of '{step.operation}'", "none")
+        call = waiting[-1]
+        if call.operation != step.operation:
+            return Mismatch(step.line, f"a call of '{step.operation}'", f"'{call.operation}'")
+        for name, text in step.arguments.items():
+            if str(call.arguments.get(name)) != text:
+                return Mismatch(step.line, f"'{name}' to be {text}", f"{call.arguments.get(name)}")
+        self.lines.append(f"{call.operation}: {step.outcome or 'unavailable'}")
+        if step.outcome is None:
+            self._take(BackendFailed(self._now, call.request_id))
+        else:
+            self._take(BackendAnswered(self._now, call.request_id, step.outcome, step.result))
+        return None
+
+    def _slot_holds(self, line: int, slot: str, text: str) -> Mismatch | None:
+        stack = self._state.stack
+        value = stack[-1].slots.get(slot, self._state.slots.get(slot)) if stack else None
+        return None if str(value) == text else Mismatch(line, f"'{slot}' to hold {text}", f"{value}")

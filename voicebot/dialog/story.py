@@ -1,0 +1,301 @@
+"""Stories: a conversation written down in YAML, as examples for people and tests for the flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from voicebot.dialog.document import Fields, Source, read_yaml, suggestion
+from voicebot.dialog.events import Entity, IntentScore, Interpretation, SlotValue
+from voicebot.dialog.expectation import AnswerKind
+from voicebot.dialog.flow import Bot, Operation
+from voicebot.dialog.outcome import Outcome
+from voicebot.dialog.values import ValueKind
+from voicebot.errors import ConfigurationError, Problem
+
+#: How sure a story's recogniser and classifier are where the story does not say.
+SURE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class BotSays:
+    """What was said since the caller's last turn contains `text`, whatever the capitals."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSays:
+    """`readings` is empty when the story leaves understanding to the language room."""
+
+    line: int
+    text: str
+    readings: tuple[Interpretation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallerPresses:
+    line: int
+    keys: str
+
+
+class Happening:
+    """Things that happen without words, by the name a story gives them."""
+
+    SILENT = "silent"
+    HANGS_UP = "hangs_up"
+    NOT_HEARD = "not_heard"
+    TALKS_TOO_LONG = "talks_too_long"
+    TOO_LONG = "call_too_long"
+    SHUTTING_DOWN = "shutting_down"
+
+    ALL = (SILENT, HANGS_UP, NOT_HEARD, TALKS_TOO_LONG, TOO_LONG, SHUTTING_DOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Happens:
+    line: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class SystemAnswers:
+    """The bot called `operation` (with at least `arguments`); None as `outcome` means that it cannot be reached."""
+
+    line: int
+    operation: str
+    arguments: Mapping[str, str]
+    outcome: str | None
+    result: Mapping[str, SlotValue | None]
+
+
+@dataclass(frozen=True, slots=True)
+class GoalReached:
+    line: int
+    goal: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRequested:
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotHolds:
+    line: int
+    slot: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnds:
+    line: int
+    outcome: str
+
+
+StoryStep = (
+    BotSays
+    | CallerSays
+    | CallerPresses
+    | Happens
+    | SystemAnswers
+    | GoalReached
+    | PersonRequested
+    | SlotHolds
+    | CallEnds
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """`at` is the local time of the call in `zone`."""
+
+    name: str
+    file: str
+    at: datetime
+    zone: str
+    seed: int
+    caller: str
+    steps: tuple[StoryStep, ...]
+
+
+_DEFAULT_AT = "2026-03-02 10:00"
+_DEFAULT_ZONE = "America/New_York"
+_STORY_KEYS = ("story", "at", "zone", "seed", "caller_number", "steps")
+_STEP_KEYS = {
+    "bot": (),
+    "caller": ("means", "or_heard"),
+    "press": (),
+    "system": ("with", "answers", "gives"),
+    "goal": (),
+    "person": (),
+    "slot": ("holds",),
+    "ends": (),
+}
+_MEANS_KEYS = ("intent", "intents", "confidence", "yes_no", "correction", *AnswerKind)
+
+
+def load_stories(directory: Path, bot: Bot) -> tuple[Story, ...]:
+    """Read every ``*.yaml`` under `directory`; `ConfigurationError` with all mistakes, each with file and line."""
+    problems: list[Problem] = []
+    stories: list[Story] = []
+    for path in sorted(directory.rglob("*.yaml")):
+        name = path.relative_to(directory.parent).as_posix()
+        source = read_yaml(path, name, problems)
+        stories += [_StoryReader(bot, name).read(item) for item in (source.items() if source else [])]
+    if problems:
+        raise ConfigurationError(problems)
+    return tuple(stories)
+
+
+class _StoryReader:
+    def __init__(self, bot: Bot, file: str) -> None:
+        self._bot = bot
+        self._file = file
+
+    def read(self, source: Source) -> Story:
+        fields = source.fields(_STORY_KEYS)
+        at_text = fields.text("at", _DEFAULT_AT)
+        steps = fields.require("steps")
+        seed = fields.get("seed")
+        name = fields.require("story")
+        try:
+            at = datetime.fromisoformat(at_text)
+        except ValueError:
+            source.problem(f"'{at_text}' is no time.", "Write it like 2026-03-02 10:00.")
+            at = datetime.fromisoformat(_DEFAULT_AT)
+        return Story(
+            name=name.text() if name else "",
+            file=self._file,
+            at=at,
+            zone=fields.text("zone", _DEFAULT_ZONE),
+            seed=seed.number() if seed else 1,
+            caller=fields.text("caller_number", "+12025550123"),
+            steps=tuple(step for item in (steps.items() if steps else []) if (step := self._step(item))),
+        )
+
+    def _step(self, source: Source) -> StoryStep | None:
+        if source.is_text:
+            what = source.text()
+            if what in Happening.ALL:
+                return Happens(source.line, what)
+            source.problem(f"'{what}' does not happen in stories.", suggestion(what, Happening.ALL))
+            return None
+        names = source.fields().names
+        kind = next((name for name in names if name in _STEP_KEYS), None)
+        if kind is None:
+            source.problem("This is no step of a story.", suggestion(names[0] if names else "", tuple(_STEP_KEYS)))
+            return None
+        fields = source.fields((kind, *_STEP_KEYS[kind]))
+        value = fields.get(kind) or source
+        text = value.text()
+        match kind:
+            case "bot":
+                return BotSays(source.line, text)
+            case "caller":
+                return CallerSays(source.line, text, self._readings(text, fields))
+            case "press":
+                return CallerPresses(source.line, text)
+            case "system":
+                return self._system(source, value, text, fields)
+            case "goal":
+                self._known(text, self._bot.intents_by_name, value, "intent")
+                return GoalReached(source.line, text)
+            case "person":
+                return PersonRequested(source.line, text)
+            case "slot":
+                return SlotHolds(source.line, text, fields.text("holds"))
+            case _:
+                self._known(text, tuple(Outcome), value, "outcome")
+                return CallEnds(source.line, text)
+
+    def _readings(self, text: str, fields: Fields) -> tuple[Interpretation, ...]:
+        means = fields.get("means")
+        if means is None:
+            return ()
+        readings = [self._reading(text, means, SURE)]
+        others = fields.get("or_heard")
+        for rank, item in enumerate(others.items() if others else [], start=1):
+            other = item.fields(("caller", "means"))
+            other_means = other.require("means")
+            if other_means:
+                readings.append(self._reading(other.text("caller"), other_means, SURE - 0.05 * rank))
+        return tuple(readings)
+
+    def _reading(self, text: str, source: Source, confidence: float) -> Interpretation:
+        fields = source.fields(_MEANS_KEYS)
+        given = fields.get("confidence")
+        sure = given.fraction() if given else SURE
+        intents: list[IntentScore] = []
+        if intent := fields.get("intent"):
+            self._known(intent.text(), self._bot.intents_by_name, intent, "intent")
+            intents.append(IntentScore(intent.text(), sure))
+        if several := fields.get("intents"):
+            for name, entry in several.fields(self._bot.intents_by_name):
+                intents.append(IntentScore(name, entry.fraction()))
+        entities = []
+        for kind in AnswerKind:
+            given_values = fields.get(kind)
+            for item in given_values.items() if given_values else []:
+                value = read_value(item, ValueKind(kind) if kind is not AnswerKind.OPEN else ValueKind.TEXT)
+                if value is not None:
+                    words = item.text() if kind in {AnswerKind.NAME, AnswerKind.CHOICE} else text
+                    entities.append(Entity(kind, value, words, 0, len(words)))
+        yes_no = fields.get("yes_no")
+        return Interpretation(
+            text=text,
+            confidence=confidence,
+            intents=tuple(sorted(intents, key=lambda score: -score.confidence)),
+            entities=tuple(entities),
+            affirmative=yes_no.flag() if yes_no else None,
+            correction=fields.flag("correction"),
+        )
+
+    def _system(self, source: Source, value: Source, name: str, fields: Fields) -> SystemAnswers:
+        operation = self._bot.operations.get(name)
+        self._known(name, self._bot.operations, value, "operation")
+        outcome: str | None = fields.text("answers", "ok")
+        answers = fields.get("answers")
+        if outcome == "unavailable":
+            outcome = None
+        elif operation and answers:
+            self._known(str(outcome), ("ok", "unavailable", *operation.failures), answers, f"outcome of '{name}'")
+        arguments: dict[str, str] = {}
+        if with_source := fields.get("with"):
+            known = operation.arguments if operation else None
+            arguments = {argument: entry.text() for argument, entry in with_source.fields(known)}
+        return SystemAnswers(source.line, name, arguments, outcome, self._result(fields.get("gives"), operation))
+
+    def _result(self, source: Source | None, operation: Operation | None) -> dict[str, SlotValue | None]:
+        if source is None or operation is None:
+            return {}
+        return {name: read_value(entry, operation.results[name]) for name, entry in source.fields(operation.results)}
+
+    @staticmethod
+    def _known(name: str, known: Mapping[str, object] | tuple[str, ...], source: Source, what: str) -> None:
+        if name and name not in known:
+            source.problem(f"There is no {what} '{name}'.", suggestion(name, tuple(known)))
+
+
+def read_value(source: Source, kind: ValueKind) -> SlotValue | None:
+    """Read a value as it is written in YAML: days and times in ISO 8601, money as a plain number."""
+    text = source.text()
+    readers: dict[ValueKind, Callable[[str], SlotValue]] = {
+        ValueKind.NUMBER: int,
+        ValueKind.MONEY: Decimal,
+        ValueKind.DATE: date.fromisoformat,
+        ValueKind.TIME: time.fromisoformat,
+        ValueKind.MOMENT: datetime.fromisoformat,
+    }
+    if kind is ValueKind.YES_NO:
+        return source.flag()
+    try:
+        return readers.get(kind, str)(text)
+    except (ValueError, InvalidOperation):
+        source.problem(f"'{text}' is no {kind}.", "Write days as 2026-03-15, times as 14:30, money as 12.50.")
+        return None
