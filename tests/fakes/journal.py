@@ -20,7 +20,7 @@ class MemoryJournal:
     def begin_call(self, call_id: str, info: LegInfo, started_at: datetime, flow_version: str) -> None:
         self.begun.append(call_id)
 
-    def recording_began(self, call_id: str, path: str) -> None:
+    def note_recording(self, call_id: str, path: str) -> None:
         pass
 
     def add_turn(self, call_id: str, turn: TurnRecord) -> None:

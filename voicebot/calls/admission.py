@@ -17,12 +17,12 @@ class RefusalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the machine and the engines report. `cpu_percent` is of all cores, `engine_queue` of waiting requests."""
+    """What is measured: `cpu_percent` of all cores, `engine_load` the busy share of the fullest engine, 0 to 1."""
 
     live_calls: int
     calls_of_caller: int
     cpu_percent: float
-    engine_queue: int
+    engine_load: float
     draining: bool
 
 
@@ -31,7 +31,7 @@ class Limits:
     max_calls: int
     max_calls_per_caller: int
     max_cpu_percent: float
-    max_engine_queue: int
+    max_engine_load: float
 
 
 def refuse(load: Load, limits: Limits) -> RefusalReason | None:
@@ -45,7 +45,7 @@ def refuse(load: Load, limits: Limits) -> RefusalReason | None:
     # An idle server is never too busy: the load then is not ours, and refusing would not help.
     if load.live_calls and load.cpu_percent > limits.max_cpu_percent:
         return RefusalReason.OVERLOADED
-    if load.engine_queue > limits.max_engine_queue:
+    if load.engine_load > limits.max_engine_load:
         return RefusalReason.ENGINES_BUSY
     return None
 

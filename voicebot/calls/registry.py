@@ -33,13 +33,13 @@ class LiveCalls:
         limits: Limits,
         *,
         cpu_percent: Callable[[], float],
-        engine_queue: Callable[[], int],
+        engine_load: Callable[[], float],
         after_call: Callable[[int], None],
     ) -> None:
         self._make_session = make_session
         self._limits = limits
         self._cpu_percent = cpu_percent
-        self._engine_queue = engine_queue
+        self._engine_load = engine_load
         self._after_call = after_call
         self._sessions: dict[str, Session] = {}
         self._of_caller: Counter[str] = Counter()
@@ -61,7 +61,7 @@ class LiveCalls:
             live_calls=len(self._sessions),
             calls_of_caller=self._of_caller[caller] if caller else 0,
             cpu_percent=self._cpu_percent(),
-            engine_queue=self._engine_queue(),
+            engine_load=self._engine_load(),
             draining=self._draining,
         )
         return refuse(load, self._limits)

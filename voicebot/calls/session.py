@@ -67,6 +67,8 @@ log = structlog.get_logger(__name__)
 
 #: A caller who has finished hears a word of ours within this time, whatever is slow.
 SILENCE_LIMIT_S = 1.6
+#: A caller who has been told to wait hears another word after this time.
+FURTHER_SILENCE_LIMIT_S = 6.0
 #: How long the last words may take to be heard before we hang up regardless.
 GOODBYE_LIMIT_S = 30.0
 #: How long work begun for the caller may go on after the line is gone.
@@ -158,7 +160,7 @@ class CallSession:
         """Carry the call until its leg has ended and all work begun for it is done."""
         self._journal.begin_call(self._plan.call_id, self._leg.info, self._now(), self._dialog.flow_version)
         self._meter.call_began()
-        self._journal.recording_began(self._plan.call_id, self._plan.recording_path)
+        self._journal.note_recording(self._plan.call_id, self._plan.recording_path)
         line = asyncio.create_task(self._line.run())
         # A line that dies on its own must end the call as a hang-up would.
         line.add_done_callback(lambda _: self._inbox.put_nowait(LineEnded(EndCause.CONNECTION_LOST, self._clock())))
@@ -319,7 +321,7 @@ class CallSession:
         self._unheard.pop(ended.utterance_id, None)
         self._turns.speaking_ended(ended)
         if self._asked and not self._unheard:
-            self._set_timer("silence", SILENCE_LIMIT_S)
+            self._set_timer("silence", FURTHER_SILENCE_LIMIT_S)
         self._await_input()
         await self._hang_up_when_heard()
 
