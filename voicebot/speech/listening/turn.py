@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from types import MappingProxyType
 
 import structlog
@@ -76,6 +77,8 @@ class RetractReason(StrEnum):
     TOO_SHORT = "too_short"
     #: The recogniser found only "uh-huh" or nothing in it.
     NO_WORDS = "no_words"
+    #: It was our own prompt coming back.
+    ECHO = "echo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +173,18 @@ TurnEvent = (
 PRE_ROLL_MS = 300
 #: A voice is believed after so many voiced frames among the latest ones: 100 ms, longer than a click or a lip smack.
 _ONSET_VOICED = 5
+#: Over a prompt one more, since the echo guard needs six frames to know the prompt's own voice.
+_ONSET_VOICED_OVER_PROMPT = 6
 _ONSET_WINDOW = 8
-#: Silence that counts as a pause. Stops inside words last up to 120 ms.
-_PAUSE_MS = 200
-#: A voice over a prompt that lasts so long means it; "uh-huh" is over by then.
-_MEANT_MS = 480
+#: A pause ends when two of three frames are voiced again, so that no click prolongs it.
+_RESUME_VOICED = 2
+_RESUME_WINDOW = 3
+#: Silence that counts as a pause. Stops inside words last up to 120 ms; the model's answer is best when asked early.
+_PAUSE_MS = 160
+#: A voice over a prompt that lasts so long without a pause means it; "uh-huh" is over by then.
+_MEANT_MS = 460
+#: So many echo frames since the suspicion say whose voice it was.
+_ECHO_FRAMES = 4
 #: How long a short sound over a prompt may wait for the recogniser's word after its end.
 _DOUBT_MS = 600
 #: Where a short answer is asked for, so much voice over the prompt is one.
@@ -204,6 +214,8 @@ class TurnDetector:
         self._earliest_sample = 0
         self._deaf_until_sample = 0
         self._voiced_frames = 0
+        self._echo_frames = 0
+        self._run_sample = 0
         self._pauses = 0
         self._probability: float | None = None
         self._enough = False
@@ -265,34 +277,43 @@ class TurnDetector:
         self.position_samples += FRAME_SAMPLES
         voiced = activity.speech and self.position_samples > self._deaf_until_sample
         self._recent.append(voiced)
-        if voiced:
+        self._voiced_frames += voiced
+        self._echo_frames += activity.echo
+        waiting = self.state in {TurnState.PAUSED, TurnState.DOUBTED}
+        resumed = sum(islice(reversed(self._recent), _RESUME_WINDOW)) >= _RESUME_VOICED
+        if voiced and (resumed or not waiting):
             self._last_speech_sample = self.position_samples
-            self._voiced_frames += 1
         match self.state:
             case TurnState.QUIET:
-                return self._quiet()
+                return self._quiet(echo=activity.echo)
             case TurnState.SUSPECTED:
                 return self._suspected()
             case TurnState.DOUBTED:
-                return self._doubted(voiced=voiced)
+                return self._doubted(resumed=resumed)
             case TurnState.SPEAKING:
                 return self._speaking()
             case TurnState.PAUSED:
-                return self._paused(voiced=voiced)
+                return self._paused(resumed=resumed)
             case TurnState.UNHEARD:
                 if self._silence_ms >= _PAUSE_MS:
                     self._forget_speech()
                     self._set_state(Cause.SILENCE)
                 return []
 
-    def _quiet(self) -> list[TurnEvent]:
+    def _quiet(self, *, echo: bool) -> list[TurnEvent]:
+        if echo:
+            # The frames before it, not yet known as echo, are of the same voice.
+            self._recent.extend([False] * _ONSET_WINDOW)
         voiced = sum(self._recent)
-        if voiced < _ONSET_VOICED or (self._prompt_playing and not self._may_interrupt):
+        needed = _ONSET_VOICED_OVER_PROMPT if self._prompt_playing else _ONSET_VOICED
+        if voiced < needed or (self._prompt_playing and not self._may_interrupt):
             return []
         first = self._recent.index(True)
         self._speech_sample = self.position_samples - (_ONSET_WINDOW - first) * FRAME_SAMPLES
         self._start_sample = max(self._earliest_sample, self._speech_sample - _samples(PRE_ROLL_MS))
+        self._run_sample = self._speech_sample
         self._voiced_frames = voiced
+        self._echo_frames = 0
         started = SpeechStarted(self._start_sample, self._speech_sample, over_prompt=self._prompt_playing)
         if self._prompt_playing:
             self._set_state(Cause.VOICE_OVER_PROMPT)
@@ -301,7 +322,7 @@ class TurnDetector:
         return [started]
 
     def _suspected(self) -> list[TurnEvent]:
-        lasting = _ms(self._last_speech_sample - self._speech_sample) >= _MEANT_MS
+        lasting = _ms(self._last_speech_sample - self._run_sample) >= _MEANT_MS
         # A prompt that has ended meanwhile has nothing left to lose.
         if lasting or self._words or not self._prompt_playing:
             return self._confirm()
@@ -314,17 +335,21 @@ class TurnDetector:
             return [paused]
         return []
 
-    def _doubted(self, *, voiced: bool) -> list[TurnEvent]:
-        if self._words or not self._prompt_playing:
+    def _doubted(self, *, resumed: bool) -> list[TurnEvent]:
+        echo = self._echo_frames >= _ECHO_FRAMES
+        if (self._words and not echo) or not self._prompt_playing:
             return self._confirm()
-        if self._words is False or self._silence_ms >= _DOUBT_MS:
+        if echo or self._words is False or self._silence_ms >= _DOUBT_MS:
             why = RetractReason.TOO_SHORT if self._words is None else RetractReason.NO_WORDS
+            if echo:
+                why = RetractReason.ECHO
             retracted = BargeInRetracted(self._speech_sample, why)
             self._forget_speech()
             self._set_state(Cause.HARMLESS)
             return [retracted]
-        if voiced:
+        if resumed:
             self._words = None
+            self._run_sample = self.position_samples - _RESUME_WINDOW * FRAME_SAMPLES
             self._set_state(Cause.VOICE)
             return [SpeechResumed(self._pauses)]
         return []
@@ -344,8 +369,8 @@ class TurnDetector:
             events.append(self._pause())
         return events
 
-    def _paused(self, *, voiced: bool) -> list[TurnEvent]:
-        if voiced:
+    def _paused(self, *, resumed: bool) -> list[TurnEvent]:
+        if resumed:
             self._enough = False
             self._set_state(Cause.VOICE)
             return [SpeechResumed(self._pauses)]

@@ -29,13 +29,15 @@ _FULL_SCALE = 32768.0 * 32768.0 * FRAME_SAMPLES
 class Activity:
     """One frame judged. `speech` is about this frame alone: who needs hangover counts frames since the last one.
 
-    `probability` is 0 to 1 and 0.0 where nothing worth asking about was heard.
+    `probability` is 0 to 1 and 0.0 where nothing worth asking about was heard. `echo` says that the voice in it is our
+    own prompt's (see `echo.EchoGuard`), so that `speech` is not set.
     """
 
     speech: bool
     probability: float
     level_dbfs: float
     noise_floor_dbfs: float
+    echo: bool = False
 
 
 class VoiceJudge(Protocol):
