@@ -97,6 +97,7 @@ class _Player:
         self._state = new_state(bot)
         self._now = story.at.replace(tzinfo=ZoneInfo(story.zone))
         self._actions: list[Action] = []
+        self._calls: list[CallBackend] = []
 
     def play(self) -> Mismatch | None:
         started = CallStarted(
@@ -123,10 +124,11 @@ class _Player:
         for action in actions:
             if isinstance(action, Say):
                 self.lines.append(f"bot: {action.text}")
-        # A system's answer belongs to the turn that asked for it, so what is said then is added to what was said.
+        # What is said after a system's answer belongs to the turn that asked for it.
         if not isinstance(event, BackendAnswered | BackendFailed):
             self._actions = []
         self._actions += actions
+        self._calls += [action for action in actions if isinstance(action, CallBackend)]
 
     def _play(self, step: StoryStep) -> Mismatch | None:
         match step:
@@ -185,10 +187,9 @@ class _Player:
         return None
 
     def _system_answers(self, step: SystemAnswers) -> Mismatch | None:
-        waiting = [action for action in self._actions if isinstance(action, CallBackend)]
-        if not waiting or waiting[-1].request_id != self._state.waiting_for:
+        call = next((call for call in self._calls if call.request_id == self._state.waiting_for), None)
+        if call is None:
             return Mismatch(step.line, f"a call of '{step.operation}'", "none")
-        call = waiting[-1]
         if call.operation != step.operation:
             return Mismatch(step.line, f"a call of '{step.operation}'", f"'{call.operation}'")
         for name, text in step.arguments.items():

@@ -242,10 +242,9 @@ class _StoryReader:
         for kind in AnswerKind:
             given_values = fields.get(kind)
             for item in given_values.items() if given_values else []:
-                value = read_value(item, ValueKind(kind) if kind is not AnswerKind.OPEN else ValueKind.TEXT)
-                if value is not None:
-                    words = item.text() if kind in {AnswerKind.NAME, AnswerKind.CHOICE} else text
-                    entities.append(Entity(kind, value, words, 0, len(words)))
+                entity = self._entity(kind, item, text)
+                if entity:
+                    entities.append(entity)
         yes_no = fields.get("yes_no")
         return Interpretation(
             text=text,
@@ -255,6 +254,18 @@ class _StoryReader:
             affirmative=yes_no.flag() if yes_no else None,
             correction=fields.flag("correction"),
         )
+
+    @staticmethod
+    def _entity(kind: AnswerKind, source: Source, text: str) -> Entity | None:
+        """Read a value; ``{is: value, words: tuesday}`` names the words it came from, else it was the whole text."""
+        fields = source.fields(("is", "words")) if source.is_fields else None
+        value_source = fields.require("is") if fields else source
+        if value_source is None:
+            return None
+        value = read_value(value_source, ValueKind(kind) if kind is not AnswerKind.OPEN else ValueKind.TEXT)
+        words = fields.text("words", text) if fields else text
+        start = max(text.find(words), 0)
+        return None if value is None else Entity(kind, value, words, start, start + len(words))
 
     def _system(self, source: Source, value: Source, name: str, fields: Fields) -> SystemAnswers:
         operation = self._bot.operations.get(name)

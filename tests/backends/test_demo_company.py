@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.dialog.strategies import shipped_bot
+from voicebot.backends.backends import BackendResult, Backends
+from voicebot.backends.demo.bank import TRIES_MOST
+from voicebot.backends.demo.company import demo_company
+from voicebot.backends.demo.data import CUSTOMERS, ORDERS, ensure_demo_data, make_demo_data
+from voicebot.dialog.events import SlotValue
+
+ZONE = ZoneInfo("America/New_York")
+MONDAY = date(2026, 3, 2)
+WEDNESDAY = date(2026, 3, 11)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 2, 10, 0, tzinfo=ZONE)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Company:
+    """The demo company with a clock to set."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.clock = Clock()
+        self.backends = Backends((demo_company(path, self.clock),), shipped_bot().operations, timeout_s=10)
+        self._keys = 0
+
+    async def call(self, operation: str, *, key: str | None = None, **arguments: SlotValue) -> BackendResult:
+        if shipped_bot().operations[operation].write and key is None:
+            self._keys += 1
+            key = f"test/{self._keys}"
+        return await self.backends.call(operation, arguments, idempotency_key=key)
+
+
+@pytest.fixture
+async def company(tmp_path: Path) -> AsyncIterator[Company]:
+    make_demo_data(tmp_path / "demo.sqlite", MONDAY)
+    company = Company(tmp_path / "demo.sqlite")
+    yield company
+    await company.backends.close()
+
+
+@pytest.mark.parametrize("customer", CUSTOMERS, ids=lambda customer: customer.account_number)
+async def test_every_demo_customer_is_let_in_by_their_pin_only(company: Company, customer: object) -> None:
+    known = next(one for one in CUSTOMERS if one is customer)
+    right = await company.call("customers.authenticate", account_number=known.account_number, pin=known.pin)
+    assert right == BackendResult("ok", {"customer_name": known.name})
+    wrong = await company.call("customers.authenticate", account_number=known.account_number, pin="0000")
+    assert wrong.outcome == "mismatch"
+
+
+async def test_an_unknown_account_looks_like_a_wrong_pin(company: Company) -> None:
+    assert (await company.call("customers.authenticate", account_number="999999", pin="4071")).outcome == "mismatch"
+
+
+async def test_too_many_wrong_pins_lock_the_account_for_a_while(company: Company) -> None:
+    for _ in range(TRIES_MOST):
+        assert (await company.call("customers.authenticate", account_number="400121", pin="1")).outcome == "mismatch"
+    assert (await company.call("customers.authenticate", account_number="400121", pin="4071")).outcome == "locked"
+    assert (await company.call("customers.authenticate", account_number="402938", pin="1593")).outcome == "ok"
+    company.clock.now += timedelta(minutes=16)
+    assert (await company.call("customers.authenticate", account_number="400121", pin="4071")).outcome == "ok"
+
+
+async def test_the_right_pin_forgives_the_wrong_ones_before(company: Company) -> None:
+    for _ in range(2):
+        for _ in range(TRIES_MOST - 1):
+            await company.call("customers.authenticate", account_number="400121", pin="1")
+        assert (await company.call("customers.authenticate", account_number="400121", pin="4071")).outcome == "ok"
+
+
+def test_no_pin_lies_readable_in_the_file(tmp_path: Path) -> None:
+    make_demo_data(tmp_path / "demo.sqlite", MONDAY)
+    with closing(sqlite3.connect(tmp_path / "demo.sqlite")) as connection:
+        rows = connection.execute("SELECT * FROM customer").fetchall()
+    assert len(rows) == len(CUSTOMERS)
+    assert not any(customer.pin in repr(rows) for customer in CUSTOMERS)
+
+
+async def test_balances_are_exact(company: Company) -> None:
+    answer = await company.call("accounts.balance", account_number="402938")
+    assert answer.result == {"balance": Decimal("312.07"), "pending": Decimal("45.00")}
+    assert (await company.call("accounts.balance", account_number="427713")).result["balance"] == Decimal("-58.20")
+    assert (await company.call("accounts.balance", account_number="450974")).outcome == "closed"
+
+
+async def test_the_late_order_is_as_late_as_its_days_say(company: Company) -> None:
+    answer = await company.call("orders.status", order_number="48213")
+    assert answer.result["late"] is True
+    assert answer.result["delay_days"] == 5
+    assert answer.result["promised"] == MONDAY - timedelta(days=3)
+    assert answer.result["expected"] == MONDAY + timedelta(days=2)
+    assert answer.result["reason"] == "because the carrier had a breakdown"
+
+
+async def test_an_order_that_was_expected_yesterday_is_expected_today_and_later_than_before(company: Company) -> None:
+    company.clock.now += timedelta(days=4)
+    answer = await company.call("orders.status", order_number="48213")
+    assert answer.result["expected"] == company.clock.now.date()
+    assert answer.result["delay_days"] == 7
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.number)
+async def test_every_demo_order_can_be_found(company: Company, order: object) -> None:
+    known = next(one for one in ORDERS if one is order)
+    answer = await company.call("orders.status", order_number=known.number)
+    assert answer.result["status"] == known.status
+    assert answer.result["item"] == known.item
+
+
+async def test_an_unknown_order_is_not_found(company: Company) -> None:
+    assert (await company.call("orders.status", order_number="00000")).outcome == "not_found"
+
+
+async def test_opening_hours_know_weekends_and_holidays(company: Company) -> None:
+    friday = (await company.call("hours.lookup", day=date(2026, 3, 6))).result
+    assert (friday["opens"], friday["closes"]) == (time(9), time(17))
+    sunday = (await company.call("hours.lookup", day=date(2026, 3, 8))).result
+    assert (sunday["open"], sunday["next_day"], sunday["next_opens"]) == (False, date(2026, 3, 9), time(9))
+    fourth = (await company.call("hours.lookup", day=date(2026, 7, 4))).result
+    assert (fourth["open"], fourth["holiday"]) == (False, "Independence Day")
+
+
+async def test_a_free_appointment_is_booked_once_and_then_taken(company: Company) -> None:
+    free: dict[str, Any] = {"day": WEDNESDAY, "time": time(16)}
+    assert (await company.call("calendar.find", **free)).outcome == "ok"
+    booked = await company.call("calendar.book", **free, phone="+12025550123")
+    assert booked.outcome == "ok"
+    assert str(booked.result["reference"]).isdecimal()
+    assert (await company.call("calendar.find", **free)).outcome == "taken"
+    assert (await company.call("calendar.book", **free, phone="+12025550199")).outcome == "taken"
+
+
+async def test_two_callers_who_want_the_same_appointment_get_one(company: Company) -> None:
+    wanted = [company.call("calendar.book", day=WEDNESDAY, time=time(16), phone=str(n)) for n in range(8)]
+    outcomes = [answer.outcome for answer in await asyncio.gather(*wanted)]
+    assert sorted(outcomes) == ["ok", *["taken"] * 7]
+
+
+async def test_a_booking_repeated_with_its_key_is_one_booking(company: Company) -> None:
+    first = await company.call("calendar.book", key="k", day=WEDNESDAY, time=time(16), phone="1")
+    assert await company.call("calendar.book", key="k", day=WEDNESDAY, time=time(16), phone="1") == first
+    with closing(sqlite3.connect(company.path)) as connection:
+        assert connection.execute("SELECT count(*) FROM appointment WHERE phone = '1'").fetchone() == (1,)
+
+
+async def test_a_taken_time_comes_with_the_nearest_free_ones(company: Company) -> None:
+    answer = await company.call("calendar.find", day=WEDNESDAY, time=time(15))
+    assert answer.outcome == "taken"
+    first, second = answer.result["alternative_1"], answer.result["alternative_2"]
+    assert isinstance(first, time)
+    assert isinstance(second, time)
+    assert first < second
+    for alternative in (first, second):
+        assert (await company.call("calendar.find", day=WEDNESDAY, time=alternative)).outcome == "ok"
+
+
+async def test_a_time_off_the_half_hour_is_not_offered(company: Company) -> None:
+    answer = await company.call("calendar.find", day=WEDNESDAY, time=time(16, 10))
+    assert answer.outcome == "not_offered"
+    assert answer.result["alternative_1"]
+
+
+async def test_a_closed_day_names_the_next_open_one(company: Company) -> None:
+    answer = await company.call("calendar.find", day=date(2026, 3, 8), time=time(11))
+    assert answer == BackendResult("closed", {"next_day": date(2026, 3, 9)})
+
+
+async def test_today_has_no_appointments_in_the_past(company: Company) -> None:
+    company.clock.now = company.clock.now.replace(hour=16, minute=45)
+    assert (await company.call("calendar.find", day=MONDAY, time=time(16))).outcome == "full"
+
+
+async def test_making_the_data_again_keeps_what_callers_booked(company: Company) -> None:
+    await company.call("calendar.book", day=WEDNESDAY, time=time(16), phone="1")
+    make_demo_data(company.path, MONDAY + timedelta(days=1))
+    assert (await company.call("calendar.find", day=WEDNESDAY, time=time(16))).outcome == "taken"
+
+
+def test_the_data_are_made_when_missing_or_stale_and_left_alone_when_fresh(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "demo.sqlite"
+    assert ensure_demo_data(path, MONDAY)
+    assert not ensure_demo_data(path, MONDAY + timedelta(days=3))
+    assert ensure_demo_data(path, MONDAY + timedelta(days=30))
+    assert not ensure_demo_data(path, MONDAY + timedelta(days=30))
