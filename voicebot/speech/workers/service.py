@@ -16,6 +16,7 @@ Send = Callable[[Event], Awaitable[None]]
 FACTORIES: Mapping[str, str] = {
     "asr": "voicebot.speech.recognition.service",
     "tts": "voicebot.speech.synthesis.service",
+    "turn": "voicebot.speech.listening.service",
 }
 """The module whose ``create(options)`` builds the service of a kind; imported only inside a worker process."""
 
