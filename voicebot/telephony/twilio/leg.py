@@ -79,6 +79,10 @@ class TwilioLeg:
         self._unwritten: deque[bytes] = deque()
         self._clear_wanted = False
         self._write_wanted = asyncio.Event()
+        self._last_mark_wanted = False
+        self._last_mark_timer: asyncio.TimerHandle | None = None
+        #: On the event loop's clock, as the timer is.
+        self._last_write_s = 0.0
         self._rest = b""
         self._lost_bytes = 0
 
@@ -183,34 +187,52 @@ class TwilioLeg:
 
     async def _write(self) -> None:
         """Forward what `send` and `clear` queued: all frames that wait go into one message, up to the next mark."""
-        while await self._is_wanted():
-            if self._clear_wanted:
-                self._clear_wanted = False
-                await self._socket.send_str(self._stream.clear())
-            while self._unwritten and not self._clear_wanted and self._line.is_open:
-                await self._write_audio()
-
-    async def _is_wanted(self) -> bool:
-        """Wait for something to write, setting the mark that ends what was sent; False once the leg has ended."""
-        while not self._write_wanted.is_set() and self._playback.unmarked and self._line.is_open:
-            try:
-                async with asyncio.timeout(LAST_MARK_AFTER_S):
-                    await self._write_wanted.wait()
-            except TimeoutError:
-                if self._playback.unmarked and self._line.is_open:
-                    await self._socket.send_str(self._stream.mark(self._playback.set_mark()))
-        await self._write_wanted.wait()
-        self._write_wanted.clear()
-        return self._line.is_open
+        while self._line.is_open:
+            await self._write_wanted.wait()
+            self._write_wanted.clear()
+            while self._line.is_open and (self._clear_wanted or self._unwritten or self._last_mark_wanted):
+                if self._clear_wanted:
+                    self._clear_wanted = False
+                    await self._socket.send_str(self._stream.clear())
+                elif self._unwritten:
+                    await self._write_audio()
+                else:
+                    await self._write_last_mark()
 
     async def _write_audio(self) -> None:
         frames = min(len(self._unwritten), (MARK_SAMPLES - self._playback.unmarked) // FRAME_BYTES)
         payload = b"".join([self._unwritten.popleft() for _ in range(frames)])
         self._playback.add(len(payload), self._clock())
+        self._last_mark_wanted = False
         message = self._stream.media(payload)
         if self._playback.unmarked < MARK_SAMPLES:
+            self._expect_last_mark()
             await self._socket.send_str(message)
             return
         mark = self._stream.mark(self._playback.set_mark())
         await self._socket.send_str(message)
         await self._socket.send_str(mark)
+
+    async def _write_last_mark(self) -> None:
+        self._last_mark_wanted = False
+        if self._playback.unmarked:
+            await self._socket.send_str(self._stream.mark(self._playback.set_mark()))
+
+    def _expect_last_mark(self) -> None:
+        """Have audio that nothing follows marked. One timer serves many frames, since most are followed in time."""
+        loop = asyncio.get_running_loop()
+        self._last_write_s = loop.time()
+        if self._last_mark_timer is None:
+            self._last_mark_timer = loop.call_later(LAST_MARK_AFTER_S, self._on_last_mark_due)
+
+    def _on_last_mark_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        due_s = self._last_write_s + LAST_MARK_AFTER_S
+        if not self._line.is_open or not self._playback.unmarked:
+            self._last_mark_timer = None
+        elif loop.time() < due_s:
+            self._last_mark_timer = loop.call_at(due_s, self._on_last_mark_due)
+        else:
+            self._last_mark_timer = None
+            self._last_mark_wanted = True
+            self._write_wanted.set()
