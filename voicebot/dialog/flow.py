@@ -99,7 +99,10 @@ class SayStep:
 
 @dataclass(frozen=True, slots=True)
 class AskStep:
-    """Fill `slot`, unless it is filled already. `options` are slots holding values offered by number."""
+    """Fill `slot`, unless it is filled already. `options` are slots holding values offered by number.
+
+    `no` is where "neither" leads, for questions that offer something.
+    """
 
     id: str
     line: int
@@ -108,6 +111,7 @@ class AskStep:
     rules: tuple[Rule, ...]
     options: tuple[str, ...]
     next: str
+    no: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ _QUESTION_KEYS = ("again", "keys", "barge_in", "gives_up")
 #: What may stand in each kind of step, by the key that names the kind.
 STEP_KEYS: dict[str, tuple[str, ...]] = {
     "say": ("barge_in",),
-    "ask": ("prompt", "must", "options", "listen_open", "wait_s", *_QUESTION_KEYS),
+    "ask": ("prompt", "must", "options", "no", "listen_open", "wait_s", *_QUESTION_KEYS),
     "confirm": ("prompt", "no", *_QUESTION_KEYS),
     "request": ("menu", "yes", "no", *_QUESTION_KEYS),
     "call": ("with", "save", "filler", "on", "unavailable"),
@@ -239,7 +239,9 @@ class FlowLinker:
             self._later(lambda: check_names(used, (*self._visible(), "value"), rules_source))
         prompt = plan.fields.require("prompt")
         question = self._question(plan, prompt or plan.source, expectation, following)
-        return AskStep(plan.id, plan.source.line, name, question, rules, options, following)
+        no = plan.fields.get("no")
+        declined = self._block(no.items(), following) if no else None
+        return AskStep(plan.id, plan.source.line, name, question, rules, options, following, declined)
 
     def _asked_type(self, name: str, source: Source) -> SlotType:
         slot = self._slots.get(name) or self._declared.remembered.get(name)

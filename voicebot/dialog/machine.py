@@ -42,6 +42,9 @@ from voicebot.dialog.reading import (
 from voicebot.dialog.state import Origin, Phase, State
 from voicebot.dialog.turn import Turn
 
+#: How long a caller who asked us to wait may take.
+_PATIENCE_S = 45.0
+
 _Miss = Literal["silence", "no_match", "hearing"]
 
 
@@ -203,12 +206,11 @@ def _said_yes(turn: Turn, step_: QuestionStep, heard: float | None) -> None:
 
 
 def _said_no(turn: Turn, step_: QuestionStep, heard: float | None) -> None:
-    target = step_.no if isinstance(step_, ConfirmStep | RequestStep) else None
-    if target is None:
+    if step_.no is None:
         _missed(turn, "no_match")
         return
     turn.record("declined", confidence=heard)
-    turn.go_to(target)
+    turn.go_to(step_.no)
     turn.walk()
 
 
@@ -258,8 +260,9 @@ def _asked(turn: Turn, step_: QuestionStep, intent: str, confidence: float, enti
         _say_question(turn, step_, with_keys=True)
         turn.listen()
     elif intent == commands.wait:
+        turn.is_aside = True
         turn.say(turn.bot.patterns.wait)
-        turn.listen()
+        turn.listen(_PATIENCE_S)
     elif intent == commands.start_over:
         _start_over(turn)
     else:

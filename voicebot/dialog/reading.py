@@ -8,7 +8,17 @@ from datetime import date
 
 from voicebot.dialog.condition import Lookup
 from voicebot.dialog.events import Entity, IntentScore, Interpretation, SlotValue
-from voicebot.dialog.flow import AskStep, Bot, ConfirmStep, QuestionStep, RequestStep, Rule, Slot, SlotType
+from voicebot.dialog.flow import (
+    AskStep,
+    Bot,
+    ConfirmStep,
+    QuestionStep,
+    RequestStep,
+    Rule,
+    Slot,
+    SlotType,
+    spoken_words,
+)
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.slots import Verdict, judge, keyed_candidates, spoken_candidates
 from voicebot.dialog.values import ValueKind
@@ -97,6 +107,8 @@ _WEIGHTS: dict[type[Meaning], float] = {
 }
 _RANK_DISCOUNT = 0.9
 _LEAST_WEIGHT = 0.05
+_BARE_ANSWER_WORDS = 2
+_NEITHER = frozenset({"neither", "neither of them", "none", "none of them", "none of those", "something else"})
 #: Two intents to choose from by "the first one"; nothing else that is said counts as a value.
 _OPTION_TYPE = SlotType("option", ValueKind.MOMENT)
 
@@ -175,12 +187,12 @@ def _answered(scene: Scene, step: AskStep, said: Interpretation) -> Meaning | No
     aside = _aside(scene, said)
     if verdict.candidate:
         entity = verdict.candidate.entity
-        if aside and not _is_command(scene, aside.intent) and _mostly_about_something_else(said, entity):
+        # "What time do you open on Tuesday" holds a day, but answers no question about one.
+        if aside and verdict.candidate.words * 2 < len(said.text.split()):
             return aside
-        if aside and entity is None and not scene.options:  # free text that is a well-known request
-            return aside
-        rest = tuple(other for other in said.entities if other is not entity)
-        return Answered(verdict.candidate.value, rest)
+        return Answered(verdict.candidate.value, _besides(said, [entity] if entity else []))
+    if step.no is not None and _declines(said):
+        return SaidNo()
     if aside and _is_command(scene, aside.intent):
         return aside
     return _correction(scene, said, scene.correctable) or aside or _refusal(verdict, step.slot)
@@ -195,6 +207,10 @@ def _confirmed(scene: Scene, step: ConfirmStep, said: Interpretation) -> Meaning
     if refused and said.affirmative is not True:
         return refused
     return _yes_or_no(said) or _aside(scene, said)
+
+
+def _declines(said: Interpretation) -> bool:
+    return said.affirmative is False or spoken_words(said.text) in _NEITHER
 
 
 def _typed(scene: Scene, name: str) -> bool:
@@ -217,7 +233,16 @@ def _correction(scene: Scene, said: Interpretation, names: Sequence[str]) -> Cor
                 used.append(candidate.entity)
     if not changes:
         return None
-    return Corrected(changes, tuple(entity for entity in said.entities if entity not in used))
+    return Corrected(changes, _besides(said, used))
+
+
+def _besides(said: Interpretation, used: Sequence[Entity]) -> tuple[Entity, ...]:
+    """What was said besides `used`: another reading of the same words is not."""
+    return tuple(
+        entity
+        for entity in said.entities
+        if all(entity.end <= taken.start or taken.end <= entity.start for taken in used)
+    )
 
 
 def _refusal(verdict: Verdict, slot: str) -> Refused | None:
@@ -227,7 +252,8 @@ def _refusal(verdict: Verdict, slot: str) -> Refused | None:
 def _aside(scene: Scene, said: Interpretation) -> Asked | None:
     """A command, or a request that is clear enough to leave the question for it."""
     top = _top_intent(scene, said)
-    if top is None:
+    bare = said.affirmative is not None and len(said.text.split()) <= _BARE_ANSWER_WORDS
+    if top is None or bare:  # "no" alone is no goodbye
         return None
     needed = scene.bot.understanding
     if _is_command(scene, top.intent):
@@ -236,11 +262,6 @@ def _aside(scene: Scene, said: Interpretation) -> Asked | None:
     if leads_elsewhere and top.confidence >= needed.digress:
         return Asked(top.intent, top.confidence, said.entities)
     return None
-
-
-def _mostly_about_something_else(said: Interpretation, entity: Entity | None) -> bool:
-    """Whether a value is only a part: "what time do you open on Tuesday" answers no question about a day."""
-    return entity is not None and len(entity.text.split()) * 2 < len(said.text.split())
 
 
 def _requested(scene: Scene, said: Interpretation) -> Asked | Unsure | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -25,10 +25,14 @@ _KEYED_MONEY = re.compile(r"[0-9]{1,9}(\*[0-9]{1,2})?")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A value someone may have meant, and the entity it came from (None when the whole text was read)."""
+    """A value someone may have meant, the entity it came from, and how many of the words said account for it.
+
+    A free text is made of all words and accounts for none: it may as well be a request.
+    """
 
     value: SlotValue
     entity: Entity | None = None
+    words: int = 0
 
 
 def spoken_candidates(
@@ -37,15 +41,15 @@ def spoken_candidates(
     """Every value of this type that the reading may contain, the likeliest first. `options` were offered by number."""
     chosen = _chosen_option(said.text, options)
     if chosen is not None:
-        yield Candidate(chosen)
+        yield chosen
     match slot_type.kind:
         case ValueKind.YES_NO:
             if said.affirmative is not None:
-                yield Candidate(said.affirmative)
+                yield Candidate(said.affirmative, words=len(said.text.split()))
         case ValueKind.CHOICE:
             choice = _choice(said.text, slot_type)
             if choice:
-                yield Candidate(choice)
+                yield choice
         case ValueKind.TEXT:
             if said.text.strip():
                 yield Candidate(said.text.strip())
@@ -77,14 +81,16 @@ def mentioned_candidates(mentioned: Sequence[Entity], slot_type: SlotType) -> It
 def _of_kind(said: Interpretation, kinds: set[AnswerKind], python_type: type[SlotValue]) -> Iterator[Candidate]:
     for entity in said.entities:
         if entity.kind in kinds and type(entity.value) is python_type:
-            yield Candidate(entity.value, entity)
+            yield Candidate(entity.value, entity, len(entity.text.split()))
 
 
 def _codes(said: Interpretation, kinds: set[AnswerKind]) -> Iterator[Candidate]:
     found = list(_of_kind(said, kinds, str))
     yield from found
     if len(found) > 1:  # a number said in pieces, with a breath between them
-        yield Candidate("".join(str(candidate.value) for candidate in found))
+        yield Candidate(
+            "".join(str(candidate.value) for candidate in found), words=sum(candidate.words for candidate in found)
+        )
 
 
 def _both_halves_of_the_day(candidate: Candidate) -> Iterator[Candidate]:
@@ -92,32 +98,31 @@ def _both_halves_of_the_day(candidate: Candidate) -> Iterator[Candidate]:
     yield candidate
     value, entity = candidate.value, candidate.entity
     if isinstance(value, time) and value.hour < 12 and not (entity and _MORNING.search(entity.text)):
-        yield Candidate(value.replace(hour=value.hour + 12), entity)
+        yield Candidate(value.replace(hour=value.hour + 12), entity, candidate.words)
 
 
 def _contains(text: str, phrase: str) -> bool:
     return f" {phrase} " in f" {text} "
 
 
-def _choice(text: str, slot_type: SlotType) -> str | None:
-    words = spoken_words(text)
-    found = [
-        (len(phrase), choice.value)
-        for choice in slot_type.choices
-        for phrase in choice.phrases
-        if _contains(words, phrase)
-    ]
-    return max(found)[1] if found else None
+def _choice(text: str, slot_type: SlotType) -> Candidate | None:
+    return _longest(text, ((phrase, choice.value) for choice in slot_type.choices for phrase in choice.phrases))
 
 
-def _chosen_option(text: str, options: Sequence[SlotValue]) -> SlotValue | None:
+def _chosen_option(text: str, options: Sequence[SlotValue]) -> Candidate | None:
+    numbered = zip(OPTION_PHRASES, options, strict=False)
+    phrases = [(phrase, option) for phrases, option in numbered for phrase in phrases]
+    if len(options) > 1:
+        phrases += [(phrase, options[-1]) for phrase in LAST_OPTION_PHRASES]
+    return _longest(text, phrases)
+
+
+def _longest(text: str, phrases: Iterable[tuple[str, SlotValue]]) -> Candidate | None:
+    """The value whose longest phrase is contained in the text."""
     words = spoken_words(text)
-    for phrases, option in zip(OPTION_PHRASES, options, strict=False):
-        if any(_contains(words, phrase) for phrase in phrases):
-            return option
-    if len(options) > 1 and any(_contains(words, phrase) for phrase in LAST_OPTION_PHRASES):
-        return options[-1]
-    return None
+    found = [(len(phrase.split()), value) for phrase, value in phrases if _contains(words, phrase)]
+    most = max(found, key=lambda match: match[0], default=None)
+    return Candidate(most[1], words=most[0]) if most else None
 
 
 def keyed_candidates(

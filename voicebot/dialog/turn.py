@@ -62,11 +62,13 @@ class Turn:
         self.state = replace(state, at=at)
         self.actions: list[Action] = []
         self.walked: list[tuple[str, str]] = []
+        #: What is said does not replace what "say that again" repeats.
+        self.is_aside = False
         self._now = _local(at, state.zone)
 
     def result(self) -> tuple[State, tuple[Action, ...]]:
         said = tuple(action for action in self.actions if isinstance(action, Say))
-        if said and self.state.phase is Phase.ASKING:
+        if said and self.state.phase is Phase.ASKING and not self.is_aside:
             self.state = replace(self.state, last_said=said)
         return self.state, tuple(self.actions)
 
@@ -151,12 +153,14 @@ class Turn:
                 slots[name] = None if slot and slot.type.secret else value
         self.actions.append(RecordDecision(rule, flow, step, intent, confidence, slots, detail))
 
-    def listen(self) -> None:
-        """Wait for the caller at the current question."""
+    def listen(self, no_input_s: float | None = None) -> None:
+        """Wait for the caller at the current question; `no_input_s` overrides how long until silence counts."""
         step = self.step
         if isinstance(step, QuestionStep):
             clarifying = self.state.clarifying
             expectation = self.bot.clarify_expectation if clarifying else step.question.expectation
+            if no_input_s is not None:
+                expectation = replace(expectation, no_input_s=no_input_s)
             self.actions.append(Listen(expectation))
             self.state = replace(self.state, phase=Phase.ASKING)
 
