@@ -22,6 +22,8 @@ from voicebot.web.twilio import RefusalPrompt, TwilioAccess, TwilioDoor
 MAX_BODY_BYTES = 64 * 1024
 #: Also how long a connection may take over its request line and headers.
 KEEPALIVE_TIMEOUT_S = 30.0
+#: After an answer was given before the whole request had come, how long the rest of it is awaited.
+LINGER_S = 1.0
 SIGN_INS_A_MINUTE = 10
 
 #: What a page may load: nothing but this server's own files.
@@ -157,6 +159,7 @@ def make_runner(app: web.Application, *, shutdown_timeout_s: float = 10.0) -> we
         access_log=None,
         handle_signals=False,
         keepalive_timeout=KEEPALIVE_TIMEOUT_S,
+        lingering_time=LINGER_S,
         shutdown_timeout=shutdown_timeout_s,
     )
 
