@@ -28,9 +28,11 @@ from voicebot.calls.registry import LiveCalls
 from voicebot.calls.seams import StandingPrompts
 from voicebot.calls.session import CallPlan, CallSession
 from voicebot.dialog.conversation import Conversation
+from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.loader import load_bot
 from voicebot.errors import EngineUnavailable
+from voicebot.language.completeness import completeness
 from voicebot.language.understanding import Understanding
 from voicebot.media.events import LineEvent
 from voicebot.media.hearing import TurnModel
@@ -42,6 +44,7 @@ from voicebot.records.schema import call_schema
 from voicebot.records.store import Store
 from voicebot.settings import Settings
 from voicebot.speech.asr import Transcriber, Utterance
+from voicebot.speech.listening.end_of_turn import EndOfTurnClient
 from voicebot.speech.listening.models import SpeechModel
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
@@ -87,17 +90,9 @@ class Serving:
 class _Deaf:
     """Stands in where recognition is switched off: every question must then be answered with keys."""
 
-    async def start(self, expectation: object) -> Utterance:
+    async def start(self, expectation: Expectation) -> Utterance:
         del expectation
         raise EngineUnavailable("Recognition is switched off (VOICEBOT_RECOGNIZER=off).")
-
-
-class _SilenceOnly:
-    """End of turn without the model."""
-
-    async def probability(self, pcm: bytes) -> float | None:
-        del pcm
-        return None
 
 
 @asynccontextmanager
@@ -233,11 +228,16 @@ class _SessionFactory:
             now=lambda: datetime.now(self._zone),
         )
 
+    def _completeness(self, text: str, expectation: Expectation) -> float:
+        (reading,) = self._understanding.interpret([(text, 1.0)], expectation, datetime.now(self._zone)) or (None,)
+        return completeness(reading, expectation) if reading else 0.0
+
     def _line(self, leg: CallLeg, recorder: Recorder, on_event: Callable[[LineEvent], None]) -> Line:
         return Line(
             leg,
             transcriber=self._speech.transcriber,
             turn_model=self._speech.turn_model,
+            completeness=self._completeness,
             voice=self._speech.phrases,
             voice_judge=SpeechModel(),
             tap=recorder,
@@ -269,7 +269,8 @@ async def _start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, pro
     voice = choose_voice(_configured_voice(settings.voice), settings.models)
     log.info("voice chosen", engine=str(voice.voice.engine), name=voice.voice.name, why=voice.why)
     voice_pool = WorkerPool(WorkerSpec("tts", worker_options(voice.voice, settings.models), settings.voice_workers))
-    pools = [voice_pool]
+    turn_pool = WorkerPool(WorkerSpec("turn"))
+    pools = [voice_pool, turn_pool]
     transcriber: Transcriber = _Deaf()
     domain: Path | None = None
     if settings.recognizer != "off":
@@ -285,7 +286,7 @@ async def _start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, pro
         for pool in pools:
             group.create_task(pool.start())
     if domain is not None:
-        worker_transcriber = WorkerTranscriber(pools[1:], domain=domain, names=bot.names)
+        worker_transcriber = WorkerTranscriber(pools[2:], domain=domain, names=bot.names)
         stack.push_async_callback(worker_transcriber.close)
         await worker_transcriber.prepare()
         transcriber = worker_transcriber
@@ -295,7 +296,7 @@ async def _start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, pro
     standing = standing_prompts(bot)
     texts = (*bot.static_prompts(), standing.one_moment, standing.voice_trouble, standing.internal_trouble)
     await phrases.warm(texts, _tenths(progress, "rendering prompts"))
-    return _Speech(transcriber, phrases, _SilenceOnly(), tuple(pools))
+    return _Speech(transcriber, phrases, EndOfTurnClient(turn_pool), tuple(pools))
 
 
 def _configured_voice(text: str) -> Voice | None:

@@ -69,6 +69,7 @@ class Room:
             self.leg,
             transcriber=transcriber,
             turn_model=Undecided(),
+            completeness=lambda text, expectation: 0.0,
             voice=voice,
             voice_judge=None,
             tap=self.tape,

@@ -56,8 +56,14 @@ log = structlog.get_logger(__name__)
 
 #: Audio kept so that an utterance can begin before its speech was noticed.
 _HISTORY_FRAMES = 50
+#: Completeness from which the caller is taken at their word.
+_WHOLE = 0.85
 #: What listeners say to show that they listen; over a prompt it is no wish to interrupt.
 _BACKCHANNELS = frozenset({"uh huh", "uh-huh", "mm hmm", "mhm", "mm", "hmm", "uh", "um", "yeah", "okay", "ok", "right"})
+
+
+#: How likely these words are all that the caller has to say to what was asked, 0 to 1.
+Completeness = Callable[[str, Expectation], float]
 
 
 class TurnModel(Protocol):
@@ -73,6 +79,9 @@ class _Attempt:
         self.expectation = expectation
         self.started_s = started_s
         self.over_prompt = False
+        self.text = ""
+        #: The number of the pause that the caller is making, if they are.
+        self.pause: int | None = None
         self.pcm = bytearray()
         self._utterance: Utterance | None = None
         self._opening = asyncio.create_task(self._open(transcriber))
@@ -106,12 +115,14 @@ class HearingProcessor(FrameProcessor):
         self,
         transcriber: Transcriber,
         turn_model: TurnModel,
+        completeness: Completeness,
         voice_judge: VoiceJudge | None,
         clock: Callable[[], float],
     ) -> None:
         super().__init__(enable_direct_mode=True)
         self._transcriber = transcriber
         self._turn_model = turn_model
+        self._completeness = completeness
         self._clock = clock
         self._activity = VoiceActivity(voice_judge)
         self._detector = TurnDetector()
@@ -178,9 +189,12 @@ class HearingProcessor(FrameProcessor):
                 await self._tell(SpeechDismissed(arrived_s))
             case SpeechPaused(pause=pause):
                 if self._attempt:
-                    self._run(self._judge_pause(self._attempt, pause))
+                    self._attempt.pause = pause
+                    self._judge_words(self._attempt)
+                    self._run(self._judge_voice(self._attempt, pause))
             case SpeechResumed():
-                pass
+                if self._attempt:
+                    self._attempt.pause = None
             case TurnEnded():
                 if self._attempt:
                     await self._tell(TurnOver(arrived_s))
@@ -229,10 +243,19 @@ class HearingProcessor(FrameProcessor):
         timings = HearingTimings(attempt.started_s, last_speech_s, ended_s, self._clock())
         await self._tell(CallerTurn(final, timings, attempt.expectation.name, attempt.over_prompt))
 
-    async def _judge_pause(self, attempt: _Attempt, pause: int) -> None:
+    async def _judge_voice(self, attempt: _Attempt, pause: int) -> None:
+        """Ask the model how finished the voice sounds; words that say it all outweigh it."""
         probability = await self._turn_model.probability(bytes(attempt.pcm))
-        if probability is not None and attempt is self._attempt:
+        if probability is not None and attempt is self._attempt and not self._is_whole(attempt):
             self._detector.turn_probability(probability, pause=pause)
+
+    def _judge_words(self, attempt: _Attempt) -> None:
+        if attempt.pause is not None and self._is_whole(attempt):
+            self._detector.turn_probability(1.0, pause=attempt.pause)
+            self._detector.recognised_enough()
+
+    def _is_whole(self, attempt: _Attempt) -> bool:
+        return bool(attempt.text) and self._completeness(attempt.text, attempt.expectation) >= _WHOLE
 
     async def _follow_partials(self, attempt: _Attempt) -> None:
         try:
@@ -242,6 +265,8 @@ class HearingProcessor(FrameProcessor):
         async for partial in utterance.partials():
             if attempt is not self._attempt:
                 continue
+            attempt.text = partial.text
+            self._judge_words(attempt)
             if partial.text:
                 self._detector.words_heard(meant=partial.text not in _BACKCHANNELS)
             await self._tell(PartialHeard(partial.text, self._clock()))

@@ -15,7 +15,7 @@ from voicebot.dialog.expectation import Expectation
 from voicebot.media.conversation import ConversationProcessor
 from voicebot.media.events import LineEvent
 from voicebot.media.frames import ListenFrame, SpeakFrame, Utterance
-from voicebot.media.hearing import HearingProcessor, TurnModel
+from voicebot.media.hearing import Completeness, HearingProcessor, TurnModel
 from voicebot.media.speaking import SpeakingProcessor, Voice
 from voicebot.media.transport import LegTransport, Tap
 from voicebot.speech.asr import Transcriber
@@ -35,6 +35,7 @@ class Line:
         *,
         transcriber: Transcriber,
         turn_model: TurnModel,
+        completeness: Completeness,
         voice_judge: VoiceJudge | None,
         voice: Voice,
         tap: Tap,
@@ -46,7 +47,7 @@ class Line:
         pipeline = Pipeline(
             [
                 transport.input(),
-                HearingProcessor(transcriber, turn_model, voice_judge, clock),
+                HearingProcessor(transcriber, turn_model, completeness, voice_judge, clock),
                 self._conversation,
                 SpeakingProcessor(voice, clock),
                 transport.output(),

@@ -1,0 +1,92 @@
+"""Whether words heard so far already say all that was asked for, so that the end of the turn need not be waited out."""
+
+from __future__ import annotations
+
+from voicebot.dialog.events import Interpretation
+from voicebot.dialog.expectation import AnswerKind, Expectation
+
+#: Nobody ends a sentence on these; something follows.
+_DANGLING = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "about",
+        "at",
+        "because",
+        "but",
+        "by",
+        "can",
+        "could",
+        "for",
+        "from",
+        "have",
+        "i",
+        "i'd",
+        "i'm",
+        "if",
+        "in",
+        "is",
+        "it's",
+        "like",
+        "my",
+        "need",
+        "no",
+        "of",
+        "on",
+        "or",
+        "please's",
+        "so",
+        "that",
+        "the",
+        "then",
+        "this",
+        "to",
+        "uh",
+        "um",
+        "want",
+        "was",
+        "what",
+        "when",
+        "where",
+        "with",
+        "would",
+        "you",
+        "your",
+    ]
+)
+_SPELT = (AnswerKind.DIGITS, AnswerKind.ALPHANUMERIC)
+#: A request this surely understood is taken as whole, whatever the voice sounds like.
+_SURE = 0.85
+
+
+def completeness(reading: Interpretation, expectation: Expectation) -> float:
+    """Return 0 to 1: how likely the words of `reading` are all that the caller has to say to `expectation`.
+
+    0.0 means that nothing speaks for it, not that more must follow. Digits count as whole only at an allowed length,
+    with nothing behind them; a date or time never does, since its year or part of day may follow.
+    """
+    words = reading.text.split()
+    if not words or words[-1] in _DANGLING:
+        return 0.0
+    kinds = expectation.kinds
+    first = kinds[0] if kinds else AnswerKind.OPEN
+    if first in _SPELT:
+        return _spelt(reading, expectation)
+    if first is AnswerKind.YES_NO and reading.affirmative is not None and len(words) <= 3:
+        return 1.0
+    if AnswerKind.OPEN in kinds and reading.intents:
+        best = reading.intents[0].confidence
+        return best if best >= _SURE else 0.0
+    return 0.0
+
+
+def _spelt(reading: Interpretation, expectation: Expectation) -> float:
+    if not expectation.lengths:
+        return 0.0
+    longest = max(expectation.lengths)
+    for entity in reading.entities:
+        if entity.kind in _SPELT and len(str(entity.value)) == longest and entity.end >= len(reading.text.rstrip()):
+            return 1.0
+    return 0.0
