@@ -310,12 +310,13 @@ async def test_nonsense_on_one_stream_leaves_the_others_alone() -> None:
             await bad.send("{}")
         await bad.say(1)
         assert (await bad.next())["event"] == "media"
-        await bad.send(Media(999, "MZsomeoneelses", Track.INBOUND, 9, 0, FRAME))
+        for _ in range(5):
+            await bad.send(Media(999, "MZsomeoneelses", Track.INBOUND, 9, 0, FRAME))
         assert await bad.close_code() == 1008
 
         await good.say(1)
         assert (await good.next())["event"] == "media"
-        assert server.kinds() == ["unknown_event"] * 99 + ["wrong_stream"]
+        assert server.kinds() == ["unknown_event"] * 99 + ["wrong_stream"] * 2
 
 
 async def test_a_call_that_breaks_is_hung_up_and_the_others_go_on() -> None:

@@ -63,8 +63,8 @@ class Heard:
         return [event.payload[0] for event in self.events if isinstance(event, AudioReceived)]
 
 
-def fed(texts: list[str], *, max_violations: int = 1000) -> Heard:
-    stream = TwilioStream(max_violations=max_violations)
+def fed(texts: list[str], *, max_bad_messages: int = 1000) -> Heard:
+    stream = TwilioStream(max_bad_messages=max_bad_messages)
     heard = Heard([], [], stream.state)
     for text in texts:
         try:
@@ -160,8 +160,8 @@ def test_in_any_order_at_all_a_stream_is_always_in_a_state_it_can_explain(messag
 
 
 @given(st.integers(1, 40))
-def test_a_stream_gives_up_after_as_many_violations_as_it_was_told(limit: int) -> None:
-    heard = fed(["nonsense"] * 40, max_violations=limit)
+def test_a_stream_gives_up_after_as_many_bad_messages_as_it_was_told(limit: int) -> None:
+    heard = fed(["nonsense"] * 40, max_bad_messages=limit)
 
     assert heard.state is StreamState.FAILED
     assert heard.refused == ["bad_json"] * 40

@@ -191,7 +191,7 @@ def test_another_audio_format_ends_the_stream(form: MediaFormat) -> None:
 
 
 def test_a_stream_of_nonsense_fails_in_the_end() -> None:
-    stream = TwilioStream(max_violations=3)
+    stream = TwilioStream(max_bad_messages=3)
     feed(stream, Connected(), start())
 
     for left in (2, 1, 0):
@@ -208,3 +208,25 @@ def test_sending_outside_a_running_stream_is_our_own_mistake() -> None:
     feed(stream, Stop(2, SID, "AC1", "CA1"))
     with pytest.raises(LocalProtocolError):
         stream.clear()
+
+
+def test_a_network_that_loses_much_does_not_end_the_stream() -> None:
+    stream = TwilioStream(max_bad_messages=3)
+    feed(stream, Connected(), start())
+
+    events = feed(stream, *(media(1 + number, 2 * number) for number in range(1, 500)))
+
+    assert sum(isinstance(event, AudioReceived) for event in events) == 499
+    assert stream.violations == 499
+
+
+def test_an_occasional_bad_message_is_forgiven() -> None:
+    stream = TwilioStream(max_bad_messages=3)
+    feed(stream, Connected(), start())
+    for number in range(1, 200):
+        if number % 20 == 0:
+            assert refusal(stream, media(1 + number, number, sid="MZ2")) == "wrong_stream"
+        else:
+            feed(stream, media(1 + number, number))
+
+    assert stream.state is StreamState.STREAMING

@@ -24,9 +24,11 @@ from voicebot.telephony.leg import (
     LegEvent,
     LegInfo,
 )
+from voicebot.telephony.patience import Patience
 from voicebot.telephony.socket_line import MEDIA_TIMEOUT_S, Socket, SocketLine
 
-MAX_VIOLATIONS = 50
+#: Bad messages in a row after which the call ends.
+MAX_BAD_MESSAGES = 50
 #: Every tenth frame is measured: five readings a second move a meter smoothly.
 FRAMES_A_LEVEL = 10
 SILENCE_DBFS = -90
@@ -75,7 +77,7 @@ class BrowserLeg:
         self._line = SocketLine(
             socket, info, clock=clock, on_violation=on_violation, abort=abort, media_timeout_s=media_timeout_s
         )
-        self._violations = 0
+        self._patience = Patience(MAX_BAD_MESSAGES)
         self._unwritten: deque[bytes] = deque()
         self._texts: deque[str] = deque([messages.ready()])
         self._write_wanted = asyncio.Event()
@@ -150,12 +152,15 @@ class BrowserLeg:
         try:
             if message.type is aiohttp.WSMsgType.BINARY:
                 self._on_audio(message.data)
-                return None
-            return self._on_text(messages.parse_page(message.data))
+                cause = None
+            else:
+                cause = self._on_text(messages.parse_page(message.data))
         except RemoteProtocolError as error:
             self._line.violated(error.kind, str(error))
-            self._violations += 1
-            return EndCause.PROTOCOL_ERROR if self._violations >= MAX_VIOLATIONS else None
+            self._patience.bad()
+            return EndCause.PROTOCOL_ERROR if self._patience.exhausted else None
+        self._patience.good()
+        return cause
 
     def _on_text(self, message: messages.PageMessage) -> EndCause | None:
         match message:

@@ -1,8 +1,8 @@
 """One Media Stream as a pure protocol object: text in, events out, no socket and no clock.
 
 A message that cannot be used raises `RemoteProtocolError` and changes nothing; one that can be used although the
-carrier broke a rule (a gap in the numbering) comes with a `Violation`. Both count, and a stream that breaks too
-many rules fails.
+carrier broke a rule (a gap in the numbering) comes with a `Violation`. Both are counted, but only messages that had
+to be dropped can make a stream fail: gaps are what a bad network leaves.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from enum import StrEnum
 import structlog
 
 from voicebot.errors import LocalProtocolError, RemoteProtocolError
+from voicebot.telephony.patience import Patience
 from voicebot.telephony.twilio.messages import (
     CarrierMessage,
     Connected,
@@ -29,7 +30,8 @@ from voicebot.telephony.twilio.messages import (
 
 _log = structlog.get_logger()
 
-MAX_VIOLATIONS = 100
+#: Dropped messages in a row after which a stream fails.
+MAX_BAD_MESSAGES = 100
 #: More missing audio than this is reported as this much; a wild chunk number must not become hours of silence.
 MAX_LOST_BYTES = 8000 * 5
 
@@ -82,9 +84,9 @@ class TwilioStream:
     `receive` takes each text message of the WebSocket; `media`, `mark` and `clear` return what to send.
     """
 
-    def __init__(self, *, max_violations: int = MAX_VIOLATIONS) -> None:
+    def __init__(self, *, max_bad_messages: int = MAX_BAD_MESSAGES) -> None:
         self._state = StreamState.AWAITING_CONNECTED
-        self._max_violations = max_violations
+        self._patience = Patience(max_bad_messages)
         self._violations = 0
         self._start: Start | None = None
         self._writer: MediaWriter | None = None
@@ -111,15 +113,16 @@ class TwilioStream:
         afterwards: it is `FAILED` when the stream cannot go on.
         """
         try:
-            message = parse_carrier(text)
-            # The state is looked at here too, since an enum's member narrows for the type checker only by `is`.
-            if self._state is StreamState.STREAMING and type(message) is Media:
-                return self._on_media(message)
-            return self._on_message(message)
+            events = self._on_message(parse_carrier(text))
         except RemoteProtocolError:
             self._dropped += 1
-            self._count_violation()
+            self._violations += 1
+            self._patience.bad()
+            if self._patience.exhausted:
+                self._set_state(StreamState.FAILED)
             raise
+        self._patience.good()
+        return events
 
     def media(self, payload: bytes) -> str:
         return self._streaming().media(payload)
@@ -196,13 +199,8 @@ class TwilioStream:
         return () if explained else (self._violation("sequence_gap", "The numbering of messages has a gap."),)
 
     def _violation(self, kind: str, what: str) -> Violation:
-        self._count_violation()
-        return Violation(kind, what)
-
-    def _count_violation(self) -> None:
         self._violations += 1
-        if self._violations >= self._max_violations:
-            self._set_state(StreamState.FAILED)
+        return Violation(kind, what)
 
     def _set_state(self, state: StreamState) -> None:
         if state is self._state or self._state is StreamState.FAILED:
