@@ -46,8 +46,9 @@ class EchoGuard:
     _DELAY_SPREAD = 2
     _FADING = 0.98
     _LEAST_LOSS_DB = 8.0
-    #: Bands so far below the loudest carry line noise, not the sound.
+    #: Bands so far below the loudest, or so little above the line's noise, say nothing about the sound.
     _RANGE_DB = 30.0
+    _OVER_NOISE_DB = 6.0
     #: A way that colours one band more than this against the others is no line.
     _COLOUR_DB = 10.0
 
@@ -84,30 +85,34 @@ class EchoGuard:
             self._forget_old()
             return activity
         self._heard.append(_band_levels(np.frombuffer(pcm, dtype="<i2").astype(np.float32)[np.newaxis])[0])
-        return replace(activity, speech=False, echo=True) if self._explained() else activity
+        return replace(activity, speech=False, echo=True) if self._explained(activity.noise_floor_dbfs) else activity
 
     def _forget_old(self) -> None:
         if len(self._pending) > self._REACH_FRAMES + self._MOST_FRAMES:
             del self._pending[0]
 
-    def _explained(self) -> bool:
+    def _explained(self, noise_floor_dbfs: float) -> bool:
         frames = len(self._heard)
         if frames < self._LEAST_FRAMES_KNOWN:
             return False
         self._catch_up()
         heard = np.stack(self._heard)
+        noise = _level(32768.0**2 * 10 ** (noise_floor_dbfs / 10) * _NOISE_POWER)
+        counts = heard > np.maximum(noise + self._OVER_NOISE_DB, heard.max() - self._RANGE_DB)
+        if not counts.any():
+            return False
         # Every stretch of the prompt as long as what was heard, at steps of half a frame: (delays, bands, frames).
         stretches = np.lib.stride_tricks.sliding_window_view(self._levels, 2 * frames - 1, axis=0)[..., ::2]
         stretches = stretches[-self._finds.size :]
         known = int(np.argmax(self._finds))
         near = slice(max(0, known - self._DELAY_SPREAD), known + self._DELAY_SPREAD + 1)
         if self._finds[near].sum() >= self._KNOWN_FINDS:
-            residue_db, gain_db, _ = self._best_fit(heard, stretches[near])
+            residue_db, gain_db, _ = self._best_fit(heard, counts, stretches[near])
             if residue_db <= self._MOST_RESIDUE_KNOWN_DB and abs(gain_db - self._gain_db) <= self._LOSS_SPREAD_DB:
                 return True
         if frames < self._LEAST_FRAMES:
             return False
-        residue_db, gain_db, delay = self._best_fit(heard, stretches)
+        residue_db, gain_db, delay = self._best_fit(heard, counts, stretches)
         if residue_db > self._MOST_RESIDUE_DB[frames - self._LEAST_FRAMES] or gain_db > -self._LEAST_LOSS_DB:
             return False
         self._finds *= self._FADING
@@ -115,18 +120,17 @@ class EchoGuard:
         self._gain_db += (gain_db - self._gain_db) / min(float(self._finds.sum()), 10.0)
         return True
 
-    def _best_fit(self, heard: _Floats, stretches: _Floats) -> tuple[float, float, int]:
+    def _best_fit(self, heard: _Floats, counts: npt.NDArray[np.bool_], stretches: _Floats) -> tuple[float, float, int]:
         """Return what the best of the stretches leaves unexplained and its gain, both in dB, and which it is.
 
-        `heard` is (frames, bands), `stretches` (delays, bands, frames).
+        `heard` and which of it `counts` are (frames, bands), `stretches` (delays, bands, frames).
         """
-        counts = (heard > heard.max() - self._RANGE_DB).T
         difference = heard.T - stretches
-        weight = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        weight = counts.T / np.maximum(counts.sum(axis=0), 1)[:, np.newaxis]
         gain = (difference * weight).sum(axis=2)
-        overall = gain[:, counts.any(axis=1)].mean(axis=1, keepdims=True)
+        overall = gain[:, counts.any(axis=0)].mean(axis=1, keepdims=True)
         gain = np.clip(gain, overall - self._COLOUR_DB, overall + self._COLOUR_DB)
-        unexplained = (difference - gain[..., np.newaxis]) * counts
+        unexplained = (difference - gain[..., np.newaxis]) * counts.T
         residue = np.einsum("dbf,dbf->d", unexplained, unexplained) / counts.sum()
         best = int(np.argmin(residue))
         return math.sqrt(residue[best]), float(overall[best, 0]), best
@@ -159,3 +163,5 @@ def _filters() -> _Floats:
 
 _WINDOW = np.hanning(FRAME_SAMPLES + 1)[:-1].astype(np.float32)
 _FILTERS = _filters()
+#: What white noise of unit variance adds to each band.
+_NOISE_POWER = float(_WINDOW @ _WINDOW) * _FILTERS.sum(axis=0)

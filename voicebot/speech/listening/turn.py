@@ -263,7 +263,7 @@ class TurnDetector:
         events: list[TurnEvent] = []
         if self._prompt_playing:
             events.append(BargeInConfirmed(self.position_samples))
-        if self.state is not TurnState.QUIET:
+        if self.state not in {TurnState.QUIET, TurnState.UNHEARD}:
             events.append(SpeechDropped(self._start_sample))
         self._deaf_until_sample = self.position_samples + _samples(_KEY_DEAF_MS)
         self._forget_speech()

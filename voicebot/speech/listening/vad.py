@@ -57,32 +57,37 @@ class NoiseFloor:
     carrier sends them in place of lost or suppressed audio), so they are not counted.
     """
 
-    _FIRST_GUESS_DBFS = -70.0
     _LOWEST_DBFS = -75.0
+    #: What is believed of a line before it was heard, and at most while a caller may be speaking from the first frame.
+    _FIRST_GUESS_DBFS = -70.0
+    _HIGHEST_AT_FIRST_DBFS = -50.0
     _BLOCK_FRAMES = 25
     _BLOCKS = 4
     #: The minimum of a smoothed noise lies below its mean by about this much.
     _BIAS_DB = 2.0
 
     def __init__(self) -> None:
-        self._smoothed_dbfs = self._FIRST_GUESS_DBFS
-        self._block_dbfs = self._FIRST_GUESS_DBFS
+        self._smoothed_dbfs: float | None = None
+        self._block_dbfs = 0.0
         self._frames = 0
-        self._blocks: deque[float] = deque([self._FIRST_GUESS_DBFS] * self._BLOCKS, maxlen=self._BLOCKS)
+        self._blocks: deque[float] = deque(maxlen=self._BLOCKS)
         self.dbfs = self._FIRST_GUESS_DBFS
 
     def feed(self, level_dbfs: float) -> float:
         """Take the level of the next frame and return the floor, both in dBFS."""
         if level_dbfs <= SILENCE_DBFS + 6.0:
             return self.dbfs
-        self._smoothed_dbfs += 0.4 * (level_dbfs - self._smoothed_dbfs)
+        previous_dbfs = level_dbfs if self._smoothed_dbfs is None else self._smoothed_dbfs
+        self._smoothed_dbfs = previous_dbfs + 0.4 * (level_dbfs - previous_dbfs)
         self._block_dbfs = min(self._block_dbfs, self._smoothed_dbfs)
         self._frames += 1
+        quietest_dbfs = min(self._block_dbfs, *self._blocks) if self._blocks else self._block_dbfs
+        highest_dbfs = 0.0 if len(self._blocks) == self._BLOCKS else self._HIGHEST_AT_FIRST_DBFS
+        self.dbfs = max(self._LOWEST_DBFS, min(quietest_dbfs + self._BIAS_DB, highest_dbfs))
         if self._frames == self._BLOCK_FRAMES:
             self._blocks.append(self._block_dbfs)
             self._block_dbfs = self._smoothed_dbfs
             self._frames = 0
-        self.dbfs = max(self._LOWEST_DBFS, min(self._block_dbfs, *self._blocks) + self._BIAS_DB)
         return self.dbfs
 
 

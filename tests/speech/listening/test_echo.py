@@ -1,0 +1,83 @@
+"""The prompt's echo, told from a caller, on spoken prompts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.speech.listening.sounds import activities, line, mixed, samples, silence, voice
+from voicebot import g711
+from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.speech.listening.echo import EchoGuard
+from voicebot.speech.listening.turn import (
+    BargeInConfirmed,
+    BargeInRetracted,
+    BargeInSuspected,
+    TurnDetector,
+    TurnEvent,
+)
+from voicebot.speech.listening.vad import FRAME_SAMPLES, Activity
+
+PROMPT = voice("Thank you for calling. I can tell you your balance, check an order, or book an appointment.", -20.0)
+REQUEST = voice("no wait, I would like to talk about my last bill", -24.0)
+
+
+def barge_ins(verdicts: list[Activity]) -> list[type[TurnEvent]]:
+    """Return the barge-in events of a call whose prompt plays until one is confirmed."""
+    turns = TurnDetector()
+    turns.begin(Expectation("start", (AnswerKind.OPEN,)), prompt_playing=True)
+    seen: list[type[TurnEvent]] = []
+    for verdict in verdicts:
+        for event in turns.feed(verdict):
+            if isinstance(event, BargeInSuspected | BargeInConfirmed | BargeInRetracted):
+                seen.append(type(event))
+            if isinstance(event, BargeInConfirmed):
+                turns.prompt_finished()
+    return seen
+
+
+def echo(wave: np.ndarray, *, delay_ms: float, loss_db: float) -> np.ndarray:
+    return np.concatenate([np.zeros(round(delay_ms * 8)), wave * 10 ** (-loss_db / 20)])
+
+
+@pytest.mark.parametrize("delay_ms", [20.0, 133.0, 470.0, 900.0])
+@pytest.mark.parametrize("loss_db", [12.0, 20.0, 26.0])
+def test_the_prompts_own_echo_does_not_interrupt_it(delay_ms: float, loss_db: float) -> None:
+    near = line(np.concatenate([echo(PROMPT, delay_ms=delay_ms, loss_db=loss_db), silence(1000)]))
+    unguarded = barge_ins(activities(near))
+    assert BargeInConfirmed in unguarded
+    guarded = barge_ins(activities(near, prompt=line(PROMPT)))
+    assert BargeInConfirmed not in guarded
+    assert guarded.count(BargeInSuspected) <= 1
+
+
+def test_a_caller_over_the_echo_is_heard() -> None:
+    start = samples(2000)
+    near = mixed(echo(PROMPT, delay_ms=150, loss_db=20), np.concatenate([silence(2000), REQUEST]))
+    verdicts = activities(line(near), prompt=line(PROMPT))
+    spoken = verdicts[start // FRAME_SAMPLES : (start + REQUEST.size) // FRAME_SAMPLES]
+    alone = activities(line(REQUEST))
+    assert sum(each.speech for each in spoken) > 0.8 * sum(each.speech for each in alone)
+
+
+def test_a_caller_on_a_line_without_echo_is_hardly_ever_taken_for_one() -> None:
+    near = np.concatenate([silence(1500), REQUEST, silence(500), REQUEST])
+    verdicts = activities(line(near), prompt=line(np.concatenate([PROMPT, PROMPT])))
+    assert sum(each.echo for each in verdicts) < 0.03 * sum(each.speech for each in verdicts)
+    assert barge_ins(verdicts) == [BargeInSuspected, BargeInConfirmed]
+
+
+def test_one_as_loud_as_the_prompt_is_no_echo() -> None:
+    # The same words at the same loudness can only be another one speaking: every line loses more.
+    near = line(echo(PROMPT, delay_ms=100, loss_db=3))
+    assert not any(each.echo for each in activities(near, prompt=line(PROMPT)))
+
+
+def test_what_was_cleared_is_not_expected_back() -> None:
+    guard = EchoGuard()
+    guard.sent(g711.encode(line(PROMPT)))
+    guard.cleared()
+    near = line(echo(PROMPT, delay_ms=60, loss_db=20))
+    heard = Activity(speech=True, probability=0.9, level_dbfs=-40.0, noise_floor_dbfs=-60.0)
+    frames = near.reshape(-1, FRAME_SAMPLES) if near.size % FRAME_SAMPLES == 0 else near[: -(near.size % 160)]
+    assert all(guard.judge(frame.tobytes(), heard) == heard for frame in frames.reshape(-1, FRAME_SAMPLES))

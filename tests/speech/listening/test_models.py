@@ -1,0 +1,91 @@
+"""The models in pipecat's wheel, opened without pipecat, against pipecat's own code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from typing import Never
+
+import numpy as np
+import pytest
+from pipecat.audio.turn.smart_turn._whisper_features import compute_whisper_log_mel_features
+from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
+from pipecat.audio.vad.silero import SileroOnnxModel
+
+from tests.speech.listening.sounds import line, silence, voice
+from voicebot.errors import EngineUnavailable
+from voicebot.g711 import Pcm
+from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel, end_of_turn_path, log_mel, silero_path
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> LocalSmartTurnAnalyzerV3:
+    analyzer = LocalSmartTurnAnalyzerV3(sample_rate=8000)
+    analyzer.set_sample_rate(8000)
+    return analyzer
+
+
+def utterance(text: str) -> Pcm:
+    return line(np.concatenate([silence(300), voice(text), silence(200)]))
+
+
+@pytest.mark.parametrize("text", ["yes", "I would like to know my balance", "my order number is"])
+def test_the_end_of_turn_probability_is_the_one_pipecat_computes(text: str, analyzer: LocalSmartTurnAnalyzerV3) -> None:
+    pcm = utterance(text)
+    theirs = analyzer._predict_endpoint(pcm.astype(np.float32) / 32768.0)["probability"]
+    assert EndOfTurnModel().probability(pcm) == pytest.approx(theirs, abs=1e-4)
+
+
+def test_only_the_last_eight_seconds_of_an_utterance_count() -> None:
+    recent = utterance("and a large cup of tea, please")
+    recent = np.concatenate([np.zeros(64000 - recent.size, dtype=np.int16), recent])
+    longer = np.concatenate([utterance("something said long before"), recent])
+    model = EndOfTurnModel()
+    assert model.probability(longer) == pytest.approx(model.probability(recent), abs=1e-4)
+
+
+def test_an_utterance_without_audio_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one sample"):
+        EndOfTurnModel().probability(np.zeros(0, dtype=np.int16))
+
+
+def test_the_features_are_those_of_whisper() -> None:
+    audio = (0.1 * np.random.default_rng(3).standard_normal(128000)).astype(np.float32)
+    np.testing.assert_allclose(log_mel(audio), compute_whisper_log_mel_features(audio), atol=1e-5)
+
+
+def test_speech_probabilities_are_those_of_pipecats_silero() -> None:
+    theirs = SileroOnnxModel(str(silero_path()))
+    ours = SpeechModel()
+    audio = utterance("what are your opening hours").astype(np.float32) / 32768.0
+    for start in range(0, audio.size - 255, 256):
+        window = audio[start : start + 256]
+        assert ours.probability(window) == pytest.approx(float(theirs(window, 8000)[0, 0]), abs=1e-5)
+
+
+def test_a_model_told_to_forget_judges_as_if_new() -> None:
+    audio = utterance("thank you").astype(np.float32)[4000:6048].reshape(-1, 256) / 32768.0
+    model = SpeechModel()
+    first = [model.probability(window) for window in audio]
+    model.forget()
+    assert [model.probability(window) for window in audio] == first
+
+
+def test_pipecat_itself_is_not_imported() -> None:
+    code = (
+        "import sys; from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel; "
+        "EndOfTurnModel(); SpeechModel(); sys.exit('pipecat' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_installed(name: str) -> Never:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "distribution", not_installed)
+    with pytest.raises(EngineUnavailable, match="pipecat-ai is not installed"):
+        silero_path()
+    with pytest.raises(EngineUnavailable, match="pipecat-ai is not installed"):
+        end_of_turn_path()

@@ -1,0 +1,339 @@
+"""The turn detector on scripted activity: no audio, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.errors import LocalProtocolError
+from voicebot.speech.listening.patience import PATIENCE
+from voicebot.speech.listening.turn import (
+    BargeInConfirmed,
+    BargeInRetracted,
+    BargeInSuspected,
+    Cause,
+    EndReason,
+    RetractReason,
+    SpeechDropped,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+    TalkedTooLong,
+    TurnDetector,
+    TurnEnded,
+    TurnEvent,
+    TurnState,
+)
+from voicebot.speech.listening.vad import FRAME_MS, Activity
+
+OPEN = Expectation("start", (AnswerKind.OPEN,))
+DIGITS = Expectation("order", (AnswerKind.DIGITS,), lengths=(6,))
+YES_NO = Expectation("sure", (AnswerKind.YES_NO,))
+
+VOICED = Activity(speech=True, probability=0.9, level_dbfs=-20.0, noise_floor_dbfs=-60.0)
+SILENT = Activity(speech=False, probability=0.0, level_dbfs=-60.0, noise_floor_dbfs=-60.0)
+ECHO = Activity(speech=False, probability=0.9, level_dbfs=-40.0, noise_floor_dbfs=-60.0, echo=True)
+
+
+def detector(expectation: Expectation = OPEN, *, prompt_playing: bool = False) -> TurnDetector:
+    detector = TurnDetector()
+    detector.begin(expectation, prompt_playing=prompt_playing)
+    return detector
+
+
+def feed(detector: TurnDetector, activity: Activity, duration_ms: int) -> list[TurnEvent]:
+    return [event for _ in range(duration_ms // FRAME_MS) for event in detector.feed(activity)]
+
+
+def until_ended(detector: TurnDetector) -> int:
+    """Feed silence until the turn ends and return how many milliseconds of it that took."""
+    for frames in range(1, 200):
+        if any(isinstance(event, TurnEnded) for event in detector.feed(SILENT)):
+            return frames * FRAME_MS
+    pytest.fail("the turn never ended")
+
+
+def kinds(events: Iterable[TurnEvent]) -> list[type[TurnEvent]]:
+    return [type(event) for event in events]
+
+
+class TestSpeech:
+    def test_starts_after_a_tenth_of_a_second_with_audio_from_before(self) -> None:
+        turns = detector()
+        feed(turns, SILENT, 1000)
+        assert feed(turns, VOICED, 80) == []
+        (started,) = feed(turns, VOICED, 20)
+        assert started == SpeechStarted(start_sample=5600, speech_sample=8000, over_prompt=False)
+
+    def test_of_a_click_does_not_start(self) -> None:
+        turns = detector()
+        for _ in range(10):
+            assert feed(turns, VOICED, 60) == []
+            assert feed(turns, SILENT, 200) == []
+
+    def test_with_short_stops_in_it_goes_on(self) -> None:
+        turns = detector()
+        feed(turns, VOICED, 200)
+        for _ in range(10):
+            assert feed(turns, SILENT, 120) == []
+            assert feed(turns, VOICED, 100) == []
+
+    def test_that_pauses_and_goes_on_is_one_turn(self) -> None:
+        turns = detector()
+        feed(turns, VOICED, 400)
+        (paused,) = feed(turns, SILENT, 300)
+        assert paused == SpeechPaused(pause=1, start_sample=0, last_speech_sample=3200, silence_ms=160)
+        assert feed(turns, VOICED, 200) == [SpeechResumed(pause=1)]
+        ended = next(event for event in feed(turns, SILENT, 2000) if isinstance(event, TurnEnded))
+        assert (ended.start_sample, ended.last_speech_sample) == (0, 7200)
+        assert ended.voiced_ms == 600
+        assert ended.why is EndReason.SILENCE
+
+    def test_a_click_in_a_pause_does_not_prolong_it(self) -> None:
+        turns = detector()
+        feed(turns, VOICED, 400)
+        feed(turns, SILENT, 400)
+        assert feed(turns, VOICED, 20) == []
+        rest = PATIENCE[AnswerKind.OPEN].unknown_ms - 420
+        assert until_ended(turns) == rest
+
+    def test_that_never_ends_is_too_long_and_heard_again_after_a_breath(self) -> None:
+        turns = detector(Expectation("start", (AnswerKind.OPEN,), too_long_s=5.0))
+        events = feed(turns, VOICED, 6000)
+        assert kinds(events) == [SpeechStarted, TalkedTooLong]
+        feed(turns, SILENT, 200)
+        assert kinds(feed(turns, VOICED, 200)) == [SpeechStarted]
+
+    def test_the_next_turn_does_not_begin_inside_the_last_one(self) -> None:
+        turns = detector(YES_NO)
+        feed(turns, VOICED, 400)
+        until_ended(turns)
+        started = feed(turns, VOICED, 100)[0]
+        assert isinstance(started, SpeechStarted)
+        assert started.start_sample >= 3200
+
+
+class TestEndOfTurn:
+    @pytest.mark.parametrize("kind", AnswerKind)
+    def test_without_the_models_word_takes_what_the_expectation_says(self, kind: AnswerKind) -> None:
+        turns = detector(Expectation("any", (kind,)))
+        feed(turns, VOICED, 400)
+        assert until_ended(turns) == pytest.approx(PATIENCE[kind].unknown_ms, abs=FRAME_MS)
+
+    def test_comes_sooner_when_it_sounds_finished_and_later_when_not(self) -> None:
+        def waited_ms(probability: float) -> int:
+            turns = detector()
+            feed(turns, VOICED, 400)
+            feed(turns, SILENT, 180)
+            turns.turn_probability(probability, pause=1)
+            return 180 + until_ended(turns)
+
+        waits = [waited_ms(probability) for probability in (0.999, 0.97, 0.95, 0.9, 0.5, 0.1)]
+        assert waits == sorted(waits)
+        assert waits[0] == pytest.approx(PATIENCE[AnswerKind.OPEN].finished_ms, abs=FRAME_MS)
+        assert waits[-1] == pytest.approx(PATIENCE[AnswerKind.OPEN].unfinished_ms, abs=FRAME_MS)
+
+    def test_names_the_model_as_its_reason(self) -> None:
+        turns = detector()
+        feed(turns, VOICED, 400)
+        feed(turns, SILENT, 180)
+        turns.turn_probability(0.99, pause=1)
+        (ended,) = feed(turns, SILENT, 100)
+        assert isinstance(ended, TurnEnded)
+        assert ended.why is EndReason.MODEL
+
+    def test_ignores_the_models_word_on_an_earlier_pause(self) -> None:
+        turns = detector()
+        feed(turns, VOICED, 400)
+        feed(turns, SILENT, 200)
+        feed(turns, VOICED, 400)
+        feed(turns, SILENT, 200)
+        turns.turn_probability(0.999, pause=1)
+        assert 200 + until_ended(turns) == pytest.approx(PATIENCE[AnswerKind.OPEN].unknown_ms, abs=FRAME_MS)
+
+    def test_does_not_fall_between_groups_of_digits(self) -> None:
+        turns = detector(DIGITS)
+        for _ in range(3):
+            feed(turns, VOICED, 600)
+            assert TurnEnded not in kinds(feed(turns, SILENT, 1000))
+
+    def test_comes_soon_once_all_digits_were_recognised(self) -> None:
+        turns = detector(DIGITS)
+        feed(turns, VOICED, 1500)
+        feed(turns, SILENT, 200)
+        turns.recognised_enough()
+        (ended,) = feed(turns, SILENT, 100)
+        assert isinstance(ended, TurnEnded)
+        assert ended.why is EndReason.ENOUGH
+
+    def test_waits_again_when_more_follows_what_was_enough(self) -> None:
+        turns = detector(DIGITS)
+        feed(turns, VOICED, 1500)
+        feed(turns, SILENT, 200)
+        turns.recognised_enough()
+        feed(turns, VOICED, 300)
+        assert until_ended(turns) == pytest.approx(PATIENCE[AnswerKind.DIGITS].unknown_ms, abs=FRAME_MS)
+
+    def test_of_speech_begun_before_the_question_follows_the_new_expectation(self) -> None:
+        turns = detector(DIGITS)
+        feed(turns, VOICED, 300)
+        turns.begin(YES_NO, prompt_playing=False)
+        feed(turns, VOICED, 100)
+        assert until_ended(turns) == pytest.approx(PATIENCE[AnswerKind.YES_NO].unknown_ms, abs=FRAME_MS)
+
+
+class TestBargeIn:
+    def test_is_suspected_within_a_fifth_of_a_second(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, SILENT, 1000)
+        events = feed(turns, VOICED, 200)
+        assert kinds(events) == [BargeInSuspected, SpeechStarted]
+
+    def test_of_one_who_goes_on_speaking_is_confirmed_within_600_ms(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, VOICED, 200)
+        assert feed(turns, VOICED, 400) == [BargeInConfirmed(speech_sample=0)]
+
+    def test_is_retracted_for_a_short_sound(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, VOICED, 300)
+        events = feed(turns, SILENT, 1000)
+        assert kinds(events) == [SpeechPaused, BargeInRetracted]
+        assert events[-1] == BargeInRetracted(speech_sample=0, why=RetractReason.TOO_SHORT)
+        assert turns.state is TurnState.QUIET
+
+    def test_of_two_short_sounds_is_retracted(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, VOICED, 240)
+        feed(turns, SILENT, 240)
+        assert BargeInConfirmed not in kinds([*feed(turns, VOICED, 240), *feed(turns, SILENT, 1000)])
+
+    def test_is_confirmed_for_a_short_answer_where_one_is_asked_for(self) -> None:
+        turns = detector(YES_NO, prompt_playing=True)
+        feed(turns, VOICED, 240)
+        assert kinds(feed(turns, SILENT, 200)) == [BargeInConfirmed, SpeechPaused]
+        assert 200 + until_ended(turns) == pytest.approx(PATIENCE[AnswerKind.YES_NO].unknown_ms, abs=FRAME_MS)
+
+    def test_is_confirmed_by_words_in_a_short_sound(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, VOICED, 300)
+        feed(turns, SILENT, 200)
+        turns.words_heard(meant=True)
+        assert kinds(feed(turns, SILENT, 20)) == [BargeInConfirmed]
+        assert until_ended(turns)
+
+    def test_is_retracted_at_once_when_the_words_were_no_request(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, VOICED, 300)
+        feed(turns, SILENT, 200)
+        turns.words_heard(meant=False)
+        assert feed(turns, SILENT, 20) == [BargeInRetracted(speech_sample=0, why=RetractReason.NO_WORDS)]
+
+    def test_is_not_even_suspected_for_an_echo_known_from_its_sixth_frame(self) -> None:
+        turns = detector(prompt_playing=True)
+        for _ in range(10):
+            assert feed(turns, VOICED, 100) == []
+            assert feed(turns, ECHO, 400) == []
+
+    def test_is_retracted_when_it_turns_out_to_be_echo(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, VOICED, 140)
+        events = feed(turns, ECHO, 400)
+        assert events[-1] == BargeInRetracted(speech_sample=0, why=RetractReason.ECHO)
+
+    def test_waits_for_the_end_of_a_prompt_that_may_not_be_interrupted(self) -> None:
+        turns = detector()
+        turns.prompt_started(interruptible=False)
+        assert feed(turns, VOICED, 1000) == []
+        turns.prompt_finished()
+        (started,) = feed(turns, VOICED, 100)
+        assert isinstance(started, SpeechStarted)
+        assert not started.over_prompt
+
+    def test_is_not_allowed_where_the_expectation_forbids_it(self) -> None:
+        turns = detector(Expectation("terms", (AnswerKind.YES_NO,), barge_in=False), prompt_playing=True)
+        assert feed(turns, VOICED, 1000) == []
+
+    def test_over_a_prompt_that_ends_meanwhile_is_an_ordinary_turn(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, VOICED, 200)
+        turns.prompt_finished()
+        assert feed(turns, VOICED, 200) == []
+        assert turns.state is TurnState.SPEAKING
+
+    def test_stops_a_prompt_that_starts_while_the_caller_speaks(self) -> None:
+        turns = detector()
+        feed(turns, VOICED, 300)
+        turns.prompt_started()
+        assert feed(turns, VOICED, 40) == [BargeInConfirmed(speech_sample=0)]
+
+
+class TestKeys:
+    def test_stop_the_prompt_whatever_it_allows(self) -> None:
+        turns = detector()
+        turns.prompt_started(interruptible=False)
+        assert kinds(turns.key_pressed()) == [BargeInConfirmed]
+
+    def test_drop_what_was_being_said(self) -> None:
+        turns = detector()
+        feed(turns, VOICED, 300)
+        assert kinds(turns.key_pressed()) == [SpeechDropped]
+        assert feed(turns, SILENT, 2000) == []
+
+    def test_are_not_heard_as_speech_themselves(self) -> None:
+        turns = detector()
+        turns.key_pressed()
+        assert feed(turns, VOICED, 200) == []
+
+    def test_leave_room_for_speech_after_them(self) -> None:
+        turns = detector()
+        turns.key_pressed()
+        feed(turns, SILENT, 300)
+        assert kinds(feed(turns, VOICED, 100)) == [SpeechStarted]
+
+
+def test_a_transition_that_the_table_lacks_is_our_own_fault() -> None:
+    with pytest.raises(LocalProtocolError, match="no transition from quiet by meant"):
+        detector()._set_state(Cause.MEANT)
+
+
+_STEPS: dict[str, Callable[[TurnDetector], list[TurnEvent] | None]] = {
+    "voiced": lambda turns: turns.feed(VOICED),
+    "silent": lambda turns: turns.feed(SILENT),
+    "echo": lambda turns: turns.feed(ECHO),
+    "prompt": lambda turns: turns.prompt_started(),
+    "statement": lambda turns: turns.prompt_started(interruptible=False),
+    "prompt over": lambda turns: turns.prompt_finished(),
+    "finished": lambda turns: turns.turn_probability(0.99, pause=1),
+    "enough": lambda turns: turns.recognised_enough(),
+    "words": lambda turns: turns.words_heard(meant=True),
+    "uh-huh": lambda turns: turns.words_heard(meant=False),
+    "key": lambda turns: turns.key_pressed(),
+    "digits": lambda turns: turns.begin(DIGITS, prompt_playing=True),
+    "open": lambda turns: turns.begin(OPEN, prompt_playing=False),
+}
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(_STEPS)), st.integers(1, 60)), max_size=40))
+def test_whatever_happens_each_utterance_starts_once_and_ends_once(steps: list[tuple[str, int]]) -> None:
+    turns = detector(Expectation("any", (AnswerKind.OPEN,), too_long_s=1.0))
+    open_utterance = False
+    for name, times in steps:
+        for _ in range(times):
+            for event in _STEPS[name](turns) or []:
+                match event:
+                    case SpeechStarted(start_sample=start, speech_sample=speech):
+                        assert not open_utterance
+                        assert 0 <= start <= speech <= turns.position_samples
+                        open_utterance = True
+                    case SpeechPaused() | SpeechResumed():
+                        assert open_utterance
+                    case TurnEnded() | TalkedTooLong() | SpeechDropped() | BargeInRetracted():
+                        assert open_utterance
+                        open_utterance = False
+                    case BargeInSuspected() | BargeInConfirmed():
+                        pass
