@@ -72,7 +72,7 @@ def test_frames_on_time_are_recorded_bit_for_bit() -> None:
 
 
 @given(seed=st.integers(0, 2**32), jitter=st.integers(0, 320))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_jitter_neither_cuts_nor_inserts(seed: int, jitter: int) -> None:
     chance = random.Random(seed)
     arrived = 0
@@ -90,7 +90,7 @@ def test_jitter_neither_cuts_nor_inserts(seed: int, jitter: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32), jitter=st.integers(0, 320), loss=st.floats(0, 0.02), ppm=st.floats(-500, 500))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_ten_minutes_of_jitter_loss_and_drift_stay_within_40_ms(
     seed: int, jitter: int, loss: float, ppm: float
 ) -> None:
@@ -182,7 +182,6 @@ def test_a_lane_long_silent_takes_a_chunk_older_than_its_memory_in_part() -> Non
 
 
 @given(st.lists(st.tuples(st.integers(1, 2000), st.integers(0, 30_000)), max_size=120))
-@settings(deadline=None)
 def test_whatever_arrives_when_a_lane_keeps_its_books(steps: list[tuple[int, int]]) -> None:
     lane = Lane()
     tape = bytearray()
