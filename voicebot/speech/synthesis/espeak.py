@@ -84,7 +84,7 @@ class EspeakEngine:
             raise self._unknown_voice()
 
     def _unknown_voice(self) -> EngineUnavailable:
-        return EngineUnavailable(f"espeak-ng has no voice {self._name!r}; try en-us+klatt5 or en-us+f3")
+        return EngineUnavailable(f"espeak-ng has no voice {self._name!r}; try en-us+klatt5 or en-us+f2")
 
 
 def espeak_library_present() -> bool:
