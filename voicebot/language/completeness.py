@@ -7,54 +7,10 @@ from voicebot.dialog.expectation import AnswerKind, Expectation
 
 #: Nobody ends a sentence on these; something follows.
 _DANGLING = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "about",
-        "at",
-        "because",
-        "but",
-        "by",
-        "can",
-        "could",
-        "for",
-        "from",
-        "have",
-        "i",
-        "i'd",
-        "i'm",
-        "if",
-        "in",
-        "is",
-        "it's",
-        "like",
-        "my",
-        "need",
-        "no",
-        "of",
-        "on",
-        "or",
-        "please's",
-        "so",
-        "that",
-        "the",
-        "then",
-        "this",
-        "to",
-        "uh",
-        "um",
-        "want",
-        "was",
-        "what",
-        "when",
-        "where",
-        "with",
-        "would",
-        "you",
-        "your",
-    ]
+    (
+        "a an and are about at because but by can could for from have i i'd i'm if in is it's like my need no of on "  # words
+        "or so that the then this to uh um want was what when where with would you your"
+    ).split()
 )
 _SPELT = (AnswerKind.DIGITS, AnswerKind.ALPHANUMERIC)
 #: A request this surely understood is taken as whole, whatever the voice sounds like.
@@ -72,7 +28,7 @@ def completeness(reading: Interpretation, expectation: Expectation) -> float:
         return 0.0
     kinds = expectation.kinds
     first = kinds[0] if kinds else AnswerKind.OPEN
-    if first in _SPELT:
+    if first in _SPELT and any(entity.kind in _SPELT for entity in reading.entities):
         return _spelt(reading, expectation)
     if first is AnswerKind.YES_NO and reading.affirmative is not None and len(words) <= 3:
         return 1.0

@@ -1,0 +1,45 @@
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.language.completeness import completeness
+from voicebot.language.understanding import Understanding
+
+NOW = datetime(2026, 11, 20, 10, 0, tzinfo=ZoneInfo("America/New_York"))
+INTENTS = {
+    "balance": ("what's my balance", "check my account balance", "how much money do i have", "balance please"),
+    "order": ("where is my order", "track my package", "has my order shipped", "order status please"),
+    "hours": ("when are you open", "what are your opening hours", "how late are you open", "opening times please"),
+}
+OPEN = Expectation("open", (AnswerKind.OPEN,))
+SURE = Expectation("sure", (AnswerKind.YES_NO, AnswerKind.OPEN))
+ACCOUNT = Expectation("account", (AnswerKind.DIGITS, AnswerKind.OPEN), lengths=(6,))
+
+
+@pytest.fixture(scope="module")
+def understanding() -> Understanding:
+    return Understanding(INTENTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expectation", "whole"),
+    [
+        ("what's my account balance", OPEN, True),
+        ("i'd like to check my", OPEN, False),
+        ("um", OPEN, False),
+        ("four zero zero one two one", ACCOUNT, True),
+        ("four zero zero one", ACCOUNT, False),
+        ("my account number is four zero zero one two one", ACCOUNT, True),
+        ("four zero zero one two one no wait", ACCOUNT, False),
+        ("yes", SURE, True),
+        ("no", SURE, False),
+        ("no that's wrong", SURE, True),
+    ],
+)
+def test_words_tell_whether_more_must_follow(
+    understanding: Understanding, text: str, expectation: Expectation, *, whole: bool
+) -> None:
+    (reading,) = understanding.interpret([(text, 1.0)], expectation, NOW)
+    assert (completeness(reading, expectation) >= 0.85) is whole
