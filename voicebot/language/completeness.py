@@ -8,7 +8,7 @@ from voicebot.dialog.expectation import AnswerKind, Expectation
 #: Nobody ends a sentence on these; something follows.
 _DANGLING = frozenset(
     (
-        "a an and are about at because but by can could for from have i i'd i'm if in is it's like my need no of on "  # words
+        "a an and are about at because but by can could for from have i i'd i'm if in is it's like my need no of on "
         "or so that the then this to uh um want was what when where with would you your"
     ).split()
 )
