@@ -14,6 +14,7 @@ from tests.fakes.buzz import buzz
 from tests.fakes.leg import FakeLeg
 from tests.fakes.transcriber import ScriptedTranscriber
 from tests.fakes.voice import WORD_MS, HummingVoice, hum
+from voicebot import g711
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
 from voicebot.media.events import (
     CallerTurn,
@@ -28,7 +29,7 @@ from voicebot.media.events import (
 )
 from voicebot.media.frames import Utterance
 from voicebot.media.line import Line
-from voicebot.telephony.leg import SAMPLE_RATE_HZ
+from voicebot.telephony.leg import FRAME_BYTES, SAMPLE_RATE_HZ
 
 E = TypeVar("E", bound=LineEvent)
 
@@ -99,6 +100,13 @@ class Room:
         await self.line.close()
         async with asyncio.timeout(5):
             await self.running
+
+
+class BuzzingVoice(HummingVoice):
+    """Speaks three seconds of a voice-like buzz, whatever it is asked to say."""
+
+    def ready(self, text: str) -> bytes | None:
+        return b"".join(buzz(3.0))
 
 
 class Undecided:
@@ -222,6 +230,21 @@ async def test_a_cough_only_pauses_the_prompt() -> None:
         assert abs(ended.heard_ms - 12 * WORD_MS) <= 80
         # Every sample of the prompt was heard once and in order, the pause apart.
         assert bytes(here.leg.heard).replace(b"\xff", b"")[:4000] == hum(text).replace(b"\xff", b"")[:4000]
+
+
+async def test_our_own_prompt_coming_back_softly_does_not_interrupt_it() -> None:
+    voice = BuzzingVoice()
+    async with room("never", voice=voice) as here:
+        await here.line.listen(OPEN)
+        await here.line.say(one("a", "long prompt"))
+        await here.until(SpeakingBegan)
+        echo = (g711.decode(b"".join(buzz(3.0))) * 0.1).astype("int16")
+        mulaw = g711.encode(echo)
+        await here.leg.stay_silent(0.12)
+        await here.leg.speak([mulaw[start : start + FRAME_BYTES] for start in range(0, len(mulaw), FRAME_BYTES)])
+        ended = await here.until(SpeakingEnded)
+        assert not ended.cut
+        assert here.all(CallerTurn) == []
 
 
 async def test_an_uninterruptible_prompt_is_heard_to_its_end() -> None:

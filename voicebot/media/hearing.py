@@ -35,6 +35,7 @@ from voicebot.media.frames import (
     ResumeSpeechFrame,
 )
 from voicebot.speech.asr import Final, Transcriber, Utterance
+from voicebot.speech.listening.echo import EchoGuard
 from voicebot.speech.listening.keys import KeyCollector
 from voicebot.speech.listening.turn import (
     BargeInConfirmed,
@@ -113,10 +114,12 @@ class HearingProcessor(FrameProcessor):
 
     def __init__(
         self,
+        *,
         transcriber: Transcriber,
         turn_model: TurnModel,
         completeness: Completeness,
         voice_judge: VoiceJudge | None,
+        echo: EchoGuard,
         clock: Callable[[], float],
     ) -> None:
         super().__init__(enable_direct_mode=True)
@@ -125,6 +128,7 @@ class HearingProcessor(FrameProcessor):
         self._completeness = completeness
         self._clock = clock
         self._activity = VoiceActivity(voice_judge)
+        self._echo = echo
         self._detector = TurnDetector()
         self._keys: KeyCollector | None = None
         self._key_timer: asyncio.TimerHandle | None = None
@@ -166,7 +170,7 @@ class HearingProcessor(FrameProcessor):
 
     async def _hear(self, pcm: bytes, arrived_s: float) -> None:
         self._history.append(pcm)
-        activity = self._activity.feed(pcm)
+        activity = self._echo.judge(pcm, self._activity.feed(pcm))
         if self._attempt:
             self._attempt.feed(pcm)
         for event in self._detector.feed(activity):

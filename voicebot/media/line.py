@@ -19,6 +19,7 @@ from voicebot.media.hearing import Completeness, HearingProcessor, TurnModel
 from voicebot.media.speaking import SpeakingProcessor, Voice
 from voicebot.media.transport import LegTransport, Tap
 from voicebot.speech.asr import Transcriber
+from voicebot.speech.listening.echo import EchoGuard
 from voicebot.speech.listening.vad import VoiceJudge
 from voicebot.telephony.leg import SAMPLE_RATE_HZ, CallLeg
 
@@ -42,12 +43,20 @@ class Line:
         on_event: Callable[[LineEvent], None],
         clock: Callable[[], float],
     ) -> None:
-        transport = LegTransport(leg, tap, clock)
+        echo = EchoGuard()
+        transport = LegTransport(leg, tap, echo, clock)
         self._conversation = ConversationProcessor(on_event)
         pipeline = Pipeline(
             [
                 transport.input(),
-                HearingProcessor(transcriber, turn_model, completeness, voice_judge, clock),
+                HearingProcessor(
+                    transcriber=transcriber,
+                    turn_model=turn_model,
+                    completeness=completeness,
+                    voice_judge=voice_judge,
+                    echo=echo,
+                    clock=clock,
+                ),
                 self._conversation,
                 SpeakingProcessor(voice, clock),
                 transport.output(),

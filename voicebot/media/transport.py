@@ -41,6 +41,7 @@ from voicebot.media.frames import (
 )
 from voicebot.media.pacing import Pacer
 from voicebot.media.playback import Heard, Piece, Playback
+from voicebot.speech.listening.echo import EchoGuard
 from voicebot.telephony.leg import (
     FRAME_BYTES,
     SAMPLE_RATE_HZ,
@@ -122,10 +123,11 @@ class LegInput(BaseInputTransport):
 class LegOutput(BaseOutputTransport):
     """Paces audio into the leg and knows what of it was heard."""
 
-    def __init__(self, leg: CallLeg, tap: Tap, clock: Clock, params: TransportParams) -> None:
+    def __init__(self, leg: CallLeg, tap: Tap, echo: EchoGuard, clock: Clock, params: TransportParams) -> None:
         super().__init__(params, enable_direct_mode=True)
         self._leg = leg
         self._tap = tap
+        self._echo = echo
         self._clock = clock
         self._pacer = Pacer(LEAD_S)
         self._playback = Playback()
@@ -213,6 +215,7 @@ class LegOutput(BaseOutputTransport):
                 frame += SILENT_FRAME[len(frame) :]
             self._leg.send(frame)
             self._tap.sent(frame, now_s)
+            self._echo.sent(frame)
             self._recent.append(frame)
         self._pacer.sent(len(mulaw), now_s)
 
@@ -223,6 +226,7 @@ class LegOutput(BaseOutputTransport):
         sent = self._leg.sent_samples
         heard = self._leg.clear()
         self._tap.cut(heard, self._clock())
+        self._echo.cleared()
         self._pacer.cleared()
         dropped = min(len(self._recent), max(0, sent - heard) // FRAME_BYTES)
         self._held = list(self._recent)[len(self._recent) - dropped :]
@@ -246,6 +250,7 @@ class LegOutput(BaseOutputTransport):
             heard = self._leg.sent_samples
             self._held = []
             self._flowing.set()
+        self._echo.cleared()
         self._pacer.cleared()
         self._starting = None
         await self._report(self._playback.cut(heard), now_s)
@@ -263,7 +268,7 @@ class LegOutput(BaseOutputTransport):
 class LegTransport(BaseTransport):
     """Both directions of one leg as pipecat processors."""
 
-    def __init__(self, leg: CallLeg, tap: Tap, clock: Clock) -> None:
+    def __init__(self, leg: CallLeg, tap: Tap, echo: EchoGuard, clock: Clock) -> None:
         super().__init__()
         params = TransportParams(
             audio_in_enabled=True,
@@ -274,7 +279,7 @@ class LegTransport(BaseTransport):
             audio_out_end_silence_secs=0,
             audio_out_auto_silence=False,
         )
-        self._output = LegOutput(leg, tap, clock, params)
+        self._output = LegOutput(leg, tap, echo, clock, params)
         self._input = LegInput(leg, tap, self._output, params)
 
     def input(self) -> LegInput:
