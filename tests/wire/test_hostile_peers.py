@@ -19,7 +19,7 @@ from tests.fakes.web_server import FRAME, HandMadeCarrier, Listener, RunningServ
 from voicebot.telephony import socket_line
 from voicebot.telephony.leg import CallLeg, EndCause, FrameReceived, LegEnded
 from voicebot.telephony.twilio.messages import Connected, Start, serialise
-from voicebot.web import browser, doors, server, twilio
+from voicebot.web import browser, doors, server, socket_door, twilio
 
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -127,7 +127,7 @@ async def test_requests_that_are_none_are_refused(request_head: bytes) -> None:
 async def test_a_socket_that_says_nothing_is_closed(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(twilio, "START_TIMEOUT_S", 0.1)
     monkeypatch.setattr(browser, "START_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(doors, "CLOSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(socket_door, "CLOSE_TIMEOUT_S", 0.2)
     async with serving() as running, raw(running) as (reader, writer):
         await upgrade(running, reader, writer, path)
 
@@ -164,7 +164,7 @@ async def test_a_socket_that_says_nothing_is_closed(path: str, monkeypatch: pyte
     ],
 )
 async def test_frames_that_are_none_end_their_own_call_only(garbage: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doors, "CLOSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(socket_door, "CLOSE_TIMEOUT_S", 0.2)
     listener = Listener()
     async with serving(listener) as running, running.stream("CAgood") as good, raw(running) as (reader, writer):
         await until(lambda: listener.legs)
@@ -211,7 +211,7 @@ async def test_pieces_without_end_are_cut_off_at_the_size_limit() -> None:
 
 
 async def test_a_peer_that_answers_no_ping_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doors, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(socket_door, "HEARTBEAT_S", 0.1)
     listener = Listener()
     async with serving(listener) as running:
         parameters = await running.stream_parameters()

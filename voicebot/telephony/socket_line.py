@@ -61,11 +61,12 @@ class SocketLine:
         clock: Callable[[], float],
         on_violation: Callable[[str], None],
         abort: Callable[[], None],
-        media_timeout_s: float,
+        media_timeout_s: float = MEDIA_TIMEOUT_S,
     ) -> None:
-        self._socket = socket
+        self.info = info
+        self.socket = socket
+        self.clock = clock
         self._abort = abort
-        self._clock = clock
         self._on_violation = on_violation
         self._media_timeout_s = media_timeout_s
         self._cause: EndCause | None = None
@@ -91,7 +92,7 @@ class SocketLine:
         `take` handles a text or binary message and returns why the leg must end, if it must. `write` forwards audio
         for ever. `unwritten` is the number of frames waiting for it.
         """
-        self.received_s = self._clock()
+        self.received_s = self.clock()
         try:
             async with asyncio.TaskGroup() as tasks:
                 others = [tasks.create_task(self._write(write)), tasks.create_task(self._watch(unwritten))]
@@ -114,8 +115,8 @@ class SocketLine:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 if farewell is not None:
                     with contextlib.suppress(ConnectionError):
-                        await self._socket.send_str(farewell)
-                await self._socket.close(code=code)
+                        await self.socket.send_str(farewell)
+                await self.socket.close(code=code)
         except TimeoutError:
             # A peer that has stopped reading keeps the farewell, and us, in the send buffer.
             self._abort()
@@ -125,7 +126,7 @@ class SocketLine:
         if self._cause is not None:
             return False
         self._cause = cause
-        self.inbox.put(LegEnded(cause, self._clock()))
+        self.inbox.put(LegEnded(cause, self.clock()))
         self._log.info("leg ended", cause=cause, violations=self._violations)
         return True
 
@@ -138,10 +139,10 @@ class SocketLine:
 
     async def _read(self, take: Callable[[aiohttp.WSMessage], EndCause | None]) -> EndCause:
         while True:
-            message = await self._socket.receive()
+            message = await self.socket.receive()
             if message.type not in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
                 return EndCause.CONNECTION_LOST
-            self.received_s = self._clock()
+            self.received_s = self.clock()
             cause = take(message)
             if cause is not None:
                 return cause
@@ -156,7 +157,7 @@ class SocketLine:
     async def _watch(self, unwritten: Callable[[], int]) -> None:
         while self.is_open:
             await asyncio.sleep(WATCH_EVERY_S)
-            if self._clock() - self.received_s > self._media_timeout_s:
+            if self.clock() - self.received_s > self._media_timeout_s:
                 await self.close(EndCause.MEDIA_TIMEOUT, aiohttp.WSCloseCode.GOING_AWAY)
             elif unwritten() > MAX_UNWRITTEN_FRAMES:
                 await self.close(EndCause.CONNECTION_LOST, aiohttp.WSCloseCode.GOING_AWAY)

@@ -13,18 +13,9 @@ from voicebot.telephony.browser import messages
 from voicebot.telephony.browser.leg import BrowserLeg, await_hello
 from voicebot.telephony.leg import Capability, Channel, Direction, LegInfo
 from voicebot.web.address import PublicAddress
-from voicebot.web.doors import (
-    START_TIMEOUT_S,
-    Admission,
-    CountViolation,
-    LiveLegs,
-    abort_of,
-    base_url,
-    client_address,
-    close_refused,
-    open_socket,
-)
-from voicebot.web.limits import ConnectionLimit, RateLimit, TooManyConnections
+from voicebot.web.doors import Admission, base_url, client_address
+from voicebot.web.limits import RateLimit
+from voicebot.web.socket_door import START_TIMEOUT_S, SocketDoor, TurnedAway
 from voicebot.web.tickets import Audience, TicketRefused, Tickets
 
 _log = structlog.get_logger()
@@ -34,6 +25,8 @@ TICKET_PATH = "/browser/ticket"
 MEDIA_PATH = "/browser/media"
 #: The page asks for its ticket when the caller presses the button, and may then wait for the microphone's permission.
 TICKET_LIFETIME_S = 120.0
+#: The page's word when its hello was no good: most likely it is older than the server.
+OUT_OF_DATE = messages.end("not_allowed", "This page is out of date. Reload it to call.")
 
 
 class BrowserDoor:
@@ -45,23 +38,17 @@ class BrowserDoor:
         public: PublicAddress,
         tickets: Tickets,
         admission: Admission,
-        connections: ConnectionLimit,
+        door: SocketDoor,
         starts_of_address: RateLimit,
-        legs: LiveLegs,
         refusal_text: str,
-        on_violation: CountViolation,
-        clock: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
         self._public = public
         self._tickets = tickets
         self._admission = admission
-        self._connections = connections
+        self._door = door
         self._starts_of_address = starts_of_address
-        self._legs = legs
         self._refusal_text = refusal_text
-        self._on_violation = on_violation
-        self._clock = clock
         self._new_id = new_id
         self._page = (resources.files("voicebot.web") / "static" / "call.html").read_text("utf-8")
 
@@ -89,43 +76,23 @@ class BrowserDoor:
     async def media(self, request: web.Request) -> web.WebSocketResponse:
         """Carry one call from the page, from the WebSocket handshake to its end."""
         self._check_origin(request)
-        try:
-            with self._connections.hold(client_address(request, self._public)):
-                socket = await open_socket(request)
-                await self._call(request, socket)
-                return socket
-        except TooManyConnections as error:
-            self._violated("too_many_connections", str(error))
-            raise web.HTTPServiceUnavailable(text=str(error)) from error
+        return await self._door.carry(request, self._greet)
 
-    async def _call(self, request: web.Request, socket: web.WebSocketResponse) -> None:
-        try:
-            hello = await await_hello(socket, timeout_s=START_TIMEOUT_S)
-            self._redeem(hello)
-        except RemoteProtocolError as error:
-            self._violated(error.kind, str(error))
-            await close_refused(socket, messages.end("not_allowed", "This page is out of date. Reload it to call."))
-            return
+    async def _greet(self, request: web.Request, socket: web.WebSocketResponse) -> BrowserLeg:
+        self._redeem(await await_hello(socket, timeout_s=START_TIMEOUT_S))
         why = self._admission.check("")
         if why is not None:
             _log.warning("call refused", why=why, channel=Channel.BROWSER)
-            await close_refused(socket, messages.end("refused_busy", self._refusal_text))
-            return
-        leg = BrowserLeg(
-            socket=socket,
-            info=LegInfo(
-                leg_id=self._new_id(),
-                channel=Channel.BROWSER,
-                direction=Direction.INBOUND,
-                caller="",
-                called="",
-                capabilities=frozenset({Capability.PLAYBACK_CONFIRMED, Capability.CAPTIONS}),
-            ),
-            clock=self._clock,
-            on_violation=lambda kind: self._on_violation(Channel.BROWSER, kind),
-            abort=abort_of(request),
+            raise TurnedAway(messages.end("refused_busy", self._refusal_text))
+        info = LegInfo(
+            leg_id=self._new_id(),
+            channel=Channel.BROWSER,
+            direction=Direction.INBOUND,
+            caller="",
+            called="",
+            capabilities=frozenset({Capability.PLAYBACK_CONFIRMED, Capability.CAPTIONS}),
         )
-        await self._legs.carry(leg)
+        return BrowserLeg(self._door.line(request, socket, info))
 
     def _redeem(self, hello: messages.Hello) -> None:
         try:
@@ -135,11 +102,7 @@ class BrowserDoor:
 
     def _check_origin(self, request: web.Request) -> None:
         if request.headers.get("Origin") != base_url(request, self._public):
-            self._violated(
+            self._door.violated(
                 "wrong_origin", "A page of another origin asked for a call; if it is ours, check public_url."
             )
             raise web.HTTPForbidden(text="Calls start from this server's own page only.")
-
-    def _violated(self, kind: str, what: str) -> None:
-        self._on_violation(Channel.BROWSER, kind)
-        _log.warning("peer broke the protocol", channel=Channel.BROWSER, kind=kind, what=what)

@@ -9,12 +9,14 @@ from typing import Any
 
 from aiohttp import web
 
+from voicebot.telephony.leg import Channel
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.address import PublicAddress
-from voicebot.web.browser import BrowserDoor
-from voicebot.web.doors import Accept, Admission, CountViolation, LiveLegs
+from voicebot.web.browser import OUT_OF_DATE, BrowserDoor
+from voicebot.web.doors import Accept, Admission, CountViolation
 from voicebot.web.limits import ConnectionLimit, RateLimit
 from voicebot.web.records import CallReader, RecordsDoor
+from voicebot.web.socket_door import LiveLegs, SocketDoor
 from voicebot.web.tickets import Tickets
 from voicebot.web.twilio import RefusalPrompt, TwilioAccess, TwilioDoor
 
@@ -93,27 +95,36 @@ def build_app(
         public=public,
         tickets=tickets,
         admission=admission,
-        connections=ConnectionLimit(max_connections=limits.max_connections, max_per_address=limits.max_connections),
+        door=SocketDoor(
+            Channel.TWILIO,
+            legs=legs,
+            connections=ConnectionLimit(max_connections=limits.max_connections, max_per_address=limits.max_connections),
+            public=public,
+            on_violation=on_violation,
+            clock=clock,
+        ),
         starts_of_caller=RateLimit(max_events=limits.max_starts_per_minute, window_s=60, clock=clock),
-        legs=legs,
         refusal=refusal,
-        on_violation=on_violation,
         on_status=on_status,
-        clock=clock,
         new_id=new_id,
     )
     browser_door = BrowserDoor(
         public=public,
         tickets=tickets,
         admission=admission,
-        connections=ConnectionLimit(
-            max_connections=limits.max_connections, max_per_address=limits.max_browser_connections_per_address
+        door=SocketDoor(
+            Channel.BROWSER,
+            legs=legs,
+            connections=ConnectionLimit(
+                max_connections=limits.max_connections, max_per_address=limits.max_browser_connections_per_address
+            ),
+            public=public,
+            on_violation=on_violation,
+            clock=clock,
+            farewell=OUT_OF_DATE,
         ),
         starts_of_address=RateLimit(max_events=limits.max_starts_per_minute, window_s=60, clock=clock),
-        legs=legs,
         refusal_text=refusal.text,
-        on_violation=on_violation,
-        clock=clock,
         new_id=new_id,
     )
     records_door = RecordsDoor(

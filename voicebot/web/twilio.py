@@ -28,19 +28,9 @@ from voicebot.telephony.twilio.webhook import (
     stream_twiml,
 )
 from voicebot.web.address import PublicAddress, socket_url
-from voicebot.web.doors import (
-    START_TIMEOUT_S,
-    Admission,
-    CountViolation,
-    LiveLegs,
-    abort_of,
-    base_url,
-    client_address,
-    close_refused,
-    open_socket,
-    read_form,
-)
-from voicebot.web.limits import ConnectionLimit, RateLimit, TooManyConnections
+from voicebot.web.doors import Admission, base_url, read_form
+from voicebot.web.limits import RateLimit
+from voicebot.web.socket_door import START_TIMEOUT_S, SocketDoor
 from voicebot.web.tickets import Audience, Ticket, TicketRefused, Tickets
 
 _log = structlog.get_logger()
@@ -90,13 +80,10 @@ class TwilioDoor:
         public: PublicAddress,
         tickets: Tickets,
         admission: Admission,
-        connections: ConnectionLimit,
+        door: SocketDoor,
         starts_of_caller: RateLimit,
-        legs: LiveLegs,
         refusal: RefusalPrompt,
-        on_violation: CountViolation,
         on_status: Callable[[CallStatusChanged | StreamStatusChanged], None],
-        clock: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
         self._access = access
@@ -104,13 +91,10 @@ class TwilioDoor:
         self._public = public
         self._tickets = tickets
         self._admission = admission
-        self._connections = connections
+        self._door = door
         self._starts_of_caller = starts_of_caller
-        self._legs = legs
         self._refusal = refusal
-        self._on_violation = on_violation
         self._on_status = on_status
-        self._clock = clock
         self._new_id = new_id
         if self._checker is None and access.accept_unsigned:
             _log.warning("webhooks are accepted unsigned: for development only")
@@ -129,7 +113,7 @@ class TwilioDoor:
         form = await self._genuine_form(request)
         call = self._parsed(parse_incoming, form)
         if self._access.account_sid is not None and call.account_sid != self._access.account_sid:
-            self._violated("wrong_account", "The webhook is about another account's call.")
+            self._door.violated("wrong_account", "The webhook is about another account's call.")
             raise web.HTTPForbidden(text="This server answers for another account.")
         why = self._why_refused(call)
         if why is not None:
@@ -168,42 +152,23 @@ class TwilioDoor:
 
     async def media(self, request: web.Request) -> web.WebSocketResponse:
         """Carry one stream from its WebSocket handshake to its end."""
-        try:
-            with self._connections.hold(client_address(request, self._public)):
-                socket = await open_socket(request)
-                await self._stream(request, socket)
-                return socket
-        except TooManyConnections as error:
-            self._violated("too_many_connections", str(error))
-            raise web.HTTPServiceUnavailable(text=str(error)) from error
+        return await self._door.carry(request, self._greet)
 
-    async def _stream(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+    async def _greet(self, request: web.Request, socket: web.WebSocketResponse) -> TwilioLeg:
         stream = TwilioStream()
-        try:
-            start = await await_start(socket, stream, timeout_s=START_TIMEOUT_S)
-            ticket = self._redeem(start)
-        except RemoteProtocolError as error:
-            self._violated(error.kind, str(error))
-            await close_refused(socket)
-            return
-        leg = TwilioLeg(
-            socket=socket,
-            stream=stream,
-            info=LegInfo(
-                leg_id=self._new_id(),
-                channel=Channel.TWILIO,
-                direction=Direction.INBOUND,
-                caller=ticket.claims.get("from", ""),
-                called=ticket.claims.get("to", ""),
-                carrier_call_id=start.call_sid,
-                parameters={name: value for name, value in start.parameters.items() if name != TICKET_PARAMETER},
-                capabilities=frozenset({Capability.PLAYBACK_CONFIRMED}),
-            ),
-            clock=self._clock,
-            on_violation=lambda kind: self._on_violation(Channel.TWILIO, kind),
-            abort=abort_of(request),
+        start = await await_start(socket, stream, timeout_s=START_TIMEOUT_S)
+        ticket = self._redeem(start)
+        info = LegInfo(
+            leg_id=self._new_id(),
+            channel=Channel.TWILIO,
+            direction=Direction.INBOUND,
+            caller=ticket.claims.get("from", ""),
+            called=ticket.claims.get("to", ""),
+            carrier_call_id=start.call_sid,
+            parameters={name: value for name, value in start.parameters.items() if name != TICKET_PARAMETER},
+            capabilities=frozenset({Capability.PLAYBACK_CONFIRMED}),
         )
-        await self._legs.carry(leg)
+        return TwilioLeg(self._door.line(request, socket, info), stream)
 
     def _redeem(self, start: Start) -> Ticket:
         try:
@@ -220,12 +185,12 @@ class TwilioDoor:
         if self._checker is None:
             if self._access.accept_unsigned:
                 return form
-            self._violated("unsigned_webhook", "No webhook can be checked without TWILIO_AUTH_TOKEN.")
+            self._door.violated("unsigned_webhook", "No webhook can be checked without TWILIO_AUTH_TOKEN.")
             raise web.HTTPForbidden(text="This server has no TWILIO_AUTH_TOKEN to check signatures with.")
         # Twilio signed the address as it called it, so the path is taken as it came, not as it was decoded.
         url = base_url(request, self._public) + request.raw_path
         if not self._checker.is_genuine(url=url, form=form, headers=request.headers):
-            self._violated("bad_signature", "A webhook's signature is wrong; if it is Twilio's, check public_url.")
+            self._door.violated("bad_signature", "A webhook's signature is wrong; if it is Twilio's, check public_url.")
             raise web.HTTPForbidden(text="The signature is not Twilio's for this address.")
         return form
 
@@ -239,12 +204,8 @@ class TwilioDoor:
         try:
             return parse(form)
         except RemoteProtocolError as error:
-            self._violated(error.kind, str(error))
+            self._door.violated(error.kind, str(error))
             raise web.HTTPBadRequest(text=str(error)) from error
-
-    def _violated(self, kind: str, what: str) -> None:
-        self._on_violation(Channel.TWILIO, kind)
-        _log.warning("peer broke the protocol", channel=Channel.TWILIO, kind=kind, what=what)
 
 
 def _passed_on(request: web.Request) -> dict[str, str]:

@@ -4,13 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.fakes.socket import FakeClock, FakeSocket, until
+from tests.fakes.leg_on_socket import LegOnSocket
+from tests.fakes.socket import FakeSocket, until
 from voicebot import g711
 from voicebot.errors import LocalProtocolError
 from voicebot.telephony import socket_line
@@ -24,8 +24,6 @@ from voicebot.telephony.leg import (
     FrameReceived,
     HangUpReason,
     KeyPressed,
-    LegEnded,
-    LegEvent,
     LegInfo,
 )
 
@@ -33,12 +31,8 @@ FRAME = b"\x7f" * 160
 INFO = LegInfo("leg-1", Channel.BROWSER, Direction.INBOUND, caller="", called="")
 
 
-@dataclass
-class Call:
-    leg: BrowserLeg
-    socket: FakeSocket
-    clock: FakeClock
-    violations: list[str] = field(default_factory=list)
+class Call(LegOnSocket[BrowserLeg]):
+    """A leg on a fake socket, and the page's side of it."""
 
     def page(self, **message: Any) -> None:
         self.socket.peer_sends(json.dumps(message))
@@ -46,29 +40,13 @@ class Call:
     def texts(self, kind: str) -> list[dict[str, Any]]:
         return [message for message in map(json.loads, self.socket.texts) if message["type"] == kind]
 
-    async def events(self, count: int) -> list[LegEvent]:
-        async with asyncio.timeout(2):
-            events = self.leg.events()
-            return [await anext(events) for _ in range(count)]
-
-    async def ended(self) -> EndCause:
-        async with asyncio.timeout(5):
-            async for event in self.leg.events():
-                if isinstance(event, LegEnded):
-                    return event.cause
-        raise AssertionError("the leg's events ended without LegEnded")
-
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Call]:
-    socket, clock = FakeSocket(), FakeClock()
-    violations: list[str] = []
-    leg = BrowserLeg(socket=socket, info=INFO, clock=clock, on_violation=violations.append, abort=socket.abort)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        tasks.create_task(leg.run())
-        await until(lambda: socket.texts)
-        yield Call(leg, socket, clock, violations)
-        await leg.hang_up(HangUpReason.COMPLETED)
+    call = Call(INFO, BrowserLeg, FakeSocket())
+    async with call.running():
+        await until(lambda: call.socket.texts)
+        yield call
 
 
 async def test_the_page_is_told_that_the_call_begins() -> None:

@@ -3,11 +3,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import pytest
 
-from tests.fakes.socket import FakeClock, FakeSocket, until
+from tests.fakes.leg_on_socket import LegOnSocket
+from tests.fakes.socket import FakeSocket, until
 from voicebot.errors import LocalProtocolError, RemoteProtocolError
 from voicebot.telephony import socket_line
 from voicebot.telephony.leg import (
@@ -18,8 +18,6 @@ from voicebot.telephony.leg import (
     FrameReceived,
     HangUpReason,
     KeyPressed,
-    LegEnded,
-    LegEvent,
     LegInfo,
 )
 from voicebot.telephony.twilio.leg import TwilioLeg, await_start
@@ -46,27 +44,24 @@ FRAME = b"\x7f" * 160
 INFO = LegInfo("leg-1", Channel.TWILIO, Direction.INBOUND, caller="", called="", carrier_call_id="CA1")
 
 
-@dataclass
-class Call:
+class Call(LegOnSocket[TwilioLeg]):
     """A leg on a fake socket, and the carrier's side of it."""
 
-    leg: TwilioLeg
-    socket: FakeSocket
-    clock: FakeClock
-    violations: list[str] = field(default_factory=list)
-    _sequence: int = 1
-    _chunk: int = 0
+    def __init__(self, stream: TwilioStream, socket: FakeSocket) -> None:
+        super().__init__(INFO, lambda line: TwilioLeg(line, stream), socket)
+        self.sequence = 1
+        self.chunk = 0
 
     def carrier(self, message: CarrierMessage | str) -> None:
         self.socket.peer_sends(message if isinstance(message, str) else serialise(message))
 
     def number(self) -> int:
-        self._sequence += 1
-        return self._sequence
+        self.sequence += 1
+        return self.sequence
 
     def audio(self, payload: bytes = FRAME) -> None:
-        self._chunk += 1
-        self.carrier(Media(self.number(), SID, Track.INBOUND, self._chunk, 20 * self._chunk, payload))
+        self.chunk += 1
+        self.carrier(Media(self.number(), SID, Track.INBOUND, self.chunk, 20 * self.chunk, payload))
 
     def returns(self, mark: SetMark) -> None:
         self.carrier(Mark(self.number(), SID, mark.name))
@@ -79,34 +74,16 @@ class Call:
     def marks(self) -> list[SetMark]:
         return [message for message in self.sent if isinstance(message, SetMark)]
 
-    async def events(self, count: int) -> list[LegEvent]:
-        async with asyncio.timeout(2):
-            events = self.leg.events()
-            return [await anext(events) for _ in range(count)]
-
-    async def ended(self) -> EndCause:
-        async with asyncio.timeout(5):
-            async for event in self.leg.events():
-                if isinstance(event, LegEnded):
-                    return event.cause
-        raise AssertionError("the leg's events ended without LegEnded")
-
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Call]:
-    socket, clock, stream = FakeSocket(), FakeClock(), TwilioStream()
+    socket, stream = FakeSocket(), TwilioStream()
     socket.peer_sends(serialise(Connected()))
     socket.peer_sends(serialise(Start(1, SID, "AC1", "CA1")))
     await await_start(socket, stream, timeout_s=1)
-    violations: list[str] = []
-    leg = TwilioLeg(
-        socket=socket, stream=stream, info=INFO, clock=clock, on_violation=violations.append, abort=socket.abort
-    )
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        tasks.create_task(leg.run())
-        await asyncio.sleep(0)
-        yield Call(leg, socket, clock, violations)
-        await leg.hang_up(HangUpReason.COMPLETED)
+    call = Call(stream, socket)
+    async with call.running():
+        yield call
 
 
 async def test_what_the_caller_says_and_keys_comes_out_as_events() -> None:
@@ -134,7 +111,7 @@ async def test_audio_of_any_length_is_cut_into_frames() -> None:
 async def test_lost_audio_is_told_in_frames() -> None:
     async with running() as call:
         call.audio()
-        call._chunk += 3
+        call.chunk += 3
         call.audio()
 
         assert [event.lost_before for event in await call.events(2) if isinstance(event, FrameReceived)] == [0, 3]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import aiohttp
 import numpy as np
@@ -25,7 +25,7 @@ from voicebot.telephony.leg import (
     LegInfo,
 )
 from voicebot.telephony.patience import Patience
-from voicebot.telephony.socket_line import MEDIA_TIMEOUT_S, Socket, SocketLine
+from voicebot.telephony.socket_line import Socket, SocketLine
 
 #: Bad messages in a row after which the call ends.
 MAX_BAD_MESSAGES = 50
@@ -57,26 +57,11 @@ async def await_hello(socket: Socket, *, timeout_s: float) -> messages.Hello:
 class BrowserLeg:
     """One call from the page, after its hello was accepted.
 
-    Whoever owns the socket awaits `run()`, which returns when the leg has ended and the socket is closed. See
-    `SocketLine` for `on_violation`, `abort` and `clock`.
+    Whoever owns the socket awaits `run()`, which returns when the leg has ended and the socket is closed.
     """
 
-    def __init__(
-        self,
-        *,
-        socket: Socket,
-        info: LegInfo,
-        clock: Callable[[], float],
-        on_violation: Callable[[str], None],
-        abort: Callable[[], None],
-        media_timeout_s: float = MEDIA_TIMEOUT_S,
-    ) -> None:
-        self._socket = socket
-        self._info = info
-        self._clock = clock
-        self._line = SocketLine(
-            socket, info, clock=clock, on_violation=on_violation, abort=abort, media_timeout_s=media_timeout_s
-        )
+    def __init__(self, line: SocketLine) -> None:
+        self._line = line
         self._patience = Patience(MAX_BAD_MESSAGES)
         self._unwritten: deque[bytes] = deque()
         self._texts: deque[str] = deque([messages.ready()])
@@ -91,7 +76,7 @@ class BrowserLeg:
 
     @property
     def info(self) -> LegInfo:
-        return self._info
+        return self._line.info
 
     @property
     def sent_samples(self) -> int:
@@ -100,7 +85,7 @@ class BrowserLeg:
     @property
     def queued_samples(self) -> int:
         """Samples sent that the page has not played yet, by its reports and the clock."""
-        return self._sent - self._heard(self._clock())
+        return self._sent - self._heard(self._line.clock())
 
     def events(self) -> AsyncIterator[LegEvent]:
         return self._line.inbox.events()
@@ -113,13 +98,13 @@ class BrowserLeg:
             raise LocalProtocolError(f"A frame has {FRAME_BYTES} bytes, not {len(frame)}.")
         if self._line.is_open:
             if self._played >= self._sent:
-                self._played_s = self._clock()
+                self._played_s = self._line.clock()
             self._sent += FRAME_BYTES
             self._unwritten.append(frame)
             self._write_wanted.set()
 
     def clear(self) -> int:
-        now_s = self._clock()
+        now_s = self._line.clock()
         heard = self._heard(now_s)
         if heard < self._sent:
             self._unwritten.clear()
@@ -203,11 +188,11 @@ class BrowserLeg:
                 await self._flush_texts()
                 if self._unwritten:
                     frames = min(len(self._unwritten), messages.MAX_FRAMES_A_MESSAGE)
-                    await self._socket.send_bytes(b"".join([self._unwritten.popleft() for _ in range(frames)]))
+                    await self._line.socket.send_bytes(b"".join([self._unwritten.popleft() for _ in range(frames)]))
 
     async def _flush_texts(self) -> None:
         while self._texts:
-            await self._socket.send_str(self._texts.popleft())
+            await self._line.socket.send_str(self._texts.popleft())
 
 
 def _level_dbfs(frame: bytes) -> int:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicebot.errors import RemoteProtocolError
+from voicebot.telephony.json_object import parse_object
 from voicebot.telephony.leg import FRAME_BYTES
 
 PROTOCOL_VERSION = 1
@@ -70,14 +71,7 @@ def parse_page(text: str) -> PageMessage:
 
     Raises `RemoteProtocolError` of kind `message_too_large`, `bad_json`, `unknown_event` or `bad_field`.
     """
-    if len(text) > MAX_TEXT_CHARS:
-        raise RemoteProtocolError("message_too_large", f"A message has more than {MAX_TEXT_CHARS} characters.")
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RemoteProtocolError("bad_json", "A message is not JSON.") from error
-    if not isinstance(body, dict):
-        raise RemoteProtocolError("bad_json", "A message is not a JSON object.")
+    body = parse_object(text, max_chars=MAX_TEXT_CHARS)
     match body.get("type"):
         case "hello":
             return _hello(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import aiohttp
 
@@ -20,7 +20,7 @@ from voicebot.telephony.leg import (
     LegEvent,
     LegInfo,
 )
-from voicebot.telephony.socket_line import MEDIA_TIMEOUT_S, Socket, SocketLine
+from voicebot.telephony.socket_line import Socket, SocketLine
 from voicebot.telephony.twilio.messages import Dtmf, Mark, Start, Stop
 from voicebot.telephony.twilio.playback import Playback
 from voicebot.telephony.twilio.stream import AudioReceived, StreamEvent, StreamState, TwilioStream, Violation
@@ -53,28 +53,12 @@ async def await_start(socket: Socket, stream: TwilioStream, *, timeout_s: float)
 class TwilioLeg:
     """One call over one Media Stream that has started.
 
-    Whoever owns the socket awaits `run()`, which returns when the leg has ended and the socket is closed. See
-    `SocketLine` for `on_violation`, `abort` and `clock`.
+    Whoever owns the socket awaits `run()`, which returns when the leg has ended and the socket is closed.
     """
 
-    def __init__(
-        self,
-        *,
-        socket: Socket,
-        stream: TwilioStream,
-        info: LegInfo,
-        clock: Callable[[], float],
-        on_violation: Callable[[str], None],
-        abort: Callable[[], None],
-        media_timeout_s: float = MEDIA_TIMEOUT_S,
-    ) -> None:
-        self._socket = socket
+    def __init__(self, line: SocketLine, stream: TwilioStream) -> None:
+        self._line = line
         self._stream = stream
-        self._info = info
-        self._clock = clock
-        self._line = SocketLine(
-            socket, info, clock=clock, on_violation=on_violation, abort=abort, media_timeout_s=media_timeout_s
-        )
         self._playback = Playback()
         self._unwritten: deque[bytes] = deque()
         self._clear_wanted = False
@@ -88,7 +72,7 @@ class TwilioLeg:
 
     @property
     def info(self) -> LegInfo:
-        return self._info
+        return self._line.info
 
     @property
     def sent_samples(self) -> int:
@@ -97,7 +81,7 @@ class TwilioLeg:
     @property
     def queued_samples(self) -> int:
         """Samples sent that the party has not heard yet, by marks and the clock."""
-        return self.sent_samples - self._playback.heard(self._clock())
+        return self.sent_samples - self._playback.heard(self._line.clock())
 
     def events(self) -> AsyncIterator[LegEvent]:
         return self._line.inbox.events()
@@ -113,7 +97,7 @@ class TwilioLeg:
             self._write_wanted.set()
 
     def clear(self) -> int:
-        now_s = self._clock()
+        now_s = self._line.clock()
         never_written = len(self._unwritten) * FRAME_BYTES
         self._unwritten.clear()
         position = self._playback.heard(now_s)
@@ -193,7 +177,7 @@ class TwilioLeg:
             while self._line.is_open and (self._clear_wanted or self._unwritten or self._last_mark_wanted):
                 if self._clear_wanted:
                     self._clear_wanted = False
-                    await self._socket.send_str(self._stream.clear())
+                    await self._line.socket.send_str(self._stream.clear())
                 elif self._unwritten:
                     await self._write_audio()
                 else:
@@ -202,21 +186,21 @@ class TwilioLeg:
     async def _write_audio(self) -> None:
         frames = min(len(self._unwritten), (MARK_SAMPLES - self._playback.unmarked) // FRAME_BYTES)
         payload = b"".join([self._unwritten.popleft() for _ in range(frames)])
-        self._playback.add(len(payload), self._clock())
+        self._playback.add(len(payload), self._line.clock())
         self._last_mark_wanted = False
         message = self._stream.media(payload)
         if self._playback.unmarked < MARK_SAMPLES:
             self._expect_last_mark()
-            await self._socket.send_str(message)
+            await self._line.socket.send_str(message)
             return
         mark = self._stream.mark(self._playback.set_mark())
-        await self._socket.send_str(message)
-        await self._socket.send_str(mark)
+        await self._line.socket.send_str(message)
+        await self._line.socket.send_str(mark)
 
     async def _write_last_mark(self) -> None:
         self._last_mark_wanted = False
         if self._playback.unmarked:
-            await self._socket.send_str(self._stream.mark(self._playback.set_mark()))
+            await self._line.socket.send_str(self._stream.mark(self._playback.set_mark()))
 
     def _expect_last_mark(self) -> None:
         """Have audio that nothing follows marked. One timer serves many frames, since most are followed in time."""

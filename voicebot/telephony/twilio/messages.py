@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from voicebot.errors import RemoteProtocolError
+from voicebot.telephony.json_object import parse_object
 
 #: A message longer than this is refused before it is parsed; two seconds of audio need about 21,500 characters.
 MAX_MESSAGE_CHARS = 32_768
@@ -131,7 +132,7 @@ def parse_carrier(text: str) -> CarrierMessage:
     Raises `RemoteProtocolError` of kind `message_too_large`, `bad_json`, `unknown_event`, `missing_field`,
     `bad_field`, `bad_base64` or `payload_too_large`.
     """
-    body = _load(text)
+    body = parse_object(text, max_chars=MAX_MESSAGE_CHARS)
     event = body.get("event")
     parse = _CARRIER_PARSERS.get(event) if isinstance(event, str) else None
     if parse is None:
@@ -141,7 +142,7 @@ def parse_carrier(text: str) -> CarrierMessage:
 
 def parse_server(text: str) -> ServerMessage:
     """Parse what a server sent; the test carrier's side. Raises as `parse_carrier` does."""
-    body = _load(text)
+    body = parse_object(text, max_chars=MAX_MESSAGE_CHARS)
     event = body.get("event")
     sid = _sid(body, "streamSid")
     match event:
@@ -181,18 +182,6 @@ class MediaWriter:
 
     def clear(self) -> str:
         return self._clear
-
-
-def _load(text: str) -> dict[str, Any]:
-    if len(text) > MAX_MESSAGE_CHARS:
-        raise RemoteProtocolError("message_too_large", f"A message has more than {MAX_MESSAGE_CHARS} characters.")
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RemoteProtocolError("bad_json", "A message is not JSON.") from error
-    if not isinstance(body, dict):
-        raise RemoteProtocolError("bad_json", "A message is not a JSON object.")
-    return body
 
 
 def _connected(body: dict[str, Any]) -> Connected:
