@@ -100,6 +100,8 @@ TIMES = [
     ("3:15 p.m. PST", "three fifteen P M Pacific time"),
     ("Mon-Fri 9am-5pm", "Monday to Friday nine eigh M to five P M"),
     ("noon", "noon"),
+    ("10 a.m.\u2013noon", "ten eigh M to noon"),
+    ("noon-5pm", "noon to five P M"),
     ("a ratio of 3:1", "a ratio of three to one"),
     ("We close at 6 p.m. Please call again.", "We close at six P M. Please call again."),
     ("between 2:30 PM and 3 PM", "between two thirty P M and three P M"),

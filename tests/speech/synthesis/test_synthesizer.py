@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing
@@ -19,7 +21,7 @@ from voicebot.errors import EngineUnavailable
 from voicebot.speech.synthesis.lexicon import Lexicon
 from voicebot.speech.synthesis.script import write_script
 from voicebot.speech.synthesis.sound import active_level_dbfs
-from voicebot.speech.synthesis.synthesizer import VoiceDeadlines, WorkerSynthesizer
+from voicebot.speech.synthesis.synthesizer import VoiceDeadlines, WorkerSynthesizer, voice_pool
 from voicebot.speech.synthesis.wire import worker_options
 from voicebot.speech.tts import Voice
 from voicebot.speech.workers.pool import WorkerPool
@@ -162,6 +164,33 @@ async def test_a_real_worker_speaks_clause_by_clause_and_stops_when_cancelled() 
         # The rest of the two hundred is not made first.
         async with asyncio.timeout(2):
             assert await say(voice)
+
+
+async def test_a_killed_worker_is_replaced_in_mid_sentence_by_its_sibling() -> None:
+    text = "This is a sentence. " * 60
+    async with voice_pool(Voice("espeak", "en-us+f2"), None, workers=2) as pool:
+        voice = WorkerSynthesizer(pool)
+        whole = await say(voice, text)
+        assert await _said_though_killed(voice, pool, text) == pytest.approx(len(whole), rel=0.02)
+
+
+async def _said_though_killed(voice: WorkerSynthesizer, pool: WorkerPool, text: str) -> int:
+    heard = 0
+    async with aclosing(voice.perform(write_script(text))) as speaking:
+        heard += len(await anext(speaking))
+        (busy,) = [peer for peer in pool.status().peers if peer.sessions]
+        assert busy.pid is not None
+        os.kill(busy.pid, signal.SIGKILL)
+        async for audio in speaking:
+            heard += len(audio)
+    return heard
+
+
+async def test_a_pool_of_wyoming_servers_is_made_from_the_voice_s_name(server: VoiceServer) -> None:
+    await server.start()
+    async with voice_pool(Voice("wyoming", server.address), None) as pool:
+        assert len(await say(WorkerSynthesizer(pool, deadlines=HASTY))) == SPOKEN_BYTES
+    await server.stop()
 
 
 async def test_a_real_worker_with_a_missing_voice_does_not_start() -> None:

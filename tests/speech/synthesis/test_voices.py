@@ -6,14 +6,16 @@ import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from tests.fakes.piper_voice import RATE_HZ, SECONDS_A_PHONEME, make_piper_voice
 from voicebot import g711
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.synthesis import voices
-from voicebot.speech.synthesis.piper import SUGGESTED_VOICE, PiperEngine, find_piper_voice
+from voicebot.speech.synthesis.piper import SUGGESTED_VOICE, PiperEngine, find_piper_voice, pull_piper_voice
 from voicebot.speech.synthesis.sound import active_level_dbfs
 from voicebot.speech.synthesis.voices import choose_voice, list_voices, load_speaker
 from voicebot.speech.tts import Voice
@@ -84,11 +86,19 @@ def test_the_configured_voice_wins() -> None:
         (Voice("flite", "nobody"), "rms, slt"),
         (Voice("piper", "nobody"), r"nobody\.onnx"),
         (Voice("festival", "kal"), "piper, flite, espeak"),
+        (Voice("wyoming", "voice.example"), "tcp://host:port"),
     ],
 )
 def test_a_configured_voice_that_is_missing_is_never_replaced(voice: Voice, message: str) -> None:
     with pytest.raises(EngineUnavailable, match=message):
         choose_voice(voice, None)
+
+
+def test_a_wyoming_server_can_be_the_configured_voice() -> None:
+    server = Voice("wyoming", "tcp://10.0.0.7:10200, tcp://10.0.0.8:10200")
+    assert choose_voice(server, None).voice == server
+    with pytest.raises(EngineUnavailable, match="speaks for itself"):
+        load_speaker(server, None)
 
 
 def test_the_list_names_every_engine_and_what_each_lacks(tmp_path: Path) -> None:
@@ -176,3 +186,36 @@ def test_without_piper_the_error_names_the_extra(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "piper", None)
     with pytest.raises(EngineUnavailable, match="`gpl` extra"):
         PiperEngine(model)
+
+
+def test_a_voice_is_fetched_by_its_name_to_where_it_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(repository: str, file: str, *, local_dir: Path) -> None:
+        assert repository == "rhasspy/piper-voices"
+        path = local_dir / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    fetched = pull_piper_voice(SUGGESTED_VOICE, tmp_path)
+    assert fetched.read_text() == "en/en_US/ljspeech/medium/en_US-ljspeech-medium.onnx"
+    assert find_piper_voice(SUGGESTED_VOICE, tmp_path) == fetched
+
+
+def test_a_fetch_that_breaks_off_leaves_no_voice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(_: str, file: str, *, local_dir: Path) -> None:
+        if file.endswith(".json"):
+            raise LocalEntryNotFoundError("the hub does not answer")
+        path = local_dir / file
+        path.parent.mkdir(parents=True)
+        path.write_text(file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    with pytest.raises(EngineUnavailable, match="could not be fetched"):
+        pull_piper_voice(SUGGESTED_VOICE, tmp_path)
+    assert find_piper_voice(SUGGESTED_VOICE, tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["ljspeech", "../../etc/passwd", "en_US-ljspeech-huge", ""])
+def test_what_is_no_voice_s_name_is_not_fetched(tmp_path: Path, name: str) -> None:
+    with pytest.raises(EngineUnavailable, match="one looks like en_US-ljspeech-medium"):
+        pull_piper_voice(name, tmp_path)

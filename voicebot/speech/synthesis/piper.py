@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from voicebot.g711 import Pcm
 
 # Public domain recordings; a good first choice.
 SUGGESTED_VOICE = "en_US-ljspeech-medium"
+_HUB_REPOSITORY = "rhasspy/piper-voices"
+_HUB_NAME = re.compile(r"(?P<family>[a-z]{2,3})_(?P<region>[A-Z]{2})-(?P<voice>\w+)-(?P<quality>x_low|low|medium|high)")
 _INSTALL = "install the `gpl` extra (pip install piper-tts)"
 
 
@@ -73,6 +76,25 @@ def find_piper_voice(name: str | None, models_dir: Path | None) -> Path | None:
     if name is not None:
         return found.get(name)
     return found.get(SUGGESTED_VOICE) or next((found[stem] for stem in sorted(found)), None)
+
+
+def pull_piper_voice(name: str, models_dir: Path) -> Path:
+    """Fetch a voice such as SUGGESTED_VOICE from the public hub into `models_dir` and return its ONNX file.
+
+    `EngineUnavailable` when `name` is no voice's name or the hub does not answer.
+    """
+    match = _HUB_NAME.fullmatch(name)
+    if match is None:
+        raise EngineUnavailable(f"{name!r} is no Piper voice's name; one looks like {SUGGESTED_VOICE}")
+    hub = importlib.import_module("huggingface_hub")  # heavy, and needed for this alone
+    folder = f"{match['family']}/{match['family']}_{match['region']}/{match['voice']}/{match['quality']}"
+    try:
+        # The settings last: a model without them counts as no voice, so that a broken pull leaves none.
+        for file in (f"{folder}/{name}.onnx", f"{folder}/{name}.onnx.json"):
+            hub.hf_hub_download(_HUB_REPOSITORY, file, local_dir=models_dir / "piper")
+    except OSError as error:  # the hub's own errors are among them
+        raise EngineUnavailable(f"the voice {name} could not be fetched: {type(error).__name__}") from error
+    return models_dir / "piper" / folder / f"{name}.onnx"
 
 
 def _complete(model: Path) -> bool:

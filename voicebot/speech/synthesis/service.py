@@ -23,15 +23,16 @@ from voicebot import __version__
 from voicebot.errors import EngineUnavailable, LocalProtocolError, RemoteProtocolError
 from voicebot.g711 import Pcm
 from voicebot.speech.synthesis.speaker import Speaker
-from voicebot.speech.synthesis.voices import load_speaker
+from voicebot.speech.synthesis.voices import EngineName, load_speaker
 from voicebot.speech.synthesis.wire import FORMAT, speed_of
 from voicebot.speech.tts import Voice
 from voicebot.speech.workers.capabilities import Capabilities, Feature
 from voicebot.speech.workers.service import Send
 
 _log = structlog.get_logger()
-# A request waits for the one before it in the engine, for one clause at most each: more would be heard as silence.
-_MAX_SESSIONS = 8
+# Requests take turns in the engine, a clause each: with more at once than this, turns would be heard as silence.
+_SLOW_ENGINE_SESSIONS = 3
+_FAST_ENGINE_SESSIONS = 16
 _WARM_UP_TEXT = "One moment, please."
 _END: Pcm | None = None
 
@@ -90,7 +91,9 @@ class SpeechService:
 
     def capabilities(self) -> Capabilities:
         features = frozenset({Feature.PING, Feature.CANCEL, Feature.SPEED})
-        return Capabilities(self._voice.engine, self._voice.name, features, _MAX_SESSIONS)
+        slow = self._voice.engine == EngineName.PIPER
+        sessions = _SLOW_ENGINE_SESSIONS if slow else _FAST_ENGINE_SESSIONS
+        return Capabilities(self._voice.engine, self._voice.name, features, sessions)
 
     def converse(self, send: Send) -> SpeechConversation:
         return SpeechConversation(self, send)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import structlog
@@ -20,10 +21,13 @@ from voicebot.speech.synthesis.lexicon import Lexicon
 from voicebot.speech.synthesis.marks import Pause
 from voicebot.speech.synthesis.script import Script, Speech, write_script
 from voicebot.speech.synthesis.sound import silence, to_telephone
-from voicebot.speech.synthesis.wire import speak_request
+from voicebot.speech.synthesis.voices import EngineName
+from voicebot.speech.synthesis.wire import speak_request, worker_options
+from voicebot.speech.tts import Voice
 from voicebot.speech.workers.capabilities import Feature
 from voicebot.speech.workers.line import Line, PeerLost
 from voicebot.speech.workers.pool import WorkerPool
+from voicebot.speech.workers.process import WorkerSpec
 
 _log = structlog.get_logger()
 # A plain Wyoming server gets short clauses, since nothing is known of its pace.
@@ -37,6 +41,18 @@ class VoiceDeadlines:
     worker_s: float = 1.0
     first_audio_s: float = 1.8
     next_audio_s: float = 1.8
+
+
+def voice_pool(voice: Voice, models_dir: Path | None, *, workers: int = 1, threads: int = 1) -> WorkerPool:
+    """Return the pool, not yet started, that speaks with `voice`.
+
+    That is `workers` processes of ours with `threads` threads each, or for the engine "wyoming" the servers whose
+    addresses (``tcp://host:port``, comma between) are the voice's name.
+    """
+    if voice.engine == EngineName.WYOMING:
+        return WorkerPool(WorkerSpec(kind="tts"), remote=[address.strip() for address in voice.name.split(",")])
+    options = worker_options(voice, models_dir, threads=threads)
+    return WorkerPool(WorkerSpec(kind="tts", options=options, count=workers))
 
 
 class WorkerSynthesizer:

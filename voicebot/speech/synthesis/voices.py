@@ -5,6 +5,7 @@ Nothing GPL is imported to answer that: only whether a module or library is ther
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,11 +28,12 @@ class EngineName(StrEnum):
     PIPER = "piper"
     FLITE = "flite"
     ESPEAK = "espeak"
+    WYOMING = "wyoming"
 
 
 # Piper needs about a third of a second per second of speech on one slow core, so it begins with a short clause. The
 # other two are 100 to 1000 times faster than real time: whole sentences cost nothing and sound better.
-_LONGEST_CHARS = {EngineName.PIPER: 60, EngineName.FLITE: 220, EngineName.ESPEAK: 400}
+_PIPER_CHARS, _FLITE_CHARS, _ESPEAK_CHARS = 60, 220, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +88,18 @@ def load_speaker(voice: Voice, models_dir: Path | None, *, threads: int = 1) -> 
         name = EngineName(voice.engine)
     except ValueError:
         raise EngineUnavailable(f"no engine {voice.engine!r}; there are {', '.join(EngineName)}") from None
-    longest_chars = _LONGEST_CHARS[name]
     match name:
         case EngineName.PIPER:
             path = find_piper_voice(voice.name, models_dir)
             if path is None:
                 raise EngineUnavailable(f"no Piper voice {voice.name!r} is on this machine")
-            return Speaker(PiperEngine(path, threads=threads), longest_chars=longest_chars)
+            return Speaker(PiperEngine(path, threads=threads), longest_chars=_PIPER_CHARS)
         case EngineName.FLITE:
-            return Speaker(load_flite(voice.name), longest_chars=longest_chars)
+            return Speaker(load_flite(voice.name), longest_chars=_FLITE_CHARS)
         case EngineName.ESPEAK:
-            return Speaker(EspeakEngine(voice.name), longest_chars=longest_chars)
+            return Speaker(EspeakEngine(voice.name), longest_chars=_ESPEAK_CHARS)
+        case EngineName.WYOMING:
+            raise EngineUnavailable("a Wyoming server speaks for itself; reach it through voice_pool()")
         case never:
             assert_never(never)
 
@@ -111,6 +114,10 @@ def _look_for(voice: Voice, models_dir: Path | None) -> tuple[bool, str]:
             return False, f"flite has {', '.join(FLITE_VOICES)}"
         case EngineName.ESPEAK:
             return _espeak_note()
+        case EngineName.WYOMING:
+            addresses = [address.strip() for address in voice.name.split(",")]
+            well_formed = all(re.fullmatch(r"tcp://[^:/]+:\d+|unix:///.+", address) for address in addresses)
+            return well_formed, "a Wyoming server" if well_formed else "its name must be tcp://host:port"
         case _:
             return False, f"there are the engines {', '.join(EngineName)}"
 

@@ -75,9 +75,10 @@ _ANY_HALF = _MERIDIEM.replace("(?P<half>", "(?:")
 RULES: tuple[Rule, ...] = (
     # Opening hours: the dash between two times is "to"; a bare first hour takes the second's half from context.
     rule(
-        rf"(?<=\d)(?P<first>\s?{_ANY_HALF})?\s?[-\u2013\u2014]\s?(?=\d{{1,2}}(?::\d{{2}})?\s?{_ANY_HALF})",
+        rf"(?<=\d)(?P<first>\s?{_ANY_HALF})?\s?[-\u2013\u2014]\s?(?=\d{{1,2}}(?::\d{{2}})?\s?{_ANY_HALF}|noon|midnight)",
         lambda m: f"{m['first'] or ''} to ",
     ),
+    rule(r"\b(noon|midnight)\s?[-\u2013\u2014]\s?(?=\d)", lambda m: f"{m[1]} to "),
     rule(r"(?<=:\d\d)\s?[-\u2013\u2014]\s?(?=\d{1,2}:\d\d)", lambda _: " to "),
     rule(r"(?<![\d:.])(?P<hour>\d{1,2}):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)(?![\d:])", _seconds),
     rule(rf"(?<![\d:.])(?P<hour>\d{{1,2}}):(?P<minute>\d{{2}})(?![\d:])(?:\s?{_MERIDIEM})?", _clock),
