@@ -187,6 +187,117 @@ async def test_today_has_no_appointments_in_the_past(company: Company) -> None:
     assert (await company.call("calendar.find", day=MONDAY, time=time(16))).outcome == "full"
 
 
+async def test_a_lost_card_is_blocked_and_one_new_card_is_sent(company: Company) -> None:
+    found = await company.call("cards.find", account_number="400121")
+    assert found.result["last_digits"] == "3302"
+    assert found.result["address"] == "18 Harbour Street, New York"
+    ordered = await company.call("cards.replace", account_number="400121", reason="lost")
+    assert ordered.result == {"arrives": MONDAY + timedelta(days=5), "blocked": True}
+    assert (await company.call("cards.replace", account_number="400121", reason="lost")).outcome == "already_ordered"
+    again = await company.call("cards.find", account_number="400121")
+    assert (again.outcome, again.result["blocked"]) == ("already_ordered", True)
+    assert (await company.call("cards.find", account_number="433086")).outcome == "no_card"
+
+
+async def test_a_damaged_card_stays_in_use_until_the_new_one_comes(company: Company) -> None:
+    assert (await company.call("cards.replace", account_number="400121", reason="damaged")).result["blocked"] is False
+
+
+async def test_a_bill_is_paid_in_parts_from_the_balance_and_never_more_than_it_is(company: Company) -> None:
+    bill = (await company.call("bills.due", account_number="400121")).result
+    assert (bill["payee"], bill["due_amount"]) == ("City Power and Light", Decimal("84.20"))
+
+    async def pay(amount: str) -> BackendResult:
+        payee = "City Power and Light"
+        return await company.call("bills.pay", account_number="400121", payee=payee, amount=Decimal(amount))
+
+    assert (await pay("50")).result["balance"] == Decimal("1234.50")
+    assert (await pay("50")).outcome == "not_due"
+    assert (await pay("0.001")).outcome == "not_due"
+    assert (await pay("34.20")).outcome == "ok"
+    assert (await company.call("bills.due", account_number="400121")).outcome == "nothing_due"
+    assert (await company.call("accounts.balance", account_number="400121")).result["balance"] == Decimal("1200.30")
+
+
+async def test_a_payment_over_the_limit_or_the_balance_moves_no_money(company: Company) -> None:
+    over = await company.call(
+        "bills.pay", account_number="415620", payee="Meridian Insurance", amount=Decimal("500.01")
+    )
+    assert over == BackendResult("over_limit", {"limit": Decimal("500.00")})
+    poor = await company.call("bills.pay", account_number="402938", payee="Northside Water", amount=Decimal("415.60"))
+    assert poor.outcome == "not_enough_money"
+    assert (await company.call("accounts.balance", account_number="402938")).result["balance"] == Decimal("312.07")
+    assert (await company.call("bills.due", account_number="402938")).result["due_amount"] == Decimal("415.60")
+
+
+async def test_the_same_payment_asked_for_ten_times_at_once_is_made_once(company: Company) -> None:
+    payee = "City Power and Light"
+    payments = [
+        company.call("bills.pay", key="k", account_number="400121", payee=payee, amount=Decimal(20)) for _ in range(10)
+    ]
+    assert {answer.result["balance"] for answer in await asyncio.gather(*payments)} == {Decimal("1264.50")}
+    assert (await company.call("accounts.balance", account_number="400121")).result["balance"] == Decimal("1264.50")
+
+
+async def test_a_changed_address_is_where_the_next_card_goes(company: Company) -> None:
+    assert (await company.call("places.find", zip_code="11215")).result == {"city": "Brooklyn"}
+    assert (await company.call("places.find", zip_code="99999")).outcome == "unknown"
+    moved: dict[str, Any] = {"street": "Ocean Avenue", "house_number": "42", "zip_code": "11215"}
+    assert (await company.call("customers.change_address", account_number="400121", **moved)).outcome == "ok"
+    assert (await company.call("cards.find", account_number="400121")).result["address"] == "42 Ocean Avenue, Brooklyn"
+
+
+async def test_tickets_are_numbered(company: Company) -> None:
+    first = await company.call("tickets.create", topic="app", phone="1")
+    second = await company.call("tickets.create", topic="app", phone="1")
+    assert first.result != second.result
+
+
+async def test_express_is_offered_once_and_brings_the_order_tomorrow(company: Company) -> None:
+    status = (await company.call("orders.status", order_number="70291")).result
+    assert (status["remedy"], status["express_day"]) == ("express", MONDAY + timedelta(days=1))
+    sent = await company.call("orders.expedite", order_number="70291")
+    assert sent.result == {"expected": MONDAY + timedelta(days=1)}
+    after = (await company.call("orders.status", order_number="70291")).result
+    assert (after["expected"], after["remedy"]) == (MONDAY + timedelta(days=1), "done")
+    assert (await company.call("orders.expedite", order_number="70291")).outcome == "not_possible"
+    assert (await company.call("orders.expedite", order_number="48213")).outcome == "not_possible"
+
+
+async def test_a_credit_goes_once_to_the_account_that_ordered(company: Company) -> None:
+    status = (await company.call("orders.status", order_number="53018")).result
+    assert (status["remedy"], status["credit"]) == ("credit", Decimal("15.00"))
+    other = await company.call("orders.credit", order_number="53018", account_number="400121")
+    assert other.outcome == "not_yours"
+    mine = await company.call("orders.credit", order_number="53018", account_number="415620")
+    assert mine.result == {"credit": Decimal("15.00")}
+    again = await company.call("orders.credit", order_number="53018", account_number="415620")
+    assert again.outcome == "not_possible"
+    assert (await company.call("accounts.balance", account_number="415620")).result["balance"] == Decimal("20466.99")
+
+
+async def test_an_appointment_can_be_moved_and_cancelled_by_who_booked_it(company: Company) -> None:
+    assert (await company.call("calendar.mine", phone="1")).outcome == "nothing_booked"
+    booked = await company.call("calendar.book", day=WEDNESDAY, time=time(16), phone="1")
+    reference = str(booked.result["reference"])
+    mine = await company.call("calendar.mine", phone="1")
+    assert mine.result == {"reference": reference, "day": WEDNESDAY, "time": time(16)}
+    taken = await company.call("calendar.move", reference=reference, day=WEDNESDAY, time=time(15))
+    assert taken.outcome == "taken"
+    thursday = WEDNESDAY + timedelta(days=1)
+    assert (await company.call("calendar.move", reference=reference, day=thursday, time=time(16))).outcome == "ok"
+    assert (await company.call("calendar.mine", phone="1")).result["day"] == thursday
+    assert (await company.call("calendar.find", day=WEDNESDAY, time=time(16))).outcome == "ok"
+    assert (await company.call("calendar.cancel", reference=reference)).outcome == "ok"
+    assert (await company.call("calendar.cancel", reference=reference)).outcome == "gone"
+    assert (await company.call("calendar.mine", phone="1")).outcome == "nothing_booked"
+
+
+async def test_a_caller_without_a_number_finds_nobodys_appointment(company: Company) -> None:
+    await company.call("calendar.book", day=WEDNESDAY, time=time(16), phone="")
+    assert (await company.call("calendar.mine", phone="")).outcome == "nothing_booked"
+
+
 async def test_making_the_data_again_keeps_what_callers_booked(company: Company) -> None:
     await company.call("calendar.book", day=WEDNESDAY, time=time(16), phone="1")
     make_demo_data(company.path, MONDAY + timedelta(days=1))

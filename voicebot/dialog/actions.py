@@ -22,12 +22,14 @@ class Say:
     """Speak the parts as one utterance. `prompt` names the template in the flow (``"balance.result"``).
 
     `interruptible` prompts stop when the caller speaks. `personal` prompts contain data that logs must not show.
+    `pace` below 1.0 is slower than usual.
     """
 
     prompt: str
     parts: tuple[PromptPart, ...]
     interruptible: bool = True
     personal: bool = False
+    pace: float = 1.0
 
     @property
     def text(self) -> str:

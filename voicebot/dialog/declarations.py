@@ -18,7 +18,10 @@ BUILT_IN: Mapping[str, ValueKind] = {
     "now": ValueKind.TIME,
     "caller": ValueKind.TEXT,
     "channel": ValueKind.TEXT,
+    "said": ValueKind.TEXT,
 }
+#: Those of them that say nothing about a caller.
+IMPERSONAL = frozenset({"today", "now", "channel"})
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _OPERATION_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _TYPE_KEYS = ("kind", "length", "pattern", "choices", "secret", "must", "invalid", "keys")
@@ -111,17 +114,21 @@ def read_intents(source: Source | None, flow: str | None, declared: Declared) ->
     """Read ``name: [examples]`` entries into `declared` and return their names."""
     if source is None:
         return ()
-    names = []
-    for name, entry in source.fields():
-        examples = tuple(dict.fromkeys(entry.texts()))
-        if name in declared.intents:
-            entry.problem(f"The intent '{name}' is declared twice.", "Put all its examples in one place.")
-            continue
-        if len(examples) < 3:
-            entry.problem(f"The intent '{name}' has too few examples.", "Give at least 3, better 5 to 10.")
-        declared.intents[name] = Intent(name, examples, flow)
-        names.append(name)
-    return tuple(names)
+    fields = source.fields()
+    for name, entry in fields:
+        read_intent(name, entry, flow, declared)
+    return fields.names
+
+
+def read_intent(name: str, entry: Source, flow: str | None, declared: Declared) -> None:
+    """Read one intent's examples into `declared`."""
+    examples = tuple(dict.fromkeys(entry.texts()))
+    if name in declared.intents:
+        entry.problem(f"The intent '{name}' is declared twice.", "Put all its examples in one place.")
+        return
+    if len(examples) < 3:
+        entry.problem(f"The intent '{name}' has too few examples.", "Give at least 3, better 5 to 10.")
+    declared.intents[name] = Intent(name, examples, flow)
 
 
 def read_types(source: Source | None, declared: Declared) -> None:

@@ -159,7 +159,7 @@ def suggestion(name: str, known: Collection[str]) -> str:
     close = get_close_matches(name, known, n=1)
     if close:
         return f"Did you mean '{close[0]}'?"
-    return f"There are: {', '.join(sorted(known))}." if known else "None is declared yet."
+    return f"There are: {', '.join(sorted(set(known)))}." if known else "None is declared yet."
 
 
 def read_yaml(path: Path, file: str, problems: list[Problem]) -> Source | None:

@@ -130,7 +130,8 @@ class ConfirmStep:
 class RequestStep:
     """An open question: starts the flow that the caller asks for and goes on to `next` when that is done.
 
-    `menu` maps keys to flows. `yes` is said when the caller only says yes; `no` is where a plain "no" leads.
+    `menu` maps keys to flows. `yes` is said when the caller only says yes; `no` is where a plain "no" leads. `unknown`
+    is a flow tried when no intent fits; ending with any but its first outcome, it leaves the question unanswered.
     """
 
     id: str
@@ -139,6 +140,7 @@ class RequestStep:
     menu: Mapping[str, str]
     yes: Prompt | None
     no: str | None
+    unknown: str | None
     next: str
 
 
@@ -313,6 +315,7 @@ class Commands:
     help: str
     start_over: str
     wait: str
+    slower: str
     person: str
 
 
@@ -396,6 +399,7 @@ class Bot:
     patterns: Patterns
     ladders: Ladders
     commands: Commands
+    replies: Mapping[str, Prompt]
     clarify_expectation: Expectation
     understanding: Understanding = field(default_factory=Understanding)
     limits: Limits = field(default_factory=Limits)
@@ -438,7 +442,7 @@ class Bot:
             found += _prompts_of_type(slot.type)
         for ladder in (self.ladders.silence, self.ladders.no_match, self.ladders.hearing):
             found += [rung.say for rung in ladder.rungs if rung.say]
-        return (*found, *self.patterns.prompts)
+        return (*found, *self.replies.values(), *self.patterns.prompts)
 
     def static_prompts(self) -> tuple[str, ...]:
         """Each fixed piece of text once, to be rendered before the first call."""

@@ -49,7 +49,7 @@ STEP_KEYS: dict[str, tuple[str, ...]] = {
     "say": ("barge_in",),
     "ask": ("prompt", "must", "options", "no", "listen_open", "wait_s", *_QUESTION_KEYS),
     "confirm": ("prompt", "no", *_QUESTION_KEYS),
-    "request": ("menu", "yes", "no", *_QUESTION_KEYS),
+    "request": ("menu", "yes", "no", "unknown", *_QUESTION_KEYS),
     "call": ("with", "save", "filler", "on", "unavailable"),
     "if": ("then", "else"),
     "set": (),
@@ -294,8 +294,16 @@ class FlowLinker:
             menu,
             self._prompt(plan, yes_source, "yes") if yes_source else None,
             self._block(no_source.items(), following) if no_source else None,
+            self._unknown(plan.fields.get("unknown")),
             following,
         )
+
+    def _unknown(self, source: Source | None) -> str | None:
+        if source is None:
+            return None
+        name = source.text()
+        self._known(name, self._declared.flows, source, "flow")
+        return name
 
     def _question(self, plan: _Planned, prompt: Source, expectation: Expectation, following: str) -> Question:
         again = plan.fields.get("again")
@@ -355,9 +363,11 @@ class FlowLinker:
             entries = {item.text(): (item.text(), item) for item in source.items()}
         saved = {}
         for slot_name, (result, entry) in entries.items():
-            if operation is None:
+            if operation is None:  # already noted; its slots exist all the same, or each use would be a mistake too
+                self._slots.setdefault(slot_name, Slot(slot_name, self._declared.types["text"]))
                 continue
             if result not in operation.results:
+                self._slots.setdefault(slot_name, Slot(slot_name, self._declared.types["text"]))
                 entry.problem(f"'{operation_name}' gives no '{result}'.", suggestion(result, operation.results))
                 continue
             kind = operation.results[result]

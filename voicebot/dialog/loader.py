@@ -8,10 +8,12 @@ from pathlib import Path
 
 from voicebot.dialog.asking import request_expectation
 from voicebot.dialog.declarations import (
+    BUILT_IN,
     Declared,
     FlowHead,
     built_in_types,
     check_names,
+    read_intent,
     read_intents,
     read_name,
     read_operations,
@@ -51,12 +53,13 @@ _BOT_KEYS = (
     "operations",
     "remember",
     "commands",
+    "replies",
     "ladders",
     "patterns",
     "understanding",
     "limits",
 )
-_COMMANDS = ("repeat", "help", "start_over", "wait", "person")
+_COMMANDS = ("repeat", "help", "start_over", "wait", "slower", "person")
 _LADDERS = ("silence", "no_match", "hearing")
 #: The bot-wide prompts, each with the names it may use.
 _PATTERN_PROMPTS: dict[str, tuple[str, ...]] = {
@@ -105,10 +108,15 @@ def _belongs(relative: Path) -> bool:
     return not OTHER_FOLDERS.intersection(relative.parts[:-1])
 
 
+def _intents_of(commands: Commands) -> tuple[str, ...]:
+    return (commands.repeat, commands.help, commands.start_over, commands.wait, commands.slower)
+
+
 class _Loader:
     def __init__(self, problems: list[Problem]) -> None:
         self._problems = problems
         self._declared = Declared(types=built_in_types())
+        self._replies: dict[str, Prompt] = {}
         self._sections: dict[str, Source] = {}
         self._later: list[Callable[[], None]] = []
 
@@ -125,10 +133,24 @@ class _Loader:
                 read_types(source, self._declared)
             elif name == "operations":
                 read_operations(source, self._declared)
+            elif name == "replies":
+                self._read_replies(source)
             elif name in self._sections:
                 source.problem(f"'{name}' is already written in another file.", "Keep one of the two.")
             else:
                 self._sections[name] = source
+
+    def _read_replies(self, source: Source) -> None:
+        """Small talk: intents that are answered with one sentence."""
+        for name, entry in source.fields():
+            fields = entry.fields(("examples", "say"))
+            examples = fields.require("examples")
+            reply = read_prompt(fields.require("say"), f"replies.{name}")
+            if examples:
+                read_intent(name, examples, None, self._declared)
+            if reply:
+                check_names(sorted(reply.names), BUILT_IN, entry)
+                self._replies[name] = reply
 
     def _declare_flow(self, fields: Fields) -> None:
         name_source = fields.require("flow")
@@ -171,6 +193,7 @@ class _Loader:
             patterns=patterns,
             ladders=ladders,
             commands=commands,
+            replies=self._replies,
             clarify_expectation=self._clarify_expectation(flows),
             understanding=self._understanding(),
             limits=self._limits(),
@@ -221,7 +244,7 @@ class _Loader:
     def _command_phrases(self, commands: Commands | None) -> tuple[str, ...]:
         if commands is None:
             return ()
-        names = (commands.person, commands.repeat, commands.help, commands.start_over, commands.wait)
+        names = (commands.person, *_intents_of(commands))
         found = [self._declared.intents[name] for name in names if name in self._declared.intents]
         return tuple(dict.fromkeys(spoken_words(example) for intent in found for example in intent.examples))
 
@@ -290,7 +313,7 @@ class _Loader:
 
     def _check_intents(self, flows: dict[str, Flow], commands: Commands) -> None:
         """Every intent must lead somewhere, and a flow that can be asked for needs a title to be named by."""
-        used = {commands.repeat, commands.help, commands.start_over, commands.wait, commands.person}
+        used = {commands.person, *_intents_of(commands), *self._replies}
         for intent in self._declared.intents.values():
             if intent.flow is None and intent.name not in used:
                 what = f"The intent '{intent.name}' starts nothing."

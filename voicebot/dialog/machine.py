@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, assert_never
+from typing import assert_never
 
 from voicebot.dialog.actions import Action, SetGoal
 from voicebot.dialog.events import (
@@ -20,9 +20,11 @@ from voicebot.dialog.events import (
     Entity,
     Event,
     HearingFailed,
+    Interpretation,
     SlotValue,
 )
-from voicebot.dialog.flow import AskStep, Bot, CallStep, ConfirmStep, Ladder, QuestionStep, RequestStep
+from voicebot.dialog.flow import AskStep, Bot, CallStep, ConfirmStep, QuestionStep, RequestStep
+from voicebot.dialog.ladder import missed, say_question, walk_on
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.reading import (
@@ -44,8 +46,10 @@ from voicebot.dialog.turn import Turn
 
 #: How long a caller who asked us to wait may take.
 _PATIENCE_S = 45.0
-
-_Miss = Literal["silence", "no_match", "hearing"]
+#: Fewer words than this are no question for the knowledge base, but a noise or a fragment.
+_WORDS_OF_A_QUESTION = 3
+_SLOWER = 0.85
+_SLOWEST = 0.6
 
 
 def new_state(bot: Bot) -> State:
@@ -81,11 +85,11 @@ def _take(turn: Turn, event: Event) -> None:
         case CallerSpoke() | CallerPressed():
             _caller_answered(turn, event)
         case CallerSilent():
-            _missed(turn, "silence")
+            missed(turn, "silence")
         case CallerTalkedTooLong():
-            _missed(turn, "no_match", turn.bot.patterns.talked_too_long)
+            missed(turn, "no_match", turn.bot.patterns.talked_too_long)
         case HearingFailed():
-            _missed(turn, "hearing")
+            missed(turn, "hearing")
         case BackendAnswered(request_id=request_id, outcome=outcome, result=result):
             _backend_answered(turn, request_id, outcome, result)
         case BackendFailed(request_id=request_id):
@@ -112,7 +116,7 @@ def _start(bot: Bot, state: State, event: CallStarted) -> Turn:
     turn = Turn(bot, begun, event.at)
     turn.push(bot.start, Origin.START)
     turn.record("started", detail=event.channel)
-    turn.walk()
+    walk_on(turn)
     return turn
 
 
@@ -137,10 +141,34 @@ def _caller_answered(turn: Turn, event: CallerSpoke | CallerPressed) -> None:
     else:
         reading = read_turn(scene, event.interpretations)
         meaning = reading.meaning if reading else None
-    if meaning is None:
-        _missed(turn, "no_match")
-        return
-    _act_on(turn, step_, meaning, reading)
+        _remember_words(turn, step_, event.interpretations, reading)
+    if meaning is not None:
+        _act_on(turn, step_, meaning, reading)
+    elif isinstance(event, CallerSpoke) and isinstance(step_, RequestStep) and _worth_trying(turn, step_):
+        _try_unknown(turn, step_)
+    else:
+        missed(turn, "no_match")
+
+
+def _remember_words(
+    turn: Turn, step_: QuestionStep, interpretations: tuple[Interpretation, ...], reading: Reading | None
+) -> None:
+    """Keep the caller's words for operations that take them (``said``); never a secret's."""
+    said = reading.said if reading else next(iter(interpretations), None)
+    if said and not step_.question.expectation.secret:
+        turn.state = replace(turn.state, said=said.text)
+
+
+def _worth_trying(turn: Turn, step_: RequestStep) -> bool:
+    running = any(frame.flow == step_.unknown for frame in turn.state.stack)
+    return step_.unknown is not None and not running and len(turn.state.said.split()) >= _WORDS_OF_A_QUESTION
+
+
+def _try_unknown(turn: Turn, step_: RequestStep) -> None:
+    if step_.unknown is not None:
+        turn.record("no_intent", detail=step_.unknown)
+        turn.push(step_.unknown, Origin.UNKNOWN)
+        walk_on(turn)
 
 
 def _spoke_while_waiting(turn: Turn, event: CallerSpoke | CallerPressed) -> None:
@@ -165,7 +193,7 @@ def _act_on(turn: Turn, step_: QuestionStep, meaning: Meaning, reading: Reading 
             turn.fill_asked(step_.slot, value, rest)
             turn.record("answered", confidence=heard, detail=step_.slot)
             turn.go_to(step_.next)
-            turn.walk()
+            walk_on(turn)
         case Corrected(changes, rest):
             _correct(turn, changes, rest, heard)
         case Asked(intent, confidence, entities):
@@ -187,7 +215,7 @@ def _act_on(turn: Turn, step_: QuestionStep, meaning: Meaning, reading: Reading 
         case Unsure(intents, confidence):
             _clarify(turn, intents, confidence)
         case Answered():
-            _missed(turn, "no_match")
+            missed(turn, "no_match")
         case _:
             assert_never(meaning)
 
@@ -196,22 +224,22 @@ def _said_yes(turn: Turn, step_: QuestionStep, heard: float | None) -> None:
     if isinstance(step_, ConfirmStep):
         turn.record("confirmed", confidence=heard)
         turn.go_to(step_.next)
-        turn.walk()
+        walk_on(turn)
     elif isinstance(step_, RequestStep) and step_.yes:
         turn.record("said_yes", confidence=heard)
         turn.say(step_.yes)
         turn.listen()
     else:
-        _missed(turn, "no_match")
+        missed(turn, "no_match")
 
 
 def _said_no(turn: Turn, step_: QuestionStep, heard: float | None) -> None:
     if step_.no is None:
-        _missed(turn, "no_match")
+        missed(turn, "no_match")
         return
     turn.record("declined", confidence=heard)
     turn.go_to(step_.no)
-    turn.walk()
+    walk_on(turn)
 
 
 def _correct(turn: Turn, changes: Mapping[str, SlotValue], rest: tuple[Entity, ...], heard: float | None) -> None:
@@ -219,7 +247,7 @@ def _correct(turn: Turn, changes: Mapping[str, SlotValue], rest: tuple[Entity, .
     if turn.frame.committed:
         turn.record("correction_too_late", confidence=heard)
         turn.say(turn.bot.patterns.cannot_change_now)
-        turn.walk()
+        walk_on(turn)
         return
     asked = dict(turn.frame.asked)
     order = [name for name, _ in turn.frame.asked]
@@ -230,7 +258,7 @@ def _correct(turn: Turn, changes: Mapping[str, SlotValue], rest: tuple[Entity, .
     first = min((order.index(name) for name in changes if name in asked), default=None)
     if first is not None:
         turn.go_to(asked[order[first]])  # filled now, so the question itself is skipped
-    turn.walk()
+    walk_on(turn)
 
 
 def _refused(turn: Turn, step_: QuestionStep, slot: str, reason: Prompt | None, heard: float | None) -> None:
@@ -241,9 +269,9 @@ def _refused(turn: Turn, step_: QuestionStep, slot: str, reason: Prompt | None, 
             turn.say(reason)
         turn.fill(slot, None)
         turn.go_to(dict(turn.frame.asked)[slot])
-        turn.walk()
+        walk_on(turn)
         return
-    _missed(turn, "no_match", reason)
+    missed(turn, "no_match", reason)
 
 
 # --- requests
@@ -257,12 +285,21 @@ def _asked(turn: Turn, step_: QuestionStep, intent: str, confidence: float, enti
         turn.listen()
     elif intent == commands.help:
         turn.say(turn.bot.patterns.help)
-        _say_question(turn, step_, with_keys=True)
+        say_question(turn, step_, with_keys=True)
         turn.listen()
     elif intent == commands.wait:
         turn.is_aside = True
         turn.say(turn.bot.patterns.wait)
         turn.listen(_PATIENCE_S)
+    elif intent == commands.slower:
+        pace = max(_SLOWEST, turn.state.pace * _SLOWER)
+        turn.state = replace(turn.state, pace=pace)
+        turn.actions += [replace(said, pace=pace) for said in turn.state.last_said]
+        turn.listen()
+    elif intent in turn.bot.replies:
+        turn.say(turn.bot.replies[intent])
+        say_question(turn, step_, with_keys=False)
+        turn.listen()
     elif intent == commands.start_over:
         _start_over(turn)
     else:
@@ -279,7 +316,7 @@ def _start_over(turn: Turn) -> None:
     turn.replace_all(flow.name)
     if requests:
         turn.go_to(min(requests, key=lambda other: other.line).id)
-    turn.walk()
+    walk_on(turn)
 
 
 def _intent_of(bot: Bot, flow: str) -> str | None:
@@ -290,23 +327,23 @@ def _start_flow(turn: Turn, flow_name: str, intent: str | None, entities: tuple[
     flow = turn.bot.flows[flow_name]
     if flow.replaces:
         turn.replace_all(flow_name)
-        turn.walk()
+        walk_on(turn)
         return
     running = any(frame.flow == flow_name for frame in turn.state.stack)
     if running or len(turn.state.stack) > turn.bot.limits.stack * 2:
-        _missed(turn, "no_match")
+        missed(turn, "no_match")
         return
     if intent:
         turn.state = replace(turn.state, goal=intent)
         turn.actions.append(SetGoal(intent))
     turn.push(flow_name, Origin.REQUEST, entities)
-    turn.walk()
+    walk_on(turn)
 
 
 def _clarify(turn: Turn, intents: tuple[str, ...], confidence: float) -> None:
     """Ask which of one or two intents it was, unless that question was just asked."""
     if turn.state.clarifying == intents:
-        _missed(turn, "no_match")
+        missed(turn, "no_match")
         return
     turn.record("unsure", intent=intents[0], confidence=confidence, detail=" or ".join(intents))
     titles = [_title(turn.bot, intent) for intent in intents]
@@ -321,77 +358,6 @@ def _clarify(turn: Turn, intents: tuple[str, ...], confidence: float) -> None:
 def _title(bot: Bot, intent: str) -> str:
     flow = bot.intents_by_name[intent].flow
     return bot.flows[flow].title if flow else intent
-
-
-# --- misses
-
-
-def _missed(turn: Turn, kind: _Miss, instead: Prompt | None = None) -> None:
-    """The question got no answer: climb the ladder. `instead` is said in place of the rung's own words."""
-    step_ = turn.step
-    if turn.state.phase is not Phase.ASKING or not isinstance(step_, QuestionStep):
-        turn.record("ignored", detail=kind)
-        return
-    before = turn.state.misses
-    match kind:
-        case "silence":
-            ladder, misses = turn.bot.ladders.silence, replace(before, silence=before.silence + 1)
-            attempt = misses.silence
-        case "no_match":
-            ladder, misses = turn.bot.ladders.no_match, replace(before, no_match=before.no_match + 1)
-            attempt = misses.no_match
-        case "hearing":
-            ladder, misses = turn.bot.ladders.hearing, replace(before, hearing=before.hearing + 1)
-            attempt = misses.hearing
-    turn.state = replace(turn.state, misses=misses, clarifying=())
-    turn.record(kind, detail=f"attempt {attempt}")
-    if attempt > len(ladder.rungs) or misses.total > turn.bot.limits.misses:
-        _give_up(turn, step_, ladder)
-        return
-    rung = ladder.rungs[attempt - 1]
-    again = step_.question.again
-    if instead is not None:
-        turn.say(instead)
-        _say_question(turn, step_, with_keys=rung.offer_keys)
-    elif again and kind != "hearing":
-        turn.say(again[min(attempt, len(again)) - 1])
-        _say_keys(turn, step_, offered=rung.offer_keys)
-    else:
-        if rung.say:
-            turn.say(rung.say)
-        _say_question(turn, step_, with_keys=rung.offer_keys)
-    turn.listen()
-
-
-def _say_question(turn: Turn, step_: QuestionStep, *, with_keys: bool) -> None:
-    turn.say(step_.question.prompt)
-    _say_keys(turn, step_, offered=with_keys)
-
-
-def _say_keys(turn: Turn, step_: QuestionStep, *, offered: bool) -> None:
-    if not offered:
-        return
-    keys = step_.question.keys
-    slot = turn.slot_of(step_.slot) if isinstance(step_, AskStep) else None
-    if keys is None and slot:
-        keys = slot.type.keys
-    if keys is None and isinstance(step_, ConfirmStep):
-        keys = turn.bot.patterns.keys_yes_no
-    if keys:
-        turn.say(keys)
-
-
-def _give_up(turn: Turn, step_: QuestionStep, ladder: Ladder) -> None:
-    turn.record("gave_up")
-    if step_.question.gives_up is not None:
-        turn.go_to(step_.question.gives_up)
-    elif turn.state.stack[0].flow == ladder.gives_up:  # even the way out got no answer
-        turn.say(turn.bot.patterns.broken)
-        turn.end(Outcome.NOT_UNDERSTOOD)
-        return
-    else:
-        turn.replace_all(ladder.gives_up)
-    turn.walk()
 
 
 # --- systems
@@ -438,7 +404,7 @@ def _go_on(turn: Turn) -> None:
         person = turn.bot.intents_by_name[turn.bot.commands.person].flow
         if person:
             turn.replace_all(person)
-    turn.walk()
+    walk_on(turn)
 
 
 # --- the end

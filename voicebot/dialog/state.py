@@ -21,11 +21,25 @@ class Phase(StrEnum):
 
 
 class Origin(StrEnum):
-    """Why a flow runs: the bot's first, asked for by the caller, or a part of the flow below it."""
+    """Why a flow runs: the bot's first, asked for by the caller, a part of the flow below, or tried on unknown words."""
 
     START = "start"
     REQUEST = "request"
     PART = "part"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Misses:
+    """How often in a row the current question failed, by why."""
+
+    silence: int = 0
+    no_match: int = 0
+    hearing: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.silence + self.no_match + self.hearing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +58,7 @@ class Frame:
     asked: tuple[tuple[str, str], ...] = ()
     jumps: Mapping[str, int] = field(default_factory=dict)
     committed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Misses:
-    """How often in a row the current question failed, by why."""
-
-    silence: int = 0
-    no_match: int = 0
-    hearing: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.silence + self.no_match + self.hearing
+    misses: Misses = Misses()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,6 @@ class State:
     channel: str = ""
     stack: tuple[Frame, ...] = ()
     slots: Mapping[str, SlotValue] = field(default_factory=dict)
-    misses: Misses = Misses()
     clarifying: tuple[str, ...] = ()
     waiting_for: str = ""
     requests: int = 0
@@ -81,3 +82,5 @@ class State:
     last_said: tuple[Say, ...] = ()
     wants_person: bool = False
     goal: str = ""
+    said: str = ""
+    pace: float = 1.0

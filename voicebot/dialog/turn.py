@@ -19,7 +19,7 @@ from voicebot.dialog.actions import (
     SetGoal,
 )
 from voicebot.dialog.condition import Literal, Lookup, Name, holds
-from voicebot.dialog.declarations import BUILT_IN
+from voicebot.dialog.declarations import BUILT_IN, IMPERSONAL
 from voicebot.dialog.events import Entity, SlotValue
 from voicebot.dialog.flow import (
     AskStep,
@@ -64,6 +64,8 @@ class Turn:
         self.walked: list[tuple[str, str]] = []
         #: What is said does not replace what "say that again" repeats.
         self.is_aside = False
+        #: A flow tried for words that no intent fits had nothing to say either.
+        self.is_unknown = False
         self._now = _local(at, state.zone)
 
     def result(self) -> tuple[State, tuple[Action, ...]]:
@@ -104,6 +106,7 @@ class Turn:
             "now": self._now.time().replace(microsecond=0, tzinfo=None),
             "caller": self.state.caller,
             "channel": self.state.channel,
+            "said": self.state.said,
         }
         return always.get(name)
 
@@ -137,8 +140,8 @@ class Turn:
         pieces = prompt.variant(self.state.seed, self.state.turn)
         parts = render(pieces, lambda name: named.get(name) or self.value(name), self._kind, self.today)
         if parts:
-            personal = any(name not in named and name not in BUILT_IN for name in prompt.names)
-            self.actions.append(Say(prompt.name, parts, prompt.interruptible, personal))
+            personal = any(name not in named and name not in IMPERSONAL for name in prompt.names)
+            self.actions.append(Say(prompt.name, parts, prompt.interruptible, personal, self.state.pace))
 
     def record(
         self, rule: str, *, intent: str | None = None, confidence: float | None = None, detail: str = ""
@@ -170,8 +173,8 @@ class Turn:
         self.state = replace(self.state, stack=(*self.state.stack[:-1], frame))
 
     def go_to(self, step_id: str) -> None:
-        self.change_frame(replace(self.frame, step=step_id))
-        self.state = replace(self.state, misses=Misses(), clarifying=())
+        self.change_frame(replace(self.frame, step=step_id, misses=Misses()))
+        self.state = replace(self.state, clarifying=())
 
     def fill(self, name: str, value: SlotValue | None) -> None:
         """Fill a slot where it belongs, or empty it with None."""
@@ -198,7 +201,7 @@ class Turn:
     def push(self, flow_name: str, origin: Origin, mentioned: Sequence[Entity] = ()) -> None:
         flow = self.bot.flows[flow_name]
         frame = Frame(flow_name, flow.start, origin, mentioned=tuple(mentioned))
-        self.state = replace(self.state, stack=(*self.state.stack, frame), misses=Misses(), clarifying=())
+        self.state = replace(self.state, stack=(*self.state.stack, frame), clarifying=())
 
     def replace_all(self, flow_name: str) -> None:
         """Give up everything in progress and go on with one flow."""
@@ -360,7 +363,7 @@ class Turn:
         """Drop the flows of the current request, down to the question it was asked at."""
         stack = list(self.state.stack)
         while len(stack) > 1:
-            if stack.pop().origin is Origin.REQUEST:
+            if stack.pop().origin in {Origin.REQUEST, Origin.UNKNOWN}:
                 break
         self.state = replace(self.state, stack=tuple(stack))
 
@@ -378,6 +381,9 @@ class Turn:
             self.change_frame(replace(self.frame, mentioned=finished.mentioned))
             self.go_to(step.outcomes.get(outcome, step.next))
         elif isinstance(step, RequestStep):
+            if finished.origin is Origin.UNKNOWN and outcome != self.bot.flows[finished.flow].outcomes[0]:
+                self.is_unknown = True
+                return False
             self.go_to(step.next)
         else:
             return self._resume()
@@ -395,7 +401,8 @@ class Turn:
         self.record("returned")
         if titles:
             self.say(self.bot.patterns.returning, {"title": titles[0]})
-        self.state = replace(self.state, misses=Misses(), clarifying=())
+        self.change_frame(replace(self.frame, misses=Misses()))
+        self.state = replace(self.state, clarifying=())
         return True
 
 

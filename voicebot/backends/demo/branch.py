@@ -85,7 +85,40 @@ def branch_operations(now: Callable[[], datetime]) -> dict[str, Handler]:
         ).fetchone()
         return BackendResult("ok", {"reference": str(row[0])})
 
-    return {"hours.lookup": lookup, "calendar.find": find, "calendar.book": book}
+    def mine(connection: sqlite3.Connection, arguments: Mapping[str, SlotValue]) -> BackendResult:
+        row = connection.execute(
+            "SELECT reference, day, time FROM appointment WHERE phone = ? AND phone <> '' AND day >= ?"
+            " ORDER BY day, time LIMIT 1",
+            (arguments["phone"], now().date().isoformat()),
+        ).fetchone()
+        if row is None:
+            return BackendResult("nothing_booked")
+        day, begin = date.fromisoformat(row[1]), time.fromisoformat(row[2])
+        return BackendResult("ok", {"reference": str(row[0]), "day": day, "time": begin})
+
+    def move(connection: sqlite3.Connection, arguments: Mapping[str, SlotValue]) -> BackendResult:
+        day, wanted = _day(arguments), _time(arguments)
+        opening = opening_on(connection, day)
+        if opening is None or wanted not in _free_times(connection, opening, now()):
+            return BackendResult("taken")
+        changed = connection.execute(
+            "UPDATE appointment SET day = ?, time = ? WHERE reference = ?",
+            (day.isoformat(), wanted.isoformat(), arguments["reference"]),
+        )
+        return BackendResult("ok" if changed.rowcount else "gone")
+
+    def cancel(connection: sqlite3.Connection, arguments: Mapping[str, SlotValue]) -> BackendResult:
+        removed = connection.execute("DELETE FROM appointment WHERE reference = ?", (arguments["reference"],))
+        return BackendResult("ok" if removed.rowcount else "gone")
+
+    return {
+        "hours.lookup": lookup,
+        "calendar.find": find,
+        "calendar.book": book,
+        "calendar.mine": mine,
+        "calendar.move": move,
+        "calendar.cancel": cancel,
+    }
 
 
 def _day(arguments: Mapping[str, SlotValue]) -> date:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from voicebot.backends.demo.bank import bank_operations
 from voicebot.backends.demo.branch import branch_operations
+from voicebot.backends.demo.service import service_operations
 from voicebot.backends.demo.shop import shop_operations
 from voicebot.backends.sqlite import SqliteSystem
 
@@ -17,5 +18,14 @@ def demo_company(path: Path, now: Callable[[], datetime]) -> SqliteSystem:
 
     `now` gives the company's own time, aware of its zone.
     """
-    handlers = {**bank_operations(now), **shop_operations(lambda: now().date()), **branch_operations(now)}
+
+    def today() -> date:
+        return now().date()
+
+    handlers = {
+        **bank_operations(now),
+        **service_operations(today),
+        **shop_operations(today),
+        **branch_operations(now),
+    }
     return SqliteSystem(path, handlers, bookkeeping=frozenset({"customers.authenticate"}))

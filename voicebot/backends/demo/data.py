@@ -11,7 +11,7 @@ from pathlib import Path
 
 from voicebot.backends.demo.bank import hash_pin
 from voicebot.backends.demo.branch import opening_on
-from voicebot.backends.demo.schema import TABLES
+from voicebot.backends.demo.schema import TABLES, VERSION
 
 #: Data older than this are laid out anew around today; bookings that callers made are kept.
 FRESH_FOR = timedelta(days=7)
@@ -30,6 +30,10 @@ class DemoCustomer:
     balance_cents: int
     pending_cents: int = 0
     closed: bool = False
+    street: str = "Harbour Street"
+    house_number: str = "1"
+    zip_code: str = "10001"
+    card_digits: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +48,29 @@ class DemoOrder:
     expected: int
     delivered: int | None = None
     reason: str | None = None
+    remedy: str = "none"
+    credit_cents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoBill:
+    """Due so many days after the day the data are made for."""
+
+    account_number: str
+    payee: str
+    amount_cents: int
+    due: int
 
 
 CUSTOMERS = (
-    DemoCustomer("400121", "4071", "Maria Keller", 1_284_50),
-    DemoCustomer("402938", "1593", "James Okafor", 312_07, pending_cents=45_00),
-    DemoCustomer("415620", "8264", "Aiko Tanaka", 20_451_99),
-    DemoCustomer("427713", "3350", "Samuel Ortiz", -58_20),
-    DemoCustomer("433086", "9127", "Grace Lindqvist", 7_00),
-    DemoCustomer("448205", "6018", "Omar Haddad", 1_905_33, pending_cents=250_00),
+    DemoCustomer("400121", "4071", "Maria Keller", 1_284_50, house_number="18", card_digits="3302"),
+    DemoCustomer("402938", "1593", "James Okafor", 312_07, pending_cents=45_00, zip_code="11215", card_digits="7719"),
+    DemoCustomer("415620", "8264", "Aiko Tanaka", 20_451_99, house_number="240", zip_code="07302", card_digits="5048"),
+    DemoCustomer("427713", "3350", "Samuel Ortiz", -58_20, street="Mill Lane", house_number="7", card_digits="9166"),
+    DemoCustomer("433086", "9127", "Grace Lindqvist", 7_00, street="Orchard Road", house_number="52"),
+    DemoCustomer("448205", "6018", "Omar Haddad", 1_905_33, pending_cents=250_00, zip_code="11101", card_digits="2475"),
     DemoCustomer("450974", "2746", "Ellen Brandt", 0, closed=True),
-    DemoCustomer("461358", "5482", "Peter Novak", 88_64),
+    DemoCustomer("461358", "5482", "Peter Novak", 88_64, street="Station Road", house_number="33", card_digits="6083"),
 )
 
 ORDERS = (
@@ -62,10 +78,41 @@ ORDERS = (
     DemoOrder("48377", "400121", "a wool blanket", "processing", 4, 4),
     DemoOrder("51904", "402938", "a coffee grinder", "shipped", 1, 1),
     DemoOrder("52660", "402938", "two bookends", "delivered", -6, -5, delivered=-5),
-    DemoOrder("53018", "415620", "a garden chair", "processing", -1, 6, reason="because it's out of stock"),
+    DemoOrder(
+        "53018",
+        "415620",
+        "a garden chair",
+        "processing",
+        -1,
+        6,
+        reason="because it's out of stock",
+        remedy="credit",
+        credit_cents=15_00,
+    ),
     DemoOrder("60482", "427713", "a bicycle pump", "cancelled", 3, 3),
     DemoOrder("61735", "433086", "a tea kettle", "delivered", -1, -1, delivered=-1),
-    DemoOrder("70291", "448205", "a rain jacket", "shipped", -10, 1, reason="because it was held at customs"),
+    DemoOrder(
+        "70291", "448205", "a rain jacket", "shipped", -10, 4, reason="because it was held at customs", remedy="express"
+    ),
+)
+
+BILLS = (
+    DemoBill("400121", "City Power and Light", 84_20, 4),
+    DemoBill("402938", "Northside Water", 415_60, 2),
+    DemoBill("415620", "Meridian Insurance", 1_240_00, 9),
+    DemoBill("448205", "City Power and Light", 132_75, 1),
+)
+
+#: Where letters and cards can be sent.
+PLACES = (
+    ("07302", "Jersey City"),
+    ("10001", "New York"),
+    ("10027", "New York"),
+    ("10301", "Staten Island"),
+    ("10451", "the Bronx"),
+    ("11101", "Long Island City"),
+    ("11215", "Brooklyn"),
+    ("11354", "Flushing"),
 )
 
 #: Weekday (0 is Monday), opening and closing.
@@ -80,13 +127,14 @@ def make_demo_data(path: Path, today: date) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for a writer
-        with connection:
+        with connection:  # one transaction: readers see the old data or the new
             # Dropped rather than emptied: the tables may be an older version's.
-            for table in ("made", "shop_order", "customer", "opening", "holiday"):
+            for table in ("made", "shop_order", "card", "bill", "customer", "place", "opening", "holiday"):
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
             for statement in TABLES:
                 connection.execute(statement)
             connection.execute("DELETE FROM appointment WHERE phone = ?", (OWN_PHONE,))
+            connection.execute(f"PRAGMA user_version = {VERSION}")
             _fill(connection, today)
 
 
@@ -95,7 +143,8 @@ def ensure_demo_data(path: Path, today: date) -> bool:
     if path.exists():
         with closing(sqlite3.connect(path)) as connection:
             try:
-                row = connection.execute("SELECT on_day FROM made").fetchone()
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                row = connection.execute("SELECT on_day FROM made").fetchone() if version == VERSION else None
             except sqlite3.OperationalError:  # another program's file, or one that was never finished
                 row = None
             if row and timedelta(0) <= today - date.fromisoformat(row[0]) < FRESH_FOR:
@@ -109,8 +158,8 @@ def _fill(connection: sqlite3.Connection, today: date) -> None:
     for customer in CUSTOMERS:
         salt = hashlib.sha256(f"demo {customer.account_number}".encode()).digest()[:16]
         connection.execute(
-            "INSERT INTO customer (account_number, name, pin_salt, pin_hash, balance_cents, pending_cents, closed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO customer (account_number, name, pin_salt, pin_hash, balance_cents, pending_cents, closed,"
+            " street, house_number, zip) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 customer.account_number,
                 customer.name,
@@ -119,11 +168,19 @@ def _fill(connection: sqlite3.Connection, today: date) -> None:
                 customer.balance_cents,
                 customer.pending_cents,
                 customer.closed,
+                customer.street,
+                customer.house_number,
+                customer.zip_code,
             ),
         )
+        if customer.card_digits:
+            connection.execute(
+                "INSERT INTO card (account_number, last_digits) VALUES (?, ?)",
+                (customer.account_number, customer.card_digits),
+            )
     for order in ORDERS:
         connection.execute(
-            "INSERT INTO shop_order VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO shop_order VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 order.number,
                 order.account_number,
@@ -133,8 +190,16 @@ def _fill(connection: sqlite3.Connection, today: date) -> None:
                 _days_on(today, order.expected),
                 _days_on(today, order.delivered),
                 order.reason,
+                order.remedy,
+                order.credit_cents,
             ),
         )
+    for bill in BILLS:
+        connection.execute(
+            "INSERT INTO bill (account_number, payee, amount_cents, due) VALUES (?, ?, ?, ?)",
+            (bill.account_number, bill.payee, bill.amount_cents, _days_on(today, bill.due)),
+        )
+    connection.executemany("INSERT INTO place VALUES (?, ?)", PLACES)
     for weekday, opens, closes in OPENING_HOURS:
         connection.execute("INSERT INTO opening VALUES (?, ?, ?)", (weekday, opens.isoformat(), closes.isoformat()))
     for year in (today.year, today.year + 1):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from voicebot.backends.sqlite import WRITES_TABLE
 
+#: Raised with every change below; a file of another version is laid out anew.
+VERSION = 2
+
 TABLES = (
     """
     CREATE TABLE IF NOT EXISTS made (
@@ -20,8 +23,42 @@ TABLES = (
         last_failed_at TEXT,
         balance_cents INTEGER NOT NULL,
         pending_cents INTEGER NOT NULL DEFAULT 0,
-        closed INTEGER NOT NULL DEFAULT 0
+        closed INTEGER NOT NULL DEFAULT 0,
+        street TEXT NOT NULL,
+        house_number TEXT NOT NULL,
+        zip TEXT NOT NULL
     ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS card (
+        account_number TEXT PRIMARY KEY REFERENCES customer (account_number),
+        last_digits TEXT NOT NULL,
+        blocked INTEGER NOT NULL DEFAULT 0,
+        replacement_arrives TEXT
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS bill (
+        account_number TEXT NOT NULL REFERENCES customer (account_number),
+        payee TEXT NOT NULL,
+        amount_cents INTEGER NOT NULL CHECK (amount_cents > 0),
+        due TEXT NOT NULL,
+        paid_cents INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (account_number, payee)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS place (
+        zip TEXT PRIMARY KEY,
+        city TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS ticket (
+        reference INTEGER PRIMARY KEY AUTOINCREMENT,
+        topic TEXT NOT NULL,
+        phone TEXT NOT NULL
+    )
     """,
     """
     CREATE TABLE IF NOT EXISTS shop_order (
@@ -32,7 +69,9 @@ TABLES = (
         promised TEXT NOT NULL,
         expected TEXT NOT NULL,
         delivered TEXT,
-        reason TEXT
+        reason TEXT,
+        remedy TEXT NOT NULL DEFAULT 'none' CHECK (remedy IN ('none', 'express', 'credit', 'done')),
+        credit_cents INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID
     """,
     """
