@@ -61,7 +61,7 @@ class SpeechService:
 
     def _load(self) -> Speaker:
         speaker = load_speaker(self._voice, self._models_dir, threads=self._threads)
-        if not speaker.speak_mulaw(_WARM_UP_TEXT):
+        if not any(clause.any() for clause in speaker.speak(_WARM_UP_TEXT)):
             raise EngineUnavailable(f"the voice {self._voice.engine}/{self._voice.name} makes no sound")
         return speaker
 
