@@ -69,6 +69,9 @@ CPU_SAMPLE_S = 1.0
 #: Busy share of an engine's room above which a further caller would wait too long for an answer.
 MAX_ENGINE_LOAD = 0.95
 
+#: Frames in one chunk of outgoing audio.
+FRAMES_A_CHUNK = 2
+
 Progress = Callable[[str], None]
 
 
@@ -243,6 +246,7 @@ class _SessionFactory:
             tap=recorder,
             on_event=on_event,
             clock=time.monotonic,
+            on_late=lambda: self._metrics.frames_late(FRAMES_A_CHUNK),
         )
 
 
@@ -318,7 +322,7 @@ def _web(settings: Settings, live: LiveCalls, store: Store, metrics: Metrics, sp
     twilio_token = settings.twilio_auth_token
     return build_app(
         accept=live.accept,
-        admission=live,
+        admission=_CountedAdmission(live, metrics),
         calls=store,
         schema=call_schema(),
         metrics=metrics.text,
@@ -338,6 +342,19 @@ def _web(settings: Settings, live: LiveCalls, store: Store, metrics: Metrics, sp
         on_violation=metrics.protocol_error,
         on_status=status,
     )
+
+
+class _CountedAdmission:
+    def __init__(self, live: LiveCalls, metrics: Metrics) -> None:
+        self._live = live
+        self._metrics = metrics
+
+    def check(self, caller: str) -> str | None:
+        reason = self._live.check(caller)
+        if reason is not None:
+            self._metrics.call_refused(reason.value)
+            log.warning("call refused", reason=reason.value, live_calls=self._live.count)
+        return reason
 
 
 def _new_id() -> str:

@@ -76,6 +76,7 @@ class Room:
             tap=self.tape,
             on_event=self._note,
             clock=time.monotonic,
+            on_late=lambda: None,
         )
         self.running = asyncio.create_task(self.line.run())
 

@@ -27,7 +27,8 @@ from voicebot.telephony.leg import SAMPLE_RATE_HZ, CallLeg
 class Line:
     """`run` carries the line until the leg has ended and `close` was called; the other methods steer it meanwhile.
 
-    `on_event` is called on the event loop with every `LineEvent` and must not block.
+    `on_event` is called on the event loop with every `LineEvent` and must not block;
+    `on_late` for every chunk of audio that was sent late.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class Line:
         tap: Tap,
         on_event: Callable[[LineEvent], None],
         clock: Callable[[], float],
+        on_late: Callable[[], None],
     ) -> None:
         echo = EchoGuard()
-        transport = LegTransport(leg, tap, echo, clock)
+        transport = LegTransport(leg, tap=tap, echo=echo, clock=clock, on_late=on_late)
         self._conversation = ConversationProcessor(on_event)
         pipeline = Pipeline(
             [

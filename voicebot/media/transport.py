@@ -57,6 +57,8 @@ from voicebot.telephony.leg import (
 
 #: How far ahead of real time the leg is kept; the carrier may queue 300 ms at most (docs/decisions/0002).
 LEAD_S = 0.2
+#: A chunk handed over later than this after its time is counted; below `LEAD_S` nobody hears it.
+LATE_S = 0.01
 #: Sent audio kept for going on after a pause: more than the lead and the carrier's delay together.
 _REPLAY_FRAMES = 50
 
@@ -123,8 +125,18 @@ class LegInput(BaseInputTransport):
 class LegOutput(BaseOutputTransport):
     """Paces audio into the leg and knows what of it was heard."""
 
-    def __init__(self, leg: CallLeg, tap: Tap, echo: EchoGuard, clock: Clock, params: TransportParams) -> None:
+    def __init__(
+        self,
+        leg: CallLeg,
+        *,
+        tap: Tap,
+        echo: EchoGuard,
+        clock: Clock,
+        on_late: Callable[[], None],
+        params: TransportParams,
+    ) -> None:
         super().__init__(params, enable_direct_mode=True)
+        self._on_late = on_late
         self._leg = leg
         self._tap = tap
         self._echo = echo
@@ -159,7 +171,10 @@ class LegOutput(BaseOutputTransport):
         cuts = self._cuts
         await self._flowing.wait()
         while (delay_s := self._pacer.delay_s(self._clock())) > 0 and cuts == self._cuts:
+            due_s = self._clock() + delay_s
             await asyncio.sleep(delay_s)
+            if self._clock() - due_s > LATE_S:
+                self._on_late()
             await self._flowing.wait()
         if cuts != self._cuts:
             return False
@@ -268,7 +283,7 @@ class LegOutput(BaseOutputTransport):
 class LegTransport(BaseTransport):
     """Both directions of one leg as pipecat processors."""
 
-    def __init__(self, leg: CallLeg, tap: Tap, echo: EchoGuard, clock: Clock) -> None:
+    def __init__(self, leg: CallLeg, *, tap: Tap, echo: EchoGuard, clock: Clock, on_late: Callable[[], None]) -> None:
         super().__init__()
         params = TransportParams(
             audio_in_enabled=True,
@@ -279,7 +294,7 @@ class LegTransport(BaseTransport):
             audio_out_end_silence_secs=0,
             audio_out_auto_silence=False,
         )
-        self._output = LegOutput(leg, tap, echo, clock, params)
+        self._output = LegOutput(leg, tap=tap, echo=echo, clock=clock, on_late=on_late, params=params)
         self._input = LegInput(leg, tap, self._output, params)
 
     def input(self) -> LegInput:

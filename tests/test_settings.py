@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from voicebot.errors import ConfigurationError
+from voicebot.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("VOICEBOT_PORT", "VOICEBOT_API_TOKEN", "TWILIO_AUTH_TOKEN", "TWILIO_ACCOUNT_SID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_server_listens_on_loopback_unless_told() -> None:
+    assert load_settings().host == "127.0.0.1"
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("voicebot.toml").write_text('port = 7001\nzone = "Europe/Berlin"\n', encoding="utf-8")
+    assert load_settings().port == 7001
+    monkeypatch.setenv("VOICEBOT_PORT", "7002")
+    assert load_settings().port == 7002
+    settings = load_settings(port=7003, data=None)
+    assert (settings.port, settings.zone) == (7003, "Europe/Berlin")
+
+
+def test_secrets_come_from_the_environment_and_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEBOT_API_TOKEN", "hush-hush")
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "very-quiet")
+    settings = load_settings()
+    assert settings.api_token is not None
+    assert settings.api_token.get_secret_value() == "hush-hush"
+    assert settings.twilio_auth_token is not None
+    assert "hush" not in repr(settings)
+    assert "quiet" not in repr(settings)
+
+
+@pytest.mark.parametrize("line", ['api_token = "x"', 'twilio_auth_token = "x"', 'TWILIO_AUTH_TOKEN = "x"'])
+def test_a_secret_in_the_file_is_refused_with_the_fix(line: str) -> None:
+    Path("voicebot.toml").write_text(line, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="environment"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("line", "field"), [("port = 99999", "port"), ('zone = "Mars/Base"', "zone"), ("prot = 1", "prot")]
+)
+def test_a_wrong_setting_is_named_and_its_value_is_not_quoted(line: str, field: str) -> None:
+    Path("voicebot.toml").write_text(line, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert field in str(caught.value)
+    assert "99999" not in str(caught.value)
