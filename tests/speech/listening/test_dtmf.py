@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.speech.listening.sounds import at_level, frames, hiss, line, mixed, music, samples, silence, voice
+from tests.speech.listening.sounds import frames, line, samples, voice
+from voicebot.simulation.sounds import Wave, at_level, hiss, mixed, music, silence
 from voicebot.speech.listening.dtmf import DtmfDetector, ToneHeard, tone
 
 EVERY_KEY = "1122334455667788990*#ABCD"
 
 
-def heard(wave: np.ndarray, noise_dbfs: float = -62.0) -> list[ToneHeard]:
+def heard(wave: Wave, noise_dbfs: float = -62.0) -> list[ToneHeard]:
     detector = DtmfDetector()
     return [found for frame in frames(line(wave, noise_dbfs)) for found in detector.feed(frame)]
 
 
-def dialled(keys: str, *, tone_ms: int, gap_ms: int, level_dbfs: float = -13.0, late_samples: int = 0) -> np.ndarray:
+def dialled(keys: str, *, tone_ms: int, gap_ms: int, level_dbfs: float = -13.0, late_samples: int = 0) -> Wave:
     gap = np.zeros(gap_ms * 8)
     parts = [np.zeros(late_samples)]
     for key in keys:
@@ -48,7 +49,7 @@ def test_a_tone_says_when_it_began() -> None:
 
 def test_keys_are_heard_in_noise() -> None:
     wave = dialled("4711", tone_ms=80, gap_ms=80)
-    noisy = mixed(wave, hiss(wave.size / 8, -28.0))
+    noisy = mixed(wave, hiss(wave.size / 8, -28.0, np.random.default_rng(1)))
     assert [each.key for each in heard(noisy)] == list("4711")
 
 

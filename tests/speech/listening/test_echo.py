@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.speech.listening.sounds import activities, line, mixed, samples, silence, voice
+from tests.speech.listening.sounds import activities, frame_at, frames, line, samples, voice
 from voicebot import g711
 from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.simulation.sounds import echo, mixed, silence
 from voicebot.speech.listening.echo import EchoGuard
 from voicebot.speech.listening.turn import (
     BargeInConfirmed,
@@ -16,7 +17,7 @@ from voicebot.speech.listening.turn import (
     TurnDetector,
     TurnEvent,
 )
-from voicebot.speech.listening.vad import FRAME_SAMPLES, Activity
+from voicebot.speech.listening.vad import Activity
 
 PROMPT = voice("Thank you for calling. I can tell you your balance, check an order, or book an appointment.", -20.0)
 REQUEST = voice("no wait, I would like to talk about my last bill", -24.0)
@@ -36,10 +37,6 @@ def barge_ins(verdicts: list[Activity]) -> list[type[TurnEvent]]:
     return seen
 
 
-def echo(wave: np.ndarray, *, delay_ms: float, loss_db: float) -> np.ndarray:
-    return np.concatenate([np.zeros(round(delay_ms * 8)), wave * 10 ** (-loss_db / 20)])
-
-
 @pytest.mark.parametrize("delay_ms", [20.0, 133.0, 470.0, 900.0])
 @pytest.mark.parametrize("loss_db", [12.0, 20.0, 26.0])
 def test_the_prompts_own_echo_does_not_interrupt_it(delay_ms: float, loss_db: float) -> None:
@@ -52,10 +49,9 @@ def test_the_prompts_own_echo_does_not_interrupt_it(delay_ms: float, loss_db: fl
 
 
 def test_a_caller_over_the_echo_is_heard() -> None:
-    start = samples(2000)
     near = mixed(echo(PROMPT, delay_ms=150, loss_db=20), np.concatenate([silence(2000), REQUEST]))
     verdicts = activities(line(near), prompt=line(PROMPT))
-    spoken = verdicts[start // FRAME_SAMPLES : (start + REQUEST.size) // FRAME_SAMPLES]
+    spoken = verdicts[frame_at(2000) : frame_at(2000 + REQUEST.size / samples(1))]
     alone = activities(line(REQUEST))
     assert sum(each.speech for each in spoken) > 0.8 * sum(each.speech for each in alone)
 
@@ -79,5 +75,4 @@ def test_what_was_cleared_is_not_expected_back() -> None:
     guard.cleared()
     near = line(echo(PROMPT, delay_ms=60, loss_db=20))
     heard = Activity(speech=True, probability=0.9, level_dbfs=-40.0, noise_floor_dbfs=-60.0)
-    frames = near.reshape(-1, FRAME_SAMPLES) if near.size % FRAME_SAMPLES == 0 else near[: -(near.size % 160)]
-    assert all(guard.judge(frame.tobytes(), heard) == heard for frame in frames.reshape(-1, FRAME_SAMPLES))
+    assert all(guard.judge(frame, heard) == heard for frame in frames(near))

@@ -13,8 +13,9 @@ import pytest_asyncio
 from wyoming.error import Error
 from wyoming.event import Event
 
-from tests.speech.listening.sounds import line, silence, voice
+from tests.speech.listening.sounds import line, voice
 from voicebot.errors import LocalProtocolError, RemoteProtocolError
+from voicebot.simulation.sounds import silence
 from voicebot.speech.listening.end_of_turn import EndOfTurnClient
 from voicebot.speech.listening.models import EndOfTurnModel
 from voicebot.speech.listening.service import ANSWERED, answer, create, question

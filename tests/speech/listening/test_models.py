@@ -13,9 +13,10 @@ from pipecat.audio.turn.smart_turn._whisper_features import compute_whisper_log_
 from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
 from pipecat.audio.vad.silero import SileroOnnxModel
 
-from tests.speech.listening.sounds import line, silence, voice
+from tests.speech.listening.sounds import line, voice
 from voicebot.errors import EngineUnavailable
 from voicebot.g711 import Pcm
+from voicebot.simulation.sounds import silence
 from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel, end_of_turn_path, log_mel, silero_path
 
 

@@ -5,19 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.speech.listening.sounds import (
-    activities,
-    at_level,
-    cough,
-    frames,
-    hiss,
-    line,
-    mixed,
-    music,
-    samples,
-    silence,
-    voice,
-)
+from tests.speech.listening.sounds import activities, frame_at, frames, line, samples, voice
+from voicebot.simulation.sounds import Wave, at_level, cough, hiss, music, ringback, silence
 from voicebot.speech.listening.vad import FRAME_SAMPLES, SILENCE_DBFS, NoiseFloor, VoiceActivity
 
 WORDS = "I would like to know the balance of my account"
@@ -32,7 +21,7 @@ def test_loud_and_quiet_callers_are_heard_where_they_speak(level_dbfs: float) ->
     words = voice(WORDS, level_dbfs)
     verdicts = [each.speech for each in activities(line(np.concatenate([silence(1000), words, silence(1000)]), -75.0))]
     first, last = verdicts.index(True), len(verdicts) - verdicts[::-1].index(True)
-    before, after = samples(1000) // FRAME_SAMPLES, (samples(1000) + words.size) // FRAME_SAMPLES
+    before, after = frame_at(1000), (samples(1000) + words.size) // FRAME_SAMPLES
     assert abs(first - before) <= 6
     assert abs(last - after) <= 8
     assert share_of_speech(verdicts[before:after]) > 0.75
@@ -44,7 +33,7 @@ def test_a_voice_is_heard_over_steady_noise_that_is_not_speech_itself(noise_dbfs
     verdicts = [
         each.speech for each in activities(line(np.concatenate([silence(3000), words, silence(1500)]), noise_dbfs))
     ]
-    before, after = samples(3000) // FRAME_SAMPLES, (samples(3000) + words.size) // FRAME_SAMPLES
+    before, after = frame_at(3000), (samples(3000) + words.size) // FRAME_SAMPLES
     assert share_of_speech(verdicts[before:after]) > 0.6
     assert not any(verdicts[:before])
     assert not any(verdicts[after + 10 :])
@@ -52,17 +41,19 @@ def test_a_voice_is_heard_over_steady_noise_that_is_not_speech_itself(noise_dbfs
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_cough_is_no_voice(seed: int) -> None:
-    sound = np.concatenate([silence(1000), cough(seed), silence(300), cough(seed + 10), silence(1000)])
+    rng = np.random.default_rng(seed)
+    sound = np.concatenate([silence(1000), cough(rng), silence(300), cough(rng), silence(1000)])
     assert sum(each.speech for each in activities(line(sound))) <= 2
 
 
-def test_hold_music_is_no_voice() -> None:
-    assert share_of_speech([each.speech for each in activities(line(music(6000)))]) < 0.02
+@pytest.mark.parametrize("sound", [music(6000), ringback(4000)], ids=["music", "ringback"])
+def test_music_and_tones_are_no_voice(sound: Wave) -> None:
+    assert share_of_speech([each.speech for each in activities(line(sound))]) < 0.02
 
 
 def test_a_voice_is_heard_soon_after_music() -> None:
     verdicts = [each.speech for each in activities(line(np.concatenate([music(4000), voice(WORDS)])))]
-    assert share_of_speech(verdicts[samples(4200) // FRAME_SAMPLES :]) > 0.6
+    assert share_of_speech(verdicts[frame_at(4200) :]) > 0.6
 
 
 def test_probability_is_zero_where_nothing_sounds() -> None:
@@ -78,8 +69,8 @@ def test_without_a_judge_speech_is_still_heard() -> None:
     activity = VoiceActivity(None)
     words = voice(WORDS)
     verdicts = [activity.feed(frame).speech for frame in frames(line(np.concatenate([silence(1000), words])))]
-    assert not any(verdicts[: samples(950) // FRAME_SAMPLES])
-    assert share_of_speech(verdicts[samples(1000) // FRAME_SAMPLES :]) > 0.7
+    assert not any(verdicts[: frame_at(950)])
+    assert share_of_speech(verdicts[frame_at(1000) :]) > 0.7
 
 
 def test_the_level_is_measured_against_full_scale() -> None:
@@ -92,7 +83,7 @@ def test_the_level_is_measured_against_full_scale() -> None:
 class TestNoiseFloor:
     def test_it_follows_a_new_steady_noise_within_three_seconds(self) -> None:
         floor = NoiseFloor()
-        for frame in frames(line(hiss(3000, -40.0), -80.0)):
+        for frame in frames(line(hiss(3000, -40.0, np.random.default_rng(1)), -80.0)):
             level = 20 * np.log10(np.sqrt(np.mean(np.frombuffer(frame, "<i2").astype(float) ** 2)) / 32768)
             floor.feed(level)
         assert floor.dbfs == pytest.approx(-40.0, abs=2.0)
@@ -106,7 +97,7 @@ class TestNoiseFloor:
         assert floor.dbfs < -60.0
 
     def test_it_stays_far_below_speech_that_goes_on(self) -> None:
-        heard = activities(line(mixed(np.concatenate([silence(3000), voice(WORDS), voice(WORDS)])), -60.0))
+        heard = activities(line(np.concatenate([silence(3000), voice(WORDS), voice(WORDS)]), -60.0))
         assert heard[-1].noise_floor_dbfs < -22.0 - 25.0
 
     def test_lost_frames_do_not_lower_it(self) -> None:
