@@ -68,6 +68,13 @@ def test_characters_the_engine_may_not_know_do_no_harm(engine: SpeechEngine) -> 
     assert _seconds(engine, "Café Müller — 東京, naïve 🙂 done.") > 0.5
 
 
+@needs_flite
+def test_flite_reads_letters_with_accents_as_those_without() -> None:
+    voice = FliteLibrary("rms")
+    assert _seconds(voice, "The caf\u00e9 is open.") == _seconds(voice, "The cafe is open.")
+    assert _seconds(voice, "") < 0.5
+
+
 def test_voices_of_one_engine_differ() -> None:
     low, high = EspeakEngine("en-us+klatt5"), EspeakEngine("en-us+f3")
 

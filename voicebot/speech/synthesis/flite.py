@@ -10,6 +10,7 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,11 @@ def _voice_library(name: str) -> str:
     return f"libflite_cmu_us_{name}.so.1"
 
 
+def _ascii(text: str) -> bytes:
+    """Return `text` in the only letters that flite knows, those with accents without them."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore")
+
+
 class FliteLibrary:
     """A voice of libflite, in this process."""
 
@@ -94,7 +100,7 @@ class FliteLibrary:
 
     def synthesize(self, text: str, speed: float) -> Iterator[Pcm]:
         self._flite.feat_set_float(self._voice.contents.features, b"duration_stretch", 1.0 / speed)
-        wave = self._flite.flite_text_to_wave(text.encode("ascii", "replace"), self._voice)
+        wave = self._flite.flite_text_to_wave(_ascii(text), self._voice)
         if not wave:
             raise EngineUnavailable("flite returned no audio")
         try:
@@ -122,7 +128,7 @@ class FliteCommand:
     def synthesize(self, text: str, speed: float) -> Iterator[Pcm]:
         with tempfile.TemporaryDirectory(prefix="voicebot-flite-") as folder:
             said, made = Path(folder, "said.txt"), Path(folder, "made.wav")
-            said.write_text(text, encoding="ascii", errors="replace")
+            said.write_bytes(_ascii(text))
             stretch = f"duration_stretch={1.0 / speed:.3f}"
             arguments = [str(self._command), "-voice", self._name, "--setf", stretch, "-f", str(said), "-o", str(made)]
             try:
