@@ -7,9 +7,11 @@ from datetime import datetime
 
 from voicebot.dialog.events import Interpretation
 from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.language.encoder import SentenceEncoder
 from voicebot.language.entities.finder import find_entities
 from voicebot.language.entities.yes_no import affirmative
-from voicebot.language.intents import IntentClassifier, Threshold
+from voicebot.language.intents import IntentClassifier
+from voicebot.language.validation import Threshold
 from voicebot.language.words import normalise
 
 
@@ -20,9 +22,12 @@ class Understanding:
     event loop. Construction trains the intents (under a second for a few hundred examples): do it in a thread.
     """
 
-    def __init__(self, intents: Mapping[str, tuple[str, ...]]) -> None:
-        """Take example sentences by intent name; five to ten each are enough."""
-        self._classifier = IntentClassifier(intents)
+    def __init__(self, intents: Mapping[str, tuple[str, ...]], encoder: SentenceEncoder | None = None) -> None:
+        """Take example sentences by intent name; five to ten each are enough.
+
+        Without an `encoder` requests are understood by their words alone; whoever builds this says so to the operator.
+        """
+        self._classifier = IntentClassifier(intents, encoder)
 
     @property
     def threshold(self) -> Threshold:

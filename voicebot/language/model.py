@@ -1,0 +1,155 @@
+"""The model behind intents: how much a request speaks for each of them, from its meaning, its words, its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+
+from voicebot.language.encoder import SentenceEncoder
+from voicebot.language.lexical import WordFeatures
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+# Chosen once on draws from the training parts of CLINC150 and BANKING77, which no figure in docs/benchmarks.md is from.
+_SHARPNESS = 30.0
+_MARGIN_C = 0.5
+_MARGIN_WEIGHT = 2.0
+_NEIGHBOUR_WEIGHT = 5.0
+#: Without an encoder the margins stand in for log probabilities, this much steeper.
+_MARGIN_AS_LOG = 4.0
+_FAMILIAR_MARGIN_WEIGHT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Sentences as the model sees them: sparse TF-IDF rows and, with an encoder, sentence vectors (else None)."""
+
+    words: csr_matrix
+    meanings: NDArray[np.float32] | None
+
+    def take(self, rows: NDArray[Any]) -> Seen:
+        """Return the rows chosen by a mask or by indices."""
+        return Seen(self.words[rows], None if self.meanings is None else self.meanings[rows])
+
+    def joined(self, other: Seen) -> Seen:
+        meanings = None
+        if self.meanings is not None and other.meanings is not None:
+            meanings = np.concatenate([self.meanings, other.meanings])
+        return Seen(csr_matrix(vstack([self.words, other.words])), meanings)
+
+    def __len__(self) -> int:
+        return int(self.words.shape[0])
+
+
+class Sight:
+    """Turns text into what the model sees. Words are weighed as those of the texts it was made from."""
+
+    def __init__(self, texts: Sequence[str], encoder: SentenceEncoder | None) -> None:
+        self._features = WordFeatures(texts)
+        self._encoder = encoder
+
+    def see(self, texts: Sequence[str]) -> Seen:
+        return Seen(self._features.rows(texts), None if self._encoder is None else self._encoder.vectors(texts))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for the intents, a row a request.
+
+    `probabilities` over all labels; `nearest` is the cosine of the closest example of any intent, `strange` that of
+    the closest sentence of the background; `familiarity` grows with how much a request is like the ones the bot knows,
+    whichever it is.
+    """
+
+    probabilities: Floats
+    nearest: Floats
+    strange: Floats
+    familiarity: Floats
+
+    def take(self, rows: NDArray[Any]) -> Evidence:
+        return Evidence(self.probabilities[rows], self.nearest[rows], self.strange[rows], self.familiarity[rows])
+
+    def best(self) -> Labels:
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
+
+    def features(self) -> Floats:
+        """Return what confidence is judged by, four numbers a request, each the higher the more it speaks for it."""
+        top = np.clip(self.probabilities.max(axis=1), 1e-4, 1 - 1e-4)
+        known = -np.maximum(self.strange - self.nearest, 0)
+        return np.stack([np.log(top / (1 - top)), self.nearest, self.familiarity, known], axis=1)
+
+
+class IntentModel:
+    """Weighs the labels of requests.
+
+    A logistic regression on sentence vectors, the margins of a linear support vector machine on TF-IDF, and the cosine
+    of each label's nearest example are summed as log weights. Without an encoder TF-IDF serves for all three.
+    """
+
+    def __init__(self, seen: Seen, targets: Labels, labels: int, background: Seen) -> None:
+        """Fit to `seen` and the label numbers of its rows; `labels` counts all labels, also ones without rows here."""
+        self._background = background
+        order = np.argsort(targets, kind="stable")
+        self._labels = labels
+        self._present, self._starts = np.unique(targets[order], return_index=True)
+        self._examples = seen.take(order)
+        self._margins = self._linear = None
+        if len(self._present) > 1:
+            self._margins = _Linear(LinearSVC(C=_MARGIN_C, random_state=0).fit(seen.words, targets))
+            if seen.meanings is not None:
+                self._linear = _Linear(LogisticRegression(C=_SHARPNESS, max_iter=300).fit(seen.meanings, targets))
+
+    def weigh(self, seen: Seen) -> Evidence:
+        """Return the evidence for each row of `seen`."""
+        likeness = _likeness(self._examples, seen)
+        neighbours = np.maximum.reduceat(likeness, self._starts, axis=1)
+        zeros = np.zeros_like(neighbours)
+        margins = self._margins.scores(seen.words) if self._margins else zeros
+        if self._linear is not None and seen.meanings is not None:
+            logs = _log_softmax(self._linear.scores(seen.meanings))
+        else:
+            logs = _log_softmax(_MARGIN_AS_LOG * margins)
+        sums = logs + _MARGIN_WEIGHT * margins + _NEIGHBOUR_WEIGHT * neighbours
+        probabilities = np.zeros((len(seen), self._labels))
+        probabilities[:, self._present] = np.exp(_log_softmax(sums))
+        nearest = neighbours.max(axis=1)
+        rows, best = np.arange(len(seen)), sums.argmax(axis=1)
+        # A lone label has no margins and certain probabilities; likeness alone says how familiar a request is then.
+        familiarity = np.exp(logs.max(axis=1)) + nearest + _FAMILIAR_MARGIN_WEIGHT * margins[rows, best]
+        strange = _likeness(self._background, seen).max(axis=1)
+        return Evidence(probabilities, nearest, strange, familiarity)
+
+
+class _Linear:
+    """The weights of a fitted linear classifier, one column a class also where there are two."""
+
+    def __init__(self, fitted: Any) -> None:
+        weights, bias = np.asarray(fitted.coef_), np.asarray(fitted.intercept_)
+        if len(bias) == 1:
+            half = 0.5 if isinstance(fitted, LogisticRegression) else 1.0
+            sides = np.array([-half, half])
+            weights, bias = sides[:, None] * weights, sides * bias
+        self._weights, self._bias = np.ascontiguousarray(weights.T), bias
+
+    def scores(self, rows: Any) -> Floats:
+        return np.asarray(rows @ self._weights + self._bias, dtype=np.float64)
+
+
+def _likeness(examples: Seen, seen: Seen) -> Floats:
+    """Return the cosine of each row of `seen` with each example."""
+    if seen.meanings is not None and examples.meanings is not None:
+        return np.asarray(seen.meanings @ examples.meanings.T, dtype=np.float64)
+    return np.asarray((seen.words @ examples.words.T).toarray(), dtype=np.float64)
+
+
+def _log_softmax(scores: Floats) -> Floats:
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)), dtype=np.float64)
