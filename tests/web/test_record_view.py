@@ -12,7 +12,7 @@ def test_times_are_shown_as_people_read_them() -> None:
 
 
 def test_stages_lie_one_after_the_other_whatever_their_order() -> None:
-    stages = record_view.stages({"first_audio_sent": 500.0, "end_of_turn_ms": 250.0, "final": 250.0})
+    stages = record_view.stages({"first_audio_sent": 500.0, "end_of_turn": 250.0, "final": 250.0, "decode": 90.4})
 
     assert [(stage.name, stage.took_ms, stage.until_ms) for stage in stages] == [
         ("end of turn", 250, 250),
@@ -32,3 +32,17 @@ def test_a_slow_reply_stays_on_its_bar() -> None:
 def test_a_share_that_is_not_known_is_not_shown() -> None:
     assert record_view.percent(None) == ""
     assert record_view.percent(0.934) == "93 %"
+    assert record_view.percent(0.9986) == "99 %"
+    assert record_view.percent(1.0) == "100 %"
+
+
+def test_what_is_no_stage_is_told_apart() -> None:
+    assert record_view.durations({"final": 250.0, "decode": 90.4}) == [("decode", 90)]
+
+
+def test_the_rules_of_a_turn_are_told_one_by_one() -> None:
+    assert record_view.steps("welcome.first: intent; hours.done: flow_done") == [
+        "welcome.first: intent",
+        "hours.done: flow_done",
+    ]
+    assert record_view.steps("") == []

@@ -351,7 +351,7 @@ async def test_connections_are_limited() -> None:
                 return False
 
         async with asyncio.timeout(3):
-            while not await opens():  # noqa: ASYNC110  # the server frees the place a moment after the socket closed
+            while not await opens():  # the server frees the place a moment after the socket closed
                 await asyncio.sleep(0.02)
 
 

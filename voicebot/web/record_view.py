@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from voicebot.records.timings import Stage as TimedStage
+
 #: The stage bar's width, in the units of its drawing.
 BAR_WIDTH = 320
 #: A reply slower than this fills the bar and then some; the bar shows what fits.
@@ -49,18 +51,27 @@ def words(name: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    return "" if share is None else f"{round(share * 100)} %"
+    """Return a share as a whole percentage; 100 % only for what is certain."""
+    if share is None:
+        return ""
+    return "100 %" if share == 1 else f"{min(99, round(share * 100))} %"
+
+
+def steps(decision: str) -> list[str]:
+    """Return the rules that fired in a turn, one by one."""
+    return [step for step in decision.split("; ") if step]
 
 
 def stages(timings_ms: Mapping[str, float]) -> list[Stage]:
     """Return a reply's stages in the order they were reached; `timings_ms` count from the caller's last speech."""
     found: list[Stage] = []
     before_ms = 0.0
-    for name, until_ms in sorted(timings_ms.items(), key=lambda item: item[1]):
+    reached = [(stage, timings_ms[stage]) for stage in TimedStage if stage in timings_ms]
+    for name, until_ms in sorted(reached, key=lambda item: item[1]):
         start, end = (min(BAR_WIDTH, ms * BAR_WIDTH / BAR_MS) for ms in (before_ms, until_ms))
         found.append(
             Stage(
-                name=words(name.removesuffix("_ms")),
+                name=words(name),
                 took_ms=round(until_ms - before_ms),
                 until_ms=round(until_ms),
                 x=round(start, 1),
@@ -69,3 +80,9 @@ def stages(timings_ms: Mapping[str, float]) -> list[Stage]:
         )
         before_ms = until_ms
     return found
+
+
+def durations(timings_ms: Mapping[str, float]) -> list[tuple[str, int]]:
+    """Return what else was timed: parts of the stages, by how long they took."""
+    known = set(TimedStage)
+    return [(words(name), round(took_ms)) for name, took_ms in timings_ms.items() if name not in known]

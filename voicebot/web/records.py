@@ -79,9 +79,11 @@ class RecordsDoor:
         )
         self._pages.filters |= {
             "clock_time": record_view.clock_time,
+            "durations": record_view.durations,
             "moment": record_view.moment,
             "percent": record_view.percent,
             "stages": record_view.stages,
+            "steps": record_view.steps,
             "words": record_view.words,
         }
         self._pages.globals |= {"duration": record_view.duration, "bar_width": record_view.BAR_WIDTH}

@@ -4,9 +4,9 @@ import { Line, openMicrophone } from "./line.js";
 
 const $ = (id) => document.getElementById(id);
 const KEYS = "0123456789*#";
-// Below this the server hears nothing that could be speech; after so many readings of it (five a second) we say so.
-const QUIET_DBFS = -60;
-const QUIET_READINGS = 25;
+// A caller who was never heard above this for so many readings (five a second) may not know that their microphone is off.
+const QUIET_DBFS = -55;
+const QUIET_READINGS = 75;
 
 const NOTICES = {
   refused: [
@@ -44,6 +44,7 @@ let startedAt = 0;
 let ticking = 0;
 let muted = false;
 let quietReadings = 0;
+let everHeard = false;
 const partials = new Map();
 
 function setState(state) {
@@ -77,8 +78,9 @@ function showLevel(id, level) {
 }
 
 function showHeard(dbfs) {
-  quietReadings = dbfs < QUIET_DBFS ? quietReadings + 1 : 0;
-  const silent = quietReadings >= QUIET_READINGS && !muted && line?.microphone;
+  if (dbfs >= QUIET_DBFS) everHeard = true;
+  if (!muted) quietReadings += 1;
+  const silent = !everHeard && quietReadings >= QUIET_READINGS && line?.microphone;
   $("heard").textContent = silent ? "We cannot hear you. Is your microphone switched on?" : "";
 }
 
@@ -128,6 +130,7 @@ async function call(withMicrophone) {
   $("tips").hidden = false;
   partials.clear();
   quietReadings = 0;
+  everHeard = false;
   line = new Line();
   window.voicebotLine = line;
   const thisLine = line;
