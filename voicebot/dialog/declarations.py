@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from voicebot.dialog.condition import Condition, ConditionError, names_in, parse_condition
 from voicebot.dialog.document import Fields, Source, suggestion
-from voicebot.dialog.flow import Choice, Intent, Operation, Rule, Slot, SlotType, spoken_words
+from voicebot.dialog.flow import Choice, Intent, Operation, Place, Rule, Slot, SlotType, spoken_words
 from voicebot.dialog.prompt import Piece, Prompt, TemplateError, parse_template
 from voicebot.dialog.values import ValueKind
 
@@ -48,6 +48,10 @@ class Declared:
     remembered: dict[str, Slot] = field(default_factory=dict)
     flows: dict[str, FlowHead] = field(default_factory=dict)
     command_phrases: tuple[str, ...] = ()
+    places: dict[str, Place] = field(default_factory=dict)
+
+    def note_place(self, what: str, source: Source) -> None:
+        self.places[what] = Place(source.file, source.line)
 
 
 def built_in_types() -> dict[str, SlotType]:
@@ -129,6 +133,7 @@ def read_intent(name: str, entry: Source, flow: str | None, declared: Declared) 
     if len(examples) < 3:
         entry.problem(f"The intent '{name}' has too few examples.", "Give at least 3, better 5 to 10.")
     declared.intents[name] = Intent(name, examples, flow)
+    declared.note_place(f"intent {name}", entry)
 
 
 def read_types(source: Source | None, declared: Declared) -> None:
@@ -139,6 +144,7 @@ def read_types(source: Source | None, declared: Declared) -> None:
             entry.problem(f"The type '{name}' is declared twice.", "Rename one of the two.")
             continue
         declared.types[name] = _read_type(name, entry)
+        declared.note_place(f"type {name}", entry)
 
 
 def _read_type(name: str, entry: Source) -> SlotType:
@@ -203,6 +209,7 @@ def read_operations(source: Source | None, declared: Declared) -> None:
         if name in declared.operations:
             entry.problem(f"The operation '{name}' is declared twice.", "Keep one of the two.")
             continue
+        declared.note_place(f"operation {name}", entry)
         arguments = _read_signature(fields.get("arguments"))
         secret = fields.texts("secret")
         secret_source = fields.get("secret")
@@ -222,8 +229,8 @@ def _read_signature(source: Source | None) -> dict[str, ValueKind]:
     return {name: read_kind(entry) for name, entry in source.fields()} if source else {}
 
 
-def read_slots(source: Source | None, declared: Declared) -> dict[str, Slot]:
-    """Read ``slot: type`` entries."""
+def read_slots(source: Source | None, owner: str, declared: Declared) -> dict[str, Slot]:
+    """Read ``slot: type`` entries; `owner` is the flow, or nothing for those of the whole call."""
     if source is None:
         return {}
     slots = {}
@@ -236,4 +243,5 @@ def read_slots(source: Source | None, declared: Declared) -> dict[str, Slot]:
             entry.problem(f"The type '{type_name}' is not declared.", suggestion(type_name, declared.types))
         else:
             slots[name] = Slot(name, found)
+            declared.note_place(f"slot {owner}.{name}", entry)
     return slots

@@ -161,9 +161,13 @@ class CallStep:
 
 @dataclass(frozen=True, slots=True)
 class BranchStep:
+    """Go to `then` if `condition` holds, else to `next`. `text` is the condition as it was written."""
+
     id: str
     line: int
-    cases: tuple[tuple[Condition, str], ...]
+    condition: Condition
+    text: str
+    then: str
     next: str
 
 
@@ -385,8 +389,17 @@ class Patterns:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Bot:
-    """A whole bot as loaded. `version` is a hash of its files' content; equal content, equal version."""
+    """A whole bot as loaded. `version` is a hash of its files' content; equal content, equal version.
+
+    `places` tells where things that are no steps were declared (``"intent balance"``, ``"type pin"``).
+    """
 
     name: str
     version: str
@@ -404,11 +417,29 @@ class Bot:
     understanding: Understanding = field(default_factory=Understanding)
     limits: Limits = field(default_factory=Limits)
     names: tuple[str, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict)
 
     @property
     def intents(self) -> Mapping[str, tuple[str, ...]]:
         """Example sentences by intent, for the classifier."""
         return {intent.name: intent.examples for intent in self.intents_by_name.values()}
+
+    def entrances(self) -> frozenset[str]:
+        """The flows that begin on their own, not as a part of another: asked for, in a menu, or when all else fails."""
+        ladders = (self.ladders.silence, self.ladders.no_match, self.ladders.hearing)
+        requests = [
+            step for flow in self.flows.values() for step in flow.steps.values() if isinstance(step, RequestStep)
+        ]
+        return frozenset(
+            (
+                self.start,
+                self.patterns.backend_down,
+                *(ladder.gives_up for ladder in ladders),
+                *(intent.flow for intent in self.intents_by_name.values() if intent.flow),
+                *(flow for step in requests for flow in step.menu.values()),
+                *(step.unknown for step in requests if step.unknown),
+            )
+        )
 
     def questions(self) -> tuple[Question, ...]:
         return tuple(

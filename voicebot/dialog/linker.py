@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from voicebot.dialog.asking import confirmation_expectation, expectation_for, request_expectation
-from voicebot.dialog.condition import Condition, Literal, Name, names_in
+from voicebot.dialog.condition import AllOf, Condition, Literal, Name, names_in
 from voicebot.dialog.declarations import (
     BUILT_IN,
     Declared,
@@ -175,11 +175,10 @@ class FlowLinker:
             case "call":
                 return self._call(plan, value, following)
             case "if":
-                condition = self._condition(value)
+                condition = self._condition(value) or AllOf(())
                 then = self._optional_block(plan.fields.require("then"), following)
                 otherwise = self._optional_block(plan.fields.get("else"), following)
-                cases = ((condition, then),) if condition else ()
-                return BranchStep(plan.id, plan.source.line, cases, otherwise)
+                return BranchStep(plan.id, plan.source.line, condition, value.text(), then, otherwise)
             case "set":
                 values = {name: self._operand(entry) for name, entry in value.fields()}
                 self._check_slots(values, value)

@@ -165,11 +165,11 @@ class _Loader:
         head = FlowHead(name, fields, {}, outcomes)
         self._declared.flows[name] = head
         # Types may be declared in a file that is read after this one.
-        self._later.append(lambda: head.slots.update(read_slots(fields.get("slots"), self._declared)))
+        self._later.append(lambda: head.slots.update(read_slots(fields.get("slots"), name, self._declared)))
 
     def build(self, version: str) -> Bot | None:
         declared = self._declared
-        declared.remembered = read_slots(self._sections.get("remember"), declared)
+        declared.remembered = read_slots(self._sections.get("remember"), "", declared)
         for resolve in self._later:
             resolve()
         commands = self._commands()
@@ -198,6 +198,7 @@ class _Loader:
             understanding=self._understanding(),
             limits=self._limits(),
             names=self._sections["names"].texts() if "names" in self._sections else (),
+            places=declared.places,
         )
 
     # --- sections of the bot

@@ -249,26 +249,26 @@ def _correct(turn: Turn, changes: Mapping[str, SlotValue], rest: tuple[Entity, .
         turn.say(turn.bot.patterns.cannot_change_now)
         walk_on(turn)
         return
-    asked = dict(turn.frame.asked)
-    order = [name for name, _ in turn.frame.asked]
+    questions = [turn.asking(name) for name in changes]
     for name, value in changes.items():
         turn.fill(name, value)
     turn.change_frame(replace(turn.frame, mentioned=rest))
     turn.record("corrected", confidence=heard, detail=", ".join(changes))
-    first = min((order.index(name) for name in changes if name in asked), default=None)
+    first = min((question for question in questions if question), key=lambda one: one.line, default=None)
     if first is not None:
-        turn.go_to(asked[order[first]])  # filled now, so the question itself is skipped
+        turn.go_to(first.id)  # filled now, so the question itself is skipped and what follows it is done anew
     walk_on(turn)
 
 
 def _refused(turn: Turn, step_: QuestionStep, slot: str, reason: Prompt | None, heard: float | None) -> None:
     """Say why a value will not do, then ask for it again; counted, so that it cannot go on for ever."""
     turn.record("refused", confidence=heard, detail=slot)
-    if isinstance(step_, ConfirmStep) and not turn.frame.committed and slot in dict(turn.frame.asked):
+    question = turn.asking(slot) if isinstance(step_, ConfirmStep) and not turn.frame.committed else None
+    if question:
         if reason:
             turn.say(reason)
         turn.fill(slot, None)
-        turn.go_to(dict(turn.frame.asked)[slot])
+        turn.go_to(question.id)
         walk_on(turn)
         return
     missed(turn, "no_match", reason)

@@ -50,6 +50,13 @@ class Prompt:
     interruptible: bool = True
 
     @property
+    def text(self) -> str:
+        """The first variant as an admin wrote it, for pictures and messages."""
+        return " ".join(
+            piece.text if isinstance(piece, Fixed) else f"{{{piece.name}}}{piece.closing}" for piece in self.variants[0]
+        )
+
+    @property
     def names(self) -> frozenset[str]:
         return frozenset(piece.name for pieces in self.variants for piece in pieces if isinstance(piece, Filled))
 

@@ -123,6 +123,7 @@ class Scene:
     slots: Mapping[str, Slot]
     rules: Mapping[str, tuple[Rule, ...]]
     correctable: tuple[str, ...]
+    askable: frozenset[str]
     options: tuple[SlotValue, ...]
     lookup: Lookup
     today: date
@@ -199,10 +200,11 @@ def _answered(scene: Scene, step: AskStep, said: Interpretation) -> Meaning | No
 
 
 def _confirmed(scene: Scene, step: ConfirmStep, said: Interpretation) -> Meaning | None:
-    correction = _correction(scene, said, step.slots)
+    asked = [name for name in step.slots if name in scene.askable]  # the rest came from a system and is as it is
+    correction = _correction(scene, said, asked)
     if correction:
         return correction
-    refusals = (_refusal(scene.verdict_on(name, said), name) for name in step.slots if _typed(scene, name))
+    refusals = (_refusal(scene.verdict_on(name, said), name) for name in asked if _typed(scene, name))
     refused = next((refusal for refusal in refusals if refusal), None)
     if refused and said.affirmative is not True:
         return refused

@@ -21,7 +21,7 @@ class Phase(StrEnum):
 
 
 class Origin(StrEnum):
-    """Why a flow runs: the bot's first, asked for by the caller, a part of the flow below, or tried on unknown words."""
+    """Why a flow runs: the bot's first, asked for, a part of the flow below, or tried on words that no intent fits."""
 
     START = "start"
     REQUEST = "request"

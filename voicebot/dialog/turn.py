@@ -126,11 +126,19 @@ class Turn:
             slots={**self.bot.remembered, **flow.slots},
             rules={other.slot: other.rules for other in asks if other.rules},
             correctable=tuple(name for name, _ in self.frame.asked),
+            askable=frozenset(other.slot for other in asks),
             options=tuple(value for name in options if (value := self.value(name)) is not None),
             lookup=self.value,
             today=self.today,
             clarifying=self.state.clarifying,
         )
+
+    def asking(self, name: str) -> AskStep | None:
+        """The question that filled a slot, or else the first of the flow that could."""
+        filled_by = dict(self.frame.asked).get(name)
+        asks = [step for step in self.flow.steps.values() if isinstance(step, AskStep) and step.slot == name]
+        first = min(asks, key=lambda step: step.line, default=None)
+        return next((step for step in asks if step.id == filled_by), first)
 
     # --- saying and recording
 
@@ -239,10 +247,10 @@ class Turn:
                 return False
             case CallStep() as step:
                 return self._call(step)
-            case BranchStep(cases=cases, next=otherwise):
-                targets = [target for condition, target in cases if holds(condition, self.value, self.today)]
-                self.record("branch", detail="then" if targets else "else")
-                self.go_to(targets[0] if targets else otherwise)
+            case BranchStep(condition=condition, text=text, then=then, next=otherwise):
+                is_so = holds(condition, self.value, self.today)
+                self.record("branch", detail=f"{text}: {'yes' if is_so else 'no'}")
+                self.go_to(then if is_so else otherwise)
             case SetStep(values=values, next=following):
                 for name, operand in values.items():
                     self.fill(name, self._operand(operand) if operand else None)
