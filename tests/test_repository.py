@@ -9,6 +9,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from voicebot.records.metrics import Metrics
+from voicebot.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,3 +85,18 @@ def test_every_version_of_python_that_setup_takes_is_one_the_project_takes() -> 
     assert project["requires-python"] == ">=3.11"
     assert sys.version_info >= (3, 11)
     assert "(3, 11)" in (ROOT / "scripts" / "setup").read_text()
+
+
+def test_every_setting_and_every_metric_is_explained_to_the_operator() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    names = []
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        names.append(alias if isinstance(alias, str) else f"VOICEBOT_{name.upper()}")
+    families = text_string_to_metric_families(Metrics(CollectorRegistry()).text())
+    names += [
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in families
+        if not family.name.endswith("_created")
+    ]
+    assert [name for name in names if f"`{name}`" not in text] == []

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 #: What scripts/setup may use beyond bash itself; all of it is on every Debian.
-_TOOLS = "bash cat cut dirname env flock grep mktemp rm sed sha256sum sleep tail tr mkdir cp ln touch".split()  # noqa: SIM905
+_TOOLS = "bash cat cut dirname env flock grep mktemp rm sed sha256sum sleep tail tr mkdir cp ln touch".split()
 
 _PYTHON = """#!/bin/bash
 state={state}
