@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from voicebot.language.words import Word, matches
+from voicebot.language.words import Phrases, Word
 
-_ANYWHERE = tuple(
-    tuple(phrase.split())
-    for phrase in (
+_CUES = Phrases.of(
+    (
         "no i mean",
         "no i meant",
         "no i said",
@@ -40,10 +39,9 @@ _ANYWHERE = tuple(
         "sorry",
         "no",
         "oops",
-    )
+    ),
+    None,
 )
-#: Cues that also begin ordinary requests; they take something back only between two values or before one.
-_WEAK = frozenset({("no",), ("sorry",), ("instead",), ("actually",), ("make it",), ("let's", "say")})
 
 
 def correction_at(words: Sequence[Word]) -> int | None:
@@ -51,10 +49,7 @@ def correction_at(words: Sequence[Word]) -> int | None:
     after: int | None = None
     index = 0
     while index < len(words):
-        phrase = next((phrase for phrase in _ANYWHERE if matches(words, index, phrase)), None)
-        if phrase is None:
-            index += 1
-        else:
-            index += len(phrase)
-            after = index
+        found = _CUES.at(words, index)
+        index = found[1] if found else index + 1
+        after = index if found else after
     return after

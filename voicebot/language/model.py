@@ -26,6 +26,8 @@ _NEIGHBOUR_WEIGHT = 5.0
 #: Without an encoder the margins stand in for log probabilities, this much steeper.
 _MARGIN_AS_LOG = 4.0
 _FAMILIAR_MARGIN_WEIGHT = 0.5
+#: Likeness to every example is a large matrix where there are thousands of both.
+_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,15 @@ class Evidence:
     def take(self, rows: NDArray[Any]) -> Evidence:
         return Evidence(self.probabilities[rows], self.nearest[rows], self.strange[rows], self.familiarity[rows])
 
+    @staticmethod
+    def joined(parts: Sequence[Evidence]) -> Evidence:
+        return Evidence(
+            np.concatenate([part.probabilities for part in parts]),
+            np.concatenate([part.nearest for part in parts]),
+            np.concatenate([part.strange for part in parts]),
+            np.concatenate([part.familiarity for part in parts]),
+        )
+
     def best(self) -> Labels:
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
@@ -109,6 +120,13 @@ class IntentModel:
 
     def weigh(self, seen: Seen) -> Evidence:
         """Return the evidence for each row of `seen`."""
+        if len(seen) <= _ROWS_AT_ONCE:
+            return self._weigh(seen)
+        starts = range(0, len(seen), _ROWS_AT_ONCE)
+        rows = (np.arange(start, min(start + _ROWS_AT_ONCE, len(seen))) for start in starts)
+        return Evidence.joined([self._weigh(seen.take(part)) for part in rows])
+
+    def _weigh(self, seen: Seen) -> Evidence:
         likeness = _likeness(self._examples, seen)
         neighbours = np.maximum.reduceat(likeness, self._starts, axis=1)
         zeros = np.zeros_like(neighbours)

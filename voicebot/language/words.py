@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 #: Sounds that carry no meaning, as recognisers write them.
 FILLERS = frozenset({"um", "umm", "uh", "uhh", "uhm", "er", "erm", "ah", "hmm", "hm", "mm", "eh"})
@@ -29,6 +30,9 @@ _LITERAL = re.compile(
     r"|\d+(?:st|nd|rd|th|am|pm|k|%)\b"
     r"|[^\W_]+(?:'[^\W_]+)*'?",
 )
+
+
+Meaning = TypeVar("Meaning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +69,29 @@ def matches(words: Sequence[Word], index: int, phrase: Sequence[str]) -> bool:
     """Say whether the words from `index` on are exactly `phrase`."""
     end = index + len(phrase)
     return end <= len(words) and all(words[index + n].text == part for n, part in enumerate(phrase))
+
+
+class Phrases(Generic[Meaning]):
+    """Fixed phrases and what each means, found by their first word."""
+
+    def __init__(self, meanings: Mapping[str, Meaning]) -> None:
+        """Take phrases of normalised words."""
+        by_first: dict[str, list[tuple[tuple[str, ...], Meaning]]] = {}
+        for phrase, meaning in meanings.items():
+            parts = tuple(phrase.split())
+            by_first.setdefault(parts[0], []).append((parts, meaning))
+        self._by_first = {first: sorted(found, key=lambda each: -len(each[0])) for first, found in by_first.items()}
+
+    @classmethod
+    def of(cls, phrases: Iterable[str], meaning: Meaning) -> Phrases[Meaning]:
+        """Make a table whose phrases all mean the same."""
+        return cls(dict.fromkeys(phrases, meaning))
+
+    def at(self, words: Sequence[Word], index: int) -> tuple[Meaning, int] | None:
+        """Return the meaning of the longest phrase at `index` and the index after it."""
+        if not 0 <= index < len(words):
+            return None
+        for parts, meaning in self._by_first.get(words[index].text, ()):
+            if matches(words, index, parts):
+                return meaning, index + len(parts)
+        return None

@@ -9,87 +9,12 @@ from datetime import date, timedelta
 
 from dateutil.relativedelta import relativedelta
 
+from voicebot.language.entities.calendar_words import HOLIDAYS, MONTHS, NAMED_DAYS, PERIODS, UNITS, WEEKDAYS
 from voicebot.language.entities.numbers import TEENS, TENS, cardinal_at, literal, ordinal_at
 from voicebot.language.entities.span import Span
 from voicebot.language.entities.years import year_at
 from voicebot.language.words import Word, matches
 
-WEEKDAYS = {
-    name: number
-    for number, names in enumerate(
-        (
-            ("monday", "mondays", "mon"),
-            ("tuesday", "tuesdays", "tues", "tue"),
-            ("wednesday", "wednesdays", "wed", "weds"),
-            ("thursday", "thursdays", "thurs", "thur", "thu"),
-            ("friday", "fridays", "fri"),
-            ("saturday", "saturdays"),
-            ("sunday", "sundays"),
-        )
-    )
-    for name in names
-}
-MONTHS = {
-    name: number
-    for number, names in enumerate(
-        (
-            ("january", "jan"),
-            ("february", "feb"),
-            ("march",),
-            ("april", "apr"),
-            ("may",),
-            ("june", "jun"),
-            ("july", "jul"),
-            ("august", "aug"),
-            ("september", "sept", "sep"),
-            ("october", "oct"),
-            ("november", "nov"),
-            ("december", "dec"),
-        ),
-        start=1,
-    )
-    for name in names
-}
-_NAMED = {
-    ("the", "day", "after", "tomorrow"): 2,
-    ("day", "after", "tomorrow"): 2,
-    ("the", "day", "before", "yesterday"): -2,
-    ("day", "before", "yesterday"): -2,
-    ("today",): 0,
-    ("tonight",): 0,
-    ("this", "morning"): 0,
-    ("this", "afternoon"): 0,
-    ("this", "evening"): 0,
-    ("tomorrow",): 1,
-    ("tomorrow's",): 1,
-    ("yesterday",): -1,
-}
-_HOLIDAYS = {
-    ("christmas", "eve"): (12, 24),
-    ("christmas", "day"): (12, 25),
-    ("christmas",): (12, 25),
-    ("boxing", "day"): (12, 26),
-    ("new", "year's", "eve"): (12, 31),
-    ("new", "years", "eve"): (12, 31),
-    ("new", "year's", "day"): (1, 1),
-    ("new", "years", "day"): (1, 1),
-    ("new", "year's"): (1, 1),
-    ("valentine's", "day"): (2, 14),
-    ("valentines", "day"): (2, 14),
-    ("halloween",): (10, 31),
-}
-_UNITS = {
-    "day": "days",
-    "days": "days",
-    "week": "weeks",
-    "weeks": "weeks",
-    "fortnight": "fortnights",
-    "fortnights": "fortnights",
-    "month": "months",
-    "months": "months",
-    "year": "years",
-    "years": "years",
-}
 _ISO = re.compile(r"(\d{4})/(\d{2})/(\d{2})")
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})(?:/(\d{2}|\d{4}))?")
 
@@ -133,16 +58,14 @@ def _coming_weekday(today: date, weekday: int) -> date:
 
 
 def _named_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
-    for phrase, days in _NAMED.items():
-        if matches(words, index, phrase):
-            after = index + len(phrase)
-            if _text(words, after) == "week":
-                return (today + timedelta(days=days + 7),), after + 1
-            return (today + timedelta(days=days),), after
-    for phrase, (month, day) in _HOLIDAYS.items():
-        if matches(words, index, phrase):
-            found = _coming(today, month, day)
-            return ((found,), index + len(phrase)) if found else None
+    if named := NAMED_DAYS.at(words, index):
+        days, after = named
+        if _text(words, after) == "week":
+            return (today + timedelta(days=days + 7),), after + 1
+        return (today + timedelta(days=days),), after
+    if holiday := HOLIDAYS.at(words, index):
+        found = _coming(today, *holiday[0])
+        return ((found,), holiday[1]) if found else None
     return None
 
 
@@ -186,7 +109,7 @@ def _relative_at(words: Sequence[Word], index: int, today: date) -> _Found | Non
     """Read "in two weeks", "three days from now", "a week from tuesday", "two weeks ago", "a week on monday"."""
     leading = _text(words, index) in {"in", "within"}
     count = _count_at(words, index + 1 if leading else index)
-    if count is None or (unit := _UNITS.get(_text(words, count[1]))) is None:
+    if count is None or (unit := UNITS.get(_text(words, count[1]))) is None:
         return None
     number, after = count[0], count[1] + 1
     if number > 1000:
@@ -335,35 +258,8 @@ def _day_of_month_at(words: Sequence[Word], index: int, today: date, *, expected
 
 def _period_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
     """Read "next week", "the end of the month", "this weekend": the first day that counts."""
-    monday = today + timedelta(days=7 - today.weekday())
-    saturday = today + timedelta(days=(5 - today.weekday()) % 7)
-    next_month = today.replace(day=1) + relativedelta(months=1)
-    phrases: tuple[tuple[str, date], ...] = (
-        ("the week after next", monday + timedelta(weeks=1)),
-        ("week after next", monday + timedelta(weeks=1)),
-        ("the end of next month", next_month + relativedelta(months=1, days=-1)),
-        ("the end of the month", next_month - timedelta(days=1)),
-        ("the last day of the month", next_month - timedelta(days=1)),
-        ("end of the month", next_month - timedelta(days=1)),
-        ("the beginning of next month", next_month),
-        ("start of next month", next_month),
-        ("next month", next_month),
-        ("the end of the week", _coming_weekday(today - timedelta(days=1), 4)),
-        ("end of the week", _coming_weekday(today - timedelta(days=1), 4)),
-        ("the end of next week", monday + timedelta(days=4)),
-        ("end of next week", monday + timedelta(days=4)),
-        ("the beginning of next week", monday),
-        ("beginning of next week", monday),
-        ("next weekend", saturday + timedelta(weeks=1)),
-        ("this weekend", saturday),
-        ("the weekend", saturday),
-        ("next week", monday),
-    )
-    for phrase, found in phrases:
-        parts = phrase.split()
-        if matches(words, index, parts):
-            return (found,), index + len(parts)
-    return None
+    found = PERIODS.at(words, index)
+    return ((found[0](today),), found[1]) if found else None
 
 
 def _week_then_day_at(words: Sequence[Word], index: int, today: date) -> _Found | None:

@@ -8,42 +8,41 @@ from collections.abc import Sequence
 from voicebot.language.entities.codes import letter_at
 from voicebot.language.entities.digits import REPEATS
 from voicebot.language.entities.span import Span
-from voicebot.language.words import FILLERS, Word, matches
+from voicebot.language.words import FILLERS, Phrases, Word
 
-_LEAD_INS = tuple(
-    tuple(phrase.split())
-    for phrase in (
-        "my name is",
-        "my name's",
-        "my full name is",
-        "my first name is",
-        "my last name is",
-        "my surname is",
-        "the name is",
-        "the name's",
-        "the name on the account is",
-        "the account is under",
-        "the last name is",
-        "the surname is",
-        "first name is",
-        "first name",
-        "last name is",
-        "last name",
-        "surname is",
-        "surname",
-        "name is",
-        "i am called",
-        "i'm called",
-        "you can call me",
-        "call me",
-        "it's under",
-        "under the name of",
-        "under the name",
-        "under",
-    )
+_LEAD_INS = (
+    "my name is",
+    "my name's",
+    "my full name is",
+    "my first name is",
+    "my last name is",
+    "my surname is",
+    "the name is",
+    "the name's",
+    "the name on the account is",
+    "the account is under",
+    "the last name is",
+    "the surname is",
+    "first name is",
+    "first name",
+    "last name is",
+    "last name",
+    "surname is",
+    "surname",
+    "name is",
+    "i am called",
+    "i'm called",
+    "you can call me",
+    "call me",
+    "it's under",
+    "under the name of",
+    "under the name",
+    "under",
 )
 #: Lead-ins that also begin other sentences ("this is ridiculous"); trusted only where a name is expected.
-_WEAK_LEAD_INS = tuple(tuple(phrase.split()) for phrase in ("this is", "i am", "i'm", "it is", "it's", "that's", "for"))
+_WEAK_LEAD_INS = ("this is", "i am", "i'm", "it is", "it's", "that's", "for")
+_STRONG = Phrases.of(_LEAD_INS, None)
+_ALL = Phrases.of(_LEAD_INS + _WEAK_LEAD_INS, None)
 _NOT_A_NAME = FILLERS | {
     "and",
     "i",
@@ -129,13 +128,6 @@ def _capital(name: str) -> str:
     return "'".join(part[:1].upper() + part[1:] for part in name.split("'"))
 
 
-def _lead_in_at(words: Sequence[Word], index: int, *, expected: bool) -> int | None:
-    for phrase in _LEAD_INS + (_WEAK_LEAD_INS if expected else ()):
-        if matches(words, index, phrase):
-            return index + len(phrase)
-    return None
-
-
 def find_names(words: Sequence[Word], *, expected: bool = False, known: Sequence[str] = ()) -> list[Span]:
     """Find names of people (kind ``"name"``, value `str` with capitals).
 
@@ -146,7 +138,8 @@ def find_names(words: Sequence[Word], *, expected: bool = False, known: Sequence
     index = _after_fillers(words, 0)
     started = False
     while index < len(words):
-        lead = _lead_in_at(words, index, expected=expected)
+        found_lead = (_ALL if expected else _STRONG).at(words, index)
+        lead = found_lead[1] if found_lead else None
         start = lead if lead is not None else index
         if expected:
             start = _after_fillers(words, start)

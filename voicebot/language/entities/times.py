@@ -8,33 +8,35 @@ from datetime import time
 
 from voicebot.language.entities.numbers import ZERO, below_hundred_at
 from voicebot.language.entities.span import Span
-from voicebot.language.words import Word, matches
+from voicebot.language.words import Phrases, Word, matches
 
 _LITERAL = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?(am|pm)?")
 _NAMED = {"noon": time(12), "midday": time(12), "midnight": time(0)}
 #: Phrases that name a part of the day and whether an hour said with them is after noon.
-_PARTS = {
-    ("first", "thing", "in", "the", "morning"): "morning",
-    ("first", "thing"): "morning",
-    ("in", "the", "morning"): "morning",
-    ("in", "the", "afternoon"): "afternoon",
-    ("in", "the", "evening"): "evening",
-    ("at", "night"): "night",
-    ("late", "morning"): "morning",
-    ("early", "morning"): "morning",
-    ("late", "afternoon"): "afternoon",
-    ("early", "afternoon"): "afternoon",
-    ("after", "lunch"): "afternoon",
-    ("before", "lunch"): "morning",
-    ("after", "work"): "evening",
-    ("mornings",): "morning",
-    ("morning",): "morning",
-    ("afternoons",): "afternoon",
-    ("afternoon",): "afternoon",
-    ("evenings",): "evening",
-    ("evening",): "evening",
-    ("tonight",): "evening",
-}
+_PARTS = Phrases(
+    {
+        "first thing in the morning": "morning",
+        "first thing": "morning",
+        "in the morning": "morning",
+        "in the afternoon": "afternoon",
+        "in the evening": "evening",
+        "at night": "night",
+        "late morning": "morning",
+        "early morning": "morning",
+        "late afternoon": "afternoon",
+        "early afternoon": "afternoon",
+        "after lunch": "afternoon",
+        "before lunch": "morning",
+        "after work": "evening",
+        "mornings": "morning",
+        "morning": "morning",
+        "afternoons": "afternoon",
+        "afternoon": "afternoon",
+        "evenings": "evening",
+        "evening": "evening",
+        "tonight": "evening",
+    }
+)
 _BEFORE = frozenset({"at", "around", "about", "by", "for", "from", "after", "before", "until", "till"})
 #: Office hours decide which half of the day an hour without one means.
 _FIRST_OFFICE_HOUR = 7
@@ -114,13 +116,6 @@ def _with_half(hour: int, minute: int, half: str, after: int) -> _Clock | None:
     return hour % 12 + (12 if half == "pm" else 0), minute, True, after
 
 
-def _part_at(words: Sequence[Word], index: int) -> tuple[str, int] | None:
-    for phrase, part in _PARTS.items():
-        if matches(words, index, phrase):
-            return part, index + len(phrase)
-    return None
-
-
 def _in_part(hour: int, part: str) -> int:
     """Place an hour of the twelve-hour clock in a part of the day."""
     if part == "morning":
@@ -136,7 +131,7 @@ def find_parts_of_day(words: Sequence[Word]) -> list[Span]:
     index = 0
     while index < len(words):
         greeting = _text(words, index - 1) == "good"
-        found = None if greeting else _part_at(words, index)
+        found = None if greeting else _PARTS.at(words, index)
         if found:
             spans.append(Span("part_of_day", found[0], index, found[1]))
         index = found[1] if found else index + 1
@@ -176,7 +171,7 @@ def find_times(words: Sequence[Word], *, expected: bool = False) -> list[Span]:
             after += 1
         if _text(words, after) == "sharp" or _text(words, after) == "ish":
             after += 1
-        near = _part_at(words, after)
+        near = _PARTS.at(words, after)
         if near and not settled:
             hour, settled, marked, after = _in_part(hour, near[0]), True, True, near[1]
         if not (marked or expected or _text(words, index - 1) in {"at", "around"}) or _counts_something(words, after):
