@@ -172,7 +172,14 @@ def read_yaml(path: Path, file: str, problems: list[Problem]) -> Source | None:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         what = f"This is not valid YAML: {error.problem}."
-        problems.append(Problem(file, line, what, "Check the indentation and put text with a colon in quotes."))
+        problems.append(
+            Problem(
+                file,
+                line,
+                what,
+                "Check the indentation, and put text with a colon, a bracket or, in [], a question mark in quotes.",
+            )
+        )
         return None
     except yaml.YAMLError:
         problems.append(Problem(file, None, "This is not valid YAML.", "Check it with an editor's YAML mode."))
