@@ -25,7 +25,8 @@ from voicebot.telephony.leg import (
     LegEnded,
 )
 
-pytestmark = pytest.mark.browser
+# One browser at a time: a machine that runs several starves their audio threads.
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 REPLY_HZ = 1000
 #: Listens to what the page really plays, from then on, and gives the share of its energy that lies at one frequency.

@@ -21,7 +21,8 @@ from voicebot.simulation import ears, voice
 from voicebot.simulation.loudness import is_audible
 from voicebot.simulation.phrasebook import Phrasebook, words_of
 
-pytestmark = [pytest.mark.browser, pytest.mark.spoken]
+# One browser at a time: a machine that runs several starves their audio threads.
+pytestmark = [pytest.mark.browser, pytest.mark.spoken, pytest.mark.xdist_group("browser")]
 
 #: What else the bot could have said, so that hearing the right sentences is a choice.
 OTHER_SENTENCES = (

@@ -73,5 +73,5 @@ class FakeClock:
 async def until(condition: Callable[[], object]) -> None:
     """Let other tasks run until `condition` holds; fails after two seconds."""
     async with asyncio.timeout(2):
-        while not condition():  # noqa: ASYNC110  # the condition is the code's own, without an event to wait for
+        while not condition():  # the condition is the code's own, without an event to wait for
             await asyncio.sleep(0.001)

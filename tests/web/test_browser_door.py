@@ -144,7 +144,8 @@ async def test_one_address_may_hold_and_start_only_so_many_calls() -> None:
 
 async def test_the_page_loads_nothing_from_elsewhere() -> None:
     async with serving() as server:
-        answer = await server.http.get(server.base + "/call")
+        answer = await server.http.get(server.base + "/")
+        assert answer.url.path == "/call"
         html = await answer.text()
 
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self';")

@@ -54,10 +54,16 @@ class BrowserDoor:
 
     def routes(self) -> list[web.RouteDef]:
         return [
+            web.get("/", self.home),
             web.get(PAGE_PATH, self.page),
             web.post(TICKET_PATH, self.ticket),
             web.get(MEDIA_PATH, self.media),
         ]
+
+    async def home(self, request: web.Request) -> web.Response:
+        """Lead whoever types only the server's name to the call page."""
+        del request
+        return web.Response(status=302, headers={"Location": PAGE_PATH})
 
     async def page(self, request: web.Request) -> web.Response:
         """Serve the page anyone can call from."""

@@ -72,8 +72,10 @@ class LiveLegs:
         return HangUpReason.COMPLETED
 
     async def hang_up_all(self) -> None:
-        for leg in list(self._legs):
-            await leg.hang_up(HangUpReason.SHUTTING_DOWN)
+        """End every leg there is, all at once: one peer that will not close must not hold up the others."""
+        async with asyncio.TaskGroup() as tasks:
+            for leg in self._legs:
+                tasks.create_task(leg.hang_up(HangUpReason.SHUTTING_DOWN))
 
 
 #: Reads a protocol's opening words and returns the leg they begin; raises `RemoteProtocolError` or `TurnedAway`.
