@@ -31,7 +31,7 @@ from voicebot.dialog.conversation import Conversation
 from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.loader import load_bot
-from voicebot.errors import EngineUnavailable
+from voicebot.errors import ConfigurationError, EngineUnavailable, Problem
 from voicebot.language.completeness import completeness
 from voicebot.language.understanding import Understanding
 from voicebot.media.events import LineEvent
@@ -49,9 +49,8 @@ from voicebot.speech.listening.models import SpeechModel
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
 from voicebot.speech.synthesis.phrases import PhraseCache
-from voicebot.speech.synthesis.synthesizer import WorkerSynthesizer
+from voicebot.speech.synthesis.synthesizer import VoiceDeadlines, WorkerSynthesizer, voice_pool
 from voicebot.speech.synthesis.voices import choose_voice
-from voicebot.speech.synthesis.wire import worker_options
 from voicebot.speech.tts import Voice
 from voicebot.speech.workers.pool import WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
@@ -69,6 +68,8 @@ CPU_SAMPLE_S = 1.0
 #: Busy share of an engine's room above which a further caller would wait too long for an answer.
 MAX_ENGINE_LOAD = 0.95
 
+#: For rendering prompts before the first call.
+PATIENT = VoiceDeadlines(worker_s=60, first_audio_s=60, next_audio_s=60)
 #: Frames in one chunk of outgoing audio.
 FRAMES_A_CHUNK = 2
 
@@ -149,8 +150,7 @@ async def serving(settings: Settings, progress: Progress) -> AsyncIterator[Servi
         runner = make_runner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, settings.host, settings.port)
-        await site.start()
+        await _listen(runner, settings.host, settings.port)
         stack.push_async_callback(live.drain, settings.drain_s)
 
         # Everything alive now lives as long as the process: the collector need never look at it again.
@@ -272,9 +272,9 @@ async def _start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, pro
     """Start the workers, have them load the bot's domain, and render every static prompt."""
     voice = choose_voice(_configured_voice(settings.voice), settings.models)
     log.info("voice chosen", engine=str(voice.voice.engine), name=voice.voice.name, why=voice.why)
-    voice_pool = WorkerPool(WorkerSpec("tts", worker_options(voice.voice, settings.models), settings.voice_workers))
+    speaking = voice_pool(voice.voice, settings.models, workers=settings.voice_workers)
     turn_pool = WorkerPool(WorkerSpec("turn"))
-    pools = [voice_pool, turn_pool]
+    pools = [speaking, turn_pool]
     transcriber: Transcriber = _Deaf()
     domain: Path | None = None
     if settings.recognizer != "off":
@@ -294,12 +294,13 @@ async def _start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, pro
         stack.push_async_callback(worker_transcriber.close)
         await worker_transcriber.prepare()
         transcriber = worker_transcriber
-    phrases = PhraseCache(
-        WorkerSynthesizer(voice_pool), voice=voice.voice, directory=settings.data / "cache" / "phrases"
-    )
-    standing = standing_prompts(bot)
-    texts = (*bot.static_prompts(), standing.one_moment, standing.voice_trouble, standing.internal_trouble)
-    await phrases.warm(texts, _tenths(progress, "rendering prompts"))
+    directory = settings.data / "cache" / "phrases"
+    # Nobody waits for a word yet, so rendering may take its time, even on a busy machine.
+    patient = PhraseCache(WorkerSynthesizer(speaking, deadlines=PATIENT), voice=voice.voice, directory=directory)
+    texts = bot.static_prompts()
+    await patient.warm(texts, _tenths(progress, "rendering prompts"))
+    phrases = PhraseCache(WorkerSynthesizer(speaking), voice=voice.voice, directory=directory)
+    await phrases.warm(texts, _nothing)
     return _Speech(transcriber, phrases, EndOfTurnClient(turn_pool), tuple(pools))
 
 
@@ -361,6 +362,16 @@ def _new_id() -> str:
     return secrets.token_urlsafe(12).replace("-", "x").replace("_", "y")
 
 
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        problem = Problem(
+            "settings", None, f"`port`: cannot listen on {host}:{port} ({error.strerror}).", "Choose another --port."
+        )
+        raise ConfigurationError([problem]) from error
+
+
 def _port(runner: web.AppRunner) -> int:
     """Return the port really bound, also when 0 asked for any free one."""
     address = runner.addresses[0]
@@ -386,3 +397,7 @@ def _tenths(progress: Progress, what: str) -> Callable[[int, int], None]:
             progress(f"{what} {done}/{total}")
 
     return report
+
+
+def _nothing(done: int, total: int) -> None:
+    del done, total

@@ -1,0 +1,147 @@
+"""A real `voicebot serve` in a process of its own, and a way to read its records."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from voicebot.simulation.carrier import Account, Carrier
+
+API_TOKEN = "end-to-end"
+TWILIO_TOKEN = "signed-by-the-test"
+ACCOUNT = Account(auth_token=TWILIO_TOKEN)
+FLOWS = Path(__file__).parents[2] / "flows"
+READY_TIMEOUT_S = 120.0
+
+
+@dataclass
+class Server:
+    """A running server. `process` ends with the `async with` block, whatever the test did."""
+
+    process: asyncio.subprocess.Process
+    url: str
+    data: Path
+    log: Path
+    http: aiohttp.ClientSession
+
+    @property
+    def carrier(self) -> Carrier:
+        return Carrier(self.http, self.url, ACCOUNT)
+
+    async def get(self, path: str) -> Any:
+        headers = {"Authorization": f"Bearer {API_TOKEN}"}
+        async with self.http.get(self.url + path, headers=headers) as answer:
+            answer.raise_for_status()
+            return await answer.json()
+
+    async def record(self, carrier_call_id: str) -> dict[str, Any]:
+        """Return the record of the call that the carrier knows by this id; LookupError while there is none."""
+        calls: dict[str, dict[str, Any]] = {
+            call["carrier_call_id"]: call for call in (await self.get("/api/calls"))["calls"]
+        }
+        return calls[carrier_call_id]
+
+    async def until(
+        self, carrier_call_id: str, condition: Callable[[dict[str, Any]], bool], *, within_s: float = 60
+    ) -> dict[str, Any]:
+        """Return the call's record as soon as `condition` holds for it."""
+        async with asyncio.timeout(within_s):
+            while True:
+                with contextlib.suppress(LookupError):
+                    record = await self.record(carrier_call_id)
+                    if condition(record):
+                        return record
+                await asyncio.sleep(0.2)
+
+    async def terminate(self) -> int:
+        """Ask for an orderly end and return the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            return await self.process.wait()
+
+    def worker_pid(self, kind: str) -> int:
+        """Return the process id of the first speech worker of a kind."""
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                arguments = (entry / "cmdline").read_bytes().split(b"\0")
+                status = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+                ours = int(status[1]) == self.process.pid and b"voicebot.speech.worker" in arguments
+                if ours and kind.encode() in arguments:
+                    return int(entry.name)
+        raise AssertionError(f"the server has no {kind} worker")
+
+
+@contextlib.asynccontextmanager
+async def running(data: Path, *arguments: str, **environment: str) -> AsyncIterator[Server]:
+    """Start a server on a free port with its own data folder, and wait until it is ready."""
+    await asyncio.to_thread(_share_renderings, data)
+    log = data / "server.log"
+    with log.open("wb") as stream:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "voicebot",
+            "serve",
+            "--port",
+            "0",
+            "--data",
+            str(data),
+            "--flows",
+            str(FLOWS),
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stream,
+            env={
+                **os.environ,
+                "VOICEBOT_API_TOKEN": API_TOKEN,
+                "TWILIO_AUTH_TOKEN": TWILIO_TOKEN,
+                "VOICEBOT_MAX_CPU_PERCENT": "100",
+                **environment,
+            },
+        )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith("ready "), f"no ready line; the log ends with:\n{log.read_text()[-2000:]}"
+        async with aiohttp.ClientSession() as http:
+            yield Server(process, line.split()[1], data, log, http)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                async with asyncio.timeout(40):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+def _share_renderings(data: Path) -> None:
+    """Give a new data folder the prompts and grammars that an earlier server of this test run has made.
+
+    They are kept by content, so a folder that is too old or too new only costs time.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    shared = Path(tempfile.gettempdir()) / f"voicebot-end-to-end-{os.getuid()}"
+    shared.mkdir(exist_ok=True)
+    (data / "cache").symlink_to(shared)
+
+
+def has_prompt(name: str) -> Callable[[dict[str, Any]], bool]:
+    """Tell whether the bot has said this prompt to its end."""
+    return lambda record: any(turn["prompt"] == name for turn in record["turns"])
+
+
+def is_over(record: dict[str, Any]) -> bool:
+    return record["ended_at"] is not None
