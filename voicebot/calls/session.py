@@ -61,6 +61,7 @@ from voicebot.media.events import (
 )
 from voicebot.media.frames import Utterance
 from voicebot.records.record import Outcome
+from voicebot.speech.synthesis.marks import carry_marks, plain_text
 from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason
 
 log = structlog.get_logger(__name__)
@@ -292,9 +293,11 @@ class CallSession:
         utterance_id = f"u{next(self._ids)}"
         self._unheard[utterance_id] = say
         self._stop_timer("no_input")
-        self._turns.bot_says(utterance_id, say)
-        self._leg.show_caption("bot", say.text, final=True)
-        pieces = tuple((part.text, part.static) for part in say.parts)
+        text = plain_text(say.text)
+        self._turns.bot_says(utterance_id, say, text)
+        self._leg.show_caption("bot", text, final=True)
+        texts = carry_marks(part.text for part in say.parts)
+        pieces = tuple((text, part.static) for text, part in zip(texts, say.parts, strict=True))
         await self._line.say(Utterance(utterance_id, pieces, say.interruptible))
 
     async def _say_text(self, prompt: str, text: str) -> None:

@@ -114,8 +114,9 @@ class TurnLog:
         """The dialog has answered; counted once a turn."""
         self._time(Stage.DECISION, at_s)
 
-    def bot_says(self, utterance_id: str, say: Say) -> None:
-        draft = _Draft(Speaker.BOT, 0, say.text)
+    def bot_says(self, utterance_id: str, say: Say, text: str) -> None:
+        """Note an utterance; `text` is what is said, without the marks for the voice."""
+        draft = _Draft(Speaker.BOT, 0, text)
         draft.prompt = say.prompt
         draft.decisions, self._unclaimed = self._unclaimed, []
         self._bot[utterance_id] = draft

@@ -22,6 +22,7 @@ from voicebot import g711
 from voicebot.errors import EngineUnavailable
 from voicebot.media.frames import PieceFrame, SpeakFrame, Utterance, UtteranceBeganFrame, UtteranceEndedFrame
 from voicebot.media.playback import Piece
+from voicebot.speech.synthesis.marks import plain_text
 from voicebot.telephony.leg import SAMPLE_RATE_HZ
 
 log = structlog.get_logger(__name__)
@@ -110,7 +111,7 @@ class SpeakingProcessor(FrameProcessor):
         begun = False
         try:
             for rendering in renderings:
-                piece = Piece(rendering.text)
+                piece = Piece(plain_text(rendering.text))
                 async for chunk in rendering.chunks():
                     if not begun:
                         begun = True
