@@ -17,6 +17,10 @@ class Conversation:
         self._state = state or new_state(bot)
 
     @property
+    def bot(self) -> Bot:
+        return self._bot
+
+    @property
     def flow_version(self) -> str:
         return self._bot.version
 

@@ -22,10 +22,10 @@ BUILT_IN: Mapping[str, ValueKind] = {
 }
 #: Those of them that say nothing about a caller.
 IMPERSONAL = frozenset({"today", "now", "channel"})
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_OPERATION_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
-_TYPE_KEYS = ("kind", "length", "pattern", "choices", "secret", "must", "invalid", "keys")
-_OPERATION_KEYS = ("arguments", "results", "failures", "write", "secret", "about")
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+OPERATION_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+TYPE_KEYS = ("kind", "length", "pattern", "choices", "secret", "must", "invalid", "keys")
+OPERATION_KEYS = ("arguments", "results", "failures", "write", "secret", "about")
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ def built_in_types() -> dict[str, SlotType]:
 
 def read_name(source: Source, what: str) -> str:
     name = source.text()
-    if name and not _NAME.fullmatch(name):
+    if name and not NAME.fullmatch(name):
         source.problem(f"'{name}' is no good name for {what}.", "Use small letters, digits and _ only.")
     return name
 
@@ -148,7 +148,7 @@ def read_types(source: Source | None, declared: Declared) -> None:
 
 
 def _read_type(name: str, entry: Source) -> SlotType:
-    fields = entry.fields(_TYPE_KEYS)
+    fields = entry.fields(TYPE_KEYS)
     kind_source = fields.require("kind")
     kind = read_kind(kind_source) if kind_source else ValueKind.TEXT
     lengths = fields.get("length")
@@ -203,8 +203,8 @@ def read_operations(source: Source | None, declared: Declared) -> None:
     if source is None:
         return
     for name, entry in source.fields():
-        fields = entry.fields(_OPERATION_KEYS)
-        if not _OPERATION_NAME.fullmatch(name):
+        fields = entry.fields(OPERATION_KEYS)
+        if not OPERATION_NAME.fullmatch(name):
             entry.problem(f"'{name}' is no good name for an operation.", "Name it system.verb, like orders.status.")
         if name in declared.operations:
             entry.problem(f"The operation '{name}' is declared twice.", "Keep one of the two.")

@@ -39,11 +39,13 @@ from voicebot.dialog.linker import FlowLinker
 from voicebot.dialog.prompt import Prompt
 from voicebot.errors import ConfigurationError, Problem
 
-#: Folders inside a bot's directory that hold other things than the bot itself.
-OTHER_FOLDERS = frozenset({"stories", "knowledge", "languages"})
+#: Folders inside a bot's directory that are about the bot, but no part of what callers get.
+OTHER_FOLDERS = frozenset({"stories", "schema"})
+#: The folder of articles that questions are answered from.
+KNOWLEDGE = "knowledge"
 
-_FLOW_KEYS = ("flow", "title", "about", "intents", "slots", "outcomes", "unless", "replaces", "steps")
-_BOT_KEYS = (
+FLOW_KEYS = ("flow", "title", "about", "intents", "slots", "outcomes", "unless", "replaces", "steps")
+BOT_KEYS = (
     "bot",
     "language",
     "start",
@@ -59,10 +61,10 @@ _BOT_KEYS = (
     "understanding",
     "limits",
 )
-_COMMANDS = ("repeat", "help", "start_over", "wait", "slower", "person")
-_LADDERS = ("silence", "no_match", "hearing")
+COMMANDS = ("repeat", "help", "start_over", "wait", "slower", "person")
+LADDERS = ("silence", "no_match", "hearing")
 #: The bot-wide prompts, each with the names it may use.
-_PATTERN_PROMPTS: dict[str, tuple[str, ...]] = {
+PATTERN_PROMPTS: dict[str, tuple[str, ...]] = {
     "returning": ("title",),
     "clarify_one": ("first",),
     "clarify_two": ("first", "second"),
@@ -86,12 +88,14 @@ def load_bot(directory: Path) -> Bot:
     problems: list[Problem] = []
     documents: list[Source] = []
     digest = sha256()
-    paths = sorted(path for path in directory.rglob("*.yaml") if _belongs(path.relative_to(directory)))
-    if not paths:
+    paths = bot_files(directory)
+    if not any(path.suffix == ".yaml" for path in paths):
         raise ConfigurationError([Problem(str(directory), None, "There are no .yaml files.", "Name a bot's folder.")])
     for path in paths:
         name = path.relative_to(directory).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+        if path.suffix != ".yaml":
+            continue
         document = read_yaml(path, name, problems)
         if document:
             documents.append(document)
@@ -104,8 +108,10 @@ def load_bot(directory: Path) -> Bot:
     return bot
 
 
-def _belongs(relative: Path) -> bool:
-    return not OTHER_FOLDERS.intersection(relative.parts[:-1])
+def bot_files(directory: Path) -> list[Path]:
+    """All files that make up the bot in `directory`, in a fixed order: its YAML and its articles."""
+    found = [*directory.rglob("*.yaml"), *(directory / KNOWLEDGE).rglob("*.md")]
+    return sorted(path for path in found if not OTHER_FOLDERS.intersection(path.relative_to(directory).parts[:-1]))
 
 
 def _intents_of(commands: Commands) -> tuple[str, ...]:
@@ -124,9 +130,9 @@ class _Loader:
         """Take in one file; flow files keep their steps until everything is declared."""
         raw = document.fields()
         if "flow" in raw:
-            self._declare_flow(document.fields(_FLOW_KEYS))
+            self._declare_flow(document.fields(FLOW_KEYS))
             return
-        for name, source in document.fields(_BOT_KEYS):
+        for name, source in document.fields(BOT_KEYS):
             if name == "intents":
                 read_intents(source, None, self._declared)
             elif name == "types":
@@ -229,9 +235,9 @@ class _Loader:
         source = self._require("commands")
         if source is None:
             return None
-        fields = source.fields(_COMMANDS)
+        fields = source.fields(COMMANDS)
         named: dict[str, str] = {}
-        for command in _COMMANDS:
+        for command in COMMANDS:
             entry = fields.require(command)
             if entry is None:
                 continue
@@ -240,7 +246,7 @@ class _Loader:
                 entry.problem(
                     f"There is no intent '{named[command]}'.", suggestion(named[command], self._declared.intents)
                 )
-        return Commands(**named) if len(named) == len(_COMMANDS) else None
+        return Commands(**named) if len(named) == len(COMMANDS) else None
 
     def _command_phrases(self, commands: Commands | None) -> tuple[str, ...]:
         if commands is None:
@@ -253,9 +259,9 @@ class _Loader:
         source = self._require("ladders")
         if source is None:
             return None
-        fields = source.fields(_LADDERS)
-        read = {name: self._ladder(name, entry) for name in _LADDERS if (entry := fields.require(name))}
-        return Ladders(**read) if len(read) == len(_LADDERS) else None
+        fields = source.fields(LADDERS)
+        read = {name: self._ladder(name, entry) for name in LADDERS if (entry := fields.require(name))}
+        return Ladders(**read) if len(read) == len(LADDERS) else None
 
     def _ladder(self, name: str, source: Source) -> Ladder:
         rungs: list[Rung] = []
@@ -276,9 +282,9 @@ class _Loader:
         source = self._require("patterns")
         if source is None:
             return None
-        fields = source.fields((*_PATTERN_PROMPTS, "backend_down"))
+        fields = source.fields((*PATTERN_PROMPTS, "backend_down"))
         prompts: dict[str, Prompt] = {}
-        for name, allowed in _PATTERN_PROMPTS.items():
+        for name, allowed in PATTERN_PROMPTS.items():
             entry = fields.require(name)
             prompt = read_prompt(entry, f"patterns.{name}")
             if entry and prompt:
@@ -286,7 +292,7 @@ class _Loader:
                 prompts[name] = prompt
         down = fields.require("backend_down")
         backend_down = self._known_flow(down) if down else ""
-        return Patterns(**prompts, backend_down=backend_down) if len(prompts) == len(_PATTERN_PROMPTS) else None
+        return Patterns(**prompts, backend_down=backend_down) if len(prompts) == len(PATTERN_PROMPTS) else None
 
     def _understanding(self) -> Understanding:
         source = self._sections.get("understanding")

@@ -160,7 +160,7 @@ class _Player:
                 assert_never(step)
         return None
 
-    def _happening(self, what: str) -> Event:
+    def _happening(self, what: Happening) -> Event:
         match what:
             case Happening.SILENT:
                 return CallerSilent(self._now)
@@ -172,8 +172,10 @@ class _Player:
                 return CallerTalkedTooLong(self._now)
             case Happening.TOO_LONG:
                 return CallMustEnd(self._now, "too_long")
-            case _:
+            case Happening.SHUTTING_DOWN:
                 return CallMustEnd(self._now, "shutting_down")
+            case _:
+                assert_never(what)
 
     def _caller_says(self, step: CallerSays) -> Mismatch | None:
         self.lines.append(f"caller: {step.text}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from pathlib import Path
 
 from voicebot.dialog.document import Fields, Source, read_yaml, suggestion
@@ -43,7 +44,7 @@ class CallerPresses:
     keys: str
 
 
-class Happening:
+class Happening(StrEnum):
     """Things that happen without words, by the name a story gives them."""
 
     SILENT = "silent"
@@ -53,13 +54,14 @@ class Happening:
     TOO_LONG = "call_too_long"
     SHUTTING_DOWN = "shutting_down"
 
-    ALL = (SILENT, HANGS_UP, NOT_HEARD, TALKS_TOO_LONG, TOO_LONG, SHUTTING_DOWN)
+
+HAPPENINGS = tuple(Happening)
 
 
 @dataclass(frozen=True, slots=True)
 class Happens:
     line: int
-    what: str
+    what: Happening
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +128,8 @@ class Story:
 
 _DEFAULT_AT = "2026-03-02 10:00"
 _DEFAULT_ZONE = "America/New_York"
-_STORY_KEYS = ("story", "at", "zone", "seed", "caller_number", "steps")
-_STEP_KEYS = {
+STORY_KEYS = ("story", "at", "zone", "seed", "caller_number", "steps")
+STORY_STEP_KEYS = {
     "bot": (),
     "caller": ("means", "or_heard"),
     "press": (),
@@ -137,7 +139,7 @@ _STEP_KEYS = {
     "slot": ("holds",),
     "ends": (),
 }
-_MEANS_KEYS = ("intent", "intents", "confidence", "yes_no", "correction", *AnswerKind)
+MEANS_KEYS = ("intent", "intents", "confidence", "yes_no", "correction", *AnswerKind)
 
 
 def load_stories(directory: Path, bot: Bot) -> tuple[Story, ...]:
@@ -159,7 +161,7 @@ class _StoryReader:
         self._file = file
 
     def read(self, source: Source) -> Story:
-        fields = source.fields(_STORY_KEYS)
+        fields = source.fields(STORY_KEYS)
         at_text = fields.text("at", _DEFAULT_AT)
         steps = fields.require("steps")
         seed = fields.get("seed")
@@ -182,16 +184,16 @@ class _StoryReader:
     def _step(self, source: Source) -> StoryStep | None:
         if source.is_text:
             what = source.text()
-            if what in Happening.ALL:
-                return Happens(source.line, what)
-            source.problem(f"'{what}' does not happen in stories.", suggestion(what, Happening.ALL))
+            if what in HAPPENINGS:
+                return Happens(source.line, Happening(what))
+            source.problem(f"'{what}' does not happen in stories.", suggestion(what, HAPPENINGS))
             return None
         names = source.fields().names
-        kind = next((name for name in names if name in _STEP_KEYS), None)
+        kind = next((name for name in names if name in STORY_STEP_KEYS), None)
         if kind is None:
-            source.problem("This is no step of a story.", suggestion(names[0] if names else "", tuple(_STEP_KEYS)))
+            source.problem("This is no step of a story.", suggestion(names[0] if names else "", tuple(STORY_STEP_KEYS)))
             return None
-        fields = source.fields((kind, *_STEP_KEYS[kind]))
+        fields = source.fields((kind, *STORY_STEP_KEYS[kind]))
         value = fields.get(kind) or source
         text = value.text()
         match kind:
@@ -228,7 +230,7 @@ class _StoryReader:
         return tuple(readings)
 
     def _reading(self, text: str, source: Source, confidence: float) -> Interpretation:
-        fields = source.fields(_MEANS_KEYS)
+        fields = source.fields(MEANS_KEYS)
         given = fields.get("confidence")
         sure = given.fraction() if given else SURE
         intents: list[IntentScore] = []

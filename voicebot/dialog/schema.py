@@ -1,0 +1,262 @@
+"""JSON Schemas of the flow language, so that editors complete and check the files while they are written.
+
+They know the words and their places; names that must exist elsewhere are left to `flows check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from voicebot.dialog.condition import Aspect
+from voicebot.dialog.declarations import NAME, OPERATION_KEYS, OPERATION_NAME, TYPE_KEYS
+from voicebot.dialog.expectation import AnswerKind
+from voicebot.dialog.linker import STEP_KEYS
+from voicebot.dialog.loader import BOT_KEYS, COMMANDS, FLOW_KEYS, LADDERS, PATTERN_PROMPTS
+from voicebot.dialog.outcome import Outcome
+from voicebot.dialog.story import HAPPENINGS, MEANS_KEYS, STORY_KEYS, STORY_STEP_KEYS
+from voicebot.dialog.values import ValueKind
+
+Schema = dict[str, Any]
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+#: Editors read 5 and yes as a number and a truth value; for the flow language both are text.
+_SCALAR: Schema = {"type": ["string", "number", "boolean"]}
+_FLAG: Schema = {"enum": ["yes", "no", "true", "false", True, False]}
+_NAME: Schema = {"type": "string", "pattern": f"^{NAME.pattern}$"}
+_NAMES: Schema = {"oneOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}
+_PROMPT: Schema = {
+    "description": "What is said: one text, or several of which one is chosen. Values stand as {slot}.",
+    "oneOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}],
+}
+_COUNT: Schema = {"oneOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]+$"}]}
+_SHARE: Schema = {
+    "oneOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"^[01]?(\.[0-9]+)?$"}]
+}
+_CONDITION: Schema = {
+    "description": "A condition such as: delay_days > 3 and not credited. After a dot: " + ", ".join(Aspect) + ".",
+    "oneOf": [{"type": "string"}, {"type": "boolean"}],
+}
+_STEPS: Schema = {"$ref": "#/$defs/steps"}
+_RULES: Schema = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"be": _CONDITION, "or_say": _PROMPT},
+        "required": ["be", "or_say"],
+        "additionalProperties": False,
+    },
+}
+
+_STEP_VALUES: dict[str, Schema] = {
+    "say": _PROMPT,
+    "request": _PROMPT,
+    "if": _CONDITION,
+    "set": {"type": "object", "additionalProperties": _SCALAR},
+    "clear": _NAMES,
+    "take": _NAMES,
+    "confirm": _NAMES,
+    "end": {"enum": list(Outcome)},
+    "done": {"oneOf": [_SCALAR, {"type": "null"}]},
+}
+_ABOUT: dict[str, str] = {
+    "say": "Say something and go on.",
+    "ask": "Ask for a slot, unless it is filled already.",
+    "confirm": "Read slots back; the caller says yes, no, or what is wrong.",
+    "request": "Ask what the caller wants; their request starts its flow.",
+    "call": "Have a system do something; its answer decides how it goes on.",
+    "if": "Go one way or the other.",
+    "set": "Fill slots from constants or other slots.",
+    "clear": "Empty slots, so that they are asked for again.",
+    "take": "Fill slots from what the caller has said already, without asking.",
+    "run": "Run another flow as a part of this one.",
+    "go_to": "Go on at another step of this flow.",
+    "person": "The caller is to speak with a person.",
+    "reached": "The caller's goal is reached.",
+    "done": "The flow is over.",
+    "end": "The call is over.",
+}
+_OPTION_VALUES: dict[str, Schema] = {
+    "prompt": _PROMPT,
+    "again": {"description": "What is said after a miss, attempt by attempt.", **_PROMPT},
+    "keys": {"description": "How to answer with the keypad.", **_PROMPT},
+    "filler": {"description": "Said while a system takes its time.", **_PROMPT},
+    "yes": _PROMPT,
+    "barge_in": {"description": "Whether the caller may interrupt; yes unless said otherwise.", **_FLAG},
+    "listen_open": {"description": "Whether other requests are listened for at this question.", **_FLAG},
+    "wait_s": {"description": "Seconds until silence counts.", **_COUNT},
+    "must": _RULES,
+    "options": _NAMES,
+    "menu": {
+        "type": "object",
+        "patternProperties": {"^[0-9]$": _SCALAR},
+        "additionalProperties": False,
+    },
+    "unknown": _SCALAR,
+    "with": {"type": "object", "additionalProperties": _SCALAR},
+    "save": {"oneOf": [_NAMES, {"type": "object", "additionalProperties": _SCALAR}]},
+    "on": {"type": "object", "additionalProperties": _STEPS},
+    "at_most": _COUNT,
+    **dict.fromkeys(("no", "gives_up", "unavailable", "then", "else", "otherwise"), _STEPS),
+}
+
+
+def flow_schema() -> Schema:
+    """The schema of a flow's file."""
+    properties: dict[str, Schema] = {
+        "flow": _NAME,
+        "title": {"description": "As said to a caller: your account balance.", **_SCALAR},
+        "about": _SCALAR,
+        "intents": _examples(),
+        "slots": {"type": "object", "additionalProperties": _SCALAR},
+        "outcomes": _NAMES,
+        "unless": _CONDITION,
+        "replaces": {"description": "Ends what was going on instead of returning to it.", **_FLAG},
+        "steps": _STEPS,
+    }
+    return _document("A flow: one thing a caller can get done", _exactly(properties, FLOW_KEYS), ("flow", "steps"))
+
+
+def bot_schema() -> Schema:
+    """The schema of the files that say what is true of the whole bot."""
+    rungs: Schema = {
+        "type": "array",
+        "items": {
+            "oneOf": [
+                _object({"say": _PROMPT, "offer_keys": _FLAG}),
+                _object({"gives_up": _SCALAR}, required=("gives_up",)),
+            ]
+        },
+    }
+    operation = {
+        "about": _SCALAR,
+        "arguments": _signature(),
+        "results": _signature(),
+        "failures": _NAMES,
+        "write": _FLAG,
+        "secret": _NAMES,
+    }
+    slot_type = {
+        "kind": {"enum": list(ValueKind)},
+        "length": _NAMES,
+        "pattern": _SCALAR,
+        "choices": {"type": "object", "additionalProperties": _NAMES},
+        "secret": _FLAG,
+        "must": _RULES,
+        "invalid": _PROMPT,
+        "keys": _PROMPT,
+    }
+    patterns = {**dict.fromkeys(PATTERN_PROMPTS, _PROMPT), "backend_down": _SCALAR}
+    reply = _object({"examples": _NAMES, "say": _PROMPT}, required=("examples", "say"))
+    properties: dict[str, Schema] = {
+        "bot": _SCALAR,
+        "language": _SCALAR,
+        "start": _SCALAR,
+        "names": _NAMES,
+        "intents": _examples(),
+        "replies": {"type": "object", "additionalProperties": reply},
+        "types": _named(_object(_exactly(slot_type, TYPE_KEYS), required=("kind",))),
+        "operations": _named(_object(_exactly(operation, OPERATION_KEYS)), pattern=OPERATION_NAME.pattern),
+        "remember": {"type": "object", "additionalProperties": _SCALAR},
+        "commands": _object(dict.fromkeys(COMMANDS, _SCALAR), required=COMMANDS),
+        "ladders": _object(dict.fromkeys(LADDERS, rungs), required=LADDERS),
+        "patterns": _object(patterns, required=tuple(patterns)),
+        "understanding": _object(dict.fromkeys(("accept", "clarify", "margin", "digress"), _SHARE)),
+        "limits": _object(dict.fromkeys(("misses", "turns", "stack"), _COUNT)),
+    }
+    return _document("What is true of the whole bot", _exactly(properties, BOT_KEYS), ())
+
+
+def story_schema() -> Schema:
+    """The schema of a file of stories."""
+    entity: Schema = {"oneOf": [_NAMES, _object({"is": _SCALAR, "words": _SCALAR}, required=("is",))]}
+    means = _object(
+        _exactly(
+            {
+                "intent": _SCALAR,
+                "intents": {"type": "object", "additionalProperties": _SHARE},
+                "confidence": _SHARE,
+                "yes_no": _FLAG,
+                "correction": _FLAG,
+                **{kind.value: entity for kind in AnswerKind if kind != "yes_no"},
+            },
+            MEANS_KEYS,
+        )
+    )
+    heard: Schema = {"type": "array", "items": _object({"caller": _SCALAR, "means": means}, required=("means",))}
+    options = {
+        "means": means,
+        "or_heard": heard,
+        "with": {"type": "object", "additionalProperties": _SCALAR},
+        "answers": _SCALAR,
+        "gives": {"type": "object", "additionalProperties": _SCALAR},
+        "holds": _SCALAR,
+    }
+    steps = [
+        _object({kind: _SCALAR, **{name: options[name] for name in names}}, required=(kind,))
+        for kind, names in STORY_STEP_KEYS.items()
+    ]
+    story = {
+        "story": _SCALAR,
+        "at": _SCALAR,
+        "zone": _SCALAR,
+        "seed": _COUNT,
+        "caller_number": _SCALAR,
+        "steps": {"type": "array", "items": {"oneOf": [{"enum": list(HAPPENINGS)}, *steps]}},
+    }
+    return {
+        "$schema": _DIALECT,
+        "title": "Stories: conversations as they should go",
+        "type": "array",
+        "items": _object(_exactly(story, STORY_KEYS), required=("story", "steps")),
+    }
+
+
+def _document(title: str, properties: Schema, required: Iterable[str]) -> Schema:
+    return {
+        "$schema": _DIALECT,
+        "title": title,
+        **_object(properties, required=tuple(required)),
+        "$defs": {"steps": _steps()},
+    }
+
+
+def _steps() -> Schema:
+    one = [_step(kind, options) for kind, options in STEP_KEYS.items()]
+    step: Schema = {"oneOf": [{"const": "done"}, *one]}
+    return {"oneOf": [{"type": "array", "items": step}, step]}
+
+
+def _step(kind: str, options: Iterable[str]) -> Schema:
+    properties = {
+        kind: {"description": _ABOUT[kind], **_STEP_VALUES.get(kind, _SCALAR)},
+        "id": _NAME,
+        **{name: _OPTION_VALUES[name] for name in options},
+    }
+    return _object(properties, required=(kind,))
+
+
+def _object(properties: Schema, required: Iterable[str] = ()) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _named(entry: Schema, pattern: str = NAME.pattern) -> Schema:
+    return {"type": "object", "patternProperties": {f"^{pattern}$": entry}, "additionalProperties": False}
+
+
+def _examples() -> Schema:
+    return {"type": "object", "additionalProperties": {"type": "array", "items": _SCALAR, "minItems": 3}}
+
+
+def _signature() -> Schema:
+    return {"type": "object", "additionalProperties": {"enum": list(ValueKind)}}
+
+
+def _exactly(properties: Schema, names: Iterable[str]) -> Schema:
+    """The properties in the loader's order; a name that the loader knows and this file does not is a KeyError."""
+    return {name: properties[name] for name in names}
