@@ -7,7 +7,7 @@ import gc
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -100,8 +100,13 @@ class _Deaf:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, progress: Progress) -> AsyncIterator[Serving]:
-    """Start everything and yield when calls can be taken; on leaving, drain and stop. `progress` gets short lines."""
+async def serving(
+    settings: Settings, progress: Progress, *, make_speech: MakeSpeech | None = None
+) -> AsyncIterator[Serving]:
+    """Start everything and yield when calls can be taken; on leaving, drain and stop. `progress` gets short lines.
+
+    `make_speech` replaces the speech workers: benchmarks measure the server without them.
+    """
     async with AsyncExitStack() as stack:
         progress("reading flows")
         bot = await asyncio.to_thread(load_bot, settings.flows)
@@ -121,7 +126,7 @@ async def serving(settings: Settings, progress: Progress) -> AsyncIterator[Servi
         backends = _open_backends(settings, bot, zone)
         stack.push_async_callback(backends.close)
 
-        speech = await _start_speech(settings, bot, stack, progress)
+        speech = await (make_speech or _start_speech)(settings, bot, stack, progress)
         progress("learning intents")
         understanding = await asyncio.to_thread(Understanding, bot.intents)
 
@@ -161,7 +166,9 @@ async def serving(settings: Settings, progress: Progress) -> AsyncIterator[Servi
 
 
 @dataclass(frozen=True, slots=True)
-class _Speech:
+class Speech:
+    """Ears and voice of every call, and the worker pools behind them."""
+
     transcriber: Transcriber
     phrases: SpeakingVoice
     turn_model: TurnModel
@@ -173,10 +180,13 @@ class _Speech:
 
     def load(self) -> float:
         """Return how full the fullest kind of engine is, 0 to 1."""
-        return max(pool.status().load for pool in self.pools)
+        return max((pool.status().load for pool in self.pools), default=0.0)
 
     def parts(self) -> dict[str, str]:
         return {state.kind: "ready" if state.ready else "down" for state in (pool.status() for pool in self.pools)}
+
+
+MakeSpeech = Callable[[Settings, Bot, AsyncExitStack, Progress], Awaitable[Speech]]
 
 
 class _SessionFactory:
@@ -189,7 +199,7 @@ class _SessionFactory:
         bot: Bot,
         understanding: Understanding,
         backends: Backends,
-        speech: _Speech,
+        speech: Speech,
         store: Store,
         recordings: Recordings,
         metrics: Metrics,
@@ -268,7 +278,7 @@ def _open_backends(settings: Settings, bot: Bot, zone: ZoneInfo) -> Backends:
     return Backends((demo_company(path, lambda: datetime.now(zone)),), bot.operations, timeout_s=BACKEND_TIMEOUT_S)
 
 
-async def _start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, progress: Progress) -> _Speech:
+async def _start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, progress: Progress) -> Speech:
     """Start the workers, have them load the bot's domain, and render every static prompt."""
     voice = choose_voice(_configured_voice(settings.voice), settings.models)
     log.info("voice chosen", engine=str(voice.voice.engine), name=voice.voice.name, why=voice.why)
@@ -301,7 +311,7 @@ async def _start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, pro
     await patient.warm(texts, _tenths(progress, "rendering prompts"))
     phrases = PhraseCache(WorkerSynthesizer(speaking), voice=voice.voice, directory=directory)
     await phrases.warm(texts, _nothing)
-    return _Speech(transcriber, phrases, EndOfTurnClient(turn_pool), tuple(pools))
+    return Speech(transcriber, phrases, EndOfTurnClient(turn_pool), tuple(pools))
 
 
 def _configured_voice(text: str) -> Voice | None:
@@ -311,7 +321,7 @@ def _configured_voice(text: str) -> Voice | None:
     return Voice(engine, name)
 
 
-def _web(settings: Settings, live: LiveCalls, store: Store, metrics: Metrics, speech: _Speech) -> web.Application:
+def _web(settings: Settings, live: LiveCalls, store: Store, metrics: Metrics, speech: Speech) -> web.Application:
     def status(event: CallStatusChanged | StreamStatusChanged) -> None:
         log.info("carrier status", kind=type(event).__name__)
 
