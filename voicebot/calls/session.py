@@ -16,6 +16,7 @@ from typing import Protocol, assert_never
 import structlog
 
 from voicebot.calls.seams import Dialog, Journal, Meter, Operations, Recording, StandingPrompts, Understanding
+from voicebot.calls.timers import Timer, TimerRan, Timers
 from voicebot.calls.turns import TurnLog
 from voicebot.dialog.actions import (
     Action,
@@ -98,15 +99,7 @@ class CallPlan:
     prompts: StandingPrompts
 
 
-@dataclass(frozen=True, slots=True)
-class _TimerRan:
-    """A timer of ours; `token` tells a stale one."""
-
-    what: str
-    token: int
-
-
-_Item = Event | LineEvent | _TimerRan
+_Item = Event | LineEvent | TimerRan
 
 
 class CallSession:
@@ -145,8 +138,7 @@ class CallSession:
         self._unheard: dict[str, Say] = {}
         self._retried: set[str] = set()
         self._ids = itertools.count(1)
-        self._timers: dict[str, tuple[int, asyncio.TimerHandle]] = {}
-        self._tokens = itertools.count(1)
+        self._timers = Timers(self._inbox.put_nowait)
         self._tasks: set[asyncio.Task[None]] = set()
         #: Backend requests that have not been answered.
         self._asked: set[str] = set()
@@ -182,7 +174,7 @@ class CallSession:
     async def _converse(self) -> None:
         info = self._leg.info
         plan = self._plan
-        self._set_timer("too_long", plan.max_call_s)
+        self._timers.start(Timer.TOO_LONG, plan.max_call_s)
         await self._step(
             CallStarted(
                 at=self._now(),
@@ -207,11 +199,11 @@ class CallSession:
                 self._turns.caller_pressed(keys, at_s, secret=self._secret)
                 await self._step(CallerPressed(self._now(), keys))
             case SpeechBegan() | KeyingBegan():
-                self._stop_timer("no_input")
+                self._timers.stop(Timer.NO_INPUT)
             case SpeechDismissed():
                 self._await_input()
             case TurnOver():
-                self._set_timer("silence", SILENCE_LIMIT_S)
+                self._timers.start(Timer.SILENCE, SILENCE_LIMIT_S)
             case PartialHeard(text):
                 if not self._secret:
                     self._leg.show_caption("caller", text, final=False)
@@ -221,7 +213,7 @@ class CallSession:
                 await self._step(CallerTalkedTooLong(self._now()))
             case SpeakingBegan():
                 self._filler = None
-                self._stop_timer("silence")
+                self._timers.stop(Timer.SILENCE)
                 self._turns.speaking_began(item)
             case SpeakingEnded():
                 await self._spoken(item)
@@ -229,8 +221,8 @@ class CallSession:
                 await self._voice_failed(utterance_id)
             case LineEnded(cause):
                 await self._line_ended(cause)
-            case _TimerRan(what, token):
-                await self._timer_ran(what, token)
+            case TimerRan():
+                await self._timer_ran(item)
             case BackendAnswered(request_id=request_id) | BackendFailed(request_id=request_id):
                 self._asked.discard(request_id)
                 await self._step(item)
@@ -275,7 +267,7 @@ class CallSession:
                 self._asked.add(action.request_id)
                 self._start(self._call_backend(action))
                 self._filler = action.filler
-                self._set_timer("silence", SILENCE_LIMIT_S)
+                self._timers.start(Timer.SILENCE, SILENCE_LIMIT_S)
             case RecordDecision():
                 self._turns.decision(action, secret=self._secret)
             case SetGoal(goal, reached):
@@ -292,7 +284,7 @@ class CallSession:
             return
         utterance_id = f"u{next(self._ids)}"
         self._unheard[utterance_id] = say
-        self._stop_timer("no_input")
+        self._timers.stop(Timer.NO_INPUT)
         text = plain_text(say.text)
         self._turns.bot_says(utterance_id, say, text)
         self._leg.show_caption("bot", text, final=True)
@@ -312,7 +304,7 @@ class CallSession:
     async def _end(self, outcome: str) -> None:
         if self._outcome is None:
             self._outcome = outcome
-        self._set_timer("goodbye", GOODBYE_LIMIT_S)
+        self._timers.start(Timer.GOODBYE, GOODBYE_LIMIT_S)
         await self._line.listen(None)
         await self._hang_up_when_heard()
 
@@ -324,7 +316,7 @@ class CallSession:
         self._unheard.pop(ended.utterance_id, None)
         self._turns.speaking_ended(ended)
         if self._asked and not self._unheard:
-            self._set_timer("silence", FURTHER_SILENCE_LIMIT_S)
+            self._timers.start(Timer.SILENCE, FURTHER_SILENCE_LIMIT_S)
         self._await_input()
         await self._hang_up_when_heard()
 
@@ -377,21 +369,19 @@ class CallSession:
         """Start the no-input timer once all that was said has been heard and we are listening."""
         expectation = self._expectation
         if expectation and not self._unheard and self._outcome is None and not self._asked:
-            self._set_timer("no_input", expectation.no_input_s)
+            self._timers.start(Timer.NO_INPUT, expectation.no_input_s)
 
-    async def _timer_ran(self, what: str, token: int) -> None:
-        current = self._timers.get(what)
-        if current is None or current[0] != token:
+    async def _timer_ran(self, ran: TimerRan) -> None:
+        if not self._timers.is_current(ran):
             return
-        del self._timers[what]
-        match what:
-            case "no_input":
+        match ran.timer:
+            case Timer.NO_INPUT:
                 await self._step(CallerSilent(self._now()))
-            case "too_long":
+            case Timer.TOO_LONG:
                 await self._step(CallMustEnd(self._now(), "too_long"))
-            case "silence":
+            case Timer.SILENCE:
                 await self._break_silence()
-            case _:  # "goodbye": the last words were never confirmed as heard
+            case Timer.GOODBYE:
                 self._unheard.clear()
                 await self._hang_up_when_heard()
 
@@ -404,16 +394,6 @@ class CallSession:
             await self._say(filler)
         else:
             await self._say_text("one_moment", self._plan.prompts.one_moment)
-
-    def _set_timer(self, what: str, after_s: float) -> None:
-        self._stop_timer(what)
-        token = next(self._tokens)
-        handle = asyncio.get_running_loop().call_later(after_s, self._inbox.put_nowait, _TimerRan(what, token))
-        self._timers[what] = (token, handle)
-
-    def _stop_timer(self, what: str) -> None:
-        if current := self._timers.pop(what, None):
-            current[1].cancel()
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -438,8 +418,7 @@ class CallSession:
                             pass
 
     async def _wind_up(self, line: asyncio.Task[None]) -> None:
-        for what in list(self._timers):
-            self._stop_timer(what)
+        self._timers.stop_all()
         with contextlib.suppress(Exception):  # a dead leg may fail to hang up; the record must still be written
             await self._leg.hang_up(self._hang_up_reason)
         await self._line.close()
