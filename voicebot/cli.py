@@ -64,7 +64,7 @@ def _serve(given: argparse.Namespace) -> int:
 
 async def _serve_until_told(settings: Settings) -> None:
     # Imported here: the speech libraries behind it take seconds, which no other subcommand should pay.
-    from voicebot.app import serving  # noqa: PLC0415
+    from voicebot.app.serving import serving  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -1,0 +1,215 @@
+"""Builds the whole server once, runs it, and takes it down in order. The only place that sees all rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_network
+from zoneinfo import ZoneInfo
+
+import psutil
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from voicebot.app.sessions import SessionFactory
+from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
+from voicebot.backends.backends import Backends
+from voicebot.backends.demo.company import demo_company
+from voicebot.backends.demo.data import make_demo_data
+from voicebot.calls.admission import CpuMeter, Limits
+from voicebot.calls.registry import LiveCalls
+from voicebot.dialog.flow import Bot
+from voicebot.dialog.loader import load_bot
+from voicebot.errors import ConfigurationError, Problem
+from voicebot.language.understanding import Understanding
+from voicebot.records.metrics import Metrics
+from voicebot.records.recorder import Recordings
+from voicebot.records.schema import call_schema
+from voicebot.records.store import Store
+from voicebot.settings import Settings
+from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
+from voicebot.web.address import PublicAddress
+from voicebot.web.server import Readiness, build_app, make_runner
+from voicebot.web.tickets import Tickets
+from voicebot.web.twilio import TwilioAccess
+
+log = structlog.get_logger(__name__)
+
+BACKEND_TIMEOUT_S = 8.0
+CPU_SAMPLE_S = 1.0
+#: Busy share of an engine's room above which a further caller would wait too long for an answer.
+MAX_ENGINE_LOAD = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A running server: where it listens and what stops it."""
+
+    host: str
+    port: int
+    live: LiveCalls
+    engines: tuple[str, ...]
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, progress: Progress, *, make_speech: MakeSpeech | None = None
+) -> AsyncIterator[Serving]:
+    """Start everything and yield when calls can be taken; on leaving, drain and stop. `progress` gets short lines.
+
+    `make_speech` replaces the speech workers: benchmarks measure the server without them.
+    """
+    async with AsyncExitStack() as stack:
+        progress("reading flows")
+        bot = await asyncio.to_thread(load_bot, settings.flows)
+        zone = ZoneInfo(settings.zone)
+        metrics = Metrics(CollectorRegistry())
+        settings.data.mkdir(parents=True, exist_ok=True)
+        store = await stack.enter_async_context(
+            Store.open(settings.data, on_failure=lambda kind: metrics.failed("store", kind))
+        )
+        recordings = await stack.enter_async_context(
+            Recordings(
+                settings.data / "recordings",
+                now=lambda: datetime.now(zone),
+                on_failure=lambda kind: metrics.failed("recorder", kind),
+            )
+        )
+        backends = _open_backends(settings, bot, zone)
+        stack.push_async_callback(backends.close)
+
+        speech = await (make_speech or start_speech)(settings, bot, stack, progress)
+        progress("learning intents")
+        understanding = await asyncio.to_thread(Understanding, bot.intents)
+
+        cpu = CpuMeter(lambda: psutil.cpu_percent(interval=None))
+        sampling = asyncio.create_task(_sample(cpu))
+        stack.callback(sampling.cancel)
+
+        factory = SessionFactory(
+            settings=settings,
+            bot=bot,
+            understanding=understanding,
+            backends=backends,
+            speech=speech,
+            store=store,
+            recordings=recordings,
+            metrics=metrics,
+        )
+        live = LiveCalls(
+            factory.make,
+            Limits(settings.max_calls, settings.max_calls_per_caller, settings.max_cpu_percent, MAX_ENGINE_LOAD),
+            cpu_percent=lambda: cpu.percent,
+            engine_load=speech.load,
+            after_call=_collect_garbage,
+        )
+        app = _web(settings, live, store, metrics, speech)
+        runner = make_runner(app)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await _listen(runner, settings.host, settings.port)
+        stack.push_async_callback(live.drain, settings.drain_s)
+
+        # Everything alive now lives as long as the process: the collector need never look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        yield Serving(settings.host, _port(runner), live, speech.engines())
+
+
+def _open_backends(settings: Settings, bot: Bot, zone: ZoneInfo) -> Backends:
+    path = settings.data / "demo.sqlite"
+    if not path.exists():
+        make_demo_data(path, datetime.now(zone).date())
+        log.info("demo data made", file=path.name)
+    return Backends((demo_company(path, lambda: datetime.now(zone)),), bot.operations, timeout_s=BACKEND_TIMEOUT_S)
+
+
+def _web(settings: Settings, live: LiveCalls, store: Store, metrics: Metrics, speech: Speech) -> web.Application:
+    def status(event: CallStatusChanged | StreamStatusChanged) -> None:
+        log.info("carrier status", kind=type(event).__name__)
+
+    def readiness() -> Readiness:
+        parts = speech.parts() | {"calls": "draining" if live.draining else "open"}
+        return Readiness(not live.draining and "down" not in parts.values(), parts)
+
+    token = settings.api_token
+    twilio_token = settings.twilio_auth_token
+    return build_app(
+        accept=live.accept,
+        admission=_CountedAdmission(live, metrics),
+        calls=store,
+        schema=call_schema(),
+        metrics=metrics.text,
+        readiness=readiness,
+        api_token=token.get_secret_value() if token else None,
+        twilio=TwilioAccess(
+            auth_token=twilio_token.get_secret_value() if twilio_token else None,
+            account_sid=settings.twilio_account_sid,
+            accept_unsigned=settings.insecure_webhooks,
+        ),
+        public=PublicAddress(
+            url=settings.public_url, trusted_proxies=tuple(ip_network(entry) for entry in settings.trusted_proxies)
+        ),
+        tickets=Tickets(secrets.token_bytes(32), clock=time.time, new_id=_new_id),
+        clock=time.monotonic,
+        new_id=_new_id,
+        on_violation=metrics.protocol_error,
+        on_status=status,
+    )
+
+
+class _CountedAdmission:
+    def __init__(self, live: LiveCalls, metrics: Metrics) -> None:
+        self._live = live
+        self._metrics = metrics
+
+    def check(self, caller: str) -> str | None:
+        reason = self._live.check(caller)
+        if reason is not None:
+            self._metrics.call_refused(reason.value)
+            log.warning("call refused", reason=reason.value, live_calls=self._live.count)
+        return reason
+
+
+def _new_id() -> str:
+    return secrets.token_urlsafe(12).replace("-", "x").replace("_", "y")
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        problem = Problem(
+            "settings", None, f"`port`: cannot listen on {host}:{port} ({error.strerror}).", "Choose another --port."
+        )
+        raise ConfigurationError([problem]) from error
+
+
+def _port(runner: web.AppRunner) -> int:
+    """Return the port really bound, also when 0 asked for any free one."""
+    address = runner.addresses[0]
+    return int(address[1])
+
+
+async def _sample(cpu: CpuMeter) -> None:
+    while True:
+        cpu.sample()
+        await asyncio.sleep(CPU_SAMPLE_S)
+
+
+def _collect_garbage(live_calls: int) -> None:
+    """Collect between calls: the young generations always, everything only when nobody would hear the pause."""
+    gc.collect(2 if live_calls == 0 else 1)

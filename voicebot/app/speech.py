@@ -1,0 +1,124 @@
+"""Starts the speech workers, compiles what callers may say and renders what the bot says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from voicebot.dialog.expectation import Expectation
+from voicebot.dialog.flow import Bot
+from voicebot.errors import EngineUnavailable
+from voicebot.media.hearing import TurnModel
+from voicebot.media.speaking import Voice as SpeakingVoice
+from voicebot.settings import Settings
+from voicebot.speech.asr import Transcriber, Utterance
+from voicebot.speech.listening.end_of_turn import EndOfTurnClient
+from voicebot.speech.recognition.sphinx.domain import compile_domain
+from voicebot.speech.recognition.transcriber import WorkerTranscriber
+from voicebot.speech.synthesis.phrases import PhraseCache
+from voicebot.speech.synthesis.synthesizer import VoiceDeadlines, WorkerSynthesizer, voice_pool
+from voicebot.speech.synthesis.voices import choose_voice
+from voicebot.speech.tts import Voice
+from voicebot.speech.workers.pool import WorkerPool
+from voicebot.speech.workers.process import WorkerSpec
+
+log = structlog.get_logger(__name__)
+
+#: For rendering prompts before the first call.
+PATIENT = VoiceDeadlines(worker_s=60, first_audio_s=60, next_audio_s=60)
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Ears and voice of every call, and the worker pools behind them."""
+
+    transcriber: Transcriber
+    phrases: SpeakingVoice
+    turn_model: TurnModel
+    pools: tuple[WorkerPool, ...]
+
+    def engines(self) -> tuple[str, ...]:
+        states = (pool.status() for pool in self.pools)
+        return tuple(f"{state.kind}: {state.engine} {state.model}".strip() for state in states)
+
+    def load(self) -> float:
+        """Return how full the fullest kind of engine is, 0 to 1."""
+        return max((pool.status().load for pool in self.pools), default=0.0)
+
+    def parts(self) -> dict[str, str]:
+        return {state.kind: "ready" if state.ready else "down" for state in (pool.status() for pool in self.pools)}
+
+
+MakeSpeech = Callable[[Settings, Bot, AsyncExitStack, Progress], Awaitable[Speech]]
+
+
+class _Deaf:
+    """Stands in where recognition is switched off: every question must then be answered with keys."""
+
+    async def start(self, expectation: Expectation) -> Utterance:
+        del expectation
+        raise EngineUnavailable("Recognition is switched off (VOICEBOT_RECOGNIZER=off).")
+
+
+async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, progress: Progress) -> Speech:
+    """Start the workers, have them load the bot's domain, and render every static prompt."""
+    voice = choose_voice(_configured_voice(settings.voice), settings.models)
+    log.info("voice chosen", engine=str(voice.voice.engine), name=voice.voice.name, why=voice.why)
+    speaking = voice_pool(voice.voice, settings.models, workers=settings.voice_workers)
+    turn_pool = WorkerPool(WorkerSpec("turn"))
+    pools = [speaking, turn_pool]
+    transcriber: Transcriber = _Deaf()
+    domain: Path | None = None
+    if settings.recognizer != "off":
+        progress("compiling what callers may say")
+        domain = await asyncio.to_thread(compile_domain, bot.domain(), settings.data / "cache" / "recognition")
+        pools.append(WorkerPool(WorkerSpec("asr", {"engine": "sphinx"}, settings.recognition_workers)))
+    else:
+        log.warning("recognition is switched off: callers can only use keys")
+    progress("starting speech workers")
+    for pool in pools:
+        stack.push_async_callback(pool.stop)
+    async with asyncio.TaskGroup() as group:
+        for pool in pools:
+            group.create_task(pool.start())
+    if domain is not None:
+        worker_transcriber = WorkerTranscriber(pools[2:], domain=domain, names=bot.names)
+        stack.push_async_callback(worker_transcriber.close)
+        await worker_transcriber.prepare()
+        transcriber = worker_transcriber
+    directory = settings.data / "cache" / "phrases"
+    # Nobody waits for a word yet, so rendering may take its time, even on a busy machine.
+    patient = PhraseCache(WorkerSynthesizer(speaking, deadlines=PATIENT), voice=voice.voice, directory=directory)
+    texts = bot.static_prompts()
+    await patient.warm(texts, _tenths(progress, "rendering prompts"))
+    phrases = PhraseCache(WorkerSynthesizer(speaking), voice=voice.voice, directory=directory)
+    await phrases.warm(texts, _nothing)
+    return Speech(transcriber, phrases, EndOfTurnClient(turn_pool), tuple(pools))
+
+
+def _configured_voice(text: str) -> Voice | None:
+    if text == "auto":
+        return None
+    engine, _, name = text.partition(":")
+    return Voice(engine, name)
+
+
+def _tenths(progress: Progress, what: str) -> Callable[[int, int], None]:
+    """Report a long piece of work ten times, not at every step."""
+
+    def report(done: int, total: int) -> None:
+        if done == total or done % max(1, total // 10) == 0:
+            progress(f"{what} {done}/{total}")
+
+    return report
+
+
+def _nothing(done: int, total: int) -> None:
+    del done, total
