@@ -7,20 +7,52 @@ from pathlib import Path
 
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.recognition.engine import Engine
-from voicebot.speech.recognition.sphinx.decoder import acoustics_in, wheel_acoustics
-from voicebot.speech.recognition.sphinx.engine import SphinxEngine
 
 
 def build(options: Mapping[str, object]) -> Engine:
-    """Build the engine that ``options["engine"]`` names.
+    """Build the engine that ``options["engine"]`` names; `EngineUnavailable` for one that there is not.
 
-    For ``"sphinx"``: ``acoustic_model`` (a directory; the wheel's English model without it) and ``max_sessions``.
-    `EngineUnavailable` for an unknown name.
+    For ``"sphinx"``: ``acoustic_model`` (a directory; without it the wheel's English model) and ``max_sessions``.
+    For ``"whisper"``: ``model`` (a directory or a hub name), ``compute_type``, ``context_s``, ``threads``,
+    ``max_sessions``, and ``download``, without which a hub name must already be in the local cache.
     """
     match options.get("engine", "sphinx"):
         case "sphinx":
-            directory = options.get("acoustic_model")
-            acoustics = wheel_acoustics() if directory is None else acoustics_in(Path(str(directory)))
-            return SphinxEngine(acoustics, max_sessions=int(str(options.get("max_sessions", 12))))
+            return _sphinx(options)
+        case "whisper":
+            return _whisper(options)
         case unknown:
             raise EngineUnavailable(f"There is no speech recognition engine named {unknown!r}.")
+
+
+def _number(options: Mapping[str, object], name: str, default: float) -> float:
+    value = options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise EngineUnavailable(f"The speech engine option {name} must be a number.")
+    return value
+
+
+# Each engine is imported where it is built: a worker runs one, and loading the other's libraries takes 100 MB.
+
+
+def _sphinx(options: Mapping[str, object]) -> Engine:
+    from voicebot.speech.recognition.sphinx.decoder import acoustics_in, wheel_acoustics  # noqa: PLC0415
+    from voicebot.speech.recognition.sphinx.engine import SphinxEngine  # noqa: PLC0415
+
+    directory = options.get("acoustic_model")
+    acoustics = wheel_acoustics() if directory is None else acoustics_in(Path(str(directory)))
+    return SphinxEngine(acoustics, max_sessions=int(_number(options, "max_sessions", 12)))
+
+
+def _whisper(options: Mapping[str, object]) -> Engine:
+    from voicebot.speech.recognition.whisper.engine import WhisperEngine  # noqa: PLC0415
+    from voicebot.speech.recognition.whisper.model import LONGEST_S, Model  # noqa: PLC0415
+
+    model = Model(
+        str(options.get("model", "base.en")),
+        threads=int(_number(options, "threads", 1)),
+        compute_type=str(options.get("compute_type", "int8")),
+        context_s=_number(options, "context_s", LONGEST_S),
+        local_only=not options.get("download", False),
+    )
+    return WhisperEngine(model, max_sessions=int(_number(options, "max_sessions", 8)))

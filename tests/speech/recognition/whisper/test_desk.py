@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from voicebot.speech.recognition.whisper.desk import Desk, Urgency, Work
+from voicebot.speech.recognition.whisper.model import Decoded
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    desk = Desk()
+    yield desk
+    await desk.close()
+
+
+def saying(text: str, order: list[str] | None = None, after: threading.Event | None = None) -> Work:
+    def work(cancelled: Callable[[], bool]) -> Decoded | None:
+        if after is not None:
+            after.wait(5)
+        if order is not None:
+            order.append(text)
+        return None if cancelled() else Decoded(text, 0.0, 0.0, ())
+
+    return work
+
+
+async def test_finals_overtake_guesses_and_partials(desk: Desk) -> None:
+    order: list[str] = []
+    gate = threading.Event()
+    desk.submit(saying("running", order, gate), Urgency.PARTIAL)
+    await asyncio.sleep(0.05)
+    jobs = [
+        desk.submit(saying("partial", order), Urgency.PARTIAL),
+        desk.submit(saying("guess", order), Urgency.SPECULATIVE),
+        desk.submit(saying("first final", order), Urgency.FINAL),
+        desk.submit(saying("second final", order), Urgency.FINAL),
+    ]
+    assert not desk.idle
+    gate.set()
+    await asyncio.gather(*(job.result for job in jobs))
+    assert order == ["running", "first final", "second final", "guess", "partial"]
+
+
+async def test_a_job_cancelled_while_it_waits_never_runs(desk: Desk) -> None:
+    order: list[str] = []
+    gate = threading.Event()
+    running = desk.submit(saying("running", order, gate), Urgency.FINAL)
+    waiting = desk.submit(saying("waiting", order), Urgency.FINAL)
+    waiting.cancel()
+    assert await waiting.result is None
+    gate.set()
+    await running.result
+    await desk.submit(saying("next", order), Urgency.FINAL).result
+    assert order == ["running", "next"]
+
+
+async def test_a_job_cancelled_while_it_runs_gives_nothing(desk: Desk) -> None:
+    gate = threading.Event()
+    running = desk.submit(saying("running", None, gate), Urgency.FINAL)
+    await asyncio.sleep(0.05)
+    running.cancel()
+    gate.set()
+    assert await running.result is None
+
+
+async def test_a_failing_job_fails_only_itself(desk: Desk) -> None:
+    def broken(cancelled: Callable[[], bool]) -> Decoded | None:
+        raise RuntimeError("out of memory")
+
+    failing = desk.submit(broken, Urgency.FINAL)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        await failing.result
+    decoded = await desk.submit(saying("fine"), Urgency.FINAL).result
+    assert decoded is not None
+    assert decoded.text == "fine"

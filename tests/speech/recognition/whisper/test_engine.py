@@ -1,0 +1,198 @@
+"""The Whisper engine on a tiny model that the test writes: real loading, decoding, streaming and cancelling."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.whisper_model import write_whisper_model
+from tests.speech.spoken import frames, spoken
+from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.errors import EngineUnavailable
+from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.transcriber import WorkerTranscriber
+from voicebot.speech.recognition.whisper.desk import Urgency
+from voicebot.speech.recognition.whisper.engine import WhisperEngine, WhisperStream
+from voicebot.speech.recognition.whisper.model import Decoded, Model, Samples
+from voicebot.speech.recognition.wire import Request
+from voicebot.speech.workers.capabilities import Feature
+from voicebot.speech.workers.pool import WorkerPool
+from voicebot.speech.workers.process import WorkerSpec
+
+OPEN = Request("open", (AnswerKind.OPEN,), (), (), secret=False, domain=None)
+TEXT = "where is my order"
+PAUSE = bytes(16 * 400)
+
+
+class CountingModel(Model):
+    """The real model, and a count of how often it was made to decode."""
+
+    decodings = 0
+
+    def decode(self, samples: Samples, prompt: str, cancelled: Callable[[], bool]) -> Decoded | None:
+        self.decodings += 1
+        return super().decode(samples, prompt, cancelled)
+
+
+def load(directory: Path, context_s: float = 5.0) -> CountingModel:
+    return CountingModel(str(directory), threads=1, compute_type="int8", context_s=context_s, local_only=True)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_whisper_model(tmp_path_factory.mktemp("models") / "tiny-test", says=TEXT)
+
+
+@pytest.fixture
+def model(directory: Path) -> CountingModel:
+    return load(directory)
+
+
+@pytest.fixture
+async def engine(model: CountingModel) -> AsyncIterator[WhisperEngine]:
+    engine = WhisperEngine(model, max_sessions=2)
+    yield engine
+    await engine.close()
+
+
+async def nothing(text: str) -> None:
+    del text
+
+
+async def hear(stream: WhisperStream, pcm: bytes) -> None:
+    for frame in frames(pcm):
+        await stream.feed(frame)
+
+
+async def until_idle(engine: WhisperEngine) -> None:
+    async with asyncio.timeout(10):
+        while not engine.idle:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)
+
+
+async def test_a_worker_recognises_with_the_model_in_its_options(directory: Path) -> None:
+    spec = WorkerSpec(kind="asr", options={"engine": "whisper", "model": str(directory), "context_s": 5})
+    async with WorkerPool(spec) as pool:
+        assert pool.status().engine == "faster-whisper"
+        assert pool.status().model == "tiny-test"
+        assert pool.status().missing == (Feature.ALTERNATIVES,)
+        transcriber = WorkerTranscriber([pool])
+        utterance = await transcriber.start(Expectation("open", (AnswerKind.OPEN,)))
+        utterance.feed(spoken("Where is my order?"))
+        final = await utterance.finish()
+        await transcriber.close()
+    (hypothesis,) = final.hypotheses
+    assert (hypothesis.text, final.engine) == (TEXT, "faster-whisper")
+    assert hypothesis.confidence > 0.5
+    assert [word.text for word in hypothesis.words] == TEXT.split()
+    assert all(0 <= word.start_s <= word.end_s for word in hypothesis.words)
+
+
+async def test_silence_is_never_decoded(engine: WhisperEngine, model: CountingModel) -> None:
+    stream = await engine.open(OPEN, nothing)
+    await hear(stream, bytes(32000))
+    assert await stream.finish() == ()
+    assert model.decodings == 0
+    await stream.close()
+
+
+async def test_a_pause_is_decoded_ahead_and_the_final_is_there_already(
+    engine: WhisperEngine, model: CountingModel
+) -> None:
+    shown: list[str] = []
+
+    async def show(text: str) -> None:
+        shown.append(text)
+
+    stream = await engine.open(OPEN, show)
+    await hear(stream, spoken("Where is my order?") + PAUSE)
+    await until_idle(engine)
+    assert shown[-1] == TEXT
+    before = model.decodings
+    assert [hypothesis.text for hypothesis in await stream.finish()] == [TEXT]
+    assert model.decodings == before
+    await stream.close()
+
+
+async def test_speech_after_a_pause_is_decoded_again(engine: WhisperEngine, model: CountingModel) -> None:
+    stream = await engine.open(OPEN, nothing)
+    await hear(stream, spoken("Where is my order?") + PAUSE)
+    await until_idle(engine)
+    guessed = model.decodings
+    await hear(stream, spoken("The blue one."))
+    assert [hypothesis.text for hypothesis in await stream.finish()] == [TEXT]
+    assert model.decodings > guessed
+    await stream.close()
+
+
+async def test_partials_are_what_two_passes_agree_on(engine: WhisperEngine) -> None:
+    shown: list[str] = []
+
+    async def show(text: str) -> None:
+        shown.append(text)
+
+    stream = await engine.open(OPEN, show)
+    speech = spoken("I would like to know where my order is and when it is going to be here.").rstrip(b"\0")
+    for frame in frames(speech[: len(speech) // 320 * 320]):
+        await stream.feed(frame)
+        await until_idle(engine)
+    assert shown == [TEXT], "the first pass shows nothing, and later ones nothing new"
+    await stream.close()
+
+
+async def test_no_partial_is_tried_while_another_caller_is_decoded(engine: WhisperEngine, model: CountingModel) -> None:
+    gate = threading.Event()
+
+    def wait(_cancelled: Callable[[], bool]) -> None:
+        gate.wait(10)
+
+    others = engine.submit(wait, Urgency.FINAL)
+    stream = await engine.open(OPEN, nothing)
+    speech = spoken("I would like to know where my order is and when it is going to be here.").rstrip(b"\0")
+    await hear(stream, speech[: len(speech) // 320 * 320])
+    gate.set()
+    await others.result
+    await until_idle(engine)
+    assert model.decodings == 0
+    await stream.close()
+
+
+async def test_a_full_engine_refuses_and_has_room_again_after_a_close(engine: WhisperEngine) -> None:
+    first, _second = await engine.open(OPEN, nothing), await engine.open(OPEN, nothing)
+    with pytest.raises(EngineUnavailable):
+        await engine.open(OPEN, nothing)
+    await first.close()
+    await first.close()
+    await engine.open(OPEN, nothing)
+    with pytest.raises(EngineUnavailable):
+        await engine.open(OPEN, nothing)
+
+
+async def test_random_weights_give_nothing_that_a_caller_said(tmp_path: Path) -> None:
+    engine = WhisperEngine(load(write_whisper_model(tmp_path / "random", says=None)), max_sessions=1)
+    stream = await engine.open(OPEN, nothing)
+    await hear(stream, spoken("Where is my order?"))
+    for hypothesis in await stream.finish():
+        assert isinstance(hypothesis, Hypothesis)
+        assert hypothesis.confidence < 0.3
+    await engine.close()
+
+
+@pytest.mark.parametrize("context_s", [5.0, 30.0])
+async def test_short_and_full_contexts_hear_the_same(directory: Path, context_s: float) -> None:
+    engine = WhisperEngine(load(directory, context_s), max_sessions=1)
+    stream = await engine.open(OPEN, nothing)
+    await hear(stream, spoken("Where is my order?"))
+    assert [hypothesis.text for hypothesis in await stream.finish()] == [TEXT]
+    await engine.close()
+
+
+def test_a_damaged_model_is_named_in_the_error(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"not a model")
+    with pytest.raises(EngineUnavailable, match=str(tmp_path)):
+        load(tmp_path)

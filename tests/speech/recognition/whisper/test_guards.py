@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from voicebot.speech.recognition.whisper.guards import agreed, invented, repeats
+
+
+def believed(text: str, *, no_speech: float = 0.05, log_probability: float = -0.3, speech_s: float = 3.0) -> bool:
+    return not invented(text, no_speech=no_speech, log_probability=log_probability, speech_s=speech_s)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Where is my order?",
+        "It's 5 5 5 5 5 0.",
+        "five five five five five oh",
+        "No, no, no, I said Tuesday.",
+        "Yes.",
+    ],
+)
+def test_what_callers_say_is_believed(text: str) -> None:
+    assert believed(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thank you. Thank you. Thank you. Thank you. Thank you.",
+        "I'm going to go to the I'm going to go to the I'm going to go to the I'm going to go to the I'm going to go",
+        "so " * 60,
+    ],
+)
+def test_loops_are_inventions(text: str) -> None:
+    assert not believed(text, speech_s=30.0)
+
+
+def test_fluent_text_over_probable_silence_is_an_invention() -> None:
+    assert not believed("Thanks for watching!", no_speech=0.9, log_probability=-1.4)
+    assert believed("My order.", no_speech=0.9, log_probability=-0.2), "a sure text outweighs the silence"
+
+
+def test_more_text_than_a_mouth_can_say_is_an_invention() -> None:
+    assert not believed("I would like to ask about the order that I placed last week", speech_s=0.4)
+
+
+def test_four_times_the_same_words_is_still_speech() -> None:
+    assert not repeats("no no no no")
+    assert repeats("no no no no no")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "common"),
+    [
+        ("where is", "Where is my order", "Where is"),
+        ("Where is my.", "Where is my order", "Where is my"),
+        ("Were is", "Where is my order", ""),
+        ("", "Where", ""),
+    ],
+)
+def test_a_partial_is_what_two_passes_agree_on(earlier: str, later: str, common: str) -> None:
+    assert agreed(earlier, later) == common

@@ -1,0 +1,1 @@
+"""Open dictation with Whisper models through CTranslate2, as faster-whisper packs them."""

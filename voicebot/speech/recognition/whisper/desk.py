@@ -1,0 +1,81 @@
+"""One thread of decoding, shared by all utterances of a worker: finals first, guesses next, partials when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from enum import IntEnum
+
+from voicebot.speech.recognition.whisper.model import Decoded
+
+Work = Callable[[Callable[[], bool]], Decoded | None]
+
+
+class Urgency(IntEnum):
+    FINAL = 0
+    SPECULATIVE = 1
+    PARTIAL = 2
+
+
+class Job:
+    """A decoding asked for. Cancelling it takes effect before it starts, or between its encoding and generating."""
+
+    def __init__(self, work: Work, loop: asyncio.AbstractEventLoop) -> None:
+        self._work = work
+        self.result: asyncio.Future[Decoded | None] = loop.create_future()
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        if not self.result.done():
+            self.result.set_result(None)
+
+    def run(self) -> Decoded | None:
+        return None if self.cancelled else self._work(lambda: self.cancelled)
+
+
+class Desk:
+    """Runs jobs one at a time by urgency, then by age."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        self._waiting: asyncio.PriorityQueue[tuple[int, int, Job]] = asyncio.PriorityQueue()
+        self._number = itertools.count()
+        self._busy = False
+        self._runner: asyncio.Task[None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        return not self._busy and self._waiting.empty()
+
+    def submit(self, work: Work, urgency: Urgency) -> Job:
+        """Queue `work`; its `result` is None if it is cancelled first, and raises what `work` raised."""
+        job = Job(work, asyncio.get_running_loop())
+        self._waiting.put_nowait((urgency, next(self._number), job))
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run(), name="decoding desk")
+        return job
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            _, _, job = await self._waiting.get()
+            self._busy = True
+            try:
+                decoded = await loop.run_in_executor(self._thread, job.run)
+            except Exception as error:  # noqa: BLE001 - whatever a decoding raises belongs to whoever waits for it
+                if not job.result.done():
+                    job.result.set_exception(error)
+            else:
+                if not job.result.done():
+                    job.result.set_result(decoded)
+            finally:
+                self._busy = False

@@ -1,0 +1,60 @@
+"""What tells a transcript from an invention. Whisper writes fluent text for noise; none of it may reach the dialog."""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+_LEAST_SPEECH_PROBABILITY = 0.4
+_LEAST_LOG_PROBABILITY = -1.0
+_MOST_COMPRESSION = 2.4
+_MOST_CHARACTERS_PER_S = 30.0
+_MOST_REPEATS = 4
+_LONGEST_REPEATED = 6
+_DIGIT = re.compile(r"[\d ,.-]+|zero|one|two|three|four|five|six|seven|eight|nine|oh", re.IGNORECASE)
+
+
+def invented(text: str, *, no_speech: float, log_probability: float, speech_s: float) -> bool:
+    """Say whether `text` was made up rather than heard.
+
+    `no_speech` is the model's probability that nothing was said, `log_probability` the mean of its tokens' (thresholds
+    of Radford et al. 2022, section 4.5), `speech_s` how long voice activity lasted.
+    """
+    if no_speech > 1.0 - _LEAST_SPEECH_PROBABILITY and log_probability < _LEAST_LOG_PROBABILITY:
+        return True
+    if len(text) > 20 + _MOST_CHARACTERS_PER_S * speech_s:
+        return True
+    return compression(text) > _MOST_COMPRESSION or repeats(text)
+
+
+def compression(text: str) -> float:
+    """Return how much shorter deflate makes `text`; loops compress far better than speech does."""
+    encoded = text.encode()
+    return len(encoded) / len(zlib.compress(encoded)) if encoded else 0.0
+
+
+def repeats(text: str) -> bool:
+    """Say whether the same few words come more than four times in a row, digits apart: callers do say "five five"."""
+    words = re.findall(r"[\w']+", text.lower())
+    for length in range(1, _LONGEST_REPEATED + 1):
+        for start in range(len(words) - length * (_MOST_REPEATS + 1) + 1):
+            piece = words[start : start + length]
+            if all(_DIGIT.fullmatch(word) for word in piece):
+                continue
+            if words[start : start + length * (_MOST_REPEATS + 1)] == piece * (_MOST_REPEATS + 1):
+                return True
+    return False
+
+
+def agreed(earlier: str, later: str) -> str:
+    """Return the words at the beginning of `later` that two passes have in common, whatever their punctuation."""
+    kept: list[str] = []
+    for before, now in zip(earlier.split(), later.split(), strict=False):
+        if _bare(before) != _bare(now):
+            break
+        kept.append(now)
+    return " ".join(kept)
+
+
+def _bare(word: str) -> str:
+    return re.sub(r"\W", "", word).lower()
