@@ -12,11 +12,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.dialog.strategies import shipped_bot
+from tests.dialog.strategies import FLOWS, shipped_bot
 from voicebot.backends.backends import BackendResult, Backends
 from voicebot.backends.demo.bank import TRIES_MOST
 from voicebot.backends.demo.company import demo_company
 from voicebot.backends.demo.data import CUSTOMERS, ORDERS, ensure_demo_data, make_demo_data
+from voicebot.backends.knowledge import KnowledgeSystem
 from voicebot.dialog.events import SlotValue
 
 ZONE = ZoneInfo("America/New_York")
@@ -38,7 +39,8 @@ class Company:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.clock = Clock()
-        self.backends = Backends((demo_company(path, self.clock),), shipped_bot().operations, timeout_s=10)
+        systems = (demo_company(path, self.clock), KnowledgeSystem(FLOWS / "knowledge"))
+        self.backends = Backends(systems, shipped_bot().operations, timeout_s=10)
         self._keys = 0
 
     async def call(self, operation: str, *, key: str | None = None, **arguments: SlotValue) -> BackendResult:

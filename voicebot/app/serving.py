@@ -22,11 +22,12 @@ from voicebot.app.sessions import SessionFactory
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
 from voicebot.backends.backends import Backends
 from voicebot.backends.demo.company import demo_company
-from voicebot.backends.demo.data import make_demo_data
+from voicebot.backends.demo.data import ensure_demo_data
+from voicebot.backends.knowledge import KnowledgeSystem
 from voicebot.calls.admission import CpuMeter, Limits
 from voicebot.calls.registry import LiveCalls
 from voicebot.dialog.flow import Bot
-from voicebot.dialog.loader import load_bot
+from voicebot.dialog.loader import KNOWLEDGE, load_bot
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.language.understanding import Understanding
 from voicebot.records.metrics import Metrics
@@ -131,10 +132,10 @@ async def serving(
 
 def _open_backends(settings: Settings, bot: Bot, zone: ZoneInfo) -> Backends:
     path = settings.data / "demo.sqlite"
-    if not path.exists():
-        make_demo_data(path, datetime.now(zone).date())
+    if ensure_demo_data(path, datetime.now(zone).date()):
         log.info("demo data made", file=path.name)
-    return Backends((demo_company(path, lambda: datetime.now(zone)),), bot.operations, timeout_s=BACKEND_TIMEOUT_S)
+    systems = (demo_company(path, lambda: datetime.now(zone)), KnowledgeSystem(settings.flows / KNOWLEDGE))
+    return Backends(systems, bot.operations, timeout_s=BACKEND_TIMEOUT_S)
 
 
 def _web(settings: Settings, live: LiveCalls, store: Store, metrics: Metrics, speech: Speech) -> web.Application:

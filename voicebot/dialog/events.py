@@ -29,12 +29,27 @@ class IntentScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Mood:
+    """One turn's mood. `sentiment` is -1 (negative) to 1; `frustration` and `urgency` are 0 to 1, there from 0.5 on.
+
+    `cues` are the words that gave it away.
+    """
+
+    sentiment: float = 0.0
+    frustration: float = 0.0
+    urgency: float = 0.0
+    cues: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Interpretation:
     """One reading of an utterance. `intents` are sorted, best first, and empty when it is "none of these".
 
     `confidence` is the recogniser's, 0 to 1; intent confidences are calibrated probabilities. `correction` is set when
     the words take something back and give a value instead ("no, the fifteenth", "make it four", "I meant Friday"): that
     value, first of its kind in `entities`, replaces what was understood before, also in a slot already filled.
+    `further` are the intents of other requests in the same breath ("... and also what's my balance"), in the order they
+    were said; `intents` is then about the first. `mood` is how the caller sounds by their words.
     """
 
     text: str
@@ -43,6 +58,8 @@ class Interpretation:
     entities: tuple[Entity, ...] = ()
     affirmative: bool | None = None
     correction: bool = False
+    further: tuple[IntentScore, ...] = ()
+    mood: Mood = Mood()
 
 
 @dataclass(frozen=True, slots=True)

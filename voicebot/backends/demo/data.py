@@ -125,17 +125,18 @@ OPENING_HOURS = (
 def make_demo_data(path: Path, today: date) -> None:
     """Write the file anew, laid out around `today`; only bookings made by callers and done writes are kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for a writer
-        with connection:  # one transaction: readers see the old data or the new
-            # Dropped rather than emptied: the tables may be an older version's.
-            for table in ("made", "shop_order", "card", "bill", "customer", "place", "opening", "holiday"):
-                connection.execute(f"DROP TABLE IF EXISTS {table}")
-            for statement in TABLES:
-                connection.execute(statement)
-            connection.execute("DELETE FROM appointment WHERE phone = ?", (OWN_PHONE,))
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-            _fill(connection, today)
+        connection.execute("BEGIN IMMEDIATE")  # readers see the old data or the new, nothing between
+        # Dropped rather than emptied: the tables may be an older version's.
+        for table in ("made", "shop_order", "card", "bill", "customer", "place", "opening", "holiday"):
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+        for statement in TABLES:
+            connection.execute(statement)
+        connection.execute("DELETE FROM appointment WHERE phone = ?", (OWN_PHONE,))
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        _fill(connection, today)
+        connection.execute("COMMIT")
 
 
 def ensure_demo_data(path: Path, today: date) -> bool:
