@@ -91,7 +91,7 @@ def _files(folder: Path) -> list[Path]:
 
 async def _until(happened: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not happened():  # noqa: ASYNC110  # what is waited for happens in code without an event to await
+        while not happened():
             await asyncio.sleep(0.01)
 
 
