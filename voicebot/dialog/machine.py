@@ -197,10 +197,11 @@ def _act_on(turn: Turn, step_: QuestionStep, meaning: Meaning, reading: Reading 
         case Corrected(changes, rest):
             _correct(turn, changes, rest, heard)
         case Asked(intent, confidence, entities):
-            _asked(turn, step_, intent, confidence, entities)
+            words = reading.said.text if reading else ""
+            _asked(turn, step_, intent, confidence, entities=entities, words=words)
         case ChoseFlow(flow):
             turn.record("menu", detail=flow)
-            _start_flow(turn, flow, _intent_of(turn.bot, flow), ())
+            _start_flow(turn, flow, _intent_of(turn.bot, flow))
         case SaidYes() | SaidNo() if turn.state.clarifying:
             turn.record("declined" if isinstance(meaning, SaidNo) else "no_match", confidence=heard)
             turn.state = replace(turn.state, clarifying=())
@@ -277,7 +278,15 @@ def _refused(turn: Turn, step_: QuestionStep, slot: str, reason: Prompt | None, 
 # --- requests
 
 
-def _asked(turn: Turn, step_: QuestionStep, intent: str, confidence: float, entities: tuple[Entity, ...]) -> None:
+def _asked(
+    turn: Turn,
+    step_: QuestionStep,
+    intent: str,
+    confidence: float,
+    *,
+    entities: tuple[Entity, ...],
+    words: str,
+) -> None:
     commands = turn.bot.commands
     turn.record("intent", intent=intent, confidence=confidence)
     if intent == commands.repeat:
@@ -305,7 +314,7 @@ def _asked(turn: Turn, step_: QuestionStep, intent: str, confidence: float, enti
     else:
         flow = turn.bot.intents_by_name[intent].flow
         if flow:
-            _start_flow(turn, flow, intent, entities)
+            _start_flow(turn, flow, intent, entities, words)
 
 
 def _start_over(turn: Turn) -> None:
@@ -323,7 +332,9 @@ def _intent_of(bot: Bot, flow: str) -> str | None:
     return next((intent.name for intent in bot.intents_by_name.values() if intent.flow == flow), None)
 
 
-def _start_flow(turn: Turn, flow_name: str, intent: str | None, entities: tuple[Entity, ...]) -> None:
+def _start_flow(
+    turn: Turn, flow_name: str, intent: str | None, entities: tuple[Entity, ...] = (), words: str = ""
+) -> None:
     flow = turn.bot.flows[flow_name]
     if flow.replaces:
         turn.replace_all(flow_name)
@@ -336,7 +347,7 @@ def _start_flow(turn: Turn, flow_name: str, intent: str | None, entities: tuple[
     if intent:
         turn.state = replace(turn.state, goal=intent)
         turn.actions.append(SetGoal(intent))
-    turn.push(flow_name, Origin.REQUEST, entities)
+    turn.push(flow_name, Origin.REQUEST, entities, words)
     walk_on(turn)
 
 

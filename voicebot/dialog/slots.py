@@ -71,11 +71,13 @@ def spoken_candidates(
                 yield from _of_kind(said, {answer}, slot_type.kind.python_type)
 
 
-def mentioned_candidates(mentioned: Sequence[Entity], slot_type: SlotType) -> Iterator[Candidate]:
-    """Values said before they were asked for. Only what is typed counts: a free text was said for something else."""
-    if slot_type.kind in {ValueKind.TEXT, ValueKind.YES_NO, ValueKind.CHOICE}:
-        return
-    yield from spoken_candidates(Interpretation("", 1.0, entities=tuple(mentioned)), slot_type)
+def mentioned_candidates(mentioned: Sequence[Entity], words: str, slot_type: SlotType) -> Iterator[Candidate]:
+    """Values said before they were asked for; `words` are those of the request, where they may hold a choice.
+
+    A free text or a yes was said for something else.
+    """
+    if slot_type.kind not in {ValueKind.TEXT, ValueKind.YES_NO, ValueKind.NAME}:
+        yield from spoken_candidates(Interpretation(words, 1.0, entities=tuple(mentioned)), slot_type)
 
 
 def _of_kind(said: Interpretation, kinds: set[AnswerKind], python_type: type[SlotValue]) -> Iterator[Candidate]:

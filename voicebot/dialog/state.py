@@ -46,7 +46,8 @@ class Misses:
 class Frame:
     """One flow in progress. The step is the one that runs or waits.
 
-    `mentioned` was said but is not asked for yet ("an appointment on Tuesday at three"). `asked` remembers which step
+    `mentioned` was said but is not asked for yet ("an appointment on Tuesday at three"), `words` are those that started
+    the flow, until it asks something itself ("my card was stolen"). `asked` remembers which step
     filled which slot, so that it can be corrected. After a write is `committed`, corrections would be lies.
     """
 
@@ -55,6 +56,7 @@ class Frame:
     origin: Origin
     slots: Mapping[str, SlotValue] = field(default_factory=dict)
     mentioned: tuple[Entity, ...] = ()
+    words: str = ""
     asked: tuple[tuple[str, str], ...] = ()
     jumps: Mapping[str, int] = field(default_factory=dict)
     committed: bool = False

@@ -206,9 +206,9 @@ class Turn:
         kept = tuple(entity for entity in frame.mentioned if entity.kind not in kinds)
         self.change_frame(replace(frame, asked=(*asked, (name, frame.step)), mentioned=(*kept, *rest)))
 
-    def push(self, flow_name: str, origin: Origin, mentioned: Sequence[Entity] = ()) -> None:
+    def push(self, flow_name: str, origin: Origin, mentioned: Sequence[Entity] = (), words: str = "") -> None:
         flow = self.bot.flows[flow_name]
-        frame = Frame(flow_name, flow.start, origin, mentioned=tuple(mentioned))
+        frame = Frame(flow_name, flow.start, origin, mentioned=tuple(mentioned), words=words)
         self.state = replace(self.state, stack=(*self.state.stack, frame), clarifying=())
 
     def replace_all(self, flow_name: str) -> None:
@@ -295,6 +295,7 @@ class Turn:
         if self._take_mentioned(step.slot, step.rules):
             self.go_to(step.next)
             return True
+        self.change_frame(replace(self.frame, words=""))
         self.say(step.question.prompt)
         self.listen()
         return False
@@ -302,9 +303,9 @@ class Turn:
     def _take_mentioned(self, name: str, rules: Sequence[Rule]) -> bool:
         """Fill a slot from what was said before it was asked for; False when nothing of that will do."""
         slot = self.slot_of(name)
-        if slot is None or not self.frame.mentioned:
+        if slot is None:
             return False
-        candidates = mentioned_candidates(self.frame.mentioned, slot.type)
+        candidates = mentioned_candidates(self.frame.mentioned, self.frame.words, slot.type)
         candidate = judge(candidates, slot.type, rules, self._lookup_with, self.today).candidate
         if candidate is None:
             return False
