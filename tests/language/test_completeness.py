@@ -28,6 +28,7 @@ def understanding() -> Understanding:
     [
         ("what's my account balance", OPEN, True),
         ("i'd like to check my", OPEN, False),
+        ("what's my balance thank you", OPEN, True),
         ("um", OPEN, False),
         ("four zero zero one two one", ACCOUNT, True),
         ("four zero zero one", ACCOUNT, False),

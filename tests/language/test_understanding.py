@@ -189,6 +189,34 @@ def test_an_ordinary_answer_is_no_correction(understanding: Understanding, said:
     assert not read(understanding, said, Expectation("day", (AnswerKind.DATE,))).correction
 
 
+@pytest.mark.parametrize(
+    ("said", "intents"),
+    [
+        ("i want to check my balance and also track my order", ["balance", "order_status"]),
+        ("where is my order and then i'd like to book an appointment", ["order_status", "book_appointment"]),
+        (
+            "what's my balance and when are you open and i want to talk to a person",
+            ["balance", "opening_hours", "person"],
+        ),
+        ("my name is anna lee and i want to track my order", ["order_status"]),
+        ("check my balance and then my account balance", ["balance"]),
+    ],
+)
+def test_several_requests_in_one_breath_are_kept_in_order(
+    understanding: Understanding, said: str, intents: list[str]
+) -> None:
+    reading = read(understanding, said)
+    assert [reading.intents[0].intent, *(score.intent for score in reading.further)] == intents
+
+
+def test_a_reading_carries_the_mood(understanding: Understanding) -> None:
+    mood = read(understanding, "This is ridiculous, I need it sorted out immediately!").mood
+    assert mood.frustration >= 0.5
+    assert mood.urgency >= 0.5
+    assert mood.sentiment < 0
+    assert mood.cues == ("ridiculous", "immediately")
+
+
 def test_no_intents_at_all_leave_entities() -> None:
     reading = read(Understanding({}), "the fifteenth at noon")
     assert reading.intents == ()

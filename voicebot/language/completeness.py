@@ -9,7 +9,7 @@ from voicebot.dialog.expectation import AnswerKind, Expectation
 _DANGLING = frozenset(
     (
         "a an and are about at because but by can could for from have i i'd i'm if in is it's like my need no of on "
-        "or so that the then this to uh um want was what when where with would you your"
+        "or so that the then this to uh um want was what when where with would your"
     ).split()
 )
 _SPELT = (AnswerKind.DIGITS, AnswerKind.ALPHANUMERIC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ ENCODER_FILE = "encoder.onnx"
 VOCABULARY_FILE = "vocab.txt"
 #: Tokens beyond this say nothing more about what a caller wants.
 _MOST_TOKENS = 128
+
+_REMEMBERED = 512
 
 Vectors = NDArray[np.float32]
 
@@ -62,11 +65,18 @@ class SentenceEncoder:
         words = {word: number for number, word in enumerate(vocabulary)}
         self._tokenizer = _tokenizer(words)
 
+        # A turn is encoded for its intent, for the articles and for comparison with later turns: once is enough.
+        self._remembered = lru_cache(_REMEMBERED)(self._encode)
+
     def vector(self, sentence: str) -> Vectors:
-        """Return one sentence's vector, shape ``(384,)``."""
+        """Return one sentence's vector, shape ``(384,)``, not to be written to."""
+        return self._remembered(sentence)
+
+    def _encode(self, sentence: str) -> Vectors:
         ids = np.array([self._tokenizer.encode(sentence).ids], np.int64)
         (vectors,) = self._session.run(None, {"ids": ids, "mask": np.ones(ids.shape, np.int32)})
         result: Vectors = np.asarray(vectors[0], dtype=np.float32)
+        result.flags.writeable = False
         return result
 
     def vectors(self, sentences: Sequence[str]) -> Vectors:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from voicebot.dialog.events import Interpretation
+from voicebot.dialog.events import IntentScore, Interpretation
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.language.encoder import SentenceEncoder
 from voicebot.language.entities.finder import find_entities
 from voicebot.language.entities.yes_no import affirmative
 from voicebot.language.intents import IntentClassifier
-from voicebot.language.validation import Threshold
+from voicebot.language.mood import read_mood
+from voicebot.language.rephrasing import Rephrasing, find_rephrasing
+from voicebot.language.validation import Collision, Threshold
+from voicebot.language.wording import split_clauses
 from voicebot.language.words import normalise
+
+#: What a part of a sentence needs to count as a request of its own.
+_SURE_OF_A_CLAUSE = 0.7
 
 
 class Understanding:
@@ -28,11 +34,21 @@ class Understanding:
         Without an `encoder` requests are understood by their words alone; whoever builds this says so to the operator.
         """
         self._classifier = IntentClassifier(intents, encoder)
+        self._encoder = encoder
 
     @property
     def threshold(self) -> Threshold:
         """The confidence under which a request is "none", with the validation figures behind it."""
         return self._classifier.threshold
+
+    @property
+    def collisions(self) -> tuple[Collision, ...]:
+        """Examples that, left out of training, are taken for another intent."""
+        return self._classifier.collisions
+
+    def rephrasing(self, text: str, earlier: Sequence[str]) -> Rephrasing | None:
+        """Return which of the caller's `earlier` turns `text` says again, and how alike they are."""
+        return find_rephrasing(text, earlier, self._encoder)
 
     def interpret(
         self, heard: Sequence[tuple[str, float]], expectation: Expectation, now: datetime
@@ -51,11 +67,28 @@ class Understanding:
 
     def _read(self, text: str, confidence: float, expectation: Expectation, now: datetime) -> Interpretation:
         found = find_entities(text, expectation, now)
+        intents, further = self._requests(text)
         return Interpretation(
             text=text,
             confidence=confidence,
-            intents=self._classifier.classify(text),
+            intents=intents,
             entities=found.entities,
             affirmative=affirmative(text, expected=AnswerKind.YES_NO in expectation.kinds),
             correction=found.correction,
+            further=further,
+            mood=read_mood(text),
         )
+
+    def _requests(self, text: str) -> tuple[tuple[IntentScore, ...], tuple[IntentScore, ...]]:
+        """Return the intents of a text and of further requests in it."""
+        whole = self._classifier.classify(text)
+        clauses = split_clauses(text)
+        if len(clauses) < 2:
+            return whole, ()
+        sure = [scores for clause in clauses if (scores := self._classifier.classify(clause))]
+        sure = [scores for scores in sure if scores[0].confidence >= _SURE_OF_A_CLAUSE]
+        different = {scores[0].intent: scores for scores in reversed(sure)}
+        if len(different) < 2:
+            return whole, ()
+        in_order = sorted(different.values(), key=sure.index)
+        return in_order[0], tuple(scores[0] for scores in in_order[1:])

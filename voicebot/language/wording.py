@@ -16,6 +16,20 @@ _OPENINGS = re.compile(
 _CLOSINGS = re.compile(r"(?:\s+(?:please|thanks|thank you|very much|thank you very much|if you can|if possible))+$")
 
 
+_JOINTS = re.compile(
+    r"\s+(?:and (?:also|then|after that|while (?:i'm|we're) at it)|also|and|plus|but (?:first|also)|before that|"
+    r"as well as|another thing)\s+"
+)
+#: Fewer words are a part of a phrase ("salt and pepper"), not a request.
+_SHORTEST_CLAUSE = 2
+
+
+def split_clauses(text: str) -> tuple[str, ...]:
+    """Return the parts of a normalised text that may be requests of their own; one part when it is not divided."""
+    parts = tuple(part for part in _JOINTS.split(text) if part)
+    return parts if len(parts) > 1 and all(len(part.split()) >= _SHORTEST_CLAUSE for part in parts) else (text,)
+
+
 def bare_request(text: str) -> str:
     """Return a normalised text without fillers and courtesy around a request; empty only for an empty text."""
     kept = " ".join(word for word in text.split() if word not in FILLERS) or text

@@ -1,0 +1,96 @@
+"""The sentence encoder that is installed, and what happens without one."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voicebot.errors import EngineUnavailable
+from voicebot.language.encoder import ENCODER_FILE, SentenceEncoder, find_encoder, installed_folder
+from voicebot.language.knowledge import Article, Retriever
+
+
+@cache
+def encoder() -> SentenceEncoder:
+    folder = find_encoder()
+    if folder is None:
+        pytest.skip("no sentence encoder is installed (scripts/sentence_encoder.py makes it)")
+    return SentenceEncoder(folder)
+
+
+def test_vectors_have_unit_length() -> None:
+    vectors = encoder().vectors(["where is my order", "", "qwrtz 4512 !?"])
+    assert vectors.shape == (3, SentenceEncoder.dimensions)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_what_means_the_same_is_closer_than_what_shares_words() -> None:
+    order, parcel, apple = encoder().vectors(
+        ["where is my order", "my parcel has not arrived", "where is my apple pie"]
+    )
+    assert order @ parcel > order @ apple
+
+
+def test_a_sentence_has_the_same_vector_in_any_company() -> None:
+    alone = encoder().vector("i lost my card")
+    among_others = encoder().vectors(["a", "i lost my card", "when do you open on sundays and on holidays"])[1]
+    np.testing.assert_array_equal(alone, among_others)
+
+
+def test_a_very_long_text_is_encoded_by_its_beginning() -> None:
+    assert encoder().vector("word " * 5000).shape == (SentenceEncoder.dimensions,)
+
+
+def test_a_vector_cannot_be_written_to_by_accident() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        encoder().vector("hello")[0] = 0
+
+
+def test_a_folder_without_an_encoder_is_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match=r"scripts/sentence_encoder\.py"):
+        SentenceEncoder(tmp_path)
+
+
+def test_a_damaged_encoder_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / ENCODER_FILE).write_bytes(b"no graph")
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n", encoding="utf-8")
+    with pytest.raises(EngineUnavailable):
+        SentenceEncoder(tmp_path)
+
+
+def test_an_encoder_among_the_models_is_found_before_the_installed_one(tmp_path: Path) -> None:
+    own = tmp_path / "sentence-encoder"
+    own.mkdir()
+    (own / ENCODER_FILE).write_bytes(b"")
+    assert find_encoder(tmp_path) == own
+    assert find_encoder(tmp_path / "nowhere") in {installed_folder(), None}
+
+
+ARTICLES = {
+    "returns": Article(
+        ("how do i return something", "can i send an item back"), "You can return anything within thirty days."
+    ),
+    "delivery": Article(("what does delivery cost", "how much is shipping"), "Delivery is free from fifty dollars."),
+    "branch": Article(
+        ("where is the branch", "what is your address"),
+        "We are at Harbour Square. You can park behind it.",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "article"),
+    [
+        ("i'd like to give my shoes back", "returns"),
+        ("what do you charge for postage", "delivery"),
+        ("is there anywhere to park", "branch"),
+        ("who won the football game", None),
+        ("how do i bake bread", None),
+    ],
+)
+def test_an_article_is_found_by_meaning_or_not_at_all(question: str, article: str | None) -> None:
+    found = Retriever(ARTICLES, encoder()).find(question)
+    assert (found and found.article) == article
