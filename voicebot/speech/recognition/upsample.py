@@ -32,6 +32,8 @@ class Upsampler:
 
     def double(self, pcm: Pcm) -> npt.NDArray[np.float32]:
         """Return twice as many samples as `pcm` has, unrounded, on the same scale."""
+        if not len(pcm):
+            return np.zeros(0, dtype=np.float32)
         line = np.concatenate([self._tail, pcm.astype(np.float32)])
         self._tail = line[len(line) - (2 * _TAPS_EACH_SIDE - 1) :]
         out = np.empty(2 * len(pcm), dtype=np.float32)

@@ -49,6 +49,9 @@ class Host:
             await self._converse(reader, writer)
         except OSError:
             _log.debug("speech peer went away")
+        except asyncio.CancelledError:
+            # Only `close` cancels a connection, and awaits it; the stream protocol would print what it raised.
+            _log.debug("speech connection closed with its worker")
         finally:
             self._connections.discard(task)
             writer.close()

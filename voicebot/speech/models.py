@@ -1,0 +1,238 @@
+"""Which recognisers and voices this machine has, which would run, and why: what `voicebot models` prints.
+
+Nothing is loaded to answer that: only files and installed packages are looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import assert_never
+
+from voicebot.errors import EngineUnavailable
+from voicebot.speech.synthesis.voices import VoiceChoice, choose_voice, list_voices
+from voicebot.speech.tts import Voice
+from voicebot.speech.workers.pool import WorkerPool
+from voicebot.speech.workers.process import WorkerSpec
+
+WHISPER_DEFAULT = "base.en"
+WHEEL_MODEL = "en-us"
+_WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
+_HUB_OWNER = "Systran"
+
+
+class Recogniser(StrEnum):
+    """The engines that can hear, by the names an operator configures."""
+
+    WYOMING = "wyoming"
+    WHISPER = "whisper"
+    POCKETSPHINX = "pocketsphinx"
+
+
+@dataclass(frozen=True, slots=True)
+class RecogniserReport:
+    """One engine with one model: whether it is here, and what it is good for or what it lacks."""
+
+    engine: Recogniser
+    model: str
+    present: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecogniserChoice:
+    """The engine that hears, the reason in words, and what its workers are started with.
+
+    `servers` are the addresses of Wyoming servers that somebody else runs.
+    """
+
+    engine: Recogniser
+    model: str
+    why: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    servers: tuple[str, ...] = ()
+
+    def pool(self, workers: int) -> WorkerPool:
+        """Return a pool, not yet started, of `workers` processes; of the servers where there are some."""
+        spec = WorkerSpec("asr", self.options, workers, environment=_ENVIRONMENTS[self.engine])
+        return WorkerPool(spec, remote=self.servers)
+
+
+@dataclass(frozen=True, slots=True)
+class RecogniserWish:
+    """What the operator configured: an engine (None: the best there is) and where models may lie.
+
+    `whisper_model` is a directory or a name; a name is looked for under `models_dir` first, then in the hub's cache.
+    `acoustic_model` is a directory for pocketsphinx, else the English model inside its wheel runs. `servers` are
+    Wyoming servers, such as ``tcp://10.0.0.7:10300``.
+    """
+
+    engine: Recogniser | None = None
+    models_dir: Path | None = None
+    whisper_model: str | None = None
+    acoustic_model: Path | None = None
+    servers: tuple[str, ...] = ()
+
+
+_ENVIRONMENTS: Mapping[Recogniser, Mapping[str, str]] = {
+    Recogniser.WYOMING: {},
+    # CTranslate2 allocates and frees tens of megabytes for every utterance. With glibc's usual thresholds each of them
+    # goes back to the kernel and is faulted in again, a third of the decoding time.
+    Recogniser.WHISPER: {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"},
+    # One decoding thread per worker is the whole design; the linear algebra must not start its own.
+    Recogniser.POCKETSPHINX: {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+}
+
+
+def list_recognisers(wish: RecogniserWish) -> tuple[RecogniserReport, ...]:
+    """Return the engines in the order in which they would be chosen, present or not."""
+    return (_server_report(wish), _whisper_report(wish), _sphinx_report(wish))
+
+
+def choose_recognisers(wish: RecogniserWish) -> tuple[RecogniserChoice, ...]:
+    """Return the engine to run and, unless one was configured by name, those that take over when it fails in mid-call.
+
+    `EngineUnavailable` as for `choose_recogniser`.
+    """
+    first = choose_recogniser(wish)
+    if wish.engine is not None or first.engine is Recogniser.POCKETSPHINX or not _sphinx_report(wish).present:
+        return (first,)
+    return (first, _choice(_sphinx_report(wish), wish, f"takes over when {first.engine} fails"))
+
+
+def choose_recogniser(wish: RecogniserWish) -> RecogniserChoice:
+    """Return the engine to run: the configured one, else the first that is present.
+
+    The order is Wyoming servers where some are named, Whisper where a model is present, pocketsphinx.
+    `EngineUnavailable` when the configured engine or model is missing (a worse one never takes its place unasked), or
+    when there is none at all.
+    """
+    reports = {report.engine: report for report in list_recognisers(wish)}
+    if wish.engine is not None:
+        report = reports[wish.engine]
+        if not report.present:
+            raise EngineUnavailable(f"The configured recogniser {report.engine} cannot run: {report.note}")
+        return _choice(report, wish, "configured")
+    passed_over: list[str] = []
+    for report in reports.values():
+        if report.present:
+            why = f"best present, {report.note}" + "".join(f"; {reason}" for reason in passed_over)
+            return _choice(report, wish, why)
+        if report.engine is not Recogniser.WYOMING:
+            passed_over.append(f"not {report.engine}: {report.note}")
+    raise EngineUnavailable(f"No recogniser is installed: {'; '.join(passed_over)}")
+
+
+def describe_models(wish: RecogniserWish, voice: Voice | None) -> str:
+    """Return what is on this machine, what would run and why, as lines for a terminal."""
+    lines = ["recognisers"]
+    lines += [
+        _line(report.present, f"{report.engine}/{report.model}", report.note) for report in list_recognisers(wish)
+    ]
+    lines += _reasons(lambda: choose_recognisers(wish))
+    lines.append("voices")
+    lines += [
+        _line(report.present, f"{report.voice.engine}/{report.voice.name}", report.note)
+        for report in list_voices(wish.models_dir)
+    ]
+    lines += _reasons(lambda: (choose_voice(voice, wish.models_dir),))
+    return "\n".join(lines)
+
+
+def find_whisper_model(name: str | None, models_dir: Path | None) -> Path | None:
+    """Return the directory of the Whisper model `name`, or of any under `models_dir` when no name is given."""
+    if name is not None and Path(name).is_dir():
+        return Path(name) if _is_whisper(Path(name)) else None
+    if models_dir is not None and models_dir.is_dir():
+        for folder in sorted(path for path in models_dir.iterdir() if path.is_dir()):
+            fits = name is None or folder.name in {name, f"whisper-{name}", f"faster-whisper-{name}"}
+            if fits and _is_whisper(folder):
+                return folder
+    return _in_hub_cache(name or WHISPER_DEFAULT)
+
+
+def _is_whisper(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in _WHISPER_FILES)
+
+
+def _in_hub_cache(name: str) -> Path | None:
+    """Look where the hub's client keeps downloads, without importing it."""
+    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    repository = name if "/" in name else f"{_HUB_OWNER}/faster-whisper-{name}"
+    snapshots = cache / f"models--{repository.replace('/', '--')}" / "snapshots"
+    if not snapshots.is_dir():
+        return None
+    return next((folder for folder in sorted(snapshots.iterdir()) if _is_whisper(folder)), None)
+
+
+def _server_report(wish: RecogniserWish) -> RecogniserReport:
+    if not wish.servers:
+        return RecogniserReport(Recogniser.WYOMING, "-", present=False, note="no Wyoming server is named")
+    return RecogniserReport(Recogniser.WYOMING, ", ".join(wish.servers), present=True, note="servers that you named")
+
+
+def _whisper_report(wish: RecogniserWish) -> RecogniserReport:
+    model = wish.whisper_model or WHISPER_DEFAULT
+    if find_spec("faster_whisper") is None:
+        return RecogniserReport(Recogniser.WHISPER, model, present=False, note="faster-whisper is not installed")
+    found = find_whisper_model(wish.whisper_model, wish.models_dir)
+    if found is None:
+        where = f"under {wish.models_dir}" if wish.models_dir is not None else "and VOICEBOT_MODELS is not set"
+        note = f"no model {model} {where}; put a CTranslate2 Whisper model there"
+        return RecogniserReport(Recogniser.WHISPER, model, present=False, note=note)
+    return RecogniserReport(Recogniser.WHISPER, found.name, present=True, note="open dictation")
+
+
+def _sphinx_report(wish: RecogniserWish) -> RecogniserReport:
+    if find_spec("pocketsphinx") is None:
+        note = "pocketsphinx is not installed"
+        return RecogniserReport(Recogniser.POCKETSPHINX, WHEEL_MODEL, present=False, note=note)
+    if wish.acoustic_model is None:
+        note = "hears what the flows expect, with the wideband model of its wheel"
+        return RecogniserReport(Recogniser.POCKETSPHINX, WHEEL_MODEL, present=True, note=note)
+    name = wish.acoustic_model.name
+    if not (wish.acoustic_model / "feat.params").is_file() or not (wish.acoustic_model / "mdef").is_file():
+        note = f"{wish.acoustic_model} holds no acoustic model (feat.params and mdef)"
+        return RecogniserReport(Recogniser.POCKETSPHINX, name, present=False, note=note)
+    return RecogniserReport(Recogniser.POCKETSPHINX, name, present=True, note="hears what the flows expect")
+
+
+def _choice(report: RecogniserReport, wish: RecogniserWish, why: str) -> RecogniserChoice:
+    options: dict[str, object]
+    match report.engine:
+        case Recogniser.WYOMING:
+            return RecogniserChoice(report.engine, report.model, why, servers=wish.servers)
+        case Recogniser.WHISPER:
+            found = find_whisper_model(wish.whisper_model, wish.models_dir)
+            assert found is not None
+            options = {"engine": "whisper", "model": str(found)}
+        case Recogniser.POCKETSPHINX:
+            options = {"engine": "sphinx"}
+            if wish.acoustic_model is not None:
+                options["acoustic_model"] = str(wish.acoustic_model)
+        case never:
+            assert_never(never)
+    return RecogniserChoice(report.engine, report.model, why, options)
+
+
+def _line(present: bool, name: str, note: str) -> str:  # noqa: FBT001 - a mark at the beginning of the line
+    return f"  {'+' if present else '-'} {name:<32} {note}"
+
+
+def _reasons(choose: Callable[[], Sequence[RecogniserChoice | VoiceChoice]]) -> list[str]:
+    try:
+        choices = choose()
+    except EngineUnavailable as error:
+        return [f"  runs: nothing ({error})"]
+    return [f"  {'then' if rank else 'runs'}: {_chosen(choice)}" for rank, choice in enumerate(choices)]
+
+
+def _chosen(choice: RecogniserChoice | VoiceChoice) -> str:
+    if isinstance(choice, RecogniserChoice):
+        return f"{choice.engine}/{choice.model} ({choice.why})"
+    return f"{choice.voice.engine}/{choice.voice.name} ({choice.why})"
