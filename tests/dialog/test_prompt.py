@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from voicebot.dialog.actions import PromptPart
+from voicebot.dialog.events import SlotValue
+from voicebot.dialog.prompt import Fixed, Prompt, TemplateError, parse_template, render
+from voicebot.dialog.values import ValueKind
+
+TODAY = date(2026, 3, 2)
+KINDS = {"balance": ValueKind.MONEY, "code": ValueKind.DIGITS, "day": ValueKind.DATE}
+SLOTS: dict[str, SlotValue] = {"balance": Decimal("7.50"), "code": "4071", "day": TODAY}
+
+
+def parts(text: str) -> tuple[PromptPart, ...]:
+    return render(parse_template(text), SLOTS.get, lambda name: KINDS.get(name, ValueKind.TEXT), TODAY)
+
+
+def test_fixed_words_and_values_are_parts_of_their_own() -> None:
+    assert parts("Your balance is {balance}. Anything else?") == (
+        PromptPart("Your balance is"),
+        PromptPart("7 dollars and 50 cents.", static=False),
+        PromptPart("Anything else?"),
+    )
+
+
+def test_punctuation_goes_with_the_value_before_it() -> None:
+    assert [part.text for part in parts("{day:relative}, {code}!")] == ["today,", "4 0 7 1!"]
+
+
+def test_a_value_that_holds_nothing_is_left_out() -> None:
+    assert [part.text for part in parts("Hello {nobody}, welcome.")] == ["Hello", "welcome."]
+
+
+def test_line_breaks_of_the_file_are_not_said() -> None:
+    assert parts("One\n   two") == (PromptPart("One two"),)
+
+
+@pytest.mark.parametrize("text", ["", "{", "a } b", "{two words}", "{a:shout}", "{a:count}", "{a:digits day}", "{}"])
+def test_a_broken_template_is_refused(text: str) -> None:
+    with pytest.raises(TemplateError):
+        parse_template(text)
+
+
+def test_a_call_hears_variants_by_its_seed_and_a_replay_hears_the_same() -> None:
+    prompt = Prompt("bye", tuple((Fixed(word),) for word in ("Bye.", "Goodbye.", "So long.")))
+    heard = [prompt.variant(seed, 0) for seed in range(60)]
+    assert len(set(heard)) == 3
+    assert heard == [prompt.variant(seed, 0) for seed in range(60)]
+
+
+def test_all_fixed_words_can_be_rendered_before_any_call() -> None:
+    prompt = Prompt("x", (parse_template("It is {day}. Fine?"), parse_template("{day} it is.")))
+    assert prompt.static_texts == ("It is", "Fine?", "it is.")
+    assert prompt.names == {"day"}
+    assert prompt.text == "It is {day}. Fine?"
