@@ -8,9 +8,9 @@ import pytest
 from voicebot.dialog.condition import parse_condition
 from voicebot.dialog.events import Entity, Interpretation, SlotValue
 from voicebot.dialog.expectation import AnswerKind
-from voicebot.dialog.flow import Choice, Rule, SlotType
 from voicebot.dialog.prompt import Prompt, parse_template
 from voicebot.dialog.slots import Verdict, judge, keyed_candidates, mentioned_candidates, spoken_candidates
+from voicebot.dialog.steps import Choice, Rule, SlotType
 from voicebot.dialog.values import ValueKind
 
 TODAY = date(2026, 3, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
-from voicebot.dialog.flow import SlotType
+from voicebot.dialog.steps import SlotType
 from voicebot.dialog.values import ValueKind
 
 #: What callers say to take an offered alternative, by its number.

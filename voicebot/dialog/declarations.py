@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from voicebot.dialog.condition import Condition, ConditionError, names_in, parse_condition
 from voicebot.dialog.document import Fields, Source, suggestion
-from voicebot.dialog.flow import Choice, Intent, Operation, Place, Rule, Slot, SlotType, spoken_words
+from voicebot.dialog.flow import Intent, Operation, Place, spoken_words
 from voicebot.dialog.prompt import Piece, Prompt, TemplateError, parse_template
+from voicebot.dialog.steps import Choice, Rule, Slot, SlotType
 from voicebot.dialog.values import ValueKind
 
 #: Names that hold a value everywhere, without being declared.
@@ -94,14 +95,14 @@ def read_condition(source: Source) -> Condition | None:
         return None
 
 
-def read_rules(source: Source | None, name: str, known: Collection[str]) -> tuple[Rule, ...]:
-    """Read ``must:`` entries of ``be`` and ``or_say``. `known` are the names the conditions may use."""
+def read_rules(source: Source | None, name: str, known: Collection[str] | None) -> tuple[Rule, ...]:
+    """Read ``must:`` entries of ``be`` and ``or_say``. `known` are the names they may use; None: checked later."""
     rules = []
     for number, item in enumerate(source.items() if source else [], start=1):
         fields = item.fields(("be", "or_say"))
         be, reason = fields.require("be"), read_prompt(fields.require("or_say"), f"{name}.must_{number}")
         condition = read_condition(be) if be else None
-        if be and condition:
+        if be and condition and known is not None:
             check_names(names_in(condition), known, be)
         if condition and reason:
             rules.append(Rule(condition, reason))

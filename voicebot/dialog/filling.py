@@ -6,20 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from voicebot.dialog.condition import AllOf, AnyOf, Condition, Holds, Name, Not
-from voicebot.dialog.flow import (
+from voicebot.dialog.flow import Bot, Flow
+from voicebot.dialog.graph import successors
+from voicebot.dialog.steps import (
     AskStep,
-    Bot,
     BranchStep,
     CallStep,
     ConfirmStep,
-    Flow,
     RunStep,
     SetStep,
     Step,
     TakeStep,
     prompts_of,
 )
-from voicebot.dialog.graph import successors
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from voicebot.dialog.flow import Bot, Flow, Place, Step
+from voicebot.dialog.flow import Bot, Flow, Place
+from voicebot.dialog.steps import Step
 
 
 class Severity(StrEnum):

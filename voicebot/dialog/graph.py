@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from voicebot.dialog.flow import (
+from voicebot.dialog.flow import Flow
+from voicebot.dialog.steps import (
     AskStep,
     BranchStep,
     CallStep,
     ConfirmStep,
     DoneStep,
     EndStep,
-    Flow,
     JumpStep,
     PersonStep,
     ReachedStep,

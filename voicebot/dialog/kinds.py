@@ -22,19 +22,9 @@ from voicebot.dialog.condition import (
 from voicebot.dialog.declarations import BUILT_IN
 from voicebot.dialog.document import suggestion
 from voicebot.dialog.finding import Finding, at, error
-from voicebot.dialog.flow import (
-    AskStep,
-    Bot,
-    BranchStep,
-    CallStep,
-    ConfirmStep,
-    Flow,
-    SetStep,
-    Slot,
-    Step,
-    prompts_of,
-)
+from voicebot.dialog.flow import Bot, Flow
 from voicebot.dialog.prompt import Filled
+from voicebot.dialog.steps import AskStep, BranchStep, CallStep, ConfirmStep, SetStep, Slot, Step, prompts_of
 from voicebot.dialog.values import Form, ValueKind
 
 _ORDERED = {Comparison.LESS, Comparison.AT_MOST, Comparison.MORE, Comparison.AT_LEAST}

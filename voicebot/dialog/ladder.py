@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from voicebot.dialog.flow import AskStep, ConfirmStep, Ladder, QuestionStep
+from voicebot.dialog.flow import Ladder
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.state import Phase
+from voicebot.dialog.steps import AskStep, ConfirmStep, QuestionStep
 from voicebot.dialog.turn import Turn
 
 Miss = Literal["silence", "no_match", "hearing"]

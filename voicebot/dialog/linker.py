@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voicebot.dialog.asking import confirmation_expectation, expectation_for, request_expectation
-from voicebot.dialog.condition import AllOf, Condition, Literal, Name, names_in
+from voicebot.dialog.condition import AllOf, names_in
 from voicebot.dialog.declarations import (
-    BUILT_IN,
     Declared,
     FlowHead,
     check_names,
-    read_condition,
-    read_prompt,
     read_rules,
 )
 from voicebot.dialog.document import Fields, Source, suggestion
 from voicebot.dialog.expectation import Expectation
-from voicebot.dialog.flow import (
+from voicebot.dialog.flow import Flow
+from voicebot.dialog.outcome import Outcome
+from voicebot.dialog.prompt import Prompt
+from voicebot.dialog.scope import Scope, check_known
+from voicebot.dialog.steps import (
     AskStep,
     BranchStep,
     CallStep,
     ConfirmStep,
     DoneStep,
     EndStep,
-    Flow,
     JumpStep,
     PersonStep,
     Question,
@@ -39,9 +39,6 @@ from voicebot.dialog.flow import (
     Step,
     TakeStep,
 )
-from voicebot.dialog.outcome import Outcome
-from voicebot.dialog.prompt import Prompt
-from voicebot.dialog.values import ValueKind
 
 _QUESTION_KEYS = ("again", "keys", "barge_in", "gives_up")
 #: What may stand in each kind of step, by the key that names the kind.
@@ -80,10 +77,9 @@ class FlowLinker:
     def __init__(self, head: FlowHead, declared: Declared) -> None:
         self._head = head
         self._declared = declared
-        self._slots = dict(head.slots)
+        self._scope = Scope(head.slots, declared)
         self._steps: dict[str, Step] = {}
         self._taken: set[str] = set()
-        self._checks: list[Callable[[], None]] = []
 
     def link(self) -> Flow:
         head = self._head
@@ -93,9 +89,8 @@ class FlowLinker:
         start = self._block(steps.items(), "done") if steps else "done"
         self._steps["done"] = DoneStep("done", head.fields.source.line, outcome)
         unless_source = head.fields.get("unless")
-        unless = self._condition(unless_source) if unless_source else None
-        for check in self._checks:
-            check()
+        unless = self._scope.condition(unless_source) if unless_source else None
+        self._scope.check()
         return Flow(
             name=head.name,
             title=head.fields.text("title"),
@@ -103,7 +98,7 @@ class FlowLinker:
             line=head.fields.source.line,
             start=start,
             steps=self._steps,
-            slots=self._slots,
+            slots=self._scope.slots,
             outcomes=head.outcomes,
             unless=unless,
             replaces=head.fields.flag("replaces"),
@@ -175,21 +170,21 @@ class FlowLinker:
             case "call":
                 return self._call(plan, value, following)
             case "if":
-                condition = self._condition(value) or AllOf(())
+                condition = self._scope.condition(value) or AllOf(())
                 then = self._optional_block(plan.fields.require("then"), following)
                 otherwise = self._optional_block(plan.fields.get("else"), following)
                 return BranchStep(plan.id, plan.source.line, condition, value.text(), then, otherwise)
             case "set":
-                values = {name: self._operand(entry) for name, entry in value.fields()}
-                self._check_slots(values, value)
+                values = {name: self._scope.operand(entry) for name, entry in value.fields()}
+                self._scope.check_slots(values, value)
                 return SetStep(plan.id, plan.source.line, values, following)
             case "clear":
                 names = value.texts()
-                self._check_slots(names, value)
+                self._scope.check_slots(names, value)
                 return SetStep(plan.id, plan.source.line, dict.fromkeys(names), following)
             case "take":
                 names = value.texts()
-                self._check_slots(names, value)
+                self._scope.check_slots(names, value)
                 return TakeStep(plan.id, plan.source.line, names, following)
             case "run":
                 return self._run(plan, value, following)
@@ -199,11 +194,11 @@ class FlowLinker:
                 return PersonStep(plan.id, plan.source.line, value.text(), following)
             case "reached":
                 goal = value.text()
-                self._known(goal, self._declared.intents, value, "intent")
+                check_known(goal, self._declared.intents, value, "intent")
                 return ReachedStep(plan.id, plan.source.line, goal, following)
             case "end":
                 outcome = value.text()
-                self._known(outcome, list(Outcome), value, "outcome of a call")
+                check_known(outcome, list(Outcome), value, "outcome of a call")
                 return EndStep(plan.id, plan.source.line, outcome)
             case _:
                 return self._done(plan)
@@ -212,7 +207,7 @@ class FlowLinker:
         value = plan.fields.get("done")
         outcome = value.text() if value else self._head.outcomes[0]
         if value:
-            self._known(outcome, self._head.outcomes, value, "outcome of this flow")
+            check_known(outcome, self._head.outcomes, value, "outcome of this flow")
         return DoneStep(plan.id, plan.source.line, outcome)
 
     def _ask(self, plan: _Planned, value: Source, following: str) -> AskStep:
@@ -220,7 +215,7 @@ class FlowLinker:
         slot_type = self._asked_type(name, value)
         options = plan.fields.texts("options")
         if options_source := plan.fields.get("options"):
-            self._check_slots(options, options_source)
+            self._scope.check_slots(options, options_source)
         wait = plan.fields.get("wait_s")
         expectation = expectation_for(
             f"{self._head.name}.{plan.id}",
@@ -232,10 +227,10 @@ class FlowLinker:
             wait_s=float(wait.number(least=1)) if wait else None,
         )
         rules_source = plan.fields.get("must")
-        rules = read_rules(rules_source, f"{self._head.name}.{plan.id}", _Everything())
+        rules = read_rules(rules_source, f"{self._head.name}.{plan.id}", None)
         if rules_source:
             used = [used for rule in rules for used in (*names_in(rule.condition), *rule.reason.names)]
-            self._later(lambda: check_names(used, (*self._visible(), "value"), rules_source))
+            self._scope.later(lambda: check_names(used, (*self._scope.visible, "value"), rules_source))
         prompt = plan.fields.require("prompt")
         question = self._question(plan, prompt or plan.source, expectation, following)
         no = plan.fields.get("no")
@@ -243,21 +238,21 @@ class FlowLinker:
         return AskStep(plan.id, plan.source.line, name, question, rules, options, following, declined)
 
     def _asked_type(self, name: str, source: Source) -> SlotType:
-        slot = self._slots.get(name) or self._declared.remembered.get(name)
+        slot = self._scope.find(name)
         if slot is None and name in self._declared.types:
-            slot = self._slots[name] = Slot(name, self._declared.types[name])
+            slot = self._scope.slots[name] = Slot(name, self._declared.types[name])
         if slot is None:
-            known = (*self._slots, *self._declared.remembered, *self._declared.types)
+            known = (*self._scope.slots, *self._declared.remembered, *self._declared.types)
             source.problem(f"The slot '{name}' has no type.", f"{suggestion(name, known)} Or add it under 'slots:'.")
-            slot = self._slots[name] = Slot(name, self._declared.types["text"])
+            slot = self._scope.slots[name] = Slot(name, self._declared.types["text"])
         if slot.type.kind.answer is None:
             source.problem(f"A {slot.type.kind} cannot be asked of a caller.", "Ask for digits, a date or a time.")
         return slot.type
 
     def _confirm(self, plan: _Planned, value: Source, following: str) -> ConfirmStep:
         names = value.texts()
-        self._check_slots(names, value)
-        slots = [slot for name in names if (slot := self._slots.get(name) or self._declared.remembered.get(name))]
+        self._scope.check_slots(names, value)
+        slots = [slot for name in names if (slot := self._scope.find(name))]
         expectation = confirmation_expectation(
             f"{self._head.name}.{plan.id}",
             tuple(kind for slot in slots if (kind := slot.type.kind.answer)),
@@ -283,7 +278,7 @@ class FlowLinker:
         for key, flow in menu.items():
             entry = menu_source.fields().get(key) if menu_source else None
             if entry:
-                self._known(flow, self._declared.flows, entry, "flow")
+                check_known(flow, self._declared.flows, entry, "flow")
                 if len(key) != 1 or key not in "0123456789":
                     entry.problem(f"'{key}' is no key of a menu.", "Use one digit, 0 to 9.")
         return RequestStep(
@@ -301,7 +296,7 @@ class FlowLinker:
         if source is None:
             return None
         name = source.text()
-        self._known(name, self._declared.flows, source, "flow")
+        check_known(name, self._declared.flows, source, "flow")
         return name
 
     def _question(self, plan: _Planned, prompt: Source, expectation: Expectation, following: str) -> Question:
@@ -320,11 +315,11 @@ class FlowLinker:
     def _call(self, plan: _Planned, value: Source, following: str) -> CallStep:
         name = value.text()
         operation = self._declared.operations.get(name)
-        self._known(name, self._declared.operations, value, "operation")
+        check_known(name, self._declared.operations, value, "operation")
         arguments = {}
         if with_source := plan.fields.get("with"):
             known = operation.arguments if operation else None
-            arguments = {name: self._operand(entry) for name, entry in with_source.fields(known)}
+            arguments = {name: self._scope.operand(entry) for name, entry in with_source.fields(known)}
         if operation:
             for missing in operation.arguments.keys() - arguments.keys():
                 plan.source.problem(f"'{name}' needs '{missing}'.", f"Add '{missing}: …' under 'with:'.")
@@ -363,16 +358,16 @@ class FlowLinker:
         saved = {}
         for slot_name, (result, entry) in entries.items():
             if operation is None:  # already noted; its slots exist all the same, or each use would be a mistake too
-                self._slots.setdefault(slot_name, Slot(slot_name, self._declared.types["text"]))
+                self._scope.slots.setdefault(slot_name, Slot(slot_name, self._declared.types["text"]))
                 continue
             if result not in operation.results:
-                self._slots.setdefault(slot_name, Slot(slot_name, self._declared.types["text"]))
+                self._scope.slots.setdefault(slot_name, Slot(slot_name, self._declared.types["text"]))
                 entry.problem(f"'{operation_name}' gives no '{result}'.", suggestion(result, operation.results))
                 continue
             kind = operation.results[result]
-            slot = self._slots.get(slot_name) or self._declared.remembered.get(slot_name)
+            slot = self._scope.find(slot_name)
             if slot is None:
-                self._slots[slot_name] = Slot(slot_name, SlotType(kind.value, kind))
+                self._scope.slots[slot_name] = Slot(slot_name, SlotType(kind.value, kind))
             elif slot.type.kind.python_type is not kind.python_type:
                 what = f"'{slot_name}' holds {slot.type.kind}, but '{result}' is {kind}."
                 entry.problem(what, "Save it in another slot.")
@@ -381,7 +376,7 @@ class FlowLinker:
 
     def _run(self, plan: _Planned, value: Source, following: str) -> RunStep:
         name = value.text()
-        self._known(name, self._declared.flows, value, "flow")
+        check_known(name, self._declared.flows, value, "flow")
         head = self._declared.flows.get(name)
         on = plan.fields.get("on")
         outcomes = {}
@@ -397,7 +392,7 @@ class FlowLinker:
 
     def _jump(self, plan: _Planned, value: Source, following: str) -> JumpStep:
         target = value.text()
-        self._later(lambda: self._known(target, self._taken, value, "step of this flow"))
+        self._scope.later(lambda: check_known(target, self._taken, value, "step of this flow"))
         at_most = plan.fields.get("at_most")
         otherwise = plan.fields.get("otherwise")
         if at_most and not otherwise:
@@ -410,72 +405,6 @@ class FlowLinker:
             self._optional_block(otherwise, following),
         )
 
-    # --- pieces
-
     def _prompt(self, plan: _Planned, source: Source, part: str) -> Prompt:
         name = f"{self._head.name}.{plan.id}" + (f".{part}" if part else "")
-        if not (source.is_text or source.is_list):
-            return Prompt(name, ((),))
-        prompt = read_prompt(source, name, interruptible=plan.fields.flag("barge_in", default=True))
-        if prompt is None:
-            return Prompt(name, ((),))
-        self._later(lambda: self._check_prompt(prompt, source))
-        return prompt
-
-    def _check_prompt(self, prompt: Prompt, source: Source) -> None:
-        check_names(sorted(prompt.names), self._visible(), source)
-        for name in prompt.names:
-            slot = self._slots.get(name) or self._declared.remembered.get(name)
-            if slot and slot.type.secret:
-                source.problem(f"'{name}' is secret and must not be said.", "Leave it out of the prompt.")
-
-    def _condition(self, source: Source) -> Condition | None:
-        condition = read_condition(source)
-        if condition:
-            used = names_in(condition)
-            self._later(lambda: check_names(used, self._visible(), source))
-        return condition
-
-    def _operand(self, source: Source) -> Literal | Name:
-        """Read a slot's name, or a constant: a number, yes, no, or a text in quotes."""
-        text = source.text()
-        if source.is_quoted:
-            return Literal(text)
-        if text in {"yes", "no", "true", "false"}:
-            return Literal(text in {"yes", "true"})
-        if text.lstrip("-").isdecimal():
-            return Literal(int(text))
-        self._later(lambda: check_names((text,), self._visible(), source))
-        return Name(text)
-
-    def _check_slots(self, names: Iterable[str], source: Source) -> None:
-        wanted = tuple(names)
-        self._later(lambda: check_names(wanted, (*self._slots, *self._declared.remembered), source))
-
-    def _visible(self) -> tuple[str, ...]:
-        return (*self._slots, *self._declared.remembered, *BUILT_IN)
-
-    def _later(self, check: Callable[[], None]) -> None:
-        """Names may be used above the step that fills them, so they are looked up once all steps are read."""
-        self._checks.append(check)
-
-    @staticmethod
-    def _known(name: str, known: Iterable[str], source: Source, what: str) -> None:
-        names = tuple(known)
-        if name and name not in names:
-            source.problem(f"There is no {what} '{name}'.", suggestion(name, names))
-
-
-class _Everything(tuple[str, ...]):
-    """Contains every name: used where names are checked later."""
-
-    __slots__ = ()
-
-    def __contains__(self, item: object) -> bool:
-        return True
-
-
-def kinds_of(flow: Flow, remembered: dict[str, Slot]) -> dict[str, ValueKind]:
-    """The kind of every name a flow can see."""
-    slots = {name: slot.type.kind for name, slot in (*remembered.items(), *flow.slots.items())}
-    return {**BUILT_IN, **slots}
+        return self._scope.prompt(source, name, interruptible=plan.fields.flag("barge_in", default=True))

@@ -23,7 +23,7 @@ from voicebot.dialog.events import (
     Interpretation,
     SlotValue,
 )
-from voicebot.dialog.flow import AskStep, Bot, CallStep, ConfirmStep, QuestionStep, RequestStep
+from voicebot.dialog.flow import Bot
 from voicebot.dialog.ladder import missed, say_question, walk_on
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.prompt import Prompt
@@ -42,6 +42,8 @@ from voicebot.dialog.reading import (
     read_turn,
 )
 from voicebot.dialog.state import Origin, Phase, State
+from voicebot.dialog.steps import AskStep, ConfirmStep, QuestionStep, RequestStep
+from voicebot.dialog.systems import backend_answered, backend_failed
 from voicebot.dialog.turn import Turn
 
 #: How long a caller who asked us to wait may take.
@@ -91,9 +93,9 @@ def _take(turn: Turn, event: Event) -> None:
         case HearingFailed():
             missed(turn, "hearing")
         case BackendAnswered(request_id=request_id, outcome=outcome, result=result):
-            _backend_answered(turn, request_id, outcome, result)
+            backend_answered(turn, request_id, outcome, result)
         case BackendFailed(request_id=request_id):
-            _backend_failed(turn, request_id)
+            backend_failed(turn, request_id)
         case CallerHungUp():
             turn.record("hung_up")
             turn.end(Outcome.CALLER_HUNG_UP)
@@ -369,53 +371,6 @@ def _clarify(turn: Turn, intents: tuple[str, ...], confidence: float) -> None:
 def _title(bot: Bot, intent: str) -> str:
     flow = bot.intents_by_name[intent].flow
     return bot.flows[flow].title if flow else intent
-
-
-# --- systems
-
-
-def _backend_answered(turn: Turn, request_id: str, outcome: str, result: Mapping[str, SlotValue | None]) -> None:
-    step_ = turn.step
-    if request_id != turn.state.waiting_for or not isinstance(step_, CallStep):
-        turn.record("ignored", detail="late answer")
-        return
-    operation = turn.bot.operations[step_.operation]
-    saved = {slot: result.get(name) for slot, name in step_.save.items()}
-    kinds = {slot: operation.results[name] for slot, name in step_.save.items()}
-    broken = [slot for slot, value in saved.items() if value is not None and not kinds[slot].accepts(value)]
-    turn.state = replace(turn.state, waiting_for="")
-    if broken or (outcome != "ok" and outcome not in step_.outcomes):
-        turn.record("contract_broken", detail=operation.name)
-        turn.unavailable(step_)
-    else:
-        for slot, value in saved.items():
-            turn.fill(slot, value)
-        if operation.write and outcome == "ok":
-            turn.change_frame(replace(turn.frame, committed=True))
-        turn.record("backend_answered", detail=f"{operation.name}: {outcome}")
-        turn.go_to(step_.next if outcome == "ok" else step_.outcomes[outcome])
-    _go_on(turn)
-
-
-def _backend_failed(turn: Turn, request_id: str) -> None:
-    step_ = turn.step
-    if request_id != turn.state.waiting_for or not isinstance(step_, CallStep):
-        turn.record("ignored", detail="late failure")
-        return
-    turn.state = replace(turn.state, waiting_for="")
-    turn.unavailable(step_)
-    _go_on(turn)
-
-
-def _go_on(turn: Turn) -> None:
-    if turn.state.phase is Phase.ENDED:
-        return
-    if turn.state.wants_person:
-        turn.state = replace(turn.state, wants_person=False)
-        person = turn.bot.intents_by_name[turn.bot.commands.person].flow
-        if person:
-            turn.replace_all(person)
-    walk_on(turn)
 
 
 # --- the end

@@ -8,19 +8,10 @@ from datetime import date
 
 from voicebot.dialog.condition import Lookup
 from voicebot.dialog.events import Entity, IntentScore, Interpretation, SlotValue
-from voicebot.dialog.flow import (
-    AskStep,
-    Bot,
-    ConfirmStep,
-    QuestionStep,
-    RequestStep,
-    Rule,
-    Slot,
-    SlotType,
-    spoken_words,
-)
+from voicebot.dialog.flow import Bot, spoken_words
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.slots import Verdict, judge, keyed_candidates, spoken_candidates
+from voicebot.dialog.steps import AskStep, ConfirmStep, QuestionStep, RequestStep, Rule, Slot, SlotType
 from voicebot.dialog.values import ValueKind
 
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from voicebot.dialog.condition import Name, names_in
 from voicebot.dialog.finding import Finding, at, declared_at, error, warning
-from voicebot.dialog.flow import (
+from voicebot.dialog.flow import Bot, Flow
+from voicebot.dialog.graph import circles, reachable, successors
+from voicebot.dialog.steps import (
     AskStep,
-    Bot,
     BranchStep,
     CallStep,
     ConfirmStep,
     DoneStep,
     EndStep,
-    Flow,
     JumpStep,
     PersonStep,
     ReachedStep,
@@ -25,7 +25,6 @@ from voicebot.dialog.flow import (
     TakeStep,
     prompts_of,
 )
-from voicebot.dialog.graph import circles, reachable, successors
 
 
 def shape_findings(bot: Bot) -> Iterator[Finding]:

@@ -12,8 +12,9 @@ from voicebot.dialog.asking import LAST_OPTION_PHRASES, OPTION_PHRASES
 from voicebot.dialog.condition import Lookup, holds
 from voicebot.dialog.events import Entity, Interpretation, SlotValue
 from voicebot.dialog.expectation import AnswerKind
-from voicebot.dialog.flow import Rule, SlotType, spoken_words
+from voicebot.dialog.flow import spoken_words
 from voicebot.dialog.prompt import Prompt
+from voicebot.dialog.steps import Rule, SlotType
 from voicebot.dialog.values import ValueKind
 
 _MORNING = re.compile(r"\b(a\.? ?m\.?|morning)\b", re.IGNORECASE)

@@ -21,15 +21,19 @@ from voicebot.dialog.actions import (
 from voicebot.dialog.condition import Literal, Lookup, Name, holds
 from voicebot.dialog.declarations import BUILT_IN, IMPERSONAL
 from voicebot.dialog.events import Entity, SlotValue
-from voicebot.dialog.flow import (
+from voicebot.dialog.flow import Bot, Flow
+from voicebot.dialog.outcome import Outcome
+from voicebot.dialog.prompt import Prompt, render
+from voicebot.dialog.reading import Scene
+from voicebot.dialog.slots import judge, mentioned_candidates
+from voicebot.dialog.state import Frame, Misses, Origin, Phase, State
+from voicebot.dialog.steps import (
     AskStep,
-    Bot,
     BranchStep,
     CallStep,
     ConfirmStep,
     DoneStep,
     EndStep,
-    Flow,
     JumpStep,
     PersonStep,
     QuestionStep,
@@ -43,11 +47,6 @@ from voicebot.dialog.flow import (
     Step,
     TakeStep,
 )
-from voicebot.dialog.outcome import Outcome
-from voicebot.dialog.prompt import Prompt, render
-from voicebot.dialog.reading import Scene
-from voicebot.dialog.slots import judge, mentioned_candidates
-from voicebot.dialog.state import Frame, Misses, Origin, Phase, State
 from voicebot.dialog.values import ValueKind
 
 #: Steps walked on one event; a flow that needs more turns in a circle without asking anything.

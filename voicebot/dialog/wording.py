@@ -7,16 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from voicebot.dialog.finding import Finding, at, declared_at, error, warning
-from voicebot.dialog.flow import (
-    AskStep,
-    Bot,
-    ConfirmStep,
-    Flow,
-    QuestionStep,
-    RequestStep,
-    prompts_of,
-    spoken_words,
-)
+from voicebot.dialog.flow import Bot, Flow, spoken_words
+from voicebot.dialog.steps import AskStep, ConfirmStep, QuestionStep, RequestStep, prompts_of
 
 #: More words than this in one breath are forgotten by the end of it.
 WORDS_MOST = 50

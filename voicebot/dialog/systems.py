@@ -1,0 +1,56 @@
+"""What a conversation makes of a system's answer, or of its silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from voicebot.dialog.events import SlotValue
+from voicebot.dialog.ladder import walk_on
+from voicebot.dialog.state import Phase
+from voicebot.dialog.steps import CallStep
+from voicebot.dialog.turn import Turn
+
+
+def backend_answered(turn: Turn, request_id: str, outcome: str, result: Mapping[str, SlotValue | None]) -> None:
+    step_ = turn.step
+    if request_id != turn.state.waiting_for or not isinstance(step_, CallStep):
+        turn.record("ignored", detail="late answer")
+        return
+    operation = turn.bot.operations[step_.operation]
+    saved = {slot: result.get(name) for slot, name in step_.save.items()}
+    kinds = {slot: operation.results[name] for slot, name in step_.save.items()}
+    broken = [slot for slot, value in saved.items() if value is not None and not kinds[slot].accepts(value)]
+    turn.state = replace(turn.state, waiting_for="")
+    if broken or (outcome != "ok" and outcome not in step_.outcomes):
+        turn.record("contract_broken", detail=operation.name)
+        turn.unavailable(step_)
+    else:
+        for slot, value in saved.items():
+            turn.fill(slot, value)
+        if operation.write and outcome == "ok":
+            turn.change_frame(replace(turn.frame, committed=True))
+        turn.record("backend_answered", detail=f"{operation.name}: {outcome}")
+        turn.go_to(step_.next if outcome == "ok" else step_.outcomes[outcome])
+    _go_on(turn)
+
+
+def backend_failed(turn: Turn, request_id: str) -> None:
+    step_ = turn.step
+    if request_id != turn.state.waiting_for or not isinstance(step_, CallStep):
+        turn.record("ignored", detail="late failure")
+        return
+    turn.state = replace(turn.state, waiting_for="")
+    turn.unavailable(step_)
+    _go_on(turn)
+
+
+def _go_on(turn: Turn) -> None:
+    if turn.state.phase is Phase.ENDED:
+        return
+    if turn.state.wants_person:
+        turn.state = replace(turn.state, wants_person=False)
+        person = turn.bot.intents_by_name[turn.bot.commands.person].flow
+        if person:
+            turn.replace_all(person)
+    walk_on(turn)
