@@ -30,6 +30,7 @@ def understanding() -> Understanding:
         ("i'd like to check my", OPEN, False),
         ("what's my balance thank you", OPEN, True),
         ("um", OPEN, False),
+        ("balance please", OPEN, False),
         ("four zero zero one two one", ACCOUNT, True),
         ("four zero zero one", ACCOUNT, False),
         ("my account number is four zero zero one two one", ACCOUNT, True),
@@ -43,4 +44,10 @@ def test_words_tell_whether_more_must_follow(
     understanding: Understanding, text: str, expectation: Expectation, *, whole: bool
 ) -> None:
     (reading,) = understanding.interpret([(text, 1.0)], expectation, NOW)
-    assert (completeness(reading, expectation) >= 0.85) is whole
+    assert (completeness(reading, expectation) > 0) is whole
+
+
+def test_a_whole_number_is_surer_than_a_whole_request(understanding: Understanding) -> None:
+    (number,) = understanding.interpret([("four zero zero one two one", 1.0)], ACCOUNT, NOW)
+    (request,) = understanding.interpret([("what's my account balance", 1.0)], OPEN, NOW)
+    assert completeness(number, ACCOUNT) > completeness(request, OPEN) > 0

@@ -13,8 +13,12 @@ _DANGLING = frozenset(
     ).split()
 )
 _SPELT = (AnswerKind.DIGITS, AnswerKind.ALPHANUMERIC)
-#: A request this surely understood is taken as whole, whatever the voice sounds like.
+#: A request this surely understood may be whole, whatever the voice sounds like.
 _SURE = 0.85
+#: Fewer words may be only the opening ("hello", "good morning").
+_FEWEST_WORDS = 3
+#: What a whole request counts for: people go on after one more often than after a whole number.
+_REQUEST = 0.6
 
 
 def completeness(reading: Interpretation, expectation: Expectation) -> float:
@@ -32,9 +36,8 @@ def completeness(reading: Interpretation, expectation: Expectation) -> float:
         return _spelt(reading, expectation)
     if first is AnswerKind.YES_NO and reading.affirmative is not None and len(words) <= 3:
         return 1.0
-    if AnswerKind.OPEN in kinds and reading.intents:
-        best = reading.intents[0].confidence
-        return best if best >= _SURE else 0.0
+    if AnswerKind.OPEN in kinds and reading.intents and len(words) >= _FEWEST_WORDS:
+        return _REQUEST if reading.intents[0].confidence >= _SURE else 0.0
     return 0.0
 
 

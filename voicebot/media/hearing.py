@@ -248,18 +248,23 @@ class HearingProcessor(FrameProcessor):
         await self._tell(CallerTurn(final, timings, attempt.expectation.name, attempt.over_prompt))
 
     async def _judge_voice(self, attempt: _Attempt, pause: int) -> None:
-        """Ask the model how finished the voice sounds; words that say it all outweigh it."""
+        """Ask the model how finished the voice sounds; the surer of words and voice counts."""
         probability = await self._turn_model.probability(bytes(attempt.pcm))
-        if probability is not None and attempt is self._attempt and not self._is_whole(attempt):
-            self._detector.turn_probability(probability, pause=pause)
+        if probability is not None and attempt is self._attempt:
+            self._detector.turn_probability(max(probability, self._said(attempt)), pause=pause)
 
     def _judge_words(self, attempt: _Attempt) -> None:
-        if attempt.pause is not None and self._is_whole(attempt):
-            self._detector.turn_probability(1.0, pause=attempt.pause)
+        if attempt.pause is None:
+            return
+        said = self._said(attempt)
+        if said >= _WHOLE:
             self._detector.recognised_enough()
+        elif said > 0:
+            self._detector.turn_probability(said, pause=attempt.pause)
 
-    def _is_whole(self, attempt: _Attempt) -> bool:
-        return bool(attempt.text) and self._completeness(attempt.text, attempt.expectation) >= _WHOLE
+    def _said(self, attempt: _Attempt) -> float:
+        """Return how likely the words so far are all that there is to say."""
+        return self._completeness(attempt.text, attempt.expectation) if attempt.text else 0.0
 
     async def _follow_partials(self, attempt: _Attempt) -> None:
         try:

@@ -1,0 +1,82 @@
+"""The three calls of the demo: what the caller says and does, and what they must have heard at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voicebot.simulation.script import Press, Say, Script, Step
+
+
+@dataclass(frozen=True, slots=True)
+class DemoCall:
+    """A call that counts as done when the record says that `goal` was reached and the caller heard each of `facts`.
+
+    A fact is words in a row that only a right answer holds.
+    """
+
+    title: str
+    goal: str
+    script: Script
+    facts: tuple[str, ...]
+
+
+#: What a caller does who was not understood: they key it in.
+_KEYED_ACCOUNT = Step(("don't match", "account number once more", "need your account number"), (Press("461358"),))
+
+BALANCE = DemoCall(
+    title="Account balance, the PIN keyed in",
+    goal="balance",
+    script=Script(
+        "balance",
+        steps=(
+            Step(("help you today",), (Say("Hello. I'd like to check my account balance, please."),)),
+            Step(("account number",), (Say("four six one, three five eight"),)),
+            Step(("pin",), (Press("5482", secret=True),)),
+            Step(("anything else",), (Say("No, thank you. That's all."),)),
+        ),
+        asides=(_KEYED_ACCOUNT,),
+    ),
+    facts=("eighty eight dollars and sixty four cents",),
+)
+
+ORDER = DemoCall(
+    title="An order that is late",
+    goal="order_status",
+    script=Script(
+        "order",
+        steps=(
+            Step(("help you today",), (Say("Hi. I'd like to know where my order is."),)),
+            Step(("order number",), (Say("four eight two one three"),)),
+            Step(("anything else",), (Say("No, that's all. Goodbye."),)),
+        ),
+        asides=(
+            Step(("can't find an order", "once more", "need your order number"), (Press("48213"),)),
+            Step(("by express",), (Say("No, thank you."),)),
+        ),
+    ),
+    facts=("five days late",),
+)
+
+APPOINTMENT = DemoCall(
+    title="An appointment, corrected on the way",
+    goal="book_appointment",
+    script=Script(
+        "appointment",
+        steps=(
+            Step(("help you today",), (Say("I'd like to book an appointment."),)),
+            Step(("which day",), (Say("Next Tuesday, please."),)),
+            Step(("what time",), (Say("At three o'clock."),)),
+            Step(("shall i book",), (Say("No, make it four o'clock."),)),
+            Step(("at four", "four p m"), (Say("Yes, please."),)),
+            Step(("anything else",), (Say("No, thank you. Goodbye."),)),
+        ),
+        asides=(
+            Step(("sorry which day", "need a day"), (Say("Next Tuesday."),)),
+            Step(("sorry what time", "need a time"), (Say("Four o'clock."),)),
+            Step(("yes or no",), (Say("Yes."),)),
+        ),
+    ),
+    facts=("booked for", "at four"),
+)
+
+DEMO_CALLS = (BALANCE, ORDER, APPOINTMENT)

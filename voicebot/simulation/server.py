@@ -1,0 +1,158 @@
+"""A `voicebot serve` in a process of its own, for whoever places calls to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from voicebot.errors import VoicebotError
+from voicebot.simulation.carrier import Account, Carrier
+
+READY_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 90.0
+
+
+class ServerFailed(VoicebotError):
+    """The server did not get ready; the message ends with what it logged last."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """How to start it. `port` is taken if it is free, else any; `environment` comes on top of ours."""
+
+    data: Path
+    flows: Path
+    port: int = 8080
+    sip_port: int = 5060
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """`process` ends with the block of `running`."""
+
+    url: str
+    engines: str
+    http: aiohttp.ClientSession
+    account: Account
+    api_token: str
+    process: asyncio.subprocess.Process
+
+    @property
+    def carrier(self) -> Carrier:
+        return Carrier(self.http, self.url, self.account)
+
+    async def records(self) -> dict[str, dict[str, Any]]:
+        """Return the latest records by the carrier's name of the call."""
+        headers = {"Authorization": f"Bearer {self.api_token}"}
+        async with self.http.get(f"{self.url}/api/calls", headers=headers) as answer:
+            answer.raise_for_status()
+            return {record["carrier_call_id"]: record for record in (await answer.json())["calls"]}
+
+
+@asynccontextmanager
+async def running(plan: ServerPlan, on_step: Callable[[str], None]) -> AsyncIterator[RunningServer]:
+    """Start a server, wait until it is ready, and stop it at the end. `on_step` is told what it is doing.
+
+    Raises ServerFailed when it does not get ready. Its log lies in the data folder.
+    """
+    plan.data.mkdir(parents=True, exist_ok=True)  # nothing else runs yet
+    api_token, auth_token = secrets.token_hex(16), secrets.token_hex(16)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "voicebot", "serve", "--data", str(plan.data), "--flows", str(plan.flows)),
+        *("--port", str(free_port(plan.port)), "--sip-port", str(free_port(plan.sip_port))),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={
+            **os.environ,
+            "VOICEBOT_API_TOKEN": api_token,
+            "TWILIO_AUTH_TOKEN": auth_token,
+            "VOICEBOT_LOG_FORMAT": "json",
+            **plan.environment,
+        },
+    )
+    log = _Log(plan.data / "server.log", on_step)
+    reading = asyncio.create_task(log.follow(process))
+    try:
+        url, engines = await _ready(process, log)
+        async with aiohttp.ClientSession() as http:
+            yield RunningServer(url, engines, http, Account(auth_token=auth_token), api_token, process)
+    finally:
+        await _stop(process)
+        await reading
+
+
+def free_port(wanted: int) -> int:
+    """Return `wanted` if nobody listens on it on loopback, else a port that is free now."""
+    for port in (wanted, 0):
+        with closing(socket.socket()) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ServerFailed("No port is free on the loopback address.")
+
+
+class _Log:
+    """Keeps the server's log in a file and its last lines at hand."""
+
+    def __init__(self, path: Path, on_step: Callable[[str], None]) -> None:
+        self._path = path
+        self._on_step = on_step
+        self.last: list[str] = []
+
+    async def follow(self, process: asyncio.subprocess.Process) -> None:
+        if process.stderr is None:
+            return
+        with self._path.open("ab") as file:
+            async for line in process.stderr:
+                file.write(line)
+                file.flush()
+                self.last = [*self.last[-9:], line.decode(errors="replace").rstrip()]
+                self._tell(line)
+
+    def _tell(self, line: bytes) -> None:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return
+        if isinstance(entry, dict) and entry.get("event") == "starting":
+            self._on_step(str(entry.get("step")))
+
+
+async def _ready(process: asyncio.subprocess.Process, log: _Log) -> tuple[str, str]:
+    if process.stdout is None:
+        raise ServerFailed("The server has no standard output.")
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            words = (await process.stdout.readline()).decode().split(maxsplit=4)
+    except TimeoutError:
+        words = []
+    if len(words) < 2 or words[0] != "ready":
+        raise ServerFailed("The server did not get ready. Its log ends with:\n" + "\n".join(log.last))
+    return words[1], words[4].strip().removeprefix("engines=") if len(words) > 4 else ""
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
