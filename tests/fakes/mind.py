@@ -18,7 +18,10 @@ class HummingMind:
     async def speak(self, text: str) -> bytes:
         return hum(text)
 
-    async def hear(self, mulaw: bytes) -> Heard:
-        first, last = speech_bounds(mulaw)
-        words = round((last - first) / 8 / WORD_MS)
+    async def glance(self, mulaw: bytes) -> Heard:
+        return await self.hear(mulaw)
+
+    async def hear(self, mulaw: bytes, first: Heard | None = None) -> Heard:
+        begin, end = speech_bounds(mulaw)
+        words = round((end - begin) / 8 / WORD_MS)
         return Heard(self._sentences.get(words, ""), sure=words in self._sentences)

@@ -32,14 +32,17 @@ class Mind(Protocol):
     """The caller's voice and ears; `senses.Senses` is one."""
 
     async def speak(self, text: str) -> bytes: ...
-    async def hear(self, mulaw: bytes) -> Heard: ...
+    async def glance(self, mulaw: bytes) -> Heard: ...
+    async def hear(self, mulaw: bytes, first: Heard | None = None) -> Heard: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Understood:
-    """The bot's utterance was recognised."""
+    """The bot's utterance number `place` was recognised, at a glance or, when `settled`, for good."""
 
+    place: int
     text: str
+    settled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,10 @@ class _Conversation:
         self._spoken: list[Spoken] = []
         self._asked: list[tuple[Prompting, float]] = []
         self._interrupting: list[Utterance] = []
+        self._utterances = 0
+        #: The last utterance that the caller has acted on.
+        self._acted_on = 0
+        self._settling: list[asyncio.Task[Heard]] = []
         self._steps_done = 0
         self._asides: Counter[Step] = Counter()
 
@@ -175,34 +182,53 @@ class _Conversation:
         if (unfinished := self._attention.finish()) is not None:
             await self._understand(unfinished)
         self._events.put_nowait(_LineEnded())
+        await asyncio.gather(*self._settling)
 
     async def _understand(self, paused: BotPaused) -> None:
-        heard = await self._mind.hear(paused.mulaw)
+        self._utterances += 1
+        place = self._utterances
+        first = await self._mind.glance(paused.mulaw)
+        # People answer before they have thought about every word; what was really said is settled meanwhile.
+        self._events.put_nowait(_Understood(place, first.text, settled=first.sure))
+        settling = asyncio.create_task(self._settle(paused, first))
+        if first.sure:
+            self._settling.append(settling)
+        else:
+            self._events.put_nowait(_Understood(place, (await settling).text, settled=True))
+
+    async def _settle(self, paused: BotPaused, first: Heard) -> Heard:
+        heard = await self._mind.hear(paused.mulaw, first)
         self._note(Speaker.BOT, heard.text, paused.began_s, paused.ended_s, sure=heard.sure)
-        self._events.put_nowait(_Understood(heard.text))
+        return heard
 
     async def _follow(self, step: Step) -> None:
         """Wait for the step's cue and act on it; asides are acted on as they come."""
         if step.interrupt_after_s is not None:
             await self._interrupt(step, step.interrupt_after_s)
             return
-        heard = ""
+        texts: dict[int, str] = {}
         unmatched = 0
         while True:
+            heard = " ".join(text for text in texts.values() if text)
             event = await self._next_event(step, heard)
-            if not isinstance(event, _Understood):
+            if not isinstance(event, _Understood) or event.place <= self._acted_on:
                 continue
-            heard = f"{heard} {event.text}".strip()
+            texts[event.place] = event.text
+            heard = " ".join(text for text in texts.values() if text)
             if self._attention.bot_speaks:
                 continue  # it went on after its pause: a polite caller lets it finish
             if fits(step.on, heard):
+                self._acted_on = event.place
                 await self._act(step.deeds)
                 return
+            if not event.settled:
+                continue
             aside = next((a for a in self._script.asides if fits(a.on, heard)), None)
             if aside is not None and self._asides[aside] < self._script.most_asides:
                 self._asides[aside] += 1
+                self._acted_on = event.place
                 await self._act(aside.deeds)
-                heard, unmatched = "", 0
+                texts, unmatched = {}, 0
                 continue
             unmatched += 1
             if unmatched >= self._script.patience:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # twilio ships no types
 
 from voicebot.errors import VoicebotError
 from voicebot.simulation.impairment import Impairment

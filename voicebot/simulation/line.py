@@ -234,7 +234,7 @@ class CarrierLine:
             delay_s = min(deadline_s, delayed_s) - self._clock()
             if delay_s > 0:
                 await asyncio.sleep(delay_s)
-            if self._end is not None:
+            if self.ended.is_set():
                 break  # nothing may follow the stop message
             now_s = self._clock()
             if now_s >= deadline_s:

@@ -1,12 +1,14 @@
-"""What a caller knows the bot may say: sentences with open slots, as a grammar and as examples. Pure."""
+"""What a caller knows the bot may say: sentences with open slots, as examples and as a pattern. Pure."""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
+from typing import assert_never
 
 from voicebot.speech.synthesis.normalize import normalize
 
@@ -19,6 +21,7 @@ class Slot(StrEnum):
     DIGITS = "digits"
     DATE = "date"
     TIME = "time"
+    MOMENT = "moment"
     NAME = "name"
 
 
@@ -30,42 +33,39 @@ class Phrasebook:
     names: tuple[str, ...] = ()
 
 
-_UNIT = "one | two | three | four | five | six | seven | eight | nine"
-_TEEN = "ten | eleven | twelve | thirteen | fourteen | fifteen | sixteen | seventeen | eighteen | nineteen"
-_MONTH = "january | february | march | april | may | june | july | august | september | october | november | december"
-_WEEKDAY = "monday | tuesday | wednesday | thursday | friday | saturday | sunday"
-_ORDINAL = (
-    "<small_ordinal> | tenth | eleventh | twelfth | thirteenth | fourteenth | fifteenth | sixteenth | seventeenth"
-    " | eighteenth | nineteenth | twentieth | twenty <small_ordinal> | thirtieth | thirty first"
-)
-_SMALL_ORDINAL = "first | second | third | fourth | fifth | sixth | seventh | eighth | ninth"
+_UNIT = "(?:one|two|three|four|five|six|seven|eight|nine)"
+_TEEN = "(?:ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen)"
+_TEN = "(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
+_SMALL = f"(?:zero|{_TEEN}|{_TEN}(?: {_UNIT})?|{_UNIT})"
+_HUNDREDS = f"(?:{_UNIT} hundred(?:(?: and)? {_SMALL})?|{_SMALL})"
+_NUMBER = f"(?:{_HUNDREDS} thousand(?:(?: and)? {_HUNDREDS})?|{_HUNDREDS})"
+_CENTS = f"(?:one cent|{_SMALL} cents)"
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = tuple("January February March April May June July August September October November December".split())
+_WEEKDAY = f"(?:{'|'.join(_WEEKDAYS).lower()})"
+_ORDINAL = "(?:(?:twenty |thirty )?(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|\\w+th)"
+_DAY = f"(?:{_WEEKDAY} )?(?:{'|'.join(_MONTHS).lower()}) {_ORDINAL}(?: twenty {_SMALL})?"
+_DATE = f"(?:(?:on )?(?:{_DAY}|{_WEEKDAY})|today|tomorrow|yesterday)"
+_TIME = f"(?:noon|midnight|{_SMALL}(?: (?:oh )?{_SMALL})? (?:a|p) m)"
+_SYMBOL = f"(?:zero|oh|{_UNIT}|[a-z])"
 
-#: Each rule's body in JSGF; every alternative is as likely as any other.
-_RULES = {
-    "unit": _UNIT,
-    "ten": "twenty | thirty | forty | fifty | sixty | seventy | eighty | ninety",
-    "small": f"zero | <unit> | {_TEEN} | <ten> [<unit>]",
-    "hundreds": "<small> | <unit> hundred [and] [<small>]",
-    "number": "<hundreds> | <hundreds> thousand [and] [<hundreds>]",
-    "money": "[minus] (one dollar | <number> dollars) [and <cents>] | <cents>",
-    "cents": "one cent | <small> cents",
-    "digit": "zero | oh | <unit>",
-    "symbol": f"<digit> | {' | '.join('abcdefghijklmnopqrstuvwxyz')}",
-    "digits": "<symbol> <symbol>+",
-    "small_ordinal": _SMALL_ORDINAL,
-    "ordinal": _ORDINAL,
-    "year": "twenty <small> | two thousand [and] [<small>]",
-    "weekday": _WEEKDAY,
-    "month": _MONTH,
-    "date": "[on] [<weekday>] <month> <ordinal> [<year>] | [on] <weekday> | today | tomorrow | yesterday",
-    "hour": "<unit> | ten | eleven | twelve",
-    "minute": "oh <unit> | fifteen | thirty | forty five | o'clock | <small>",
-    "time": "<hour> [<minute>] (a m | p m) | noon | midnight",
+#: What a recogniser may have heard in each slot; `NAME` is made from the names.
+_PATTERNS = {
+    Slot.MONEY: f"(?:minus )?(?:(?:one dollar|{_NUMBER} dollars)(?: and {_CENTS})?|{_CENTS})",
+    Slot.NUMBER: _NUMBER,
+    Slot.DIGITS: f"{_SYMBOL}(?: {_SYMBOL})+",
+    Slot.DATE: _DATE,
+    Slot.TIME: _TIME,
+    Slot.MOMENT: f"{_DATE} at {_TIME}",
 }
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
-_EXAMPLES_PER_SENTENCE = 30
+#: How often each kind of slot is filled, over all sentences that have one: enough for every pair of number words.
+_EXAMPLES_OF_A_SLOT = 400
+_EXAMPLES_OF_A_SENTENCE = 8
+
+_Tokens = tuple[str | Slot, ...]
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -75,47 +75,48 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple("a" if word in {"eigh", "ay"} else word for word in re.findall(r"[a-z']+", spoken))
 
 
-def grammar_of(phrasebook: Phrasebook, vocabulary: frozenset[str]) -> str:
-    """Return a JSGF grammar of one or more sentences, leaving out those with a word outside `vocabulary`."""
-    sentences = _tokens_of(phrasebook, vocabulary)
-    rules = dict(_RULES) | {"name": " | ".join(_known_names(phrasebook, vocabulary)) or "<NULL>"}
-    body = " | ".join(" ".join(f"<{t}>" if isinstance(t, Slot) else t for t in sentence) for sentence in sentences)
-    lines = [f"<{name}> = {rule};" for name, rule in rules.items()]
-    return "\n".join(
-        ["#JSGF V1.0;", "grammar bot;", *lines, f"<sentence> = {body};", "public <bot> = <sentence>+;", ""]
-    )
+def examples_of(phrasebook: Phrasebook) -> tuple[tuple[str, ...], ...]:
+    """Return examples of what is said in one breath, as words, for a word model: single sentences and any three.
 
-
-def sentences_of(phrasebook: Phrasebook, vocabulary: frozenset[str]) -> tuple[str, ...]:
-    """Return example sentences, every slot filled at random (always the same way), for a word model."""
+    Slots are filled at random but always the same way. Values are drawn evenly: the model must not know which balance
+    is likelier.
+    """
     chance = random.Random(0)  # noqa: S311 # examples, no secrets
-    names = _known_names(phrasebook, vocabulary) or ("it",)
-    examples: list[str] = []
-    for sentence in _tokens_of(phrasebook, vocabulary):
-        slots = any(isinstance(token, Slot) for token in sentence)
-        for _ in range(_EXAMPLES_PER_SENTENCE if slots else 3):
-            filled = (_example(token, names, chance) if isinstance(token, Slot) else token for token in sentence)
-            examples.append(" ".join(filled))
-    return tuple(examples)
+    sentences = _sentences(phrasebook)
+    uses = {slot: sum(slot in tokens for tokens in sentences) for slot in Slot}
+    examples: list[tuple[str, ...]] = []
+    for tokens in sentences:
+        slots = [token for token in tokens if isinstance(token, Slot)]
+        rarest = min((uses[slot] for slot in slots), default=1)
+        times = max(_EXAMPLES_OF_A_SENTENCE, _EXAMPLES_OF_A_SLOT // rarest if slots else 0)
+        examples += [tuple(_filled(tokens, phrasebook.names, chance)) for _ in range(times)]
+    chance.shuffle(examples)
+    breaths = (tuple(chain.from_iterable(examples[at : at + 3])) for at in range(0, len(examples), 3))
+    return (*examples, *breaths)
 
 
-def _known_names(phrasebook: Phrasebook, vocabulary: frozenset[str]) -> tuple[str, ...]:
-    spoken = (words_of(name) for name in phrasebook.names)
-    return tuple(dict.fromkeys(" ".join(words) for words in spoken if words and vocabulary.issuperset(words)))
+def pattern_of(phrasebook: Phrasebook) -> re.Pattern[str]:
+    """Return a pattern that one or more whole sentences of the phrasebook match, in words as `words_of` gives them."""
+    names = {" ".join(words_of(name)) for name in phrasebook.names}
+    patterns = _PATTERNS | {Slot.NAME: f"(?:{'|'.join(sorted(names, key=len, reverse=True)) or '(?!)'})"}
+    sentences = (
+        " ".join(patterns[token] if isinstance(token, Slot) else re.escape(token) for token in tokens)
+        for tokens in _sentences(phrasebook)
+    )
+    return re.compile(f"(?:(?:{'|'.join(sentences)})(?: |$))+")
 
 
-def _tokens_of(phrasebook: Phrasebook, vocabulary: frozenset[str]) -> list[tuple[str | Slot, ...]]:
-    """Return every distinct sentence as words and slots. A prompt with a value may be two sentences or a half one."""
-    found: dict[tuple[str | Slot, ...], None] = {}
+def _sentences(phrasebook: Phrasebook) -> list[_Tokens]:
+    """Return every distinct sentence as words and slots."""
+    found: dict[_Tokens, None] = {}
     for prompt in phrasebook.sentences:
         for sentence in _SENTENCE_END.split(prompt):
-            tokens = tuple(_tokens(sentence))
-            if tokens and vocabulary.issuperset(token for token in tokens if not isinstance(token, Slot)):
+            if tokens := tuple(_tokens(sentence)):
                 found[tokens] = None
     return list(found)
 
 
-def _tokens(sentence: str) -> Iterable[str | Slot]:
+def _tokens(sentence: str) -> Iterator[str | Slot]:
     last = 0
     for field in _FIELD.finditer(sentence):
         yield from words_of(sentence[last : field.start()])
@@ -124,24 +125,38 @@ def _tokens(sentence: str) -> Iterable[str | Slot]:
     yield from words_of(sentence[last:])
 
 
-def _nth(day: int) -> str:
-    suffix = "th" if 10 < day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
-    return f"{day}{suffix}"
+def _filled(tokens: _Tokens, names: tuple[str, ...], chance: random.Random) -> Iterable[str]:
+    for token in tokens:
+        if isinstance(token, Slot):
+            yield from words_of(_example(token, names, chance))
+        else:
+            yield token
 
 
 def _example(slot: Slot, names: tuple[str, ...], chance: random.Random) -> str:
     match slot:
         case Slot.MONEY:
-            text = f"{chance.randrange(10_000):,} dollars and {chance.randrange(100)} cents"
+            dollars, cents = chance.randrange(10 ** chance.randrange(1, 6)), chance.randrange(100)
+            return chance.choice((f"{dollars:,} dollars and {cents} cents", f"{dollars:,} dollars"))
         case Slot.NUMBER:
-            text = str(chance.randrange(100))
+            return str(chance.randrange(100))
         case Slot.DIGITS:
-            text = " ".join(chance.choice("0123456789") for _ in range(6))
+            return " ".join(chance.choice("0123456789") for _ in range(chance.randrange(4, 7)))
         case Slot.DATE:
-            weekday, month = (chance.choice(rule.split(" | ")) for rule in (_WEEKDAY, _MONTH))
-            text = f"{weekday} {month} {_nth(chance.randrange(1, 32))}"
+            # Most dates follow an "on" that the prompt may or may not have of its own.
+            day = f"{chance.choice(_WEEKDAYS)}, {chance.choice(_MONTHS)} {_nth(chance.randrange(1, 32))}"
+            return chance.choice((day, day, f"on {day}", f"on {day}", "today", "tomorrow", "yesterday"))
         case Slot.TIME:
-            text = f"{chance.randrange(1, 13)}:{chance.choice(('00', '15', '30', '45'))} {chance.choice(('AM', 'PM'))}"
+            minutes = chance.choice(("", ":15", ":30", ":45"))
+            return chance.choice((*(f"{chance.randrange(1, 13)}{minutes} {half}" for half in ("AM", "PM")), "noon"))
+        case Slot.MOMENT:
+            return f"{_example(Slot.DATE, names, chance)} at {_example(Slot.TIME, names, chance)}"
         case Slot.NAME:
-            text = chance.choice(names)
-    return " ".join(words_of(text))
+            return chance.choice(names) if names else ""
+        case _:
+            assert_never(slot)
+
+
+def _nth(day: int) -> str:
+    suffix = "th" if 10 < day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    return f"{day}{suffix}"

@@ -64,7 +64,12 @@ class Senses:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, voice.speak, self._voice, text)
 
-    async def hear(self, mulaw: bytes) -> Heard:
-        """Return what the bot said in `mulaw`."""
+    async def glance(self, mulaw: bytes) -> Heard:
+        """Return at once what the bot seems to have said in `mulaw`."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, ears.hear, self._phrasebook, mulaw)
+        return await loop.run_in_executor(self._pool, ears.glance, self._phrasebook, mulaw)
+
+    async def hear(self, mulaw: bytes, first: Heard | None = None) -> Heard:
+        """Return what the bot said in `mulaw`; `first` is what a glance gave."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, ears.hear, self._phrasebook, mulaw, first)
