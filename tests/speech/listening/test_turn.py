@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -34,7 +35,7 @@ OPEN = Expectation("start", (AnswerKind.OPEN,))
 DIGITS = Expectation("order", (AnswerKind.DIGITS,), lengths=(6,))
 YES_NO = Expectation("sure", (AnswerKind.YES_NO,))
 
-VOICED = Activity(speech=True, probability=0.9, level_dbfs=-20.0, noise_floor_dbfs=-60.0)
+VOICED = Activity(speech=True, probability=0.9, level_dbfs=-20.0, noise_floor_dbfs=-60.0, sound=True)
 SILENT = Activity(speech=False, probability=0.0, level_dbfs=-60.0, noise_floor_dbfs=-60.0)
 ECHO = Activity(speech=False, probability=0.9, level_dbfs=-40.0, noise_floor_dbfs=-60.0, echo=True)
 
@@ -232,6 +233,26 @@ class TestBargeIn:
         feed(turns, SILENT, 200)
         turns.words_heard(meant=False)
         assert feed(turns, SILENT, 20) == [BargeInRetracted(speech_sample=0, why=RetractReason.NO_WORDS)]
+
+    def test_of_what_so_far_is_only_uh_huh_takes_longer_to_confirm(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, VOICED, 300)
+        turns.words_heard(meant=False)
+        assert feed(turns, VOICED, 400) == []
+        assert kinds(feed(turns, VOICED, 200)) == [BargeInConfirmed]
+
+    def test_is_not_confirmed_by_the_dying_away_of_a_short_sound(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, VOICED, 420)
+        feed(turns, replace(VOICED, level_dbfs=-45.0), 60)
+        assert BargeInConfirmed not in kinds(feed(turns, SILENT, 800))
+
+    def test_counts_from_where_the_sound_began(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, SILENT, 1000)
+        feed(turns, replace(VOICED, speech=False), 60)
+        events = feed(turns, VOICED, 200)
+        assert events[0] == BargeInSuspected(speech_sample=8000)
 
     def test_is_not_even_suspected_for_an_echo_known_from_its_sixth_frame(self) -> None:
         turns = detector(prompt_playing=True)

@@ -11,7 +11,7 @@ from voicebot.dialog.expectation import AnswerKind, Expectation
 
 #: What the end-of-turn model's probability is worth, as a share of the way from unfinished to finished. Measured on
 #: recorded orders with pauses put in: at 0.98 one in twenty-five goes on speaking, at 0.9 every second one does.
-_SURENESS = ((0.3, 0.0), (0.9, 0.2), (0.96, 0.55), (0.97, 0.95), (0.985, 1.0))
+_SURENESS = ((0.3, 0.0), (0.9, 0.1), (0.965, 0.3), (0.97, 0.92), (0.985, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ def _sureness(probability: float) -> float:
 PATIENCE: Mapping[AnswerKind, Patience] = MappingProxyType(
     {
         # People search for words in the middle of a request; the voice tells whether more is to come.
-        AnswerKind.OPEN: Patience(260, 800, 1200),
-        # "Yes" is whole at once. What sounds unfinished is "no, I meant …".
-        AnswerKind.YES_NO: Patience(350, 350, 700),
+        AnswerKind.OPEN: Patience(240, 800, 1200),
+        # "Yes" is whole at once, and the model knows little of single words. What sounds unfinished is "no, I meant …".
+        AnswerKind.YES_NO: Patience(300, 350, 550),
         # Read from a list in the head or on paper: pauses between groups are as long as those at the end, and every
         # group sounds finished, so the model hardly counts. The expected length ends it sooner (`recognised_enough`).
-        AnswerKind.DIGITS: Patience(1200, 1200, 1500),
+        AnswerKind.DIGITS: Patience(1200, 1200, 1400),
         # Spelling is slower still: "B as in … Bravo".
         AnswerKind.ALPHANUMERIC: Patience(1300, 1300, 1600),
         # "The fourteenth … of October": one pause inside is common.
@@ -60,7 +60,7 @@ PATIENCE: Mapping[AnswerKind, Patience] = MappingProxyType(
         AnswerKind.MONEY: Patience(400, 600, 1000),
         # First name, pause, last name.
         AnswerKind.NAME: Patience(450, 700, 1000),
-        AnswerKind.CHOICE: Patience(300, 450, 800),
+        AnswerKind.CHOICE: Patience(300, 450, 650),
     }
 )
 

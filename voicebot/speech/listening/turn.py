@@ -17,7 +17,7 @@ import structlog
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.errors import LocalProtocolError
 from voicebot.speech.listening.patience import ENOUGH_MS, patience_for
-from voicebot.speech.listening.vad import FRAME_SAMPLES, SAMPLE_RATE_HZ, Activity
+from voicebot.speech.listening.vad import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE_DBFS, Activity
 
 _log = structlog.get_logger()
 
@@ -179,10 +179,23 @@ _ONSET_WINDOW = 8
 #: A pause ends when two of three frames are voiced again, so that no click prolongs it.
 _RESUME_VOICED = 2
 _RESUME_WINDOW = 3
+#: Quiet frames inside one sound.
+_SOUND_GAP = 2
 #: Silence that counts as a pause. Stops inside words last up to 120 ms; the model's answer is best when asked early.
 _PAUSE_MS = 160
-#: A voice over a prompt that lasts so long without a pause means it; "uh-huh" is over by then.
+#: A voice is sound for at most so long before it is known as one; the sound before that is another. Over a prompt it
+#: may be echo, of which only what sounds like a voice is known.
+_UNKNOWN_MS = 160
+_UNKNOWN_OVER_PROMPT_MS = 80
+#: A voice over a prompt that lasts so long without a pause means it; most "uh-huh" are over by then. One that has grown
+#: soft may be over, too, and must last longer.
 _MEANT_MS = 460
+_MEANT_SOFTLY_MS = 500
+#: Nobody says "uh-huh" for so long, whatever the recogniser heard so far.
+_MEANT_DESPITE_WORDS_MS = 800
+_MEANT_BEFORE_GAP_MS = 200
+#: What is so much softer than the loudest of it is its dying away, which a detector hears as voice for a while.
+_DYING_AWAY_DB = 18.0
 #: So many echo frames since the suspicion say whose voice it was.
 _ECHO_FRAMES = 4
 #: How long a short sound over a prompt may wait for the recogniser's word after its end.
@@ -211,11 +224,15 @@ class TurnDetector:
         self._speech_sample = 0
         self._start_sample = 0
         self._last_speech_sample = 0
+        self._last_loud_sample = 0
         self._earliest_sample = 0
         self._deaf_until_sample = 0
         self._voiced_frames = 0
         self._echo_frames = 0
         self._run_sample = 0
+        self._sound_sample: int | None = None
+        self._quiet_frames = 0
+        self._loudest_dbfs = SILENCE_DBFS
         self._pauses = 0
         self._probability: float | None = None
         self._enough = False
@@ -254,7 +271,11 @@ class TurnDetector:
         self._enough = True
 
     def words_heard(self, *, meant: bool) -> None:
-        """The recogniser's word on a voice over a prompt: `meant` for a request, else "uh-huh" or nothing at all."""
+        """Take the recogniser's word on a voice over a prompt; the latest counts.
+
+        `meant` confirms at once, so it takes words that are surely there, as of a confident final. Otherwise what was
+        heard so far is "uh-huh" or the like: it must last longer to be believed, or is over.
+        """
         if self.state in {TurnState.SUSPECTED, TurnState.DOUBTED}:
             self._words = meant
 
@@ -277,12 +298,15 @@ class TurnDetector:
         self.position_samples += FRAME_SAMPLES
         voiced = activity.speech and self.position_samples > self._deaf_until_sample
         self._recent.append(voiced)
+        self._note_sound(activity)
         self._voiced_frames += voiced
         self._echo_frames += activity.echo
         waiting = self.state in {TurnState.PAUSED, TurnState.DOUBTED}
         resumed = sum(islice(reversed(self._recent), _RESUME_WINDOW)) >= _RESUME_VOICED
         if voiced and (resumed or not waiting):
             self._last_speech_sample = self.position_samples
+            if activity.level_dbfs >= self._loudest_dbfs - _DYING_AWAY_DB:
+                self._last_loud_sample = self.position_samples
         match self.state:
             case TurnState.QUIET:
                 return self._quiet(echo=activity.echo)
@@ -308,8 +332,7 @@ class TurnDetector:
         needed = _ONSET_VOICED_OVER_PROMPT if self._prompt_playing else _ONSET_VOICED
         if voiced < needed or (self._prompt_playing and not self._may_interrupt):
             return []
-        first = self._recent.index(True)
-        self._speech_sample = self.position_samples - (_ONSET_WINDOW - first) * FRAME_SAMPLES
+        self._speech_sample = self._voice_began()
         self._start_sample = max(self._earliest_sample, self._speech_sample - _samples(PRE_ROLL_MS))
         self._run_sample = self._speech_sample
         self._voiced_frames = voiced
@@ -321,8 +344,30 @@ class TurnDetector:
         self._set_state(Cause.VOICE)
         return [started]
 
+    def _note_sound(self, activity: Activity) -> None:
+        """Keep where the present sound began; two quiet frames are a gap inside it."""
+        self._quiet_frames = 0 if activity.sound and not activity.echo else self._quiet_frames + 1
+        if self._quiet_frames > _SOUND_GAP:
+            self._sound_sample = None
+            self._loudest_dbfs = SILENCE_DBFS
+        elif self._sound_sample is None and self._quiet_frames == 0:
+            self._sound_sample = self.position_samples - FRAME_SAMPLES
+        self._loudest_dbfs = max(self._loudest_dbfs, activity.level_dbfs)
+
+    def _voice_began(self) -> int:
+        """Return where the sound began that is now known as a voice."""
+        first = self.position_samples - (_ONSET_WINDOW - self._recent.index(True)) * FRAME_SAMPLES
+        sound = first if self._sound_sample is None else self._sound_sample
+        unknown_ms = _UNKNOWN_OVER_PROMPT_MS if self._prompt_playing else _UNKNOWN_MS
+        return max(self._earliest_sample, min(first, max(sound, first - _samples(unknown_ms))))
+
     def _suspected(self) -> list[TurnEvent]:
-        lasting = _ms(self._last_speech_sample - self._run_sample) >= _MEANT_MS
+        lasted_ms = _ms(self._last_speech_sample - self._run_sample)
+        if self._words is False:
+            lasting = lasted_ms >= _MEANT_DESPITE_WORDS_MS
+        else:
+            loud_ms = _ms(self._last_loud_sample - self._run_sample)
+            lasting = loud_ms >= _MEANT_MS or lasted_ms >= _MEANT_SOFTLY_MS
         # A prompt that has ended meanwhile has nothing left to lose.
         if lasting or self._words or not self._prompt_playing:
             return self._confirm()
@@ -349,7 +394,8 @@ class TurnDetector:
             return [retracted]
         if resumed:
             self._words = None
-            self._run_sample = self.position_samples - _RESUME_WINDOW * FRAME_SAMPLES
+            # What came before the gap counts for a part: two halves of a request, but not two times "yeah".
+            self._run_sample = self.position_samples - _samples(_MEANT_BEFORE_GAP_MS)
             self._set_state(Cause.VOICE)
             return [SpeechResumed(self._pauses)]
         return []

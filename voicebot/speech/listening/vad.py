@@ -29,14 +29,16 @@ _FULL_SCALE = 32768.0 * 32768.0 * FRAME_SAMPLES
 class Activity:
     """One frame judged. `speech` is about this frame alone: who needs hangover counts frames since the last one.
 
-    `probability` is 0 to 1 and 0.0 where nothing worth asking about was heard. `echo` says that the voice in it is our
-    own prompt's (see `echo.EchoGuard`), so that `speech` is not set.
+    `probability` is 0 to 1 and 0.0 where nothing worth asking about was heard. `sound` says that there is more than the
+    line's noise, whatever it is: a voice is sound for a while before it is known as one. `echo` says that the voice is
+    our own prompt's (see `echo.EchoGuard`), so that `speech` is not set.
     """
 
     speech: bool
     probability: float
     level_dbfs: float
     noise_floor_dbfs: float
+    sound: bool = False
     echo: bool = False
 
 
@@ -101,12 +103,12 @@ class VoiceActivity:
     _MARGIN_DB = 4.0
     #: Nobody on a telephone is this quiet; whatever it is, a recogniser could not use it.
     _INAUDIBLE_DBFS = -62.0
-    _ENTER = 0.5
+    _ENTER = 0.4
     _STAY = 0.3
     #: The judge goes on listening for so long after the last sound, since it needs the run of speech.
     _HOLD_FRAMES = 25
-    #: And hears so much of what came before, since a word's soft beginning is below the gate.
-    _LEAD_FRAMES = 5
+    #: And hears so much of what came before: a soft beginning is below the gate, and without it the judge is slow.
+    _LEAD_FRAMES = 20
 
     def __init__(self, judge: VoiceJudge | None) -> None:
         self._judge = judge
@@ -133,7 +135,7 @@ class VoiceActivity:
         else:
             self._ask(self._judge, samples, sounds=sounds)
         self._speech = loud and self._probability >= (self._STAY if self._speech else self._ENTER)
-        return Activity(self._speech, self._probability, level_dbfs, floor_dbfs)
+        return Activity(self._speech, self._probability, level_dbfs, floor_dbfs, sound=sounds)
 
     def _ask(self, judge: VoiceJudge, samples: Floats, *, sounds: bool) -> None:
         scaled = samples / np.float32(32768.0)

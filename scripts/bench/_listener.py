@@ -1,0 +1,127 @@
+"""One caller's line and the server's ears on it, joined without network or clock: 20 ms at a time.
+
+The prompt stops when the detector suspects a barge-in and goes on when it takes that back, as in a call, so that what
+comes back as echo is what was really played.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from voicebot import g711
+from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.simulation.sounds import Wave, on_the_line
+from voicebot.speech.listening.echo import EchoGuard
+from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel
+from voicebot.speech.listening.turn import (
+    BargeInConfirmed,
+    BargeInRetracted,
+    BargeInSuspected,
+    SpeechPaused,
+    TurnDetector,
+    TurnEnded,
+    TurnEvent,
+)
+from voicebot.speech.listening.vad import FRAME_MS, FRAME_SAMPLES, VoiceActivity
+
+#: What an end-of-turn answer takes through the worker on an idle machine (see the costs below), in whole frames.
+MODEL_DELAY_FRAMES = 2
+#: Audio already at the carrier plays on for so long after the prompt was stopped.
+_QUEUED_FRAMES = 5
+NOISE_DBFS = -66.0
+OPEN = Expectation("open", (AnswerKind.OPEN,))
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    delay_ms: float
+    loss_db: float
+
+
+@dataclass(slots=True)
+class Heard:
+    """What happened: each event with the milliseconds from the start of the audio at which it was known."""
+
+    events: list[tuple[int, TurnEvent]] = field(default_factory=list)
+
+    def first(self, kind: type[TurnEvent]) -> int | None:
+        """Return when the first event of `kind` was known, in ms."""
+        return next((at for at, event in self.events if isinstance(event, kind)), None)
+
+    def count(self, kind: type[TurnEvent]) -> int:
+        return sum(isinstance(event, kind) for _, event in self.events)
+
+
+def listen(
+    wave: Wave, expectation: Expectation, model: EndOfTurnModel | None, rng: np.random.Generator, *, noise: bool = False
+) -> Heard:
+    """Return what a caller's audio gives with no prompt playing, up to the end of the first turn."""
+    pcm = on_the_line(wave, rng, noise_dbfs=NOISE_DBFS if noise else -90.0)
+    ears = VoiceActivity(SpeechModel())
+    turns = TurnDetector()
+    turns.begin(expectation, prompt_playing=False)
+    heard = Heard()
+    answers: dict[int, tuple[int, float]] = {}
+    for frame in range(pcm.size // FRAME_SAMPLES):
+        if frame in answers:
+            pause, probability = answers.pop(frame)
+            turns.turn_probability(probability, pause=pause)
+        end = (frame + 1) * FRAME_SAMPLES
+        for event in turns.feed(ears.feed(pcm[end - FRAME_SAMPLES : end].tobytes())):
+            heard.events.append(((frame + 1) * FRAME_MS, event))
+            if isinstance(event, SpeechPaused) and model is not None:
+                probability = model.probability(pcm[event.start_sample : end])
+                answers[frame + 1 + MODEL_DELAY_FRAMES] = (event.pause, probability)
+            if isinstance(event, TurnEnded):
+                return heard
+    return heard
+
+
+def over_prompt(near: Wave, prompt: Wave, echo: Echo | None, rng: np.random.Generator, guard: EchoGuard) -> Heard:
+    """Return what a caller's audio gives while `prompt`, an open question, plays, until it is lost or the audio ends.
+
+    `guard` is the call's: handed from prompt to prompt, it remembers the line's echo.
+    """
+    ears = VoiceActivity(SpeechModel())
+    turns = TurnDetector()
+    turns.begin(OPEN, prompt_playing=True)
+    heard = Heard()
+    noise = on_the_line(np.zeros(near.size), rng, noise_dbfs=NOISE_DBFS)
+    played = np.zeros(near.size + prompt.size + 2 * 8000)
+    position, stopping = 0, -1
+    playing = True
+    for frame in range(near.size // FRAME_SAMPLES):
+        begin, end = frame * FRAME_SAMPLES, (frame + 1) * FRAME_SAMPLES
+        if (playing or stopping > 0) and position < prompt.size:
+            piece = prompt[position : position + FRAME_SAMPLES]
+            played[begin : begin + piece.size] = piece
+            guard.sent(g711.encode(played[begin:end].astype(np.int16)))
+            position += piece.size
+            stopping -= 1
+        pcm = np.clip(near[begin:end] + noise[begin:end] + _echo(played, echo, begin, end), -32768, 32767)
+        samples = g711.decode(g711.encode(pcm.astype(np.int16))).tobytes()
+        for event in turns.feed(guard.judge(samples, ears.feed(samples))):
+            heard.events.append(((frame + 1) * FRAME_MS, event))
+            match event:
+                case BargeInSuspected():
+                    playing, stopping = False, _QUEUED_FRAMES
+                case BargeInRetracted():
+                    playing = True
+                case BargeInConfirmed():
+                    return heard
+                case _:
+                    pass
+    return heard
+
+
+def _echo(played: Wave, echo: Echo | None, begin: int, end: int) -> Wave:
+    if echo is None:
+        return np.zeros(end - begin)
+    delay = round(echo.delay_ms * 8)
+    source = np.zeros(end - begin)
+    first = max(0, delay - begin)
+    if first < source.size:
+        source[first:] = played[begin + first - delay : end - delay]
+    return source * 10 ** (-echo.loss_db / 20)

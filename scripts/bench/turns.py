@@ -1,0 +1,307 @@
+"""Measures turn taking: turns cut off and how soon their end is known, interruptions meant and not meant, and costs.
+
+Recorded orders and digits come from --data's `commands` and `digits`; backchannels and prompts are spoken by the
+voices of this machine, coughs, music and tones are made by rule. Nothing is recognised here: in a call the words
+shorten waits and tell a short "no" from an "uh-huh".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from _listener import OPEN, Echo, Heard, listen, over_prompt
+from _report import Report, arguments, percentile
+from _spoken import RATE_HZ, Recording, joined, recordings, spoken, with_pause
+
+from voicebot import g711
+from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.simulation.sounds import Wave, at_level, cough, hiss, mixed, music, on_the_line, ringback, silence
+from voicebot.speech.listening.dtmf import DtmfDetector
+from voicebot.speech.listening.echo import EchoGuard
+from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel
+from voicebot.speech.listening.turn import (
+    BargeInConfirmed,
+    BargeInSuspected,
+    SpeechStarted,
+    TurnDetector,
+    TurnEnded,
+)
+from voicebot.speech.listening.vad import FRAME_SAMPLES, VoiceActivity
+
+SEED = 20_263
+DIGITS = Expectation("digits", (AnswerKind.DIGITS,), lengths=(6,))
+SHORT = Expectation("choice", (AnswerKind.CHOICE,))
+#: A turn that ends so long before the last sound has lost a word; less is a breath or the end of a vowel.
+CUT_MS = 200
+PAUSES_MS = (300.0, 1000.0)
+PROMPTS = (
+    "Thank you for calling. I can tell you your balance, check on an order, or book an appointment.",
+    "Your order left our warehouse on Monday and should arrive by Thursday afternoon, between two and four.",
+    "Your account has a balance of four hundred and twelve dollars, and your last payment reached us on Friday.",
+)
+PROMPT_DBFS = -20.0
+BACKCHANNELS = ("uh huh", "mm hmm", "okay", "yeah", "right", "I see")
+#: Listeners say them briefly, most in 0.3 to 0.5 s; the voices here would drawl.
+BACKCHANNEL_MS = (300.0, 550.0)
+
+
+def main() -> None:
+    options = arguments(__doc__ or "")
+    report = Report("turns")
+    rng = np.random.default_rng(SEED)
+    model = EndOfTurnModel()
+    commands = _commands(report, options.data)
+    digits = _digits(report, options.data)
+    if commands:
+        _open_turns(report, commands, model, rng)
+    if digits:
+        _digit_turns(report, digits, model, rng)
+        _short_turns(report, digits, model, rng)
+    prompts = [at_level(wave, PROMPT_DBFS) for _, wave in spoken(PROMPTS)]
+    if prompts:
+        if commands:
+            _meant(report, commands, prompts, rng)
+        _not_meant(report, prompts, rng)
+    else:
+        report.missing("interruptions", "no voice on this machine speaks the prompts")
+    _not_speech(report, rng)
+    _talk_off(report, commands, digits)
+    _costs(report, commands, prompts, model, rng)
+    report.finish(options.json)
+
+
+def _commands(report: Report, data: Path | None) -> list[Recording]:
+    if data is None or not (data / "commands").is_dir():
+        report.missing("open turns", "no commands under --data")
+        return []
+    found, left_out = recordings(data / "commands")
+    report.figure("material", "orders left out, whose end is unclear", left_out, "of", n=len(found) + left_out)
+    return found
+
+
+def _digits(report: Report, data: Path | None) -> dict[str, list[tuple[str, Wave]]]:
+    """Return each speaker's digits: (digit, wave), cut to the sound."""
+    if data is None or not (data / "digits").is_dir():
+        report.missing("digits", "no digits under --data")
+        return {}
+    found, _ = recordings(data / "digits")
+    speakers: dict[str, list[tuple[str, Wave]]] = {}
+    for each in found:
+        digit, speaker, _ = each.name.split("_")
+        speakers.setdefault(speaker, []).append((digit, at_level(each.speech, -22.0)))
+    return speakers
+
+
+def _open_turns(report: Report, commands: Sequence[Recording], model: EndOfTurnModel, rng: np.random.Generator) -> None:
+    paused = [with_pause(each, rng.uniform(*PAUSES_MS), rng) for each in commands]
+    for title, judge in (("silence alone", None), ("with the model", model)):
+        section = f"open turns, {title}"
+        natural = [_turn(each, OPEN, judge, rng) for each in commands]
+        mended = [_turn(each, OPEN, judge, rng) for each in paused]
+        _turns(report, section, "orders as spoken", natural)
+        _turns(report, section, "a pause of 0.3 to 1 s put in", mended)
+        # Each order as spoken four times to one with a long pause in its middle.
+        _turns(report, section, "four to one", [*natural, *mended[::4]], yardstick=("under 5 %", "under 350"))
+
+
+def _turn(
+    recording: Recording, expectation: Expectation, model: EndOfTurnModel | None, rng: np.random.Generator
+) -> tuple[bool, float]:
+    """Return whether the turn was cut off, and the milliseconds from its last sound to its end."""
+    wave = recording.wave
+    if wave.size < recording.end + 2 * RATE_HZ:
+        wave = np.concatenate([wave[: recording.end + 800], recording.background(2 * RATE_HZ, rng)])
+    heard = listen(wave, expectation, model, rng)
+    ended_ms = heard.first(TurnEnded)
+    last_ms = recording.end * 1000 / RATE_HZ
+    if ended_ms is None:
+        return False, wave.size * 1000 / RATE_HZ - last_ms
+    turn = next(event for _, event in heard.events if isinstance(event, TurnEnded))
+    return turn.last_speech_sample * 1000 / RATE_HZ < last_ms - CUT_MS, ended_ms - last_ms
+
+
+def _turns(
+    report: Report,
+    section: str,
+    name: str,
+    turns: Sequence[tuple[bool, float]],
+    *,
+    yardstick: tuple[str, str] = ("", ""),
+) -> None:
+    report.rate(section, f"{name}: cut off", sum(cut for cut, _ in turns), len(turns), yardstick=yardstick[0])
+    waits = [wait for cut, wait in turns if not cut]
+    for share, mark in ((0.5, yardstick[1]), (0.9, "")):
+        report.figure(
+            section, f"{name}: end known after, p{round(share * 100)}", percentile(waits, share), "ms", n=len(waits),
+            yardstick=mark,
+        )  # fmt: skip
+
+
+def _digit_turns(
+    report: Report, speakers: dict[str, list[tuple[str, Wave]]], model: EndOfTurnModel, rng: np.random.Generator
+) -> None:
+    turns = []
+    for spoken_digits in speakers.values():
+        for _ in range(50):
+            chosen = [spoken_digits[int(rng.integers(len(spoken_digits)))][1] for _ in range(6)]
+            gaps = [rng.uniform(500, 1000) if place in {2, 3} else rng.uniform(40, 200) for place in range(6)]
+            turns.append(_turn(joined(chosen, gaps, rng), DIGITS, model, rng))
+    _turns(report, "six digits in groups, 0.5 to 1 s between them", "no word from recognition", turns)
+
+
+def _short_turns(
+    report: Report, speakers: dict[str, list[tuple[str, Wave]]], model: EndOfTurnModel, rng: np.random.Generator
+) -> None:
+    turns = [
+        _turn(joined([wave], [0.0], rng), SHORT, model, rng)
+        for spoken_digits in speakers.values()
+        for _, wave in spoken_digits[::5]
+    ]
+    _turns(report, "one-word answers to a closed question", "recorded digits", turns)
+
+
+def _meant(report: Report, commands: Sequence[Recording], prompts: Sequence[Wave], rng: np.random.Generator) -> None:
+    for title, loss_db in (("no echo", None), ("echo at -20 dB", 20.0)):
+        section = f"orders spoken over a prompt, {title}"
+        suspected, confirmed = [], []
+        guard = EchoGuard()
+        delay_ms = rng.uniform(40, 400)
+        for number, command in enumerate(commands):
+            if number % 10 == 0:
+                guard, delay_ms = EchoGuard(), rng.uniform(40, 400)
+            start_ms = rng.uniform(800, 2500)
+            near = np.concatenate([silence(start_ms), command.speech, silence(500)])
+            echo = None if loss_db is None else Echo(delay_ms, loss_db)
+            heard = over_prompt(near, prompts[number % len(prompts)], echo, rng, guard)
+            suspected.append(_since(heard, BargeInSuspected, start_ms))
+            confirmed.append(_since(heard, BargeInConfirmed, start_ms))
+        in_time = sum(each < 600 for each in confirmed)
+        report.rate(section, "confirmed within 600 ms", in_time, len(confirmed), yardstick="98 %")
+        report.figure(section, "prompt stopped after, p50", percentile(suspected, 0.5), "ms", n=len(suspected))
+        report.figure(
+            section, "prompt stopped after, p95", percentile(suspected, 0.95), "ms", n=len(suspected), yardstick="200"
+        )
+        report.figure(section, "confirmed after, p50", percentile(confirmed, 0.5), "ms", n=len(confirmed))
+
+
+def _since(heard: Heard, kind: type[BargeInSuspected | BargeInConfirmed], start_ms: float) -> float:
+    """Return how long after `start_ms` the first such event came; for ever if none did."""
+    after = [at for at, event in heard.events if isinstance(event, kind) and at > start_ms]
+    return after[0] - start_ms if after else float("inf")
+
+
+def _not_meant(report: Report, prompts: Sequence[Wave], rng: np.random.Generator) -> None:
+    section = "sounds over a prompt that are no interruption"
+    quiet = silence(12_000)
+
+    def interrupted(near: Wave, number: int, echo: Echo | None, guard: EchoGuard) -> Heard:
+        return over_prompt(near, prompts[number % len(prompts)], echo, rng, guard)
+
+    def lost(name: str, nears: Sequence[Wave], echo: Echo | None = None) -> tuple[int, int]:
+        outcomes = [interrupted(near, number, echo, EchoGuard()) for number, near in enumerate(nears)]
+        confirmed = sum(each.count(BargeInConfirmed) > 0 for each in outcomes)
+        stopped = sum(each.count(BargeInSuspected) > 0 for each in outcomes)
+        report.rate(section, f"{name}: prompt lost", confirmed, len(outcomes), note=f"stopped for a moment {stopped}")
+        return confirmed, len(outcomes)
+
+    def placed(sound: Wave) -> Wave:
+        return np.concatenate([silence(rng.uniform(800, 2500)), sound, silence(1500)])
+
+    groups = [
+        lost("coughs", [placed(cough(rng)) for _ in range(100)]),
+        lost("two coughs", [placed(np.concatenate([cough(rng), silence(250), cough(rng)])) for _ in range(100)]),
+        lost("bangs", [placed(hiss(rng.uniform(30, 200), -15.0, rng)) for _ in range(100)]),
+        lost("music", [placed(music(3000, rng.uniform(-30, -18))) for _ in range(30)]),
+        lost("ringback", [placed(ringback(3000)) for _ in range(20)]),
+        *(
+            lost(f"own echo at {-loss_db:.0f} dB", [quiet] * 42, Echo(delay_ms, loss_db))
+            for loss_db, delay_ms in ((14.0, 60.0), (20.0, 60.0), (20.0, 180.0), (20.0, 420.0), (30.0, 180.0))
+        ),
+    ]
+    for text in BACKCHANNELS:
+        sounds = [wave for _ in range(3) for _, wave in spoken([text], longest_ms=rng.uniform(*BACKCHANNEL_MS))]
+        groups.append(lost(f'"{text}"', [placed(at_level(sound, rng.uniform(-28, -18))) for sound in sounds]))
+    total, trials = (sum(each) for each in zip(*groups, strict=True))
+    report.rate(section, "all", total, trials, yardstick="under 2 %")
+
+
+def _not_speech(report: Report, rng: np.random.Generator) -> None:
+    section = "sounds without a prompt that start no turn"
+    sounds: dict[str, Callable[[], Wave]] = {
+        "coughs": lambda: cough(rng),
+        "bangs": lambda: hiss(rng.uniform(30, 200), -15.0, rng),
+        "music, 5 s": lambda: music(5000, rng.uniform(-30, -18)),
+        "ringback, 5 s": lambda: ringback(5000),
+        "noise at 12 dB below speech, 5 s": lambda: hiss(5000, -34.0, rng),
+    }
+    for name, make in sounds.items():
+        started = 0
+        for _ in range(60):
+            wave = np.concatenate([silence(800), make(), silence(800)])
+            started += listen(wave, OPEN, None, rng, noise=True).first(SpeechStarted) is not None
+        report.rate(section, name, started, 60)
+
+
+def _talk_off(report: Report, commands: Sequence[Recording], speakers: dict[str, list[tuple[str, Wave]]]) -> None:
+    waves = [each.wave for each in commands] + [wave for each in speakers.values() for _, wave in each]
+    if not waves:
+        return
+    detector = DtmfDetector()
+    keys, frames = 0, 0
+    for wave in waves:
+        pcm = wave.clip(-32768, 32767).astype("<i2").tobytes()
+        for start in range(0, len(pcm) - 319, 320):
+            keys += len(detector.feed(pcm[start : start + 320]))
+            frames += 1
+    report.figure("keys heard in voices", f"in {frames / 50 / 60:.0f} minutes of speech", keys, "keys")
+
+
+def _costs(
+    report: Report, commands: Sequence[Recording], prompts: Sequence[Wave], model: EndOfTurnModel,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    section = "cost on this machine"
+    waves = [each.wave for each in commands[:20]] or list(prompts[:5])
+    if not waves:
+        return
+    calls = [on_the_line(wave, rng, noise_dbfs=-66.0) for wave in waves]
+    frames = [pcm[at : at + FRAME_SAMPLES].tobytes() for pcm in calls for at in range(0, pcm.size - 159, FRAME_SAMPLES)]
+    ears, turns, keys = VoiceActivity(SpeechModel()), TurnDetector(), DtmfDetector()
+    heard = []
+    report.figure(section, "voice activity, a frame", _mean_us(lambda f: heard.append(ears.feed(f)), frames), "us",
+                  n=len(frames), yardstick="60")  # fmt: skip
+    report.figure(section, "turn detector, a frame", _mean_us(turns.feed, heard), "us", n=len(heard))
+    report.figure(section, "keys in the audio, a frame", _mean_us(keys.feed, frames), "us", n=len(frames))
+    if prompts:
+        report.figure(section, "echo guard while a prompt plays, a frame", _echo_us(prompts[0], rng), "us")
+    times = []
+    for pcm in calls:
+        began = time.perf_counter()
+        model.probability(pcm)
+        times.append((time.perf_counter() - began) * 1000)
+    report.figure(section, "end-of-turn model, a question, p50", percentile(times, 0.5), "ms", n=len(times))
+
+
+def _mean_us(work: Callable[..., object], inputs: Sequence[object]) -> float:
+    began = time.perf_counter()
+    for each in inputs:
+        work(each)
+    return (time.perf_counter() - began) / len(inputs) * 1e6
+
+
+def _echo_us(prompt: Wave, rng: np.random.Generator) -> float:
+    """Return what a prompt that comes back as echo all the time costs: the worst case."""
+    far = on_the_line(prompt, rng)
+    near = on_the_line(mixed(silence(prompt.size / 8), np.concatenate([silence(100), prompt * 0.1])), rng)
+    guard, ears = EchoGuard(), VoiceActivity(SpeechModel())
+    guard.sent(g711.encode(far[: far.size // FRAME_SAMPLES * FRAME_SAMPLES]))
+    frames = [near[at : at + FRAME_SAMPLES].tobytes() for at in range(0, near.size - 159, FRAME_SAMPLES)]
+    judged = [(frame, ears.feed(frame)) for frame in frames]
+    return _mean_us(lambda pair: guard.judge(*pair), judged)
+
+
+if __name__ == "__main__":
+    main()
