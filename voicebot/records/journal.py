@@ -8,9 +8,10 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Protocol, assert_never
 
 import structlog
@@ -20,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from voicebot.records.audit import AuditEntry, Head, append, write_head
 from voicebot.records.record import Outcome, TurnRecord
 from voicebot.records.tables import CALLS, RECORDINGS, TURNS
 
@@ -29,6 +31,7 @@ log = structlog.get_logger(__name__)
 _WAITING_ENTRIES = 50_000
 #: At most this many go into one transaction.
 _BATCH = 500
+_EXPORT_EVERY = timedelta(minutes=1)
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 5.0
 #: Calls whose turns are counted, so that an entry after a call's end still gets the next number.
@@ -65,13 +68,24 @@ class _Kind(StrEnum):
     RECORDING = "recording"
     GOAL = "goal"
     CALL_ENDED = "call_ended"
+    AUDITED = "audited"
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _Row:
     kind: _Kind
     call_id: str
     values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Audited:
+    entry: AuditEntry
+    call_id: str = ""
+    kind: _Kind = _Kind.AUDITED
+
+
+_Entry = _Row | _Audited
 
 
 class Journal:
@@ -79,6 +93,9 @@ class Journal:
 
     They belong to one event loop. `on_failure` is called for every batch that must be tried again and for every entry
     that is lost: because the database would not have it, or because so many wait that memory must be kept.
+
+    Decisions and ends of calls are audited as they are taken down, others by `audit`. The chain's head goes to the file
+    `heads` and to the log, at most once a minute and at the end.
     """
 
     def __init__(
@@ -87,6 +104,8 @@ class Journal:
         *,
         instance: str,
         on_failure: Callable[[JournalFailure], None],
+        heads: Path,
+        now: Callable[[], datetime],
         last_writes_s: float = 10.0,
     ) -> None:
         self._engine = engine
@@ -95,6 +114,10 @@ class Journal:
         self._entries: asyncio.Queue[_Entry] = asyncio.Queue(_WAITING_ENTRIES)
         self._turns: OrderedDict[str, int] = OrderedDict()
         self._last_writes_s = last_writes_s
+        self._now = now
+        self._heads = heads
+        self._head: Head | None = None  # not yet exported
+        self._next_export = now()
 
     def begin_call(self, call_id: str, info: Party, started_at: datetime, flow_version: str) -> None:
         self._add(
@@ -122,6 +145,9 @@ class Journal:
             self._turns.popitem(last=False)
         values: dict[str, Any] = _TURN.dump_python(turn, mode="json")
         self._add(_Kind.TURN, call_id, {"call_id": call_id, "number": number, **values})
+        if turn.decision is not None:
+            content = {name: values[name] for name in ("decision", "intent", "confidence", "slots")}
+            self._audit_call(call_id, "decided", {"turn": number, **content})
 
     def note_recording(self, call_id: str, path: str, *, rate_hz: int = 8000) -> None:
         """Note where the call's recording lies, `path` being relative to the data folder."""
@@ -134,6 +160,11 @@ class Journal:
     def end_call(self, call_id: str, ended_at: datetime, outcome: Outcome, cause: str) -> None:
         """Close the call; the first end stands."""
         self._add(_Kind.CALL_ENDED, call_id, {"ended_at": ended_at, "outcome": outcome.value, "cause": cause})
+        self._audit_call(call_id, "call_ended", {"outcome": outcome.value, "cause": cause})
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Add an entry to the audit trail; `flush` waits until it is there."""
+        self._put(_Audited(entry))
 
     async def flush(self) -> None:
         """Return once everything taken down so far is written or given up."""
@@ -152,6 +183,7 @@ class Journal:
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writer
+            await self._export_head()
             self._count_lost()
 
     def _count_lost(self) -> None:
@@ -160,12 +192,31 @@ class Journal:
             for _ in range(lost):
                 self._on_failure(JournalFailure.DROPPED)
 
+    def _audit_call(self, call_id: str, action: str, content: Mapping[str, Any]) -> None:
+        entry = AuditEntry(self._now(), "bot", action, f"call:{call_id}", content)
+        self._put(_Audited(entry, call_id))
+
     def _add(self, kind: _Kind, call_id: str, values: Mapping[str, Any]) -> None:
+        self._put(_Row(kind, call_id, values))
+
+    def _put(self, entry: _Entry) -> None:
         try:
-            self._entries.put_nowait(_Entry(kind, call_id, values))
+            self._entries.put_nowait(entry)
         except asyncio.QueueFull:
             self._on_failure(JournalFailure.DROPPED)
-            log.error("journal entry lost", reason="too many are waiting", kind=kind.value, call_id=call_id)
+            log.error("journal entry lost", reason="too many are waiting", kind=entry.kind.value, call_id=entry.call_id)
+
+    async def _export_head(self) -> None:
+        head, self._head = self._head, None
+        if head is None:
+            return
+        now = self._now()
+        self._next_export = now + _EXPORT_EVERY
+        log.info("audit head", number=head.number, hash=head.hash)
+        try:
+            await asyncio.to_thread(write_head, self._heads, head, now)
+        except OSError as error:
+            log.error("audit head not exported", error=error.strerror)
 
     async def _write(self) -> None:
         while True:
@@ -190,7 +241,7 @@ class Journal:
         while True:
             try:
                 async with self._engine.begin() as connection:
-                    await _insert(connection, batch)
+                    head = await _insert(connection, batch)
             except Exception as error:  # noqa: BLE001  # whatever it is, the entries that follow must still be written
                 if _is_hopeless(error):
                     if len(batch) == 1:
@@ -209,6 +260,9 @@ class Journal:
             else:
                 if failing:
                     log.info("journal writes again")
+                self._head = head or self._head
+                if self._now() >= self._next_export:
+                    await self._export_head()
                 return
 
 
@@ -225,8 +279,10 @@ def _name(error: Exception) -> str:
     return getattr(original, "sqlite_errorname", type(original).__name__)
 
 
-async def _insert(connection: AsyncConnection, entries: Sequence[_Entry]) -> None:
-    for kind, group in groupby(entries, key=lambda entry: entry.kind):
+async def _insert(connection: AsyncConnection, entries: Sequence[_Entry]) -> Head | None:
+    """Write entries and return the audit trail's new head if there were any for it."""
+    rows = [entry for entry in entries if isinstance(entry, _Row)]
+    for kind, group in groupby(rows, key=lambda row: row.kind):
         alike = list(group)
         match kind:
             case _Kind.CALL_BEGAN:
@@ -242,11 +298,15 @@ async def _insert(connection: AsyncConnection, entries: Sequence[_Entry]) -> Non
                 for entry in alike:
                     still_open = (CALLS.c.id == entry.call_id) & CALLS.c.ended_at.is_(None)
                     await connection.execute(update(CALLS).where(still_open).values(entry.values))
+            case _Kind.AUDITED:
+                pass  # no row of its own; see below
             case _:
                 assert_never(kind)
+    audited = [entry.entry for entry in entries if isinstance(entry, _Audited)]
+    return await append(connection, audited) if audited else None
 
 
-async def _insert_new(connection: AsyncConnection, table: Table, entries: Sequence[_Entry]) -> None:
+async def _insert_new(connection: AsyncConnection, table: Table, rows: Sequence[_Row]) -> None:
     """Insert what is not there yet: a batch whose commit was not confirmed is written again."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    await connection.execute(insert(table).on_conflict_do_nothing(), [dict(entry.values) for entry in entries])
+    await connection.execute(insert(table).on_conflict_do_nothing(), [dict(row.values) for row in rows])

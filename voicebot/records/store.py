@@ -8,7 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from voicebot.errors import ConfigurationError, Problem
+from voicebot.records.audit import AuditReport, read_heads, verify
 from voicebot.records.journal import Journal, JournalFailure
 from voicebot.records.migrations import migrate
 from voicebot.records.record import CallRecord, HeardWord, Outcome, RecordingRecord, Speaker, TurnRecord
@@ -28,9 +29,38 @@ from voicebot.records.tables import CALLS, RECORDINGS, TURNS
 log = structlog.get_logger(__name__)
 
 
+_SQLITE = "voicebot.sqlite3"
+
+
 def sqlite_url(data: Path) -> str:
     """Return the URL of the database that lies in the data folder."""
-    return f"sqlite+aiosqlite:///{data.resolve() / 'voicebot.sqlite3'}"
+    return f"sqlite+aiosqlite:///{data.resolve() / _SQLITE}"
+
+
+#: The file in the data folder to which heads of the audit trail are exported.
+AUDIT_HEADS = "audit-heads.jsonl"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def verify_audit(data: Path, *, url: str | None = None) -> AuditReport:
+    """Check the audit trail against itself and against the heads exported from it; a server may run meanwhile.
+
+    ConfigurationError when there is no database in `data`.
+    """
+    if url is None and not await asyncio.to_thread((data / _SQLITE).is_file):
+        raise ConfigurationError(
+            [Problem(str(data), None, "There is no database here.", "Name the server's data folder with --data.")]
+        )
+    engine = create_async_engine(url or sqlite_url(data), hide_parameters=True)
+    try:
+        heads = await asyncio.to_thread(read_heads, data / AUDIT_HEADS)
+        async with engine.connect() as connection:
+            return await verify(connection, heads)
+    finally:
+        await engine.dispose()
 
 
 class Store:
@@ -50,12 +80,13 @@ class Store:
         url: str | None = None,
         instance: str = "main",
         on_failure: Callable[[JournalFailure], None],
+        now: Callable[[], datetime] = _utc_now,
     ) -> AsyncIterator[Self]:
         """Open the database at `url`, bring it to its present form, and close what a crash left open.
 
         `data` is the folder below which recordings lie, and the database too unless `url` says otherwise. `instance`
-        names this server process and stays the same over restarts. ConfigurationError when another server uses the
-        same SQLite file.
+        names this server process and stays the same over restarts. `now` dates audit entries. ConfigurationError when
+        another server uses the same SQLite file.
         """
         url = url or sqlite_url(data)
         with _alone(url):
@@ -66,7 +97,7 @@ class Store:
             try:
                 async with engine.begin() as connection:
                     await connection.run_sync(migrate)
-                journal = Journal(engine, instance=instance, on_failure=on_failure)
+                journal = Journal(engine, instance=instance, on_failure=on_failure, heads=data / AUDIT_HEADS, now=now)
                 store = cls(engine, journal, data)
                 await store._close_abandoned(instance)
                 async with journal.writing():

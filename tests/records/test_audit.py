@@ -1,0 +1,218 @@
+"""The audit trail: every way to tamper with it shows, and a lawful deletion does not break it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from voicebot.errors import ConfigurationError
+from voicebot.records.audit import AuditEntry, AuditReport, Head, append, read_heads, verify, write_head
+from voicebot.records.journal import JournalFailure
+from voicebot.records.migrations import migrate
+from voicebot.records.record import Outcome, Speaker, TurnRecord
+from voicebot.records.store import AUDIT_HEADS, Store, sqlite_url, verify_audit
+
+START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+
+
+def _entry(number: int) -> AuditEntry:
+    at = START + timedelta(seconds=number)
+    return AuditEntry(at, "dana", "listened", f"call:{number}", {"caller": "+15550100", "why": f"sample {number}"})
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(sqlite_url(tmp_path))
+    async with engine.begin() as connection:
+        await connection.run_sync(migrate)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def chain(engine: AsyncEngine) -> list[Head]:
+    """Five entries, added in three transactions; their heads."""
+    heads = []
+    for numbers in ((1, 2), (3,), (4, 5)):
+        async with engine.begin() as connection:
+            heads.append(await append(connection, [_entry(number) for number in numbers]))
+    return heads
+
+
+async def _verify(engine: AsyncEngine, heads: list[Head] | None = None) -> AuditReport:
+    async with engine.connect() as connection:
+        return await verify(connection, heads or [])
+
+
+async def _tamper(engine: AsyncEngine, *statements: str) -> None:
+    async with engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+
+
+async def test_an_untouched_chain_is_sound_and_contains_its_heads(engine: AsyncEngine, chain: list[Head]) -> None:
+    report = await _verify(engine, chain)
+    assert report.sound
+    assert (report.entries, report.deleted, report.head) == (5, 0, chain[-1])
+
+
+async def test_an_empty_chain_is_sound(engine: AsyncEngine) -> None:
+    assert (await _verify(engine)).sound
+
+
+@pytest.mark.parametrize(
+    ("statement", "number", "what"),
+    [
+        ("UPDATE audit SET actor = 'nobody' WHERE number = 3", 3, "changed"),
+        ("UPDATE audit SET action = 'deleted' WHERE number = 5", 5, "changed"),
+        ("UPDATE audit SET subject = 'call:9' WHERE number = 1", 1, "changed"),
+        ("UPDATE audit SET at = '2026-01-01 00:00:00.000000' WHERE number = 2", 2, "changed"),
+        ("UPDATE audit_contents SET content = '{}' WHERE number = 4", 4, "content changed"),
+        ("UPDATE audit_contents SET salt = 'ab' WHERE number = 4", 4, "content changed"),
+        ("DELETE FROM audit WHERE number = 3", 3, "missing, up to 3"),
+        ("DELETE FROM audit WHERE number IN (1, 2)", 1, "missing, up to 2"),
+    ],
+)
+@pytest.mark.usefixtures("chain")
+async def test_what_was_tampered_with_is_found(engine: AsyncEngine, statement: str, number: int, what: str) -> None:
+    await _tamper(engine, statement)
+    report = await _verify(engine)
+    assert (number, what) in [(problem.number, problem.what) for problem in report.problems]
+
+
+@pytest.mark.usefixtures("chain")
+async def test_entries_put_in_another_order_are_found(engine: AsyncEngine) -> None:
+    await _tamper(
+        engine,
+        "UPDATE audit SET number = 99 WHERE number = 2",
+        "UPDATE audit SET number = 2 WHERE number = 3",
+        "UPDATE audit SET number = 3 WHERE number = 99",
+    )
+    report = await _verify(engine)
+    assert {problem.number for problem in report.problems} >= {2, 3}
+
+
+async def test_a_truncated_chain_is_found_by_a_head_that_was_exported(engine: AsyncEngine, chain: list[Head]) -> None:
+    await _tamper(engine, "DELETE FROM audit_contents WHERE number > 3", "DELETE FROM audit WHERE number > 3")
+    assert (await _verify(engine)).sound  # nothing inside the chain tells
+    report = await _verify(engine, chain)
+    assert [(problem.number, problem.what) for problem in report.problems] == [(5, "exported once and now missing")]
+
+
+async def test_a_chain_made_anew_is_found_by_a_head_that_was_exported(engine: AsyncEngine, chain: list[Head]) -> None:
+    await _tamper(engine, "DELETE FROM audit_contents", "DELETE FROM audit")
+    async with engine.begin() as connection:
+        await append(connection, [_entry(number) for number in (1, 2, 3, 4)] + [_entry(6)])
+    assert (await _verify(engine)).sound
+    report = await _verify(engine, chain)
+    assert {problem.what for problem in report.problems} == {"is not the entry whose hash was exported"}
+
+
+async def test_a_deleted_content_leaves_the_chain_sound_and_nothing_of_itself(
+    engine: AsyncEngine, chain: list[Head], tmp_path: Path
+) -> None:
+    await _tamper(engine, "DELETE FROM audit_contents WHERE number = 2")
+    report = await _verify(engine, chain)
+    assert report.sound
+    assert report.deleted == 1
+    async with engine.connect() as connection:
+        left = (await connection.execute(text("SELECT * FROM audit WHERE number = 2"))).one()
+    assert "15550100" not in str(left)
+
+
+async def test_the_same_content_has_another_digest_each_time(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await append(connection, [_entry(1), _entry(1)])
+        digests = (await connection.execute(text("SELECT content_digest FROM audit"))).scalars().all()
+    assert len(set(digests)) == 2
+
+
+async def test_an_entry_written_twice_is_there_once(engine: AsyncEngine) -> None:
+    entry = _entry(1)
+    for _ in range(2):
+        async with engine.begin() as connection:
+            head = await append(connection, [entry, _entry(2)] if _ else [entry])
+    assert head.number == 2
+    assert (await _verify(engine)).sound
+
+
+async def test_a_transaction_rolled_back_leaves_no_gap(engine: AsyncEngine, chain: list[Head]) -> None:
+    async def fail() -> None:
+        async with engine.begin() as connection:
+            await append(connection, [_entry(6)])
+            await connection.execute(text("no such statement"))
+
+    with pytest.raises(OperationalError):
+        await fail()
+    async with engine.begin() as connection:
+        assert (await append(connection, [_entry(7)])).number == 6
+    assert (await _verify(engine, chain)).sound
+
+
+def test_heads_are_read_back_and_a_line_cut_short_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "heads.jsonl"
+    assert read_heads(path) == []
+    write_head(path, Head(1, "aa"), START)
+    write_head(path, Head(7, "bb"), START)
+    with path.open("a") as file:
+        file.write('{"at": "2026')
+    assert read_heads(path) == [Head(1, "aa"), Head(7, "bb")]
+
+
+class _Party:
+    channel = direction = "x"
+    caller = called = carrier_call_id = ""
+
+
+async def test_every_decision_of_a_call_and_its_end_are_audited(tmp_path: Path) -> None:
+    failures: list[JournalFailure] = []
+    async with Store.open(tmp_path, on_failure=failures.append) as store:
+        store.journal.begin_call("c1", _Party(), START, "f")
+        store.journal.add_turn("c1", TurnRecord(Speaker.BOT, "Hello."))
+        store.journal.add_turn(
+            "c1", TurnRecord(Speaker.CALLER, "balance", decision="balance.start: asked for", intent="balance")
+        )
+        store.journal.end_call("c1", START, Outcome.COMPLETED, "we_hung_up")
+        store.journal.audit(_entry(1))
+        await store.journal.flush()
+        running = await verify_audit(tmp_path)
+    assert failures == []
+    assert (running.sound, running.entries) == (True, 3)
+    report = await verify_audit(tmp_path)
+    assert report.sound
+    assert read_heads(tmp_path / AUDIT_HEADS)[-1] == report.head
+    engine = create_async_engine(sqlite_url(tmp_path))
+    async with engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT actor, action, subject FROM audit ORDER BY number"))).all()
+        content = await connection.scalar(text("SELECT content FROM audit_contents WHERE number = 1"))
+    await engine.dispose()
+    assert [tuple(row) for row in rows] == [
+        ("bot", "decided", "call:c1"),
+        ("bot", "call_ended", "call:c1"),
+        ("dana", "listened", "call:1"),
+    ]
+    assert '"decision":"balance.start: asked for"' in str(content)
+
+
+async def test_a_secret_turns_audit_entry_holds_its_decision_and_no_digit(tmp_path: Path) -> None:
+    async with Store.open(tmp_path, on_failure=print) as store:
+        store.journal.begin_call("c1", _Party(), START, "f")
+        secret = TurnRecord(
+            Speaker.CALLER, "4711", secret=True, slots={"pin": "4711"}, decision="balance.pin: accepted"
+        )
+        store.journal.add_turn("c1", secret)
+    everything = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    assert b"balance.pin: accepted" in everything
+    assert b"4711" not in everything
+
+
+async def test_checking_where_there_is_no_database_says_so_and_makes_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no database here"):
+        await verify_audit(tmp_path)
+    assert list(tmp_path.iterdir()) == []
