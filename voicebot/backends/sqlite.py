@@ -86,11 +86,11 @@ class SqliteSystem:
         if row:
             if row[0] != operation:
                 raise LocalProtocolError(f"An idempotency key of '{row[0]}' came again for '{operation}'.")
-            return BackendResult(row[1], _from_json(row[2]))
+            return BackendResult(row[1], from_json(row[2]))
         result = self._handlers[operation](connection, arguments)
         connection.execute(
             "INSERT INTO done_write (key, operation, outcome, result) VALUES (?, ?, ?, ?)",
-            (key, operation, result.outcome, _to_json(result.result)),
+            (key, operation, result.outcome, to_json(result.result)),
         )
         return result
 
@@ -103,7 +103,8 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _to_json(result: Mapping[str, SlotValue | None]) -> str:
+def to_json(result: Mapping[str, SlotValue | None]) -> str:
+    """A result as text that `from_json` reads back to equal values of the same types."""
     return json.dumps({name: _encoded(value) for name, value in result.items()})
 
 
@@ -129,6 +130,7 @@ _DECODERS: dict[str, Callable[[str], SlotValue]] = {
 }
 
 
-def _from_json(text: str) -> dict[str, SlotValue | None]:
+def from_json(text: str) -> dict[str, SlotValue | None]:
+    """A result as `to_json` wrote it."""
     stored = json.loads(text)
     return {name: None if entry is None else _DECODERS[entry[0]](entry[1]) for name, entry in stored.items()}

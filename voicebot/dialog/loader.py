@@ -41,6 +41,8 @@ from voicebot.errors import ConfigurationError, Problem
 
 #: Folders inside a bot's directory that are about the bot, but no part of what callers get.
 OTHER_FOLDERS = frozenset({"stories", "schema"})
+#: How operations are carried out: a part of the bot's version, read by `backends`.
+SYSTEMS = "systems.yaml"
 #: The folder of articles that questions are answered from.
 KNOWLEDGE = "knowledge"
 
@@ -94,7 +96,7 @@ def load_bot(directory: Path) -> Bot:
     for path in paths:
         name = path.relative_to(directory).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-        if path.suffix != ".yaml":
+        if path.suffix != ".yaml" or path.name == SYSTEMS:
             continue
         document = read_yaml(path, name, problems)
         if document:
