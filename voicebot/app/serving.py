@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import random
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -24,6 +26,7 @@ from voicebot.backends.backends import Backends
 from voicebot.backends.demo.company import demo_company
 from voicebot.backends.demo.data import ensure_demo_data
 from voicebot.backends.knowledge import KnowledgeSystem
+from voicebot.backends.opening import open_systems
 from voicebot.calls.admission import CpuMeter, Limits
 from voicebot.calls.registry import LiveCalls
 from voicebot.dialog.flow import Bot
@@ -134,7 +137,16 @@ def _open_backends(settings: Settings, bot: Bot, zone: ZoneInfo) -> Backends:
     path = settings.data / "demo.sqlite"
     if ensure_demo_data(path, datetime.now(zone).date()):
         log.info("demo data made", file=path.name)
-    systems = (demo_company(path, lambda: datetime.now(zone)), KnowledgeSystem(settings.flows / KNOWLEDGE))
+    declared = open_systems(
+        settings.flows,
+        bot.operations,
+        data=settings.data,
+        environ=os.environ,
+        clock=time.monotonic,
+        jitter=random.random,
+    )
+    # The last one that does an operation does it: what systems.yaml declares replaces the demo company's.
+    systems = (demo_company(path, lambda: datetime.now(zone)), KnowledgeSystem(settings.flows / KNOWLEDGE), *declared)
     return Backends(systems, bot.operations, timeout_s=BACKEND_TIMEOUT_S)
 
 
