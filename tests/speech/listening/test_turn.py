@@ -138,6 +138,14 @@ class TestEndOfTurn:
         assert waits[0] == pytest.approx(PATIENCE[AnswerKind.OPEN].finished_ms, abs=FRAME_MS)
         assert waits[-1] == pytest.approx(PATIENCE[AnswerKind.OPEN].unfinished_ms, abs=FRAME_MS)
 
+    def test_follows_the_surest_of_several_judges(self) -> None:
+        turns = detector()
+        feed(turns, VOICED, 400)
+        feed(turns, SILENT, 180)
+        turns.turn_probability(0.99, pause=1)
+        turns.turn_probability(0.2, pause=1)
+        assert 180 + until_ended(turns) == pytest.approx(PATIENCE[AnswerKind.OPEN].finished_ms, abs=FRAME_MS)
+
     def test_names_the_model_as_its_reason(self) -> None:
         turns = detector()
         feed(turns, VOICED, 400)

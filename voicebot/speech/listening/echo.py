@@ -59,7 +59,7 @@ class EchoGuard:
         #: Band levels of what was played, one row a hop, the newest last; those of `_pending` are still to come.
         self._levels = np.full((2 * (self._REACH_FRAMES + self._MOST_FRAMES), _BANDS), _level(0.0), np.float32)
         self._pending: list[_Floats] = [_SILENT]
-        self._heard: deque[_Floats] = deque(maxlen=self._MOST_FRAMES)
+        self._heard: deque[bytes] = deque(maxlen=self._MOST_FRAMES)
         self._voiced: deque[bool] = deque(maxlen=self._MOST_FRAMES)
         self._gain_db = 0.0
         self._finds = np.zeros(2 * self._REACH_FRAMES, dtype=np.float32)
@@ -82,7 +82,7 @@ class EchoGuard:
             self._voiced.clear()
             return activity
         self._pending.append(_SILENT if played is None else played)
-        self._heard.append(_band_levels(np.frombuffer(pcm, dtype="<i2").astype(np.float32)[np.newaxis])[0])
+        self._heard.append(pcm)
         self._voiced.append(activity.speech)
         if not activity.speech:
             # What was played longer ago than any echo takes need not be looked at any more.
@@ -95,10 +95,12 @@ class EchoGuard:
         if voiced < self._LEAST_FRAMES_KNOWN:
             return False
         self._catch_up()
-        heard = np.stack(self._heard)
+        frames = np.frombuffer(b"".join(self._heard), dtype="<i2").astype(np.float32)
+        heard = _band_levels(frames.reshape(-1, FRAME_SAMPLES))
         noise = _level(32768.0**2 * 10 ** (noise_floor_dbfs / 10) * _NOISE_POWER)
         counts = heard > np.maximum(noise + self._OVER_NOISE_DB, heard.max() - self._RANGE_DB)
-        if not counts.any():
+        if not counts.any() or heard.max() > self._levels.max():
+            # Nothing but noise, or louder than anything we played.
             return False
         # Every stretch of the prompt as long as what was heard, at steps of half a frame: (delays, bands, frames).
         stretches = np.lib.stride_tricks.sliding_window_view(self._levels, 2 * len(heard) - 1, axis=0)[..., ::2]

@@ -251,9 +251,12 @@ class TurnDetector:
         self._must_interrupt = False
 
     def turn_probability(self, probability: float, *, pause: int) -> None:
-        """Take the end-of-turn model's answer for a pause; one for an earlier pause is ignored."""
+        """Take a judge's answer for a pause: the end-of-turn model's, or one made of the words.
+
+        The surest answer for the pause counts; one for an earlier pause is ignored.
+        """
         if pause == self._pauses and self.state in {TurnState.PAUSED, TurnState.DOUBTED}:
-            self._probability = probability
+            self._probability = max(probability, self._probability or 0.0)
 
     def recognised_enough(self) -> None:
         """Partial results hold the whole expected answer: end the turn at the next short silence."""
