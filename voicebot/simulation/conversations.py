@@ -21,7 +21,7 @@ class DemoCall:
 
 
 #: What a caller does who was not understood: they key it in.
-_KEYED_ACCOUNT = Step(("don't match", "account number once more", "need your account number"), (Press("461358"),))
+_KEYED_ACCOUNT = Step(("don't match", "account number once more", "need your account number"), (Press("402938"),))
 
 BALANCE = DemoCall(
     title="Account balance, the PIN keyed in",
@@ -30,13 +30,13 @@ BALANCE = DemoCall(
         "balance",
         steps=(
             Step(("help you today",), (Say("Hello. I'd like to check my account balance, please."),)),
-            Step(("account number",), (Say("four six one, three five eight"),)),
-            Step(("pin",), (Press("5482", secret=True),)),
+            Step(("account number",), (Say("four zero two, nine three eight"),)),
+            Step(("pin",), (Press("1593", secret=True),)),
             Step(("anything else",), (Say("No, thank you. That's all."),)),
         ),
         asides=(_KEYED_ACCOUNT,),
     ),
-    facts=("eighty eight dollars and sixty four cents",),
+    facts=("three hundred twelve dollars and seven cents",),
 )
 
 ORDER = DemoCall(

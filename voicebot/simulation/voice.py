@@ -9,8 +9,9 @@ from voicebot.speech.synthesis.speaker import Speaker
 from voicebot.speech.synthesis.voices import load_speaker
 from voicebot.speech.tts import Voice
 
-#: In order of preference: the bot speaks with `flite rms` or a male voice of espeak-ng unless told otherwise.
-CALLER_VOICES = (Voice("flite", "slt"), Voice("espeak", "en-us+f3", 0.9))
+#: In order of preference. The bot speaks with `flite rms` or a male voice of espeak-ng unless told otherwise, and this
+#: woman's voice is read back with the fewest errors after theirs (scripts/bench/voice).
+CALLER_VOICES = (Voice("espeak", "en-us+f2", 0.9), Voice("flite", "slt"))
 
 
 def speak(voice: Voice, text: str) -> bytes:
