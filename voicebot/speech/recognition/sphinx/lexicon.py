@@ -20,8 +20,8 @@ _EXTRA: Mapping[str, tuple[str, ...]] = {
     "wanna": ("W AA N AH",),
 }
 #: What a telephone leaves of the digits, as a model of wideband speech hears it: above 4 kHz, where /s/, /z/ and the
-#: burst of /t/ have most of their energy, there is nothing. Right single digits rose from 78 to 87 of 100 with these; more
-#: ways of losing them (F IH K F) hear a "six" in the noise behind a number.
+#: burst of /t/ have most of their energy, there is nothing. Right single digits rose from 78 to 87 of 100 with these;
+#: more ways of losing them (F IH K F) hear a "six" in the noise behind a number.
 _NARROWBAND: Mapping[str, tuple[str, ...]] = {
     "zero": ("IH R OW", "V IH R OW", "DH IH R OW"),
     "two": ("K UW", "CH UW"),
