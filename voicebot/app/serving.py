@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from voicebot.app.sessions import SessionFactory
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
-from voicebot.backends.backends import Backends
+from voicebot.backends.backends import Backends, System
 from voicebot.backends.demo.company import demo_company
 from voicebot.backends.demo.data import ensure_demo_data
 from voicebot.backends.knowledge import KnowledgeSystem
@@ -146,7 +146,8 @@ def _open_backends(settings: Settings, bot: Bot, zone: ZoneInfo) -> Backends:
         jitter=random.random,
     )
     # The last one that does an operation does it: what systems.yaml declares replaces the demo company's.
-    systems = (demo_company(path, lambda: datetime.now(zone)), KnowledgeSystem(settings.flows / KNOWLEDGE), *declared)
+    company = demo_company(path, lambda: datetime.now(zone))
+    systems: tuple[System, ...] = (company, KnowledgeSystem(settings.flows / KNOWLEDGE), *declared)
     return Backends(systems, bot.operations, timeout_s=BACKEND_TIMEOUT_S)
 
 
