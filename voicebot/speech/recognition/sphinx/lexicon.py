@@ -27,7 +27,7 @@ _NARROWBAND: Mapping[str, tuple[str, ...]] = {
     "two": ("K UW", "CH UW"),
     "three": ("F R IY",),
     "six": ("IH K S", "S IH K", "HH IH K S", "TH IH K TH"),
-    "eight": ("EY", "EY D"),
+    "eight": ("EY D",),
 }
 _VOICELESS = frozenset({"P", "T", "K", "F", "TH"})
 _SIBILANT = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
