@@ -68,6 +68,7 @@ ladders:
     - gives_up: sorry
 patterns:
   returning: Back to {title}.
+  next_request: Next, {title}.
   clarify_one: Is it {first}?
   clarify_two: Is it {first} or {second}?
   clarify_again: What is it, then?

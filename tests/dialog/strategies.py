@@ -93,6 +93,7 @@ def interpretations(bot: Bot) -> st.SearchStrategy[tuple[Interpretation, ...]]:
         entities=st.lists(entities(), max_size=3).map(tuple),
         affirmative=st.sampled_from([None, True, False]),
         correction=st.booleans(),
+        further=st.lists(intents, max_size=2).map(tuple),
     )
     return st.lists(one, max_size=3).map(tuple)
 

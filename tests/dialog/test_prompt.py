@@ -7,7 +7,7 @@ import pytest
 
 from voicebot.dialog.actions import PromptPart
 from voicebot.dialog.events import SlotValue
-from voicebot.dialog.prompt import Fixed, Prompt, TemplateError, parse_template, render
+from voicebot.dialog.prompt import Fixed, Prompt, TemplateError, Values, parse_template, render
 from voicebot.dialog.values import ValueKind
 
 TODAY = date(2026, 3, 2)
@@ -16,7 +16,8 @@ SLOTS: dict[str, SlotValue] = {"balance": Decimal("7.50"), "code": "4071", "day"
 
 
 def parts(text: str) -> tuple[PromptPart, ...]:
-    return render(parse_template(text), SLOTS.get, lambda name: KINDS.get(name, ValueKind.TEXT), TODAY)
+    values = Values(SLOTS.get, lambda name: KINDS.get(name, ValueKind.TEXT), TODAY)
+    return render(parse_template(text), values)
 
 
 def test_fixed_words_and_values_are_parts_of_their_own() -> None:
@@ -50,6 +51,15 @@ def test_a_call_hears_variants_by_its_seed_and_a_replay_hears_the_same() -> None
     heard = [prompt.variant(seed, 0) for seed in range(60)]
     assert len(set(heard)) == 3
     assert heard == [prompt.variant(seed, 0) for seed in range(60)]
+
+
+def test_who_reads_gets_the_written_words_and_values() -> None:
+    prompt = Prompt("x", (parse_template("Say {code}."),), written=(parse_template("Type {code}, of {balance}."),))
+    values = Values(SLOTS.get, lambda name: KINDS.get(name, ValueKind.TEXT), TODAY)
+    pieces = prompt.variant(1, 0, in_writing=True)
+    assert " ".join(part.text for part in render(pieces, values, in_writing=True)) == "Type 4071, of $7.50."
+    assert prompt.names == {"code", "balance"}
+    assert Prompt("y", (parse_template("Say it."),)).variant(1, 0, in_writing=True) == (Fixed("Say it."),)
 
 
 def test_all_fixed_words_can_be_rendered_before_any_call() -> None:

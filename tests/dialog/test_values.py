@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from voicebot.dialog.events import SlotValue
-from voicebot.dialog.values import Form, ValueKind, spoken
+from voicebot.dialog.values import Form, ValueKind, spoken, written
 
 TODAY = date(2026, 3, 2)
 
@@ -96,6 +96,26 @@ def test_the_other_kinds_are_said_as_people_say_them() -> None:
     assert say("400121", ValueKind.TEXT, Form.DIGITS) == "4 0 0, 1 2 1"
     moment = datetime(2026, 3, 4, 15, 30)  # noqa: DTZ001  # a moment in the caller's own time
     assert say(moment, ValueKind.MOMENT) == "Wednesday, March 4th at 3:30 PM"
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "words"),
+    [
+        (Decimal("1284.5"), Form.PLAIN, "$1,284.50"),
+        (Decimal(-3), Form.PLAIN, "-$3.00"),
+        ("400121", Form.PLAIN, "400121"),
+        (date(2026, 3, 14), Form.PLAIN, "Saturday, March 14"),
+        (date(2027, 3, 14), Form.PLAIN, "Sunday, March 14, 2027"),
+        (date(2026, 3, 3), Form.RELATIVE, "tomorrow"),
+        (date(2026, 3, 4), Form.RELATIVE, "on Wednesday, March 4"),
+        (time(15, 30), Form.PLAIN, "3:30 PM"),
+        (datetime(2026, 3, 4, 9), Form.PLAIN, "Wednesday, March 4, 9:00 AM"),  # noqa: DTZ001  # local
+        (True, Form.PLAIN, "yes"),
+        (3, Form.COUNT, "3 days"),
+    ],
+)
+def test_what_is_read_is_written_as_people_write_it(value: SlotValue, form: Form, words: str) -> None:
+    assert written(value, ValueKind.TEXT, form=form, noun="day", today=TODAY) == words
 
 
 def test_a_kind_accepts_exactly_its_own_type() -> None:

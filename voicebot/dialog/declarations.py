@@ -69,11 +69,23 @@ def read_name(source: Source, what: str) -> str:
 
 
 def read_prompt(source: Source | None, name: str, *, interruptible: bool = True) -> Prompt | None:
-    """Read one text or a list of variants; None when there is none or it cannot be read."""
+    """Read one text, a list of variants, or both kinds of words (``spoken:`` and ``written:``).
+
+    None when there is none or it cannot be read.
+    """
     if source is None:
         return None
+    if source.is_fields:
+        fields = source.fields(("spoken", "written"))
+        said, read = _read_variants(fields.require("spoken")), _read_variants(fields.require("written"))
+        return Prompt(name, said, interruptible, read) if said else None
+    variants = _read_variants(source)
+    return Prompt(name, variants, interruptible) if variants else None
+
+
+def _read_variants(source: Source | None) -> tuple[tuple[Piece, ...], ...]:
     variants: list[tuple[Piece, ...]] = []
-    for item in source.items():
+    for item in source.items() if source else []:
         text = item.text()
         if not text:
             continue
@@ -81,7 +93,7 @@ def read_prompt(source: Source | None, name: str, *, interruptible: bool = True)
             variants.append(parse_template(text))
         except TemplateError as error:
             item.problem(str(error), "Write values as {slot}, {slot:digits} or {days:count day}.")
-    return Prompt(name, tuple(variants), interruptible) if variants else None
+    return tuple(variants)
 
 
 def read_condition(source: Source) -> Condition | None:

@@ -122,6 +122,7 @@ class Patterns:
     """What every bot says in the situations that no flow is about."""
 
     returning: Prompt
+    next_request: Prompt
     clarify_one: Prompt
     clarify_two: Prompt
     clarify_again: Prompt
@@ -142,6 +143,7 @@ class Patterns:
     def prompts(self) -> tuple[Prompt, ...]:
         return (
             self.returning,
+            self.next_request,
             self.clarify_one,
             self.clarify_two,
             self.clarify_again,

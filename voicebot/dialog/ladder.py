@@ -68,7 +68,7 @@ def say_question(turn: Turn, step_: QuestionStep, *, with_keys: bool) -> None:
 
 
 def _say_keys(turn: Turn, step_: QuestionStep, *, offered: bool) -> None:
-    if not offered:
+    if not offered or turn.is_written:  # who types has no keypad
         return
     keys = step_.question.keys
     slot = turn.slot_of(step_.slot) if isinstance(step_, AskStep) else None

@@ -68,6 +68,7 @@ LADDERS = ("silence", "no_match", "hearing")
 #: The bot-wide prompts, each with the names it may use.
 PATTERN_PROMPTS: dict[str, tuple[str, ...]] = {
     "returning": ("title",),
+    "next_request": ("title",),
     "clarify_one": ("first",),
     "clarify_two": ("first", "second"),
     "clarify_again": (),

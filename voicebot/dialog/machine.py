@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from voicebot.dialog.actions import Action, SetGoal
+from voicebot.dialog.actions import Action
 from voicebot.dialog.events import (
     BackendAnswered,
     BackendFailed,
@@ -41,7 +41,7 @@ from voicebot.dialog.reading import (
     read_keys,
     read_turn,
 )
-from voicebot.dialog.state import Origin, Phase, State
+from voicebot.dialog.state import Origin, Phase, Queued, State
 from voicebot.dialog.steps import AskStep, ConfirmStep, QuestionStep, RequestStep
 from voicebot.dialog.systems import backend_answered, backend_failed
 from voicebot.dialog.turn import Turn
@@ -52,6 +52,8 @@ _PATIENCE_S = 45.0
 _WORDS_OF_A_QUESTION = 3
 _SLOWER = 0.85
 _SLOWEST = 0.6
+#: Requests remembered from one sentence.
+_QUEUED_MOST = 3
 
 
 def new_state(bot: Bot) -> State:
@@ -200,6 +202,8 @@ def _act_on(turn: Turn, step_: QuestionStep, meaning: Meaning, reading: Reading 
             _correct(turn, changes, rest, heard)
         case Asked(intent, confidence, entities):
             words = reading.said.text if reading else ""
+            if reading:
+                _queue(turn, reading.said, intent)
             _asked(turn, step_, intent, confidence, entities=entities, words=words)
         case ChoseFlow(flow):
             turn.record("menu", detail=flow)
@@ -319,6 +323,16 @@ def _asked(
             _start_flow(turn, flow, intent, entities, words)
 
 
+def _queue(turn: Turn, said: Interpretation, first: str) -> None:
+    """Remember what was asked for in the same breath, to be done after the first."""
+    for score in said.further:
+        intent = turn.bot.intents_by_name.get(score.intent)
+        known = intent is not None and intent.flow is not None and score.confidence >= turn.bot.understanding.accept
+        if known and score.intent not in {first, *(queued.intent for queued in turn.state.queued)}:
+            queued = Queued(score.intent, said.entities, said.text)
+            turn.state = replace(turn.state, queued=(*turn.state.queued, queued)[:_QUEUED_MOST])
+
+
 def _start_over(turn: Turn) -> None:
     """Back to the bot's first open question; what the caller proved about themselves stays."""
     flow = turn.bot.flows[turn.bot.start]
@@ -346,10 +360,7 @@ def _start_flow(
     if running or len(turn.state.stack) > turn.bot.limits.stack * 2:
         missed(turn, "no_match")
         return
-    if intent:
-        turn.state = replace(turn.state, goal=intent)
-        turn.actions.append(SetGoal(intent))
-    turn.push(flow_name, Origin.REQUEST, entities, words)
+    turn.start_request(flow_name, intent, entities, words)
     walk_on(turn)
 
 

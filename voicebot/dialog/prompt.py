@@ -10,7 +10,7 @@ from zlib import crc32
 
 from voicebot.dialog.actions import PromptPart
 from voicebot.dialog.condition import Lookup
-from voicebot.dialog.values import Form, ValueKind, spoken
+from voicebot.dialog.values import Form, ValueKind, spoken, written
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _CLOSING = re.compile(r"^[.,;:!?]+")
@@ -43,11 +43,15 @@ class TemplateError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is said at one place of a flow. `name` is unique within a bot; one of `variants` is chosen."""
+    """What is said at one place of a flow. `name` is unique within a bot; one of `variants` is chosen.
+
+    Where the caller reads, one of `written` is, if there are any.
+    """
 
     name: str
     variants: tuple[tuple[Piece, ...], ...]
     interruptible: bool = True
+    written: tuple[tuple[Piece, ...], ...] = ()
 
     @property
     def text(self) -> str:
@@ -58,15 +62,17 @@ class Prompt:
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(piece.name for pieces in self.variants for piece in pieces if isinstance(piece, Filled))
+        pieces = [piece for pieces in (*self.variants, *self.written) for piece in pieces]
+        return frozenset(piece.name for piece in pieces if isinstance(piece, Filled))
 
     @property
     def static_texts(self) -> tuple[str, ...]:
         return tuple(piece.text for pieces in self.variants for piece in pieces if isinstance(piece, Fixed))
 
-    def variant(self, seed: int, turn: int) -> tuple[Piece, ...]:
+    def variant(self, seed: int, turn: int, *, in_writing: bool = False) -> tuple[Piece, ...]:
         """Pick by a hash of the call's seed, so that callers hear variety and a replay hears the same."""
-        return self.variants[crc32(f"{seed}:{turn}:{self.name}".encode()) % len(self.variants)]
+        variants = self.written if in_writing and self.written else self.variants
+        return variants[crc32(f"{seed}:{turn}:{self.name}".encode()) % len(variants)]
 
 
 def parse_template(text: str) -> tuple[Piece, ...]:
@@ -108,18 +114,26 @@ def _filled(field: str) -> Filled:
     return Filled(name, form, noun)
 
 
-def render(
-    pieces: tuple[Piece, ...], lookup: Lookup, kind_of: Callable[[str], ValueKind], today: date
-) -> tuple[PromptPart, ...]:
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What names hold when a prompt is said, of which kind, and on which day."""
+
+    lookup: Lookup
+    kind_of: Callable[[str], ValueKind]
+    today: date
+
+
+def render(pieces: tuple[Piece, ...], values: Values, *, in_writing: bool = False) -> tuple[PromptPart, ...]:
     """Fill the values in. A name that holds nothing is left out; `flows check` keeps that from happening."""
+    put = written if in_writing else spoken
     parts: list[PromptPart] = []
     for piece in pieces:
         match piece:
             case Fixed(text):
                 parts.append(PromptPart(text))
             case Filled(name, form, noun, closing):
-                value = lookup(name)
+                value = values.lookup(name)
                 if value is not None:
-                    words = spoken(value, kind_of(name), form=form, noun=noun, today=today)
+                    words = put(value, values.kind_of(name), form=form, noun=noun, today=values.today)
                     parts.append(PromptPart(words + closing, static=False))
     return tuple(parts)

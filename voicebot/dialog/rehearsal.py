@@ -102,7 +102,7 @@ class _Player:
     def play(self) -> Mismatch | None:
         started = CallStarted(
             at=self._now,
-            channel="story",
+            channel=self.story.channel,
             caller=self.story.caller,
             called="",
             zone=self.story.zone,

@@ -25,9 +25,19 @@ _SCALAR: Schema = {"type": ["string", "number", "boolean"]}
 _FLAG: Schema = {"enum": ["yes", "no", "true", "false", True, False]}
 _NAME: Schema = {"type": "string", "pattern": f"^{NAME.pattern}$"}
 _NAMES: Schema = {"oneOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}
+_TEXTS: Schema = {"oneOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]}
 _PROMPT: Schema = {
     "description": "What is said: one text, or several of which one is chosen. Values stand as {slot}.",
-    "oneOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}],
+    "oneOf": [
+        _SCALAR,
+        {"type": "array", "items": _SCALAR, "minItems": 1},
+        {
+            "type": "object",
+            "properties": {"spoken": _TEXTS, "written": _TEXTS},
+            "required": ["spoken", "written"],
+            "additionalProperties": False,
+        },
+    ],
 }
 _COUNT: Schema = {"oneOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]+$"}]}
 _SHARE: Schema = {
@@ -175,6 +185,7 @@ def story_schema() -> Schema:
             {
                 "intent": _SCALAR,
                 "intents": {"type": "object", "additionalProperties": _SHARE},
+                "also": _NAMES,
                 "confidence": _SHARE,
                 "yes_no": _FLAG,
                 "correction": _FLAG,
@@ -200,6 +211,7 @@ def story_schema() -> Schema:
         "story": _SCALAR,
         "at": _SCALAR,
         "zone": _SCALAR,
+        "channel": {"enum": ["phone", "chat", "sms"]},
         "seed": _COUNT,
         "caller_number": _SCALAR,
         "steps": {"type": "array", "items": {"oneOf": [{"enum": list(HAPPENINGS)}, *steps]}},

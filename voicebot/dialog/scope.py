@@ -36,10 +36,9 @@ class Scope:
 
     def prompt(self, source: Source, name: str, *, interruptible: bool) -> Prompt:
         """Read a prompt; an empty one where there is none to read, which is then a problem already."""
-        nothing = Prompt(name, ((),))
-        prompt = read_prompt(source, name, interruptible=interruptible) if source.is_text or source.is_list else None
+        prompt = read_prompt(source, name, interruptible=interruptible)
         if prompt is None:
-            return nothing
+            return Prompt(name, ((),))
         self.later(lambda: self._check_prompt(prompt, source))
         return prompt
 

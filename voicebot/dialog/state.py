@@ -64,8 +64,20 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """An intent said along with another request, and what was said with both."""
+
+    intent: str
+    entities: tuple[Entity, ...]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    """A conversation between two events. Mappings in it are never changed in place."""
+    """A conversation between two events. Mappings in it are never changed in place.
+
+    `queued` is to be done after the current request.
+    """
 
     version: str
     phase: Phase = Phase.NEW
@@ -78,6 +90,7 @@ class State:
     stack: tuple[Frame, ...] = ()
     slots: Mapping[str, SlotValue] = field(default_factory=dict)
     clarifying: tuple[str, ...] = ()
+    queued: tuple[Queued, ...] = ()
     waiting_for: str = ""
     requests: int = 0
     turn: int = 0

@@ -121,6 +121,7 @@ class Story:
     file: str
     at: datetime
     zone: str
+    channel: str
     seed: int
     caller: str
     steps: tuple[StoryStep, ...]
@@ -128,7 +129,7 @@ class Story:
 
 _DEFAULT_AT = "2026-03-02 10:00"
 _DEFAULT_ZONE = "America/New_York"
-STORY_KEYS = ("story", "at", "zone", "seed", "caller_number", "steps")
+STORY_KEYS = ("story", "at", "zone", "channel", "seed", "caller_number", "steps")
 STORY_STEP_KEYS = {
     "bot": (),
     "caller": ("means", "or_heard"),
@@ -139,7 +140,7 @@ STORY_STEP_KEYS = {
     "slot": ("holds",),
     "ends": (),
 }
-MEANS_KEYS = ("intent", "intents", "confidence", "yes_no", "correction", *AnswerKind)
+MEANS_KEYS = ("intent", "intents", "also", "confidence", "yes_no", "correction", *AnswerKind)
 
 
 def load_stories(directory: Path, bot: Bot) -> tuple[Story, ...]:
@@ -176,6 +177,7 @@ class _StoryReader:
             file=self._file,
             at=at,
             zone=fields.text("zone", _DEFAULT_ZONE),
+            channel=fields.text("channel", "phone"),
             seed=seed.number() if seed else 1,
             caller=fields.text("caller_number", "+12025550123"),
             steps=tuple(step for item in (steps.items() if steps else []) if (step := self._step(item))),
@@ -255,7 +257,14 @@ class _StoryReader:
             entities=tuple(entities),
             affirmative=yes_no.flag() if yes_no else None,
             correction=fields.flag("correction"),
+            further=self._also(fields.get("also")),
         )
+
+    def _also(self, source: Source | None) -> tuple[IntentScore, ...]:
+        names = [item for item in source.items() if item.text()] if source else []
+        for item in names:
+            self._known(item.text(), self._bot.intents_by_name, item, "intent")
+        return tuple(IntentScore(item.text(), SURE) for item in names)
 
     @staticmethod
     def _entity(kind: AnswerKind, source: Source, text: str) -> Entity | None:

@@ -23,7 +23,7 @@ from voicebot.dialog.declarations import BUILT_IN, IMPERSONAL
 from voicebot.dialog.events import Entity, SlotValue
 from voicebot.dialog.flow import Bot, Flow
 from voicebot.dialog.outcome import Outcome
-from voicebot.dialog.prompt import Prompt, render
+from voicebot.dialog.prompt import Prompt, Values, render
 from voicebot.dialog.reading import Scene
 from voicebot.dialog.slots import judge, mentioned_candidates
 from voicebot.dialog.state import Frame, Misses, Origin, Phase, State
@@ -51,6 +51,8 @@ from voicebot.dialog.values import ValueKind
 
 #: Steps walked on one event; a flow that needs more turns in a circle without asking anything.
 _FUEL = 500
+#: Channels on which prompts are read; the same flows run on them.
+WRITTEN_CHANNELS = frozenset({"chat", "sms"})
 
 
 class Turn:
@@ -90,6 +92,11 @@ class Turn:
     @property
     def today(self) -> date:
         return self._now.date()
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the caller reads instead of hearing."""
+        return self.state.channel in WRITTEN_CHANNELS
 
     def slot_of(self, name: str) -> Slot | None:
         return self.flow.slots.get(name) or self.bot.remembered.get(name)
@@ -144,8 +151,9 @@ class Turn:
     def say(self, prompt: Prompt, extra: Mapping[str, str] | None = None) -> None:
         """Say `prompt`; `extra` fills names that are no slots (titles)."""
         named = extra or {}
-        pieces = prompt.variant(self.state.seed, self.state.turn)
-        parts = render(pieces, lambda name: named.get(name) or self.value(name), self._kind, self.today)
+        pieces = prompt.variant(self.state.seed, self.state.turn, in_writing=self.is_written)
+        values = Values(lambda name: named.get(name) or self.value(name), self._kind, self.today)
+        parts = render(pieces, values, in_writing=self.is_written)
         if parts:
             personal = any(name not in named and name not in IMPERSONAL for name in prompt.names)
             self.actions.append(Say(prompt.name, parts, prompt.interruptible, personal, self.state.pace))
@@ -212,7 +220,7 @@ class Turn:
 
     def replace_all(self, flow_name: str) -> None:
         """Give up everything in progress and go on with one flow."""
-        self.state = replace(self.state, stack=())
+        self.state = replace(self.state, stack=(), queued=())
         self.push(flow_name, Origin.START)
 
     def end(self, outcome: Outcome | str) -> None:
@@ -392,10 +400,35 @@ class Turn:
             if finished.origin is Origin.UNKNOWN and outcome != self.bot.flows[finished.flow].outcomes[0]:
                 self.is_unknown = True
                 return False
-            self.go_to(step.next)
+            if not self._start_queued():
+                self.go_to(step.next)
         else:
             return self._resume()
         return True
+
+    def _start_queued(self) -> bool:
+        """Begin what was asked for along with the request that is done now."""
+        if not self.state.queued:
+            return False
+        queued, *later = self.state.queued
+        self.state = replace(self.state, queued=tuple(later))
+        flow = self.bot.flows[self.bot.intents_by_name[queued.intent].flow or self.bot.start]
+        self.record("queued", intent=queued.intent)
+        if flow.replaces:
+            self.replace_all(flow.name)
+        else:
+            self.say(self.bot.patterns.next_request, {"title": flow.title})
+            self.start_request(flow.name, queued.intent, queued.entities, queued.words)
+        return True
+
+    def start_request(
+        self, flow_name: str, intent: str | None, entities: Sequence[Entity] = (), words: str = ""
+    ) -> None:
+        """Begin a flow that the caller asked for, which is the goal of the call from now on."""
+        if intent:
+            self.state = replace(self.state, goal=intent)
+            self.actions.append(SetGoal(intent))
+        self.push(flow_name, Origin.REQUEST, entities, words)
 
     def _resume(self) -> bool:
         """Come back to a question that was left for another request."""

@@ -95,6 +95,37 @@ def spoken(value: SlotValue, kind: ValueKind, *, form: Form, noun: str, today: d
             assert_never(form)
 
 
+def written(value: SlotValue, kind: ValueKind, *, form: Form, noun: str, today: date) -> str:
+    """Put `value` as people read it in a chat: ``$1,284.50``, ``400121``, ``Tuesday, March 10``, ``3:30 PM``."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case Decimal() if value.is_finite():
+            sign = "-" if value < 0 else ""
+            return f"{sign}${abs(value):,.2f}"
+        case datetime():
+            return f"{_written_day(value.date(), today)}, {_written_clock(value.time())}"
+        case date() if form is Form.RELATIVE and (value - today).days in _NEAR_DAYS:
+            return _NEAR_DAYS[(value - today).days]
+        case date():
+            return f"on {_written_day(value, today)}" if form is Form.RELATIVE else _written_day(value, today)
+        case time():
+            return _written_clock(value)
+        case str():
+            return value
+        case _:
+            return spoken(value, kind, form=form, noun=noun, today=today)
+
+
+def _written_day(value: date, today: date) -> str:
+    named = f"{_WEEKDAYS[value.weekday()].capitalize()}, {_MONTHS[value.month - 1]} {value.day}"
+    return named if value.year == today.year else f"{named}, {value.year}"
+
+
+def _written_clock(value: time) -> str:
+    return f"{value.hour % 12 or 12}:{value.minute:02} {'AM' if value.hour < 12 else 'PM'}"
+
+
 def _plain(value: SlotValue, kind: ValueKind, today: date) -> str:
     match value:
         case bool():
@@ -146,8 +177,7 @@ def _day(value: date, today: date) -> str:
 
 
 def _relative_day(value: date, today: date) -> str:
-    named = {-1: "yesterday", 0: "today", 1: "tomorrow"}.get((value - today).days)
-    return named or f"on {_day(value, today)}"
+    return _NEAR_DAYS.get((value - today).days) or f"on {_day(value, today)}"
 
 
 def _clock(value: time) -> str:
@@ -158,6 +188,7 @@ def _clock(value: time) -> str:
     return f"{hour} {half}" if value.minute == 0 else f"{hour}:{value.minute:02} {half}"
 
 
+_NEAR_DAYS = {-1: "yesterday", 0: "today", 1: "tomorrow"}
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = (
     "January",
