@@ -6,6 +6,7 @@ comes back as echo is what was really played.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,9 +56,18 @@ class Heard:
 
 
 def listen(
-    wave: Wave, expectation: Expectation, model: EndOfTurnModel | None, rng: np.random.Generator, *, noise: bool = False
+    wave: Wave,
+    expectation: Expectation,
+    model: EndOfTurnModel | None,
+    rng: np.random.Generator,
+    *,
+    noise: bool = False,
+    enough_at_ms: float = math.inf,
 ) -> Heard:
-    """Return what a caller's audio gives with no prompt playing, up to the end of the first turn."""
+    """Return what a caller's audio gives with no prompt playing, up to the end of the first turn.
+
+    `enough_at_ms` is when recognition has all that is expected.
+    """
     pcm = on_the_line(wave, rng, noise_dbfs=NOISE_DBFS if noise else -90.0)
     ears = VoiceActivity(SpeechModel())
     turns = TurnDetector()
@@ -65,6 +75,8 @@ def listen(
     heard = Heard()
     answers: dict[int, tuple[int, float]] = {}
     for frame in range(pcm.size // FRAME_SAMPLES):
+        if frame * FRAME_MS >= enough_at_ms > (frame - 1) * FRAME_MS:
+            turns.recognised_enough()
         if frame in answers:
             pause, probability = answers.pop(frame)
             turns.turn_probability(probability, pause=pause)

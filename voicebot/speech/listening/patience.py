@@ -47,8 +47,8 @@ PATIENCE: Mapping[AnswerKind, Patience] = MappingProxyType(
     {
         # People search for words in the middle of a request; the voice tells whether more is to come.
         AnswerKind.OPEN: Patience(240, 800, 1200),
-        # "Yes" is whole at once, and the model knows little of single words. What sounds unfinished is "no, I meant …".
-        AnswerKind.YES_NO: Patience(300, 350, 550),
+        # "Yes" is whole at once, and the model knows little of single words, so that it hardly counts.
+        AnswerKind.YES_NO: Patience(300, 350, 450),
         # Read from a list in the head or on paper: pauses between groups are as long as those at the end, and every
         # group sounds finished, so the model hardly counts. The expected length ends it sooner (`recognised_enough`).
         AnswerKind.DIGITS: Patience(1200, 1200, 1400),
@@ -60,7 +60,7 @@ PATIENCE: Mapping[AnswerKind, Patience] = MappingProxyType(
         AnswerKind.MONEY: Patience(400, 600, 1000),
         # First name, pause, last name.
         AnswerKind.NAME: Patience(450, 700, 1000),
-        AnswerKind.CHOICE: Patience(300, 450, 650),
+        AnswerKind.CHOICE: Patience(300, 450, 500),
     }
 )
 
