@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,13 +76,13 @@ class Spoken:
     start_frame: int
     end_frame: int
     probability: float
-    acoustic_score: float
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
+    """What one search found. `posterior` is a natural logarithm, of the whole utterance."""
+
     words: tuple[Spoken, ...]
-    acoustic_score: float
     posterior: float
     frames: int
 
@@ -138,19 +140,17 @@ class QuestionDecoder:
         hypothesis = self._decoder.hyp()
         if hypothesis is None:
             return None
-        segments = list(self._decoder.seg())
         words = tuple(
             Spoken(
                 _plain(segment.word.partition("(")[0]),
                 segment.start_frame,
                 segment.end_frame,
                 segment.prob,
-                segment.ascore,
             )
-            for segment in segments
+            for segment in self._decoder.seg()
             if segment.word[0] not in "<[+"
         )
-        return Result(words, sum(segment.ascore for segment in segments), hypothesis.prob, self._decoder.n_frames())
+        return Result(words, _log(hypothesis.prob), self._decoder.n_frames())
 
     def alternatives(self, most: int) -> list[str]:
         """Return up to `most` different texts, likeliest first."""
@@ -177,6 +177,11 @@ class Ear:
         wide = self._upsampler.double(samples)
         noise: npt.NDArray[np.float32] = self._noise.standard_normal(len(wide), dtype=np.float32)
         return to_int16(wide + self._acoustics.fill_noise * noise).tobytes()
+
+
+def _log(probability: float) -> float:
+    """Return the natural logarithm. The binding gives probabilities, which may underflow."""
+    return math.log(max(probability, sys.float_info.min))
 
 
 def _plain(text: str) -> str:

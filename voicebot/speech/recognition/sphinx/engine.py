@@ -216,28 +216,24 @@ class SphinxStream:
             return ()
         closed = self._decoders[Search.GRAMMAR].result() if Search.GRAMMAR in self._decoders else None
         sure = _confidence(free)
+        results = [free]
+        if closed is not None and closed.words:
+            # A grammar finds something that fits in whatever was said, and its scores cannot be compared with those of
+            # a language model. So its word comes first only where nothing else may be said.
+            results.insert(1 if self._is_open else 0, closed)
         hypotheses: list[Hypothesis] = []
-        if closed is not None and closed.words and (_fits(closed, free) or not self._is_open):
-            hypotheses.append(_hypothesis(closed, sure))
+        for result in results:
+            hypotheses.append(_hypothesis(result, sure))
             sure *= 0.9
-        hypotheses.append(_hypothesis(free, sure))
         for text in free_decoder.alternatives(_ALTERNATIVES):
-            sure *= 0.9
             hypotheses.append(Hypothesis(text, sure))
+            sure *= 0.9
         unique = {hypothesis.text: hypothesis for hypothesis in reversed(hypotheses) if hypothesis.text}
         return tuple(sorted(unique.values(), key=lambda hypothesis: -hypothesis.confidence)[:_ALTERNATIVES])
 
     @property
     def _is_open(self) -> bool:
         return AnswerKind.OPEN in self._question.shape.kinds
-
-
-_FITS_PER_FRAME = 25.0
-
-
-def _fits(closed: Result, free: Result) -> bool:
-    """Say whether the grammar explains the sound about as well as the language model does."""
-    return (free.acoustic_score - closed.acoustic_score) / max(1, free.frames) < _FITS_PER_FRAME
 
 
 def _confidence(result: Result) -> float:
