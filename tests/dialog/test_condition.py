@@ -118,6 +118,12 @@ def test_comparing_anything_with_anything_never_raises(
     assert holds(parse_condition(f"left {sign} right"), slots.get, TODAY) in {True, False}
 
 
+def test_an_amount_that_is_no_number_is_unlike_everything() -> None:
+    slots: dict[str, SlotValue] = {"odd": Decimal("sNaN"), "amount": Decimal(1)}
+    assert holds(parse_condition("odd != amount"), slots.get, TODAY)
+    assert not holds(parse_condition("odd == amount or odd < amount or odd > amount"), slots.get, TODAY)
+
+
 @given(text=st.text(max_size=40))
 def test_any_text_is_a_condition_or_refused(text: str) -> None:
     try:

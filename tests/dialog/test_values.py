@@ -124,3 +124,4 @@ def test_a_kind_accepts_exactly_its_own_type() -> None:
     assert ValueKind.DATE.accepts(TODAY)
     assert not ValueKind.DATE.accepts(datetime(2026, 3, 2))  # noqa: DTZ001  # only its type matters
     assert not ValueKind.MONEY.accepts(3)
+    assert not ValueKind.MONEY.accepts(Decimal("sNaN"))

@@ -222,14 +222,15 @@ def _value(operand: Literal | Name, lookup: Lookup, today: date) -> SlotValue | 
 
 def _compare(left: SlotValue | None, comparison: Comparison, right: SlotValue | None) -> bool:
     left, right = _coerced(left, right), _coerced(right, left)
-    if comparison is Comparison.EQUAL:
-        return left == right
-    if comparison is Comparison.UNEQUAL:
-        return left != right
-    if left is None or right is None:
+    ordered = comparison not in {Comparison.EQUAL, Comparison.UNEQUAL}
+    if ordered and (left is None or right is None):
         return False
     try:
         match comparison:
+            case Comparison.EQUAL:
+                return left == right
+            case Comparison.UNEQUAL:
+                return left != right
             case Comparison.LESS:
                 return bool(left < right)  # type: ignore[operator]  # unlike types raise TypeError, caught below
             case Comparison.AT_MOST:
@@ -239,7 +240,7 @@ def _compare(left: SlotValue | None, comparison: Comparison, right: SlotValue | 
             case Comparison.AT_LEAST:
                 return bool(left >= right)  # type: ignore[operator]  # as above
     except (TypeError, ArithmeticError):  # unlike types, or a Decimal that is not a number
-        return False
+        return comparison is Comparison.UNEQUAL
 
 
 def _coerced(value: SlotValue | None, other: SlotValue | None) -> SlotValue | None:

@@ -55,7 +55,7 @@ def spoken_candidates(
             if said.text.strip():
                 yield Candidate(said.text.strip())
         case ValueKind.NAME:
-            yield from _of_kind(said, {AnswerKind.NAME}, str)
+            yield from _of_kind(said, {AnswerKind.NAME}, ValueKind.NAME)
             words = said.text.split()
             if 0 < len(words) <= _NAME_WORDS_MOST and not any(character.isdigit() for character in said.text):
                 yield Candidate(" ".join(word.capitalize() for word in words))
@@ -64,12 +64,12 @@ def spoken_candidates(
         case ValueKind.ALPHANUMERIC:
             yield from _codes(said, {AnswerKind.ALPHANUMERIC, AnswerKind.DIGITS})
         case ValueKind.TIME:
-            for candidate in _of_kind(said, {AnswerKind.TIME}, time):
+            for candidate in _of_kind(said, {AnswerKind.TIME}, ValueKind.TIME):
                 yield from _both_halves_of_the_day(candidate)
         case _:
             answer = slot_type.kind.answer
             if answer is not None:
-                yield from _of_kind(said, {answer}, slot_type.kind.python_type)
+                yield from _of_kind(said, {answer}, slot_type.kind)
 
 
 def mentioned_candidates(mentioned: Sequence[Entity], words: str, slot_type: SlotType) -> Iterator[Candidate]:
@@ -81,14 +81,14 @@ def mentioned_candidates(mentioned: Sequence[Entity], words: str, slot_type: Slo
         yield from spoken_candidates(Interpretation(words, 1.0, entities=tuple(mentioned)), slot_type)
 
 
-def _of_kind(said: Interpretation, kinds: set[AnswerKind], python_type: type[SlotValue]) -> Iterator[Candidate]:
+def _of_kind(said: Interpretation, kinds: set[AnswerKind], value_kind: ValueKind) -> Iterator[Candidate]:
     for entity in said.entities:
-        if entity.kind in kinds and type(entity.value) is python_type:
+        if entity.kind in kinds and value_kind.accepts(entity.value):
             yield Candidate(entity.value, entity, len(entity.text.split()))
 
 
 def _codes(said: Interpretation, kinds: set[AnswerKind]) -> Iterator[Candidate]:
-    found = list(_of_kind(said, kinds, str))
+    found = list(_of_kind(said, kinds, ValueKind.DIGITS))
     yield from found
     if len(found) > 1:  # a number said in pieces, with a breath between them
         yield Candidate(

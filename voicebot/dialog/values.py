@@ -36,8 +36,11 @@ class ValueKind(StrEnum):
         return _PYTHON_TYPES[self]
 
     def accepts(self, value: SlotValue) -> bool:
-        """Whether `value` has exactly this kind's type (`True` is no number, a moment is no date)."""
-        return type(value) is self.python_type
+        """Whether `value` is one of this kind, by its exact type: `True` is no number, a moment is no date.
+
+        A `Decimal` may be no number; comparing one of those can even raise.
+        """
+        return type(value) is self.python_type and (not isinstance(value, Decimal) or value.is_finite())
 
 
 _ANSWERS = {
