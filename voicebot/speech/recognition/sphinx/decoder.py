@@ -22,6 +22,8 @@ from voicebot.speech.recognition.upsample import Upsampler, to_int16
 
 FRAMES_PER_S = 100
 _SEARCH = "question"
+#: Where the running means of 42 decoders had settled after 87 utterances of three voices, mu-law and noise included.
+_TELEPHONE_MEAN = "49.45,-0.66,-1.32,7.38,-3.07,-3.54,0.72,-4.35,-1.11,-0.82,-0.34,1.99,-1.20"
 
 pocketsphinx.set_loglevel("FATAL")
 
@@ -39,12 +41,14 @@ class Acoustics:
 
     `sample_rate_hz` is what the model was trained on. A 16 kHz model gets white noise of standard deviation
     `fill_noise` (of 32,768) after upsampling: telephone speech is empty above 4 kHz, and silence there is nothing that
-    such a model has ever heard.
+    such a model has ever heard. `cepstral_mean` is where the running mean of the features begins, in the model's own
+    notation; the model's default is that of wideband speech, and costs the first utterances of a decoder dearly.
     """
 
     directory: Path
     sample_rate_hz: int
     fill_noise: float = 80.0
+    cepstral_mean: str | None = None
 
     @property
     def name(self) -> str:
@@ -53,7 +57,7 @@ class Acoustics:
 
 def wheel_acoustics() -> Acoustics:
     """Return the wideband English model of the pocketsphinx wheel."""
-    return Acoustics(model_directory() / "en-us", 16000)
+    return Acoustics(model_directory() / "en-us", 16000, cepstral_mean=_TELEPHONE_MEAN)
 
 
 def acoustics_in(directory: Path) -> Acoustics:
@@ -107,6 +111,7 @@ class QuestionDecoder:
                 lm=None,
                 samprate=acoustics.sample_rate_hz,
                 lw=12.0,
+                **({} if acoustics.cepstral_mean is None else {"cmninit": acoustics.cepstral_mean}),
                 # With a grammar the lattice search picks worse paths than the first pass.
                 bestpath=search is Search.LANGUAGE_MODEL,
             )
