@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicebot.simulation.script import Press, Say, Script, Step
 
@@ -20,21 +20,27 @@ class DemoCall:
     facts: tuple[str, ...]
 
 
+def _script(name: str, steps: tuple[Step, ...], asides: tuple[Step, ...]) -> Script:
+    """Return a patient caller's script: the bot may talk for a while, and may take its time to hang up."""
+    patient = tuple(replace(step, timeout_s=40.0) for step in steps)
+    return Script(name, patient, asides, goodbye_timeout_s=45.0)
+
+
 #: What a caller does who was not understood: they key it in.
 _KEYED_ACCOUNT = Step(("don't match", "account number once more", "need your account number"), (Press("402938"),))
 
 BALANCE = DemoCall(
     title="Account balance, the PIN keyed in",
     goal="balance",
-    script=Script(
+    script=_script(
         "balance",
         steps=(
             Step(("help you today",), (Say("Hello. I'd like to check my account balance, please."),)),
             Step(("account number",), (Say("four zero two, nine three eight"),)),
             Step(("pin",), (Press("1593", secret=True),)),
-            Step(("anything else",), (Say("No, thank you. That's all."),)),
+            Step(("anything else",), (Say("No, that's all. Goodbye."),)),
         ),
-        asides=(_KEYED_ACCOUNT,),
+        asides=(_KEYED_ACCOUNT, Step(("digit pin", "your pin"), (Press("1593", secret=True),))),
     ),
     facts=("three hundred twelve dollars and seven cents",),
 )
@@ -42,10 +48,10 @@ BALANCE = DemoCall(
 ORDER = DemoCall(
     title="An order that is late",
     goal="order_status",
-    script=Script(
+    script=_script(
         "order",
         steps=(
-            Step(("help you today",), (Say("Hi. I'd like to know where my order is."),)),
+            Step(("help you today",), (Say("Where is my order?"),)),
             Step(("order number",), (Say("four eight two one three"),)),
             Step(("anything else",), (Say("No, that's all. Goodbye."),)),
         ),
@@ -60,19 +66,20 @@ ORDER = DemoCall(
 APPOINTMENT = DemoCall(
     title="An appointment, corrected on the way",
     goal="book_appointment",
-    script=Script(
+    script=_script(
         "appointment",
         steps=(
             Step(("help you today",), (Say("I'd like to book an appointment."),)),
             Step(("which day",), (Say("Next Tuesday, please."),)),
             Step(("what time",), (Say("At three o'clock."),)),
-            Step(("shall i book",), (Say("No, make it four o'clock."),)),
+            Step(("shall i book",), (Say("No, four o'clock, please."),)),
             Step(("at four", "four p m"), (Say("Yes, please."),)),
-            Step(("anything else",), (Say("No, thank you. Goodbye."),)),
+            Step(("anything else",), (Say("No, that's all. Goodbye."),)),
         ),
         asides=(
             Step(("sorry which day", "need a day"), (Say("Next Tuesday."),)),
-            Step(("sorry what time", "need a time"), (Say("Four o'clock."),)),
+            Step(("sorry what time", "need a time", "which would you like"), (Say("At four o'clock."),)),
+            Step(("another day another time or neither",), (Say("Another time."),)),
             Step(("yes or no",), (Say("Yes."),)),
         ),
     ),

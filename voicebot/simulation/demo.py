@@ -22,6 +22,7 @@ from voicebot.simulation.result import CallResult, Speaker, Spoken
 from voicebot.simulation.senses import Senses
 from voicebot.simulation.server import RunningServer, ServerPlan, running
 from voicebot.simulation.terminal import Terminal
+from voicebot.simulation.voice import voices_beside
 
 FLOWS = Path(__file__).parents[2] / "flows"
 #: How long a record may take to close after the line has ended.
@@ -60,7 +61,8 @@ async def _demo(given: argparse.Namespace, terminal: Terminal) -> int:
         terminal.step(f"ready at {server.url}")
         terminal.step(f"engines: {server.engines}")
         terminal.step("the caller learns what the bot may say")
-        async with Senses(await asyncio.to_thread(knowledge_of, FLOWS)) as mind:
+        knowledge = await asyncio.to_thread(knowledge_of, FLOWS)
+        async with Senses(knowledge, voices=voices_beside(server.engines)) as mind:
             terminal.step(f"the caller speaks with {mind.voice.engine} {mind.voice.name}")
             verdicts = [await place(call, server, mind, kept, terminal) for call in calls]
         terminal.title("Latency, in milliseconds")

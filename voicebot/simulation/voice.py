@@ -9,9 +9,13 @@ from voicebot.speech.synthesis.speaker import Speaker
 from voicebot.speech.synthesis.voices import load_speaker
 from voicebot.speech.tts import Voice
 
-#: In order of preference. The bot speaks with `flite rms` or a male voice of espeak-ng unless told otherwise, and this
-#: woman's voice is read back with the fewest errors after theirs (scripts/bench/voice).
-CALLER_VOICES = (Voice("espeak", "en-us+f2", 0.9), Voice("flite", "slt"))
+#: In order of preference, best read back first (scripts/bench/voice). A caller never takes the bot's own voice.
+CALLER_VOICES = (Voice("espeak", "en-us+klatt5", 0.95), Voice("espeak", "en-us+f2", 0.9), Voice("flite", "slt"))
+
+
+def voices_beside(engines: str) -> tuple[Voice, ...]:
+    """Return the voices that a caller may take where the bot's `engines` run, as the server's ready line names them."""
+    return tuple(voice for voice in CALLER_VOICES if f"{voice.engine} {voice.name}" not in engines)
 
 
 def speak(voice: Voice, text: str) -> bytes:

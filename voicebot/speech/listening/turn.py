@@ -219,7 +219,7 @@ class TurnDetector:
         self._run_sample = 0
         self._pauses = 0
         self._probability: float | None = None
-        self._enough = False
+        self._enough_ms: int | None = None
         self._words: bool | None = None
         self._must_interrupt = False
 
@@ -233,7 +233,7 @@ class TurnDetector:
     def begin(self, expectation: Expectation, *, prompt_playing: bool) -> None:
         """Listen for `expectation` from now on."""
         self._expectation = expectation
-        self._enough = False
+        self._enough_ms = None
         self._prompt_playing = prompt_playing
 
     def prompt_started(self, *, interruptible: bool = True) -> None:
@@ -258,9 +258,9 @@ class TurnDetector:
         if pause == self._pauses and self.state in {TurnState.PAUSED, TurnState.DOUBTED}:
             self._probability = max(probability, self._probability or 0.0)
 
-    def recognised_enough(self) -> None:
-        """Partial results hold the whole expected answer: end the turn at the next short silence."""
-        self._enough = True
+    def recognised_enough(self, *, after_ms: int = ENOUGH_MS) -> None:
+        """Partial results hold all that was asked for: end the turn after so much silence, if nothing more is said."""
+        self._enough_ms = after_ms
 
     def words_heard(self, *, meant: bool) -> None:
         """Take the recogniser's word on a voice over a prompt; the latest counts.
@@ -372,14 +372,15 @@ class TurnDetector:
 
     def _paused(self) -> list[TurnEvent]:
         if self._trace.resumed:
-            self._enough = False
+            self._enough_ms = None
             self._set_state(Cause.VOICE)
             return [SpeechResumed(self._pauses)]
-        needed_ms = patience_for(self._expectation).needed_ms(self._probability)
-        if self._trace.silence_ms < (ENOUGH_MS if self._enough else needed_ms):
+        patience_ms = patience_for(self._expectation).needed_ms(self._probability)
+        needed_ms = patience_ms if self._enough_ms is None else min(patience_ms, self._enough_ms)
+        if self._trace.silence_ms < needed_ms:
             return []
         why = EndReason.SILENCE if self._probability is None else EndReason.MODEL
-        if self._enough:
+        if needed_ms < patience_ms:
             why = EndReason.ENOUGH
         last, end, voiced_ms = self._trace.last_voice_sample, self.position_samples, self._trace.voiced_ms
         # What follows is the next turn's; its pre-roll must not repeat the end of this one.
@@ -407,7 +408,7 @@ class TurnDetector:
     def _forget_speech(self) -> None:
         self._trace.forget_voice()
         self._probability = None
-        self._enough = False
+        self._enough_ms = None
         self._words = None
         self._must_interrupt = False
 
