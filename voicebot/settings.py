@@ -44,7 +44,10 @@ class Settings(BaseSettings):
     trusted_proxies: tuple[str, ...] = Field(default=(), description="addresses whose X-Forwarded-* are believed")
     public_url: str | None = Field(default=None, description="what callers' carriers reach, if not the Host header")
 
-    recognizer: Literal["auto", "whisper", "pocketsphinx", "off"] = "auto"
+    recognizer: Literal["auto", "whisper", "pocketsphinx", "wyoming", "off"] = "auto"
+    recognition_servers: tuple[str, ...] = Field(
+        default=(), description="Wyoming servers, such as tcp://10.0.0.7:10300"
+    )
     acoustic_model: Path | None = None
     whisper_model: str | None = None
     voice: str = Field(default="auto", description="auto, or engine:name such as flite:rms, espeak:en-us, piper:NAME")
@@ -54,6 +57,7 @@ class Settings(BaseSettings):
     max_call_s: Positive = 1800
     max_calls: Annotated[int, Field(ge=1)] = 100
     max_calls_per_caller: Annotated[int, Field(ge=1)] = 3
+    max_starts_per_minute: Annotated[int, Field(ge=1)] = 20
     max_cpu_percent: Annotated[float, Field(gt=0, le=100)] = 85
     drain_s: Positive = 60
     log_format: Literal["json", "console"] = "console"

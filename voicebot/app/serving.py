@@ -40,7 +40,7 @@ from voicebot.records.store import Store
 from voicebot.settings import Settings
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.address import PublicAddress
-from voicebot.web.server import Readiness, build_app, make_runner
+from voicebot.web.server import Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
 from voicebot.web.twilio import TwilioAccess
 
@@ -182,6 +182,7 @@ def _web(settings: Settings, live: LiveCalls, store: Store, metrics: Metrics, sp
         new_id=_new_id,
         on_violation=metrics.protocol_error,
         on_status=status,
+        limits=WebLimits(max_connections=2 * settings.max_calls, max_starts_per_minute=settings.max_starts_per_minute),
     )
 
 

@@ -18,6 +18,7 @@ from voicebot.media.speaking import Voice as SpeakingVoice
 from voicebot.settings import Settings
 from voicebot.speech.asr import Transcriber, Utterance
 from voicebot.speech.listening.end_of_turn import EndOfTurnClient
+from voicebot.speech.models import Recogniser, RecogniserWish, choose_recognisers
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
 from voicebot.speech.synthesis.phrases import PhraseCache
@@ -69,7 +70,7 @@ class _Deaf:
 
 async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, progress: Progress) -> Speech:
     """Start the workers, have them load the bot's domain, and render every static prompt."""
-    voice = choose_voice(_configured_voice(settings.voice), settings.models)
+    voice = choose_voice(configured_voice(settings), settings.models)
     log.info("voice chosen", engine=str(voice.voice.engine), name=voice.voice.name, why=voice.why)
     speaking = voice_pool(voice.voice, settings.models, workers=settings.voice_workers)
     turn_pool = WorkerPool(WorkerSpec("turn"))
@@ -79,7 +80,9 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
     if settings.recognizer != "off":
         progress("compiling what callers may say")
         domain = await asyncio.to_thread(compile_domain, bot.domain(), settings.data / "cache" / "recognition")
-        pools.append(WorkerPool(WorkerSpec("asr", {"engine": "sphinx"}, settings.recognition_workers)))
+        for choice in choose_recognisers(recogniser_wish(settings)):
+            log.info("recogniser chosen", engine=choice.engine.value, model=choice.model, why=choice.why)
+            pools.append(choice.pool(settings.recognition_workers))
     else:
         log.warning("recognition is switched off: callers can only use keys")
     progress("starting speech workers")
@@ -103,10 +106,23 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
     return Speech(transcriber, phrases, EndOfTurnClient(turn_pool), tuple(pools))
 
 
-def _configured_voice(text: str) -> Voice | None:
-    if text == "auto":
+def recogniser_wish(settings: Settings) -> RecogniserWish:
+    """Return what the operator wants to hear with."""
+    engine = None if settings.recognizer in {"auto", "off"} else Recogniser(settings.recognizer)
+    return RecogniserWish(
+        engine=engine,
+        models_dir=settings.models,
+        whisper_model=settings.whisper_model,
+        acoustic_model=settings.acoustic_model,
+        servers=settings.recognition_servers,
+    )
+
+
+def configured_voice(settings: Settings) -> Voice | None:
+    """Return the voice that the operator wants, None for the best there is."""
+    if settings.voice == "auto":
         return None
-    engine, _, name = text.partition(":")
+    engine, _, name = settings.voice.partition(":")
     return Voice(engine, name)
 
 

@@ -184,6 +184,7 @@ class CallSession:
                 zone=plan.zone,
                 seed=plan.seed,
                 parameters=dict(info.parameters),
+                call_id=plan.call_id,
             )
         )
         while self._cause is None:
