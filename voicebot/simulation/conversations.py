@@ -73,7 +73,7 @@ APPOINTMENT = DemoCall(
             Step(("which day",), (Say("Next Tuesday, please."),)),
             Step(("what time",), (Say("At three o'clock."),)),
             Step(("shall i book",), (Say("No, four o'clock, please."),)),
-            Step(("at four", "four p m"), (Say("Yes, please."),)),
+            Step(("at four p m shall i book",), (Say("Yes, please."),)),
             Step(("anything else",), (Say("No, that's all. Goodbye."),)),
         ),
         asides=(
