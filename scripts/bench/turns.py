@@ -50,7 +50,7 @@ PROMPT_DBFS = -20.0
 RECOGNISED_MS = 200.0
 BACKCHANNELS = ("uh huh", "mm hmm", "okay", "yeah", "right", "I see")
 #: Listeners say them briefly, most in 0.3 to 0.5 s; the voices here would drawl.
-BACKCHANNEL_MS = (300.0, 550.0)
+BACKCHANNEL_MS = (300.0, 350.0, 400.0, 450.0, 500.0, 550.0)
 
 
 def main() -> None:
@@ -238,7 +238,7 @@ def _not_meant(report: Report, prompts: Sequence[Wave], rng: np.random.Generator
         ),
     ]
     for text in BACKCHANNELS:
-        sounds = [wave for _ in range(3) for _, wave in spoken([text], longest_ms=rng.uniform(*BACKCHANNEL_MS))]
+        sounds = [wave for longest in BACKCHANNEL_MS for _, wave in spoken([text], longest_ms=longest)]
         groups.append(lost(f'"{text}"', [placed(at_level(sound, rng.uniform(-28, -18))) for sound in sounds]))
     total, trials = (sum(each) for each in zip(*groups, strict=True))
     report.rate(section, "all", total, trials, yardstick="under 2 %")
