@@ -73,7 +73,8 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
     voice = choose_voice(configured_voice(settings), settings.models)
     log.info("voice chosen", engine=str(voice.voice.engine), name=voice.voice.name, why=voice.why)
     speaking = voice_pool(voice.voice, settings.models, workers=settings.voice_workers)
-    turn_pool = WorkerPool(WorkerSpec("turn"))
+    # Its answer is worth something for 400 ms only, and takes 30: it goes before the other workers.
+    turn_pool = WorkerPool(WorkerSpec("turn", niceness=0))
     pools = [speaking, turn_pool]
     transcriber: Transcriber = _Deaf()
     domain: Path | None = None

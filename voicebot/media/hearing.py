@@ -62,7 +62,7 @@ _WHOLE = 0.85
 #: Silence after a request that seems whole: people go on after one more often than after a whole number.
 _REQUEST_MS = 440
 #: What listeners say to show that they listen; over a prompt it is no wish to interrupt.
-_BACKCHANNELS = frozenset({"uh huh", "uh-huh", "mm hmm", "mhm", "mm", "hmm", "uh", "um", "yeah", "okay", "ok", "right"})
+_BACKCHANNELS = frozenset("hm hmm i mhm mm mm-hmm okay ok right see sure uh uh-huh huh um yeah yes".split())
 
 
 #: How likely these words are all that the caller has to say to what was asked, 0 to 1.
@@ -278,8 +278,9 @@ class HearingProcessor(FrameProcessor):
                 continue
             attempt.text = partial.text
             self._judge_words(attempt)
-            if partial.text:
-                self._detector.words_heard(meant=partial.text not in _BACKCHANNELS)
+            # Never the other way round: a recogniser hears requests in a mumble, and that would lose the prompt.
+            if partial.text and _BACKCHANNELS.issuperset(partial.text.split()):
+                self._detector.words_heard(meant=False)
             await self._tell(PartialHeard(partial.text, self._clock()))
 
     async def _key(self, key: str, at_s: float) -> None:
