@@ -58,7 +58,7 @@ PROMPTS = (
     "Is there anything else I can do for you?",
     "One moment, I'm connecting you to a colleague.",
 )
-MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
+MONTHS = "January February March April May June July August September October November December".split()
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,6 +270,19 @@ async def test_keys_stop_the_prompt_at_once_and_arrive_as_one_entry() -> None:
         assert (await here.until(SpeakingEnded)).cut
 
 
+async def test_a_habitual_hash_after_a_complete_entry_is_no_answer_to_the_next_question() -> None:
+    async with room() as here:
+        await here.line.listen(Expectation("account", (AnswerKind.DIGITS,), keys=KeyEntry(3, 3)))
+        for key in "123":
+            here.leg.press(key)
+            await asyncio.sleep(0.12)
+        await here.until(KeysEntered)
+        await here.line.listen(Expectation("pin", (AnswerKind.DIGITS,), keys=KeyEntry(4, 4, gap_s=0.2)))
+        here.leg.press("#")
+        await asyncio.sleep(0.4)
+        assert [event.keys for event in here.all(KeysEntered)] == ["123"]
+
+
 async def test_an_unfinished_entry_arrives_after_its_gap() -> None:
     async with room() as here:
         await here.line.listen(Expectation("pin", (AnswerKind.DIGITS,), keys=KeyEntry(4, 4, gap_s=0.3)))

@@ -422,6 +422,11 @@ class CallSession:
         self._timers.stop_all()
         with contextlib.suppress(Exception):  # a dead leg may fail to hang up; the record must still be written
             await self._leg.hang_up(self._hang_up_reason)
+        # What is still queued would be paced into a dead line before the pipeline ends.
+        await self._line.stop_speaking()
+        while not self._inbox.empty():
+            if isinstance(item := self._inbox.get_nowait(), SpeakingEnded):
+                self._turns.speaking_ended(item)
         await self._line.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(AFTERWORK_LIMIT_S):

@@ -57,6 +57,8 @@ log = structlog.get_logger(__name__)
 
 #: Audio kept so that an utterance can begin before its speech was noticed.
 _HISTORY_FRAMES = 50
+#: People close an entry with # out of habit, also one that was complete without it.
+_LATE_TERMINATOR_S = 3.0
 #: Completeness from which the caller is taken at their word.
 _WHOLE = 0.85
 #: Silence after a request that seems whole: people go on after one more often than after a whole number.
@@ -134,6 +136,7 @@ class HearingProcessor(FrameProcessor):
         self._detector = TurnDetector()
         self._keys: KeyCollector | None = None
         self._key_timer: asyncio.TimerHandle | None = None
+        self._entered_s = float("-inf")
         self._expectation: Expectation | None = None
         self._history: deque[bytes] = deque(maxlen=_HISTORY_FRAMES)
         self._attempt: _Attempt | None = None
@@ -286,6 +289,8 @@ class HearingProcessor(FrameProcessor):
     async def _key(self, key: str, at_s: float) -> None:
         if self._keys is None:
             return
+        if key == "#" and not self._keys.collecting and at_s - self._entered_s < _LATE_TERMINATOR_S:
+            return  # it closes the entry before, which was complete already
         # A key is never an accident: it stops the prompt and whatever was being said.
         for event in self._detector.key_pressed():
             await self._turn_event(event, at_s)
@@ -293,6 +298,7 @@ class HearingProcessor(FrameProcessor):
         entered = self._keys.press(key, at_s)
         if entered is not None:
             self._forget_keys()
+            self._entered_s = at_s
             await self._tell(KeysEntered(entered.keys, at_s))
             return
         self._await_next_key()

@@ -129,7 +129,7 @@ async def test_a_caller_who_stops_listening_cancels_the_work(connect: Connect, s
     async with aclosing(voice.perform(write_script("A long story."))) as speaking:
         await anext(speaking)
     async with asyncio.timeout(5):
-        while not server.cut_off:  # noqa: ASYNC110 - seen from outside
+        while not server.cut_off:
             await asyncio.sleep(0.01)
     # The voice is free for the next.
     assert len(await say(voice)) == SPOKEN_BYTES

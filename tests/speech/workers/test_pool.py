@@ -38,7 +38,7 @@ async def ask(line: Line, kind: str = "hello", **data: object) -> Event:
 
 async def until(condition: Callable[[], bool], within_s: float = 30.0) -> None:
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - seen from outside, as an operator would
+        while not condition():
             await asyncio.sleep(0.01)
 
 
