@@ -46,7 +46,7 @@ _WEEKDAY = f"(?:{'|'.join(_WEEKDAYS).lower()})"
 _ORDINAL = "(?:(?:twenty |thirty )?(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|\\w+th)"
 _DAY = f"(?:{_WEEKDAY} )?(?:{'|'.join(_MONTHS).lower()}) {_ORDINAL}(?: twenty {_SMALL})?"
 _DATE = f"(?:(?:on )?(?:{_DAY}|{_WEEKDAY})|today|tomorrow|yesterday)"
-_TIME = f"(?:noon|midnight|{_SMALL}(?: (?:oh )?{_SMALL})? (?:a|p) m)"
+_TIME = f"(?:noon|midnight|{_SMALL}(?: (?:oh )?{_SMALL})? [ap]m)"
 _SYMBOL = f"(?:zero|oh|{_UNIT}|[a-z])"
 
 #: What a recogniser may have heard in each slot; `NAME` is made from the names.
@@ -59,6 +59,7 @@ _PATTERNS = {
     Slot.MOMENT: f"{_DATE} at {_TIME}",
 }
 
+_HALF_OF_DAY = re.compile(r"\b([ap]) m\b")
 _FIELD = re.compile(r"\{(\w+)\}")
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 #: How often each kind of slot is filled, over all sentences that have one: enough for every pair of number words.
@@ -71,8 +72,9 @@ _Tokens = tuple[str | Slot, ...]
 def words_of(text: str) -> tuple[str, ...]:
     """Return `text` as the bot speaks it: lower-case words without punctuation, numbers in words."""
     spoken = normalize(text).lower().replace("-", " ")
-    # The letter A alone is respelled for the voices; a listener hears the letter.
-    return tuple("a" if word in {"eigh", "ay"} else word for word in re.findall(r"[a-z']+", spoken))
+    # The letter A alone is respelled for the voices; a listener hears the letter, and the hours' halves as one word.
+    heard = " ".join("a" if word in {"eigh", "ay"} else word for word in re.findall(r"[a-z']+", spoken))
+    return tuple(_HALF_OF_DAY.sub(r"\1m", heard).split())
 
 
 def examples_of(phrasebook: Phrasebook) -> tuple[tuple[str, ...], ...]:

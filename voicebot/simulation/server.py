@@ -48,6 +48,12 @@ class RunningServer:
     account: Account
     api_token: str
     process: asyncio.subprocess.Process
+    data: Path
+
+    @property
+    def company(self) -> Path:
+        """The demo company's database."""
+        return self.data / "demo.sqlite"
 
     @property
     def carrier(self) -> Carrier:
@@ -87,7 +93,7 @@ async def running(plan: ServerPlan, on_step: Callable[[str], None]) -> AsyncIter
     try:
         url, engines = await _ready(process, log)
         async with aiohttp.ClientSession() as http:
-            yield RunningServer(url, engines, http, Account(auth_token=auth_token), api_token, process)
+            yield RunningServer(url, engines, http, Account(auth_token=auth_token), api_token, process, plan.data)
     finally:
         await _stop(process)
         await reading
