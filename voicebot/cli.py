@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"voicebot {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_serve(commands.add_parser("serve", help="take calls"))
+    _add_call(commands.add_parser("call", help="place a call to a running server as a caller would"))
     _add_models(commands.add_parser("models", help="what hears and speaks here, and why"))
     _add_flows(commands.add_parser("flows", help="check, test and draw a bot's flows"))
     given = parser.parse_args(arguments)
@@ -82,6 +83,49 @@ async def _serve_until_told(settings: Settings) -> None:
             flush=True,
         )
         await stop.wait()
+
+
+def _add_call(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="where the server listens")
+    parser.add_argument("--text", action=_Said, help="say this, or press it if it is keys; may be given again")
+    parser.add_argument("--wav", action=_Said, help="play this recording; may be given again")
+    parser.add_argument("--mic", action="store_true", help="talk yourself")
+    parser.add_argument("--noise", type=float, metavar="DB", help="speech over line noise, in dB")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write both sides to a two-channel WAV")
+    parser.add_argument("--flows", type=Path, help="the flows whose language the caller knows")
+    parser.set_defaults(run=_call, says=[])
+
+
+class _Said(argparse.Action):
+    """Keeps texts and recordings in the order in which they were given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        del parser
+        said = Path(str(values)) if option_string == "--wav" else str(values)
+        namespace.says = [*namespace.says, said]
+
+
+def _call(given: argparse.Namespace) -> int:
+    from voicebot.simulation.place import CallOrder, place_call  # noqa: PLC0415  # see _serve_until_told
+
+    settings = load_settings(flows=given.flows)
+    token = settings.twilio_auth_token
+    order = CallOrder(
+        url=given.url,
+        says=tuple(given.says),
+        microphone=given.mic,
+        noise_snr_db=given.noise,
+        auth_token=token.get_secret_value() if token else None,
+        flows=settings.flows,
+        recording=given.record,
+    )
+    return asyncio.run(place_call(order))
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
