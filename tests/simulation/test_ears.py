@@ -18,8 +18,8 @@ BOOK = Phrasebook(
     (
         "Welcome to the bank. How can I help you?",
         "Your balance is {money}.",
-        "Order {digits} is late. It will arrive {date}.",
-        "I have you down for {date} at {time}. Is that right?",
+        "Order {digits} is late. It will arrive {when}.",
+        "I have you down for {day} at {time}. Is that right?",
         "You chose {name}.",
         "Thank you. Goodbye.",
     ),

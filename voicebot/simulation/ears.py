@@ -70,14 +70,22 @@ def hear(phrasebook: Phrasebook, mulaw: bytes, first: Heard | None = None) -> He
     """
     glanced = first or glance(phrasebook, mulaw)
     votes = Counter([glanced.text] if glanced.sure else [])
+    texts = [glanced.text]
     for view in _VIEWS[1:]:
         text, whole = _decode(phrasebook, _seen(mulaw, view))
+        texts.append(text)
         if whole:
             votes[text] += 1
             if votes[text] == 2:
                 return Heard(text, sure=True)
-    # A sentence that one view heard whole is likelier than the words of one that was cut off.
-    return Heard(next(iter(votes), glanced.text), sure=False)
+    # Of views that disagree, the one with the most words in whole sentences made the most sense.
+    return Heard(max(texts, key=lambda text: _sense(phrasebook, text)), sure=False)
+
+
+def _sense(phrasebook: Phrasebook, text: str) -> float:
+    """Return the share of words that stand in whole sentences."""
+    inside = sum(len(found.group().split()) for found in _pattern(phrasebook).finditer(text))
+    return inside / max(1, len(text.split()))
 
 
 def warm_up(phrasebook: Phrasebook) -> None:

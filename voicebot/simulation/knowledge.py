@@ -18,7 +18,7 @@ _SLOTS = {
     ValueKind.NUMBER: Slot.NUMBER,
     ValueKind.DIGITS: Slot.DIGITS,
     ValueKind.ALPHANUMERIC: Slot.DIGITS,
-    ValueKind.DATE: Slot.DATE,
+    ValueKind.DATE: Slot.DAY,
     ValueKind.TIME: Slot.TIME,
     ValueKind.MOMENT: Slot.MOMENT,
 }
@@ -83,5 +83,6 @@ def _piece(piece: Piece, kinds: Mapping[str, ValueKind], *, ending: str) -> str:
         case Filled(name, form, noun, closing):
             if form is Form.COUNT:
                 return f"{{{Slot.NUMBER}}} {noun}{ending}{closing}"
-            slot = Slot.DIGITS if form is Form.DIGITS else _SLOTS.get(kinds.get(name, ValueKind.TEXT), Slot.NAME)
+            spoken_as = {Form.DIGITS: Slot.DIGITS, Form.RELATIVE: Slot.WHEN}
+            slot = spoken_as.get(form) or _SLOTS.get(kinds.get(name, ValueKind.TEXT), Slot.NAME)
             return f"{{{slot}}}{closing}"

@@ -14,12 +14,17 @@ from voicebot.speech.synthesis.normalize import normalize
 
 
 class Slot(StrEnum):
-    """A value's place in a sentence, written ``{money}``. `NAME` is any of the phrasebook's names."""
+    """A value's place in a sentence, written ``{money}``.
+
+    `DAY` is a date by its name, `WHEN` one as it is said after a verb (``on Friday``, ``tomorrow``), `NAME` any of the
+    phrasebook's names.
+    """
 
     MONEY = "money"
     NUMBER = "number"
     DIGITS = "digits"
-    DATE = "date"
+    DAY = "day"
+    WHEN = "when"
     TIME = "time"
     MOMENT = "moment"
     NAME = "name"
@@ -45,7 +50,6 @@ _MONTHS = tuple("January February March April May June July August September Oct
 _WEEKDAY = f"(?:{'|'.join(_WEEKDAYS).lower()})"
 _ORDINAL = "(?:(?:twenty |thirty )?(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|\\w+th)"
 _DAY = f"(?:{_WEEKDAY} )?(?:{'|'.join(_MONTHS).lower()}) {_ORDINAL}(?: twenty {_SMALL})?"
-_DATE = f"(?:(?:on )?(?:{_DAY}|{_WEEKDAY})|today|tomorrow|yesterday)"
 _TIME = f"(?:noon|midnight|{_SMALL}(?: (?:oh )?{_SMALL})? [ap]m)"
 _SYMBOL = f"(?:zero|oh|{_UNIT}|[a-z])"
 
@@ -54,9 +58,10 @@ _PATTERNS = {
     Slot.MONEY: f"(?:minus )?(?:(?:one dollar|{_NUMBER} dollars)(?: and {_CENTS})?|{_CENTS})",
     Slot.NUMBER: _NUMBER,
     Slot.DIGITS: f"{_SYMBOL}(?: {_SYMBOL})+",
-    Slot.DATE: _DATE,
+    Slot.DAY: _DAY,
+    Slot.WHEN: f"(?:on {_DAY}|today|tomorrow|yesterday)",
     Slot.TIME: _TIME,
-    Slot.MOMENT: f"{_DATE} at {_TIME}",
+    Slot.MOMENT: f"{_DAY} at {_TIME}",
 }
 
 _HALF_OF_DAY = re.compile(r"\b([ap]) m\b")
@@ -144,15 +149,16 @@ def _example(slot: Slot, names: tuple[str, ...], chance: random.Random) -> str:
             return str(chance.randrange(100))
         case Slot.DIGITS:
             return " ".join(chance.choice("0123456789") for _ in range(chance.randrange(4, 7)))
-        case Slot.DATE:
-            # Most dates follow an "on" that the prompt may or may not have of its own.
-            day = f"{chance.choice(_WEEKDAYS)}, {chance.choice(_MONTHS)} {_nth(chance.randrange(1, 32))}"
-            return chance.choice((day, day, f"on {day}", f"on {day}", "today", "tomorrow", "yesterday"))
+        case Slot.DAY:
+            return f"{chance.choice(_WEEKDAYS)}, {chance.choice(_MONTHS)} {_nth(chance.randrange(1, 32))}"
+        case Slot.WHEN:
+            day = f"on {_example(Slot.DAY, names, chance)}"
+            return chance.choice((day, day, day, "today", "tomorrow", "yesterday"))
         case Slot.TIME:
             minutes = chance.choice(("", ":15", ":30", ":45"))
             return chance.choice((*(f"{chance.randrange(1, 13)}{minutes} {half}" for half in ("AM", "PM")), "noon"))
         case Slot.MOMENT:
-            return f"{_example(Slot.DATE, names, chance)} at {_example(Slot.TIME, names, chance)}"
+            return f"{_example(Slot.DAY, names, chance)} at {_example(Slot.TIME, names, chance)}"
         case Slot.NAME:
             return chance.choice(names) if names else ""
         case _:

@@ -51,7 +51,8 @@ Deed = Say | PlayAudio | Press | Wait | HangUp | DropLine
 class Step:
     """When the bot has said one of the cues `on` and paused, do `deeds`.
 
-    A cue is words in a row (``"account number"``); without cues anything the bot says will do. What counts is all
+    A cue is words in a row (``"account number"``), or several such with anything between them (``"friday … book it"``);
+    without cues anything the bot says will do. What counts is all
     that was heard since the caller last did something, so a pause in the bot's answer does no harm. With
     `interrupt_after_s` the caller acts that long into the bot's next utterance, over it, without waiting for a cue.
     """
@@ -86,7 +87,14 @@ class Script:
 
 def fits(cues: tuple[str, ...], heard: str) -> bool:
     """Tell whether any cue occurs in `heard` (lower-case words); no cues fit whatever was said."""
-    if not cues:
-        return bool(heard)
-    padded = f" {heard} "
-    return any(f" {' '.join(words_of(cue))} " in padded for cue in cues)
+    return any(_occurs(cue, heard) for cue in cues) if cues else bool(heard)
+
+
+def _occurs(cue: str, heard: str) -> bool:
+    rest = f" {heard} "
+    for part in cue.split("…"):
+        _, found, rest = rest.partition(f" {' '.join(words_of(part))} ")
+        if not found:
+            return False
+        rest = f" {rest}"
+    return True

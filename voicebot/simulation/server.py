@@ -91,7 +91,12 @@ async def running(plan: ServerPlan, on_step: Callable[[str], None]) -> AsyncIter
     log = _Log(plan.data / "server.log", on_step)
     reading = asyncio.create_task(log.follow(process))
     try:
-        url, engines = await _ready(process, log)
+        ready = await _ready(process)
+        if ready is None:
+            # A server that failed has closed its log by now; one that hangs is not waited for.
+            await asyncio.wait({reading}, timeout=2)
+            raise ServerFailed("The server did not get ready. Its log ends with:\n" + "\n".join(log.last))
+        url, engines = ready
         async with aiohttp.ClientSession() as http:
             yield RunningServer(url, engines, http, Account(auth_token=auth_token), api_token, process, plan.data)
     finally:
@@ -139,16 +144,17 @@ class _Log:
             self._on_step(str(entry.get("step")))
 
 
-async def _ready(process: asyncio.subprocess.Process, log: _Log) -> tuple[str, str]:
+async def _ready(process: asyncio.subprocess.Process) -> tuple[str, str] | None:
+    """Return the address and the engines that the ready line names; None when none comes."""
     if process.stdout is None:
-        raise ServerFailed("The server has no standard output.")
+        return None
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
             words = (await process.stdout.readline()).decode().split(maxsplit=4)
     except TimeoutError:
-        words = []
+        return None
     if len(words) < 2 or words[0] != "ready":
-        raise ServerFailed("The server did not get ready. Its log ends with:\n" + "\n".join(log.last))
+        return None
     return words[1], words[4].strip().removeprefix("engines=") if len(words) > 4 else ""
 
 
