@@ -36,8 +36,8 @@ class DemoCall:
 def _the_balance(company: Path, caller: str) -> tuple[str, ...]:
     del caller
     (cents,) = _row(company, "SELECT balance_cents FROM customer WHERE account_number = ?", _ACCOUNT)
-    balance = Decimal(str(cents)) / 100
-    return (f"your balance is {_said(balance, ValueKind.MONEY)}",)
+    # Whole dollars: the caller's ears take "seven cents" for "seventy cents" at times.
+    return (f"your balance is {_said(Decimal(int(str(cents)) // 100), ValueKind.MONEY)}",)
 
 
 def _the_delay(company: Path, caller: str) -> tuple[str, ...]:
