@@ -1,7 +1,9 @@
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from voicebot import cli
 from voicebot.simulation import place
@@ -10,8 +12,11 @@ FLOWS = str(Path(__file__).parents[1] / "flows")
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    yield
+    # The command configures the logs of its process, which here is that of every other test.
+    structlog.reset_defaults()
 
 
 def test_the_shipped_flows_are_checked_and_their_stories_pass(capsys: pytest.CaptureFixture[str]) -> None:
