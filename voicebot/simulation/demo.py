@@ -123,7 +123,7 @@ async def place(call: DemoCall, server: RunningServer, mind: Mind, kept: Path, t
         facts = await asyncio.to_thread(call.facts, server.company, numbers.caller)
     except LookupError:
         return Verdict(call, result, record, (), "the company's database does not have what the caller wanted")
-    return Verdict(call, result, record, facts, _problem(call, result, record, facts))
+    return Verdict(call, result, record, facts, judge(call, result, record, facts))
 
 
 class _Show:
@@ -165,7 +165,7 @@ async def _closed_record(server: RunningServer, call_sid: str) -> dict[str, Any]
             await asyncio.sleep(POLL_S)
 
 
-def _problem(call: DemoCall, result: CallResult, record: dict[str, Any], facts: tuple[str, ...]) -> str:
+def judge(call: DemoCall, result: CallResult, record: dict[str, Any], facts: tuple[str, ...]) -> str:
     if not result.done:
         return f"the caller gave up ({result.end.value}: {result.detail})"
     if (record["goal"], record["goal_reached"]) != (call.goal, True):
