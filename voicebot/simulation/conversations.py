@@ -50,8 +50,7 @@ def _the_delay(company: Path, caller: str) -> tuple[str, ...]:
 def _the_booking(company: Path, caller: str) -> tuple[str, ...]:
     row = _row(company, "SELECT day, time FROM appointment WHERE phone = ? ORDER BY reference DESC", caller)
     day, hour = date.fromisoformat(str(row[0])), time.fromisoformat(str(row[1]))
-    # The caller's ears take "four PM" for "four thirty AM" at times; that it is four stands in the record.
-    booked = f"booked for {_said(day, ValueKind.DATE)} at {_said(hour, ValueKind.TIME).split()[0]}"
+    booked = f"booked for {_said(day, ValueKind.DATE)} at {_said(hour, ValueKind.TIME)}"
     # The caller asked for Wednesday first: without the correction it is not the appointment they wanted.
     return (booked, "friday")
 
