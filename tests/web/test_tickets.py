@@ -69,7 +69,7 @@ def test_a_ticket_for_one_door_opens_no_other() -> None:
         "a.b.c",
         "é",
         jwt.encode({"aud": "twilio-stream", "sub": "CA1", "jti": "1", "exp": 9e9}, b"x" * 32, algorithm="HS256"),
-        jwt.encode({"aud": "twilio-stream", "sub": "CA1", "jti": "1", "exp": 9e9}, None, algorithm="none"),
+        jwt.encode({"aud": "twilio-stream", "sub": "CA1", "jti": "1", "exp": 9e9}, "", algorithm="none"),
         jwt.encode({"aud": "twilio-stream", "sub": "CA1", "exp": 9e9}, SECRET, algorithm="HS256"),
         jwt.encode({"aud": "twilio-stream", "sub": "CA1", "jti": "1"}, SECRET, algorithm="HS256"),
     ],
