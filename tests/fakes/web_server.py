@@ -36,7 +36,7 @@ class FakeAdmission:
         self.refuse_with: str | None = None
         self.asked: list[str] = []
 
-    def check(self, caller: str) -> str | None:
+    def admit(self, caller: str, call_id: str) -> str | None:
         self.asked.append(caller)
         return self.refuse_with
 

@@ -118,6 +118,7 @@ async def serving(
             cpu_percent=lambda: cpu.percent,
             engine_load=speech.load,
             after_call=_collect_garbage,
+            clock=time.monotonic,
         )
         app = _web(settings, live, store, metrics, speech)
         runner = make_runner(app)
@@ -191,8 +192,8 @@ class _CountedAdmission:
         self._live = live
         self._metrics = metrics
 
-    def check(self, caller: str) -> str | None:
-        reason = self._live.check(caller)
+    def admit(self, caller: str, call_id: str) -> str | None:
+        reason = self._live.admit(caller, call_id)
         if reason is not None:
             self._metrics.call_refused(reason.value)
             log.warning("call refused", reason=reason.value, live_calls=self._live.count)

@@ -86,12 +86,13 @@ class BrowserDoor:
 
     async def _greet(self, request: web.Request, socket: web.WebSocketResponse) -> BrowserLeg:
         self._redeem(await await_hello(socket, timeout_s=START_TIMEOUT_S))
-        why = self._admission.check("")
+        leg_id = self._new_id()
+        why = self._admission.admit("", leg_id)
         if why is not None:
             _log.warning("call refused", why=why, channel=Channel.BROWSER)
             raise TurnedAway(messages.end("refused_busy", self._refusal_text))
         info = LegInfo(
-            leg_id=self._new_id(),
+            leg_id=leg_id,
             channel=Channel.BROWSER,
             direction=Direction.INBOUND,
             caller="",

@@ -26,8 +26,11 @@ CountViolation = Callable[[str, str], None]
 class Admission(Protocol):
     """Whether one more call can be served well."""
 
-    def check(self, caller: str) -> str | None:
-        """Return a short constant saying why a call from `caller` (may be empty) is refused, or None to take it."""
+    def admit(self, caller: str, call_id: str) -> str | None:
+        """Return a short constant saying why a call from `caller` (may be empty) is refused, or None to take it.
+
+        A call that is taken has its place until its leg comes, which knows it by `call_id`.
+        """
         ...
 
 

@@ -198,7 +198,7 @@ class TwilioDoor:
         # Callers who withhold their number share no limit: one of them must not shut out the others.
         if call.caller and not self._starts_of_caller.allow(call.caller):
             return "too_many_calls_of_caller"
-        return self._admission.check(call.caller)
+        return self._admission.admit(call.caller, call.call_sid)
 
     def _parsed(self, parse: Callable[[MultiDict[str]], _Parsed], form: MultiDict[str]) -> _Parsed:
         try:
