@@ -1,0 +1,80 @@
+"""The product's recognition engine as its worker runs it, in this process: audio in, hypotheses and costs out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from voicebot import g711
+from voicebot.dialog.expectation import Domain, Expectation
+from voicebot.simulation.sounds import Wave
+from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.engines import build
+from voicebot.speech.recognition.sphinx.domain import compile_domain
+from voicebot.speech.recognition.wire import Request
+
+_PACKET_BYTES = 960
+"""Three frames: what `WorkerUtterance` sends at a time."""
+RATE_HZ = 8000
+
+
+@dataclass(slots=True)
+class Costs:
+    """Processor seconds by second of audio, and each wait from the end of the audio to the answer, in ms."""
+
+    audio_s: float = 0.0
+    processor_s: float = 0.0
+    tails_ms: list[float] = field(default_factory=list)
+
+
+class Recogniser:
+    """Hears one utterance after the other with the engine that `options` describe, as a worker would get them."""
+
+    def __init__(self, options: Mapping[str, object], scratch: Path) -> None:
+        self._engine = build(options)
+        self._scratch = scratch
+        self._loop = asyncio.Runner()
+        self._loop.run(self._engine.warm_up())
+        self.costs = Costs()
+
+    @property
+    def name(self) -> str:
+        running = self._engine.capabilities
+        return f"{running.engine}, {running.model}"
+
+    def compile(self, requests: Sequence[str], expectations: Sequence[Expectation]) -> Path:
+        """Compile what a bot expects, as publishing its flows does."""
+        return compile_domain(Domain("bench", tuple(requests), tuple(expectations)), self._scratch)
+
+    def hear(self, wave: Wave, expectation: Expectation, domain: Path | None) -> tuple[Hypothesis, ...]:
+        """Return what the engine makes of `wave`, after mu-law."""
+        pcm = g711.decode(g711.encode(np.clip(np.rint(wave), -32768, 32767).astype(np.int16))).tobytes()
+        began = time.process_time()
+        heard, tail_ms = self._loop.run(self._hear(pcm, Request.of(expectation, domain)))
+        self.costs.processor_s += time.process_time() - began
+        self.costs.audio_s += wave.size / RATE_HZ
+        self.costs.tails_ms.append(tail_ms)
+        return heard
+
+    def close(self) -> None:
+        self._loop.run(self._engine.close())
+        self._loop.close()
+
+    async def _hear(self, pcm: bytes, request: Request) -> tuple[tuple[Hypothesis, ...], float]:
+        async def ignore(_text: str) -> None:
+            return
+
+        stream = await self._engine.open(request, ignore)
+        try:
+            for at in range(0, len(pcm), _PACKET_BYTES):
+                await stream.feed(pcm[at : at + _PACKET_BYTES])
+            began = time.perf_counter()
+            heard = await stream.finish()
+            return heard, (time.perf_counter() - began) * 1000
+        finally:
+            await stream.close()
