@@ -29,13 +29,17 @@ class ServerFailed(VoicebotError):
 
 @dataclass(frozen=True, slots=True)
 class ServerPlan:
-    """How to start it. `port` is taken if it is free, else any; `environment` comes on top of ours."""
+    """How to start it. `port` is taken if it is free, else any; `environment` comes on top of ours.
+
+    `command` takes the options of `voicebot serve` and prints its ready line; benchmarks start other servers by it.
+    """
 
     data: Path
     flows: Path
     port: int = 8080
     sip_port: int = 5060
     environment: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ("-m", "voicebot", "serve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ async def running(plan: ServerPlan, on_step: Callable[[str], None]) -> AsyncIter
     plan.data.mkdir(parents=True, exist_ok=True)  # nothing else runs yet
     api_token, auth_token = secrets.token_hex(16), secrets.token_hex(16)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "voicebot", "serve", "--data", str(plan.data), "--flows", str(plan.flows)),
+        *(sys.executable, *plan.command, "--data", str(plan.data), "--flows", str(plan.flows)),
         *("--port", str(free_port(plan.port)), "--sip-port", str(free_port(plan.sip_port))),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

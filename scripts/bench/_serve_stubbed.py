@@ -1,0 +1,70 @@
+"""`voicebot serve` with speech stubbed, wholly or in part.
+
+It also tells what it holds: a line of JSON for every SIGUSR1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import signal
+from pathlib import Path
+
+import psutil
+import structlog
+import uvloop
+from _stubs import stub_speech, stub_words
+
+from voicebot.app.serving import serving
+from voicebot.app.speech import MakeSpeech
+from voicebot.logs import configure_logs
+from voicebot.settings import load_settings
+
+log = structlog.get_logger(__name__)
+
+#: None makes the product's own.
+MAKE_SPEECH: dict[str, MakeSpeech | None] = {"stubbed": stub_speech, "words-stubbed": stub_words, "real": None}
+
+
+def vitals() -> dict[str, float]:
+    """Return what must not grow with the number of calls taken."""
+    process = psutil.Process()
+    memory = process.memory_full_info()
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "handles": process.num_fds(),
+        "threads": process.num_threads(),
+        "children": len(process.children(recursive=True)),
+        "rss_mb": memory.rss / 1e6,
+        "uss_mb": memory.uss / 1e6,
+        "objects": len(gc.get_objects()),
+    }
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--flows", type=Path)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--sip-port", type=int)
+    parser.add_argument("--speech", choices=sorted(MAKE_SPEECH), default="stubbed")
+    given = parser.parse_args()
+    settings = load_settings(data=given.data, flows=given.flows, port=given.port, sip_port=given.sip_port)
+    configure_logs(settings.log_format, settings.log_level)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps(vitals()), flush=True))
+    async with serving(
+        settings, lambda text: log.info("starting", step=text), make_speech=MAKE_SPEECH[given.speech]
+    ) as server:
+        print(f"ready {server.url} - - engines={'; '.join(server.engines) or 'none'}", flush=True)
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

@@ -1,0 +1,284 @@
+"""Calls at real time through the real Media Streams protocol: latency, lateness, barge-in, processor and memory.
+
+Five servers, each in a process of its own on one core, the callers on another:
+
+  stubbed   voicebot with speech stubbed, which measures its media path
+  real      voicebot with its speech engines in their worker processes, which may use every core
+  echo      a bare aiohttp WebSocket that sends every frame back: the limit of what is possible
+  stock     pipecat as its own guide to Twilio sets it up, with stubbed recognition and voice
+  matched   voicebot with what `stock` has: stubbed recognition and voice, the end-of-turn model, all on one core
+
+With `echo` the latency is the way of one frame there and back; with the others it is the time from the last sample of
+the caller's speech to the first sample of the reply, both on the wire.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import math
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import uvloop
+from _load import Line, Load, Said, Topic, place_calls
+from _report import Report, parser, percentile
+from _usage import Usage, pin, usage
+
+from voicebot import g711
+from voicebot.simulation.loudness import speech_bounds
+from voicebot.simulation.server import RunningServer, ServerPlan, running
+from voicebot.simulation.voice import CALLER_VOICES, first_present, speak
+from voicebot.speech.listening.models import EndOfTurnModel
+from voicebot.speech.tts import Voice
+from voicebot.telephony.leg import SAMPLE_RATE_HZ, SILENT_FRAME
+from voicebot.wav import read_mulaw_wav
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+COUNTS = (1, 5, 10, 20, 40)
+ORDER = ("echo", "stubbed", "matched", "stock", "real")
+SERVER_CORE, CALLER_CORE = 0, 1
+
+COMMANDS = {
+    "echo": (str(HERE / "_serve_echo.py"),),
+    "stubbed": (str(HERE / "_serve_stubbed.py"),),
+    "stock": (str(HERE / "_serve_pipecat.py"),),
+    "matched": (str(HERE / "_serve_stubbed.py"), "--speech", "words-stubbed"),
+    "real": (str(HERE / "_serve_stubbed.py"), "--speech", "real"),
+}
+#: The load comes from one address and all at once; the machine belongs to the measurement.
+ENVIRONMENT = {
+    "VOICEBOT_MAX_CPU_PERCENT": "100",
+    "VOICEBOT_MAX_CALLS": "200",
+    "VOICEBOT_MAX_STARTS_PER_MINUTE": "10000",
+    "VOICEBOT_LOG_LEVEL": "warning",
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
+}
+REQUESTS = ("What are your opening hours?", "When are you open?", "Are you open on Sunday?", "What time do you close?")
+BALANCE = "Can you check my account balance?"
+ACCOUNT = "four four eight, two zero five"
+PIN = "6018"
+#: Of people's recordings: how many, of what length, and how sure the end-of-turn model must be of each.
+PEOPLE, SHORTEST_S, LONGEST_S, FINISHED = 8, 1.5, 3.5, 0.985
+#: Silence after speech at which the end-of-turn model is asked.
+MODEL_HEARS_FRAMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One server under one load. `idle` is what it used before the first call, `before` and `after` the window's."""
+
+    load: Load
+    idle: Usage
+    before: Usage
+    after: Usage
+    callers_cpu: float
+
+    @property
+    def cpu_per_call(self) -> float:
+        """Share of a core that each call costs the server."""
+        return (self.after.cpu_s - self.before.cpu_s) / self.load.window.length_s / len(self.load.calls)
+
+    @property
+    def workers_cpu_per_call(self) -> float:
+        return (self.after.workers_cpu_s - self.before.workers_cpu_s) / self.load.window.length_s / len(self.load.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """What callers say: by synthetic voice what the engines can understand, and people's own, mu-law."""
+
+    spoken: dict[str, bytes]
+    people: tuple[bytes, ...]
+
+    def topics(self, system: str) -> list[Topic]:
+        """Return what callers talk about: with real speech also a balance, with spoken digits and pressed keys.
+
+        An echo takes no turns.
+        """
+        if system == "echo":
+            return []
+        if system == "real":
+            balance = (
+                Line(Said.REQUEST, self.spoken[BALANCE]),
+                Line(Said.DIGITS, self.spoken[ACCOUNT]),
+                Line(Said.KEYS, keys=PIN),
+            )
+            return [balance, *((Line(Said.REQUEST, self.spoken[text]),) for text in REQUESTS)]
+        said = self.people or tuple(self.spoken[text] for text in REQUESTS)
+        return [(Line(Said.REQUEST, mulaw),) for mulaw in said]
+
+
+def load_voices(data: Path | None) -> Voices:
+    """Return the callers' voices; engines and models are loaded in another process than the callers'."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        voice: Voice = pool.submit(first_present, CALLER_VOICES).result()
+        texts = [*REQUESTS, BALANCE, ACCOUNT]
+        spoken = {text: pool.submit(speak, voice, text).result() for text in texts}
+        commands = data / "commands" if data else None
+        people = pool.submit(finished_people, commands).result() if commands and commands.is_dir() else ()
+        return Voices(spoken, people)
+
+
+def finished_people(folder: Path) -> tuple[bytes, ...]:
+    """Return recorded requests that the end-of-turn model is sure are finished, so that it holds up neither side."""
+    model = EndOfTurnModel()
+    found: list[bytes] = []
+    for path in sorted(folder.glob("*.wav")):
+        mulaw = read_mulaw_wav(path)
+        start, end = speech_bounds(mulaw)
+        said = mulaw[start:end]
+        heard = g711.decode(said + SILENT_FRAME * MODEL_HEARS_FRAMES)
+        if SHORTEST_S < len(said) / SAMPLE_RATE_HZ < LONGEST_S and model.probability(heard) >= FINISHED:
+            found.append(said)
+        if len(found) == PEOPLE:
+            break
+    return tuple(found)
+
+
+async def measure(system: str, count: int, seconds: float, voices: Voices, cache: Path) -> Measured:
+    """Start a server, put it under load, and stop it."""
+    with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as folder:
+        data = Path(folder)
+        (data / "cache").symlink_to(cache)
+        plan = ServerPlan(data, ROOT / "flows", environment=ENVIRONMENT, command=COMMANDS[system])
+        async with running(plan, lambda _: None) as server:
+            pid = server.process.pid
+            pin(pid, SERVER_CORE)
+            if system == "matched":
+                for worker in psutil.Process(pid).children(recursive=True):
+                    pin(worker.pid, SERVER_CORE)
+            await _warm_up(server)
+            return await _under_load(server, count, seconds, voices.topics(system))
+
+
+async def _warm_up(server: RunningServer) -> None:
+    """Place one call, so that what is loaded once is not counted with the calls."""
+    async with server.carrier.dial():
+        await asyncio.sleep(1.0)
+    await asyncio.sleep(1.0)
+
+
+async def _under_load(server: RunningServer, count: int, seconds: float, topics: list[Topic]) -> Measured:
+    pid = server.process.pid
+    idle = usage(pid)
+    looks: list[tuple[Usage, float]] = []
+
+    def look() -> None:
+        times = os.times()
+        looks.append((usage(pid), times.user + times.system))
+
+    gc.collect()
+    gc.freeze()
+    load = await place_calls(server.carrier, count, topics, seconds=seconds, on_window=look)
+    (before, callers_before), (after, callers_after) = looks
+    return Measured(load, idle, before, after, (callers_after - callers_before) / load.window.length_s)
+
+
+def tell(report: Report, system: str, count: int, measured: Measured) -> None:
+    """Add the rows of one server under one load."""
+    section = f"{system}, {count} calls"
+    load = measured.load
+    refused = sum(call.refused for call in load.calls)
+    if refused:
+        report.rate(section, "refused", refused, count)
+    if system == "echo":
+        trips = load.trips_ms()
+        report.figure(section, "a frame there and back, p50", percentile(trips, 0.5), "ms", n=len(trips))
+        report.figure(section, "a frame there and back, p95", percentile(trips, 0.95), "ms", n=len(trips))
+    for said, yardstick in (
+        (Said.REQUEST, ("at most 500", "at most 900")),
+        (Said.DIGITS, ("", "wait + 500")),
+        (Said.KEYS, ("", "")),
+    ):
+        turns, times = load.turns(said), load.replies_ms(said)
+        if not turns:
+            continue
+        for share, aim in zip((0.5, 0.95), yardstick, strict=True):
+            low, high = interval(times, share)
+            name = f"{said}: reply after the last sample, p{share * 100:.0f}"
+            report.figure(
+                section, name, percentile(times, share), "ms", n=len(times), low=low, high=high, yardstick=aim
+            )
+        report.rate(section, f"{said}: no reply", len(turns) - len(times), len(turns))
+    stops = load.stops_ms()
+    if stops:
+        stopped = [stop for stop in stops if stop is not None]
+        report.figure(section, "barge-in: prompt stopped, p50", percentile(stopped, 0.5), "ms", n=len(stopped))
+        report.figure(section, "barge-in: prompt stopped, p95", percentile(stopped, 0.95), "ms", n=len(stopped))
+        report.rate(section, "barge-in: not stopped", len(stops) - len(stopped), len(stops))
+    late, messages = load.late()
+    report.rate(section, "frames over 10 ms behind their pace", late, messages, yardstick="under 0.5 %")
+    dry, _ = load.dry()
+    report.rate(section, "frames heard late: the line ran dry", dry, messages)
+    lateness = load.late_ms()
+    report.figure(section, "behind pace, p99", percentile(lateness, 0.99), "ms", n=messages)
+    report.figure(section, "behind pace, worst", max(lateness, default=math.nan), "ms", n=messages)
+    set_up = load.set_up_ms()
+    report.figure(section, "set-up, webhook to first frame, p50", percentile(set_up, 0.5), "ms", n=len(set_up))
+    report.figure(section, "set-up, worst", max(set_up, default=math.nan), "ms", n=len(set_up))
+    report.figure(section, "server, core per call", 100 * measured.cpu_per_call, "%", n=count)
+    if measured.after.workers_uss_mb:
+        report.figure(section, "workers, core per call", 100 * measured.workers_cpu_per_call, "%", n=count)
+        report.figure(section, "workers, memory in all (USS)", measured.after.workers_uss_mb, "MB")
+    report.figure(section, "server, core in all", 100 * measured.cpu_per_call * count, "%")
+    report.figure(section, "memory per call (RSS)", (measured.after.rss_mb - measured.idle.rss_mb) / count, "MB")
+    report.figure(section, "memory per call (USS)", (measured.after.uss_mb - measured.idle.uss_mb) / count, "MB")
+    report.figure(section, "memory in all (USS)", measured.after.uss_mb, "MB")
+    sent_late, sent = load.sent()
+    report.rate(section, "check: callers' own frames sent late", sent_late, sent)
+    report.figure(section, "check: callers' core", 100 * measured.callers_cpu, "%")
+
+
+def interval(values: Sequence[float], share: float) -> tuple[float | None, float | None]:
+    """Return the 95 % interval of a quantile by order statistics (binomial, normal approximation)."""
+    count = len(values)
+    if count < 10:
+        return None, None
+    ranked = sorted(values)
+    half = 1.959964 * math.sqrt(count * share * (1 - share))
+    low, high = math.floor(count * share - half), math.ceil(count * share + half)
+    return ranked[max(0, low)], ranked[min(count - 1, high)]
+
+
+async def run(options: argparse.Namespace, report: Report, cache: Path) -> None:
+    voices = await asyncio.to_thread(load_voices, options.data)
+    if not voices.people:
+        report.missing("recorded requests", "no commands under --data; callers have synthetic voices only")
+    os.sched_setaffinity(0, {CALLER_CORE})
+    for count in options.calls or COUNTS:
+        for system in options.only or ORDER:
+            # A server starts faster on both cores; it is pinned when it is ready.
+            tell(report, system, count, await measure(system, count, options.seconds, voices, cache))
+
+
+def main() -> None:
+    options_parser = parser(__doc__ or "")
+    options_parser.add_argument(
+        "--calls", type=int, action="append", metavar="N", help="calls at once; may be repeated"
+    )
+    options_parser.add_argument("--only", choices=sorted(COMMANDS), action="append", help="may be repeated")
+    options_parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement (20)")
+    options = options_parser.parse_args()
+    report = Report("calls")
+    cores = os.sched_getaffinity(0)
+    if not {SERVER_CORE, CALLER_CORE} <= cores:
+        raise SystemExit("calls: needs processor cores 0 and 1, the server's and the callers'")
+    with (
+        tempfile.TemporaryDirectory(prefix="voicebot-bench-cache-") as cache,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(run(options, report, Path(cache)))
+    report.finish(options.json)
+
+
+if __name__ == "__main__":
+    main()
