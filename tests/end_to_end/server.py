@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Server:
     data: Path
     log: Path
     http: aiohttp.ClientSession
+    _ids: dict[str, str] = field(default_factory=dict)
 
     @property
     def carrier(self) -> Carrier:
@@ -46,10 +47,10 @@ class Server:
 
     async def record(self, carrier_call_id: str) -> dict[str, Any]:
         """Return the record of the call that the carrier knows by this id; LookupError while there is none."""
-        calls: dict[str, dict[str, Any]] = {
-            call["carrier_call_id"]: call for call in (await self.get("/api/calls"))["calls"]
-        }
-        return calls[carrier_call_id]
+        if carrier_call_id not in self._ids:
+            self._ids |= {call["carrier_call_id"]: call["id"] for call in (await self.get("/api/calls"))["calls"]}
+        found: dict[str, Any] = await self.get(f"/api/calls/{self._ids[carrier_call_id]}")
+        return found
 
     async def until(
         self, carrier_call_id: str, condition: Callable[[dict[str, Any]], bool], *, within_s: float = 60
