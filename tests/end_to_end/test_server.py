@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -103,6 +104,25 @@ async def test_a_killed_recogniser_comes_back_within_the_call(tmp_path: Path) ->
         async with asyncio.timeout(20):
             while server.worker_pid("asr") == killed:
                 await asyncio.sleep(0.2)
+
+
+async def test_a_recogniser_that_hangs_is_noticed_and_the_caller_hears_a_word(tmp_path: Path) -> None:
+    async with running(tmp_path / "data") as server, server.carrier.dial() as line:
+        await server.until(line.call_sid, has_prompt("welcome.first"))
+        hung = server.worker_pid("asr")
+        os.kill(hung, signal.SIGSTOP)
+        try:
+            spoken = line.speak(b"".join(buzz(1.2)))
+            await spoken.finished.wait()
+            # The end of the turn takes up to a second, and a worker is given up on after less than two.
+            async with asyncio.timeout(4):
+                while line.reply_arrived_after(spoken.speech_ended_s or 0.0) is None:
+                    await asyncio.sleep(0.05)
+            record = await server.until(line.call_sid, has_prompt("ladders.hearing_1"), within_s=20)
+            assert record["ended_at"] is None
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # by then it has been replaced
+                os.kill(hung, signal.SIGCONT)
 
 
 async def test_a_killed_voice_is_covered_by_prompts_rendered_before(tmp_path: Path) -> None:
