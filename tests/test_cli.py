@@ -1,10 +1,12 @@
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 
+from tests.dialog.small_bot import write_bot
 from voicebot import cli
 from voicebot.simulation import place
 
@@ -36,6 +38,85 @@ def test_broken_flows_are_an_error_that_names_the_file(tmp_path: Path, capsys: p
 def test_every_flow_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["flows", "graph", "--flows", FLOWS]) == 0
     assert "flowchart" in capsys.readouterr().out
+
+
+def test_a_flow_is_drawn_as_a_picture_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drawing = ["flows", "graph", "balance", "--flows", FLOWS, "--format", "svg", "--out", str(tmp_path)]
+    assert cli.main(drawing) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "balance.svg")
+    assert (tmp_path / "balance.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_check_for_programs_names_every_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_bot(tmp_path)
+    path = tmp_path / "renew.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("run: who", "run: woh"), encoding="utf-8")
+    assert cli.main(["flows", "check", "--flows", str(tmp_path), "--format", "json", "--quick"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["may_go_live"] is False
+    found = next(finding for finding in report["findings"] if "woh" in finding["what"])
+    assert (found["file"], found["severity"], found["rule"]) == ("renew.yaml", "error", "load")
+    assert found["line"] > 1
+    assert "who" in found["fix"]
+
+
+def test_intents_that_sound_alike_are_found_with_the_real_classifier(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_bot(tmp_path)
+    path = tmp_path / "bot.yaml"
+    alike = "  help: [slow down please now, please go slower, talk slower please, help me, what can i say]"
+    text = path.read_text(encoding="utf-8").replace("  help: [help me, what can i say, what now]", alike)
+    path.write_text(text, encoding="utf-8")
+    cli.main(["flows", "check", "--flows", str(tmp_path)])
+    assert "but sounds like slower" in capsys.readouterr().out
+
+
+def test_versions_are_published_compared_and_taken_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, data = str(tmp_path / "flows"), str(tmp_path / "data")
+    write_bot(tmp_path / "flows")
+
+    def run(task: str, *arguments: str) -> tuple[int, str]:
+        status = cli.main(["flows", task, *arguments, "--flows", source, "--data", data])
+        return status, capsys.readouterr().out
+
+    assert run("versions") == (0, "Nothing is published yet. Run 'voicebot flows publish'.\n")
+    assert run("publish", "--by", "ann", "--note", "first")[0] == 0
+    first = json.loads(run("versions", "--format", "json")[1])[0]
+    assert (first["by"], first["note"], first["current"]) == ("ann", "first", True)
+
+    down = tmp_path / "flows" / "down.yaml"
+    down.write_text("flow: down\nsteps:\n  - say: All is gone.\n", encoding="utf-8")
+    assert "+  - say: All is gone." in run("diff")[1]
+    assert run("publish", "--note", "second")[0] == 0
+    assert run("diff") == (0, "No difference.\n")
+    assert "All is gone." in run("diff", first["version"][:6])[1]
+
+    down.write_text("flow: down\nstepps: []\n", encoding="utf-8")
+    status, said = run("publish")
+    assert status == 1
+    assert "down.yaml" in said
+    assert "Nothing was published" in said
+
+    assert first["version"] in run("rollback")[1]
+    current = [version for version in json.loads(run("versions", "--format", "json")[1]) if version["current"]]
+    assert [version["version"] for version in current] == [first["version"]]
+
+
+def test_a_bot_is_talked_to_by_typing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = iter(["what's my balance", "402938", "1593", "no thanks"])
+
+    def read(prompt: str) -> str:
+        return next(typed)
+
+    monkeypatch.setattr("builtins.input", read)
+    assert cli.main(["flows", "chat", "--explain", "--flows", FLOWS]) == 0
+    shown = capsys.readouterr().out
+    assert "intents: balance" in shown
+    assert "account_number=402938" in shown
+    assert "Your balance is $312.07." in shown
+    assert "(over: completed)" in shown
+    assert "1593" not in shown
 
 
 def test_models_tell_what_runs_and_why(capsys: pytest.CaptureFixture[str]) -> None:

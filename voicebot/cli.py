@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from voicebot import __version__
-from voicebot.dialog.rehearsal import Rehearsed
+from voicebot.commands.flows import add_flows
 from voicebot.errors import VoicebotError
 from voicebot.logs import configure_logs
 from voicebot.settings import Settings, load_settings
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_serve(commands.add_parser("serve", help="take calls"))
     _add_call(commands.add_parser("call", help="place a call to a running server as a caller would"))
     _add_models(commands.add_parser("models", help="what hears and speaks here, and why"))
-    _add_flows(commands.add_parser("flows", help="check, test and draw a bot's flows"))
+    add_flows(commands.add_parser("flows", help="check, try, draw and publish a bot's flows"))
     given = parser.parse_args(arguments)
     configure_logs("console", "warning")
     try:
@@ -140,55 +140,3 @@ def _models(given: argparse.Namespace) -> int:
     settings = load_settings(models=given.models)
     print(describe_models(recogniser_wish(settings), configured_voice(settings)))
     return 0
-
-
-def _add_flows(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="task", required=True)
-    for name, run, text in (
-        ("check", _check_flows, "find every mistake; exits 1 while the bot must not go live"),
-        ("test", _test_flows, "play the stories without audio, and tell which steps none of them reaches"),
-        ("graph", _draw_flows, "print each flow as a Mermaid picture"),
-    ):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("--flows", type=Path, help="folder with the bot's flows")
-        command.set_defaults(run=run)
-
-
-def _check_flows(given: argparse.Namespace) -> int:
-    from voicebot.dialog.check import check  # noqa: PLC0415  # see _serve_until_told
-
-    report = check(load_settings(flows=given.flows).flows)
-    for finding in report.findings:
-        print(finding)
-    print(f"{len(report.errors)} errors, {len(report.findings) - len(report.errors)} warnings")
-    return 0 if report.may_go_live else 1
-
-
-def _test_flows(given: argparse.Namespace) -> int:
-    from voicebot.dialog.loader import load_bot  # noqa: PLC0415  # see _serve_until_told
-    from voicebot.dialog.rehearsal import rehearse, unreached  # noqa: PLC0415  # see _serve_until_told
-    from voicebot.dialog.story import load_stories  # noqa: PLC0415  # see _serve_until_told
-
-    folder = load_settings(flows=given.flows).flows
-    bot = load_bot(folder)
-    rehearsed = [rehearse(bot, story) for story in load_stories(folder / "stories", bot)]
-    return _report_rehearsals(rehearsed, unreached(bot, rehearsed))
-
-
-def _draw_flows(given: argparse.Namespace) -> int:
-    from voicebot.dialog.graph import mermaid  # noqa: PLC0415  # see _serve_until_told
-    from voicebot.dialog.loader import load_bot  # noqa: PLC0415  # see _serve_until_told
-
-    for flow in load_bot(load_settings(flows=given.flows).flows).flows.values():
-        print(mermaid(flow))
-    return 0
-
-
-def _report_rehearsals(rehearsed: Sequence[Rehearsed], unreached: Sequence[tuple[str, str]]) -> int:
-    failed = [one for one in rehearsed if one.mismatch is not None]
-    for one in failed:
-        print(f"{one.story.name}: {one.mismatch}")
-    for flow, step in unreached:
-        print(f"no story reaches {flow}.{step}")
-    print(f"{len(rehearsed) - len(failed)} passed, {len(failed)} failed, {len(unreached)} steps unreached")
-    return 1 if failed else 0

@@ -16,6 +16,8 @@ from pydantic_settings import (
 
 from voicebot.errors import ConfigurationError, Problem
 
+#: The folder of published flows, inside the data folder.
+FLOW_LIBRARY = "flows"
 Positive = Annotated[float, Field(gt=0)]
 
 

@@ -10,8 +10,9 @@ from tests.dialog.small_bot import write_bot
 from tests.dialog.strategies import FLOWS, shipped_bot
 from voicebot.dialog.expectation import AnswerKind
 from voicebot.dialog.flow import spoken_words
-from voicebot.dialog.graph import circles, mermaid
+from voicebot.dialog.graph import circles
 from voicebot.dialog.loader import load_bot
+from voicebot.dialog.picture import mermaid
 from voicebot.errors import ConfigurationError
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import random
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import psutil
@@ -20,24 +19,21 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from voicebot.app.sessions import SessionFactory
+from voicebot.app.backends import open_backends
+from voicebot.app.editions import Edition, Editions
+from voicebot.app.sessions import SessionFactory, standing_prompts
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
-from voicebot.backends.backends import Backends, System
-from voicebot.backends.demo.company import demo_company
-from voicebot.backends.demo.data import ensure_demo_data
-from voicebot.backends.knowledge import KnowledgeSystem
-from voicebot.backends.opening import open_systems
+from voicebot.app.understanding import learn_requests
 from voicebot.calls.admission import CpuMeter, Limits
 from voicebot.calls.registry import LiveCalls
-from voicebot.dialog.flow import Bot
-from voicebot.dialog.loader import KNOWLEDGE, load_bot
+from voicebot.dialog.library import Library
+from voicebot.dialog.loader import load_bot
 from voicebot.errors import ConfigurationError, Problem
-from voicebot.language.understanding import Understanding
 from voicebot.records.metrics import Metrics
 from voicebot.records.recorder import Recordings
 from voicebot.records.schema import call_schema
 from voicebot.records.store import Store
-from voicebot.settings import Settings
+from voicebot.settings import FLOW_LIBRARY, Settings
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.address import PublicAddress
 from voicebot.web.server import Readiness, WebLimits, build_app, make_runner
@@ -46,7 +42,6 @@ from voicebot.web.twilio import TwilioAccess
 
 log = structlog.get_logger(__name__)
 
-BACKEND_TIMEOUT_S = 8.0
 CPU_SAMPLE_S = 1.0
 #: Busy share of an engine's room above which a further caller would wait too long for an answer.
 MAX_ENGINE_LOAD = 0.95
@@ -76,8 +71,6 @@ async def serving(
     `make_speech` replaces the speech workers: benchmarks measure the server without them.
     """
     async with AsyncExitStack() as stack:
-        progress("reading flows")
-        bot = await asyncio.to_thread(load_bot, settings.flows)
         zone = ZoneInfo(settings.zone)
         metrics = Metrics(CollectorRegistry())
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -91,12 +84,31 @@ async def serving(
                 on_failure=lambda kind: metrics.failed("recorder", kind),
             )
         )
-        backends = _open_backends(settings, bot, zone)
-        stack.push_async_callback(backends.close)
+        library = Library(settings.data / FLOW_LIBRARY)
+        folder = await asyncio.to_thread(_published, library) or settings.flows
 
-        speech = await (make_speech or start_speech)(settings, bot, stack, progress)
-        progress("learning intents")
-        understanding = await asyncio.to_thread(Understanding, bot.intents)
+        async def edition_of(folder: Path, speech: Speech | None) -> Edition:
+            progress("reading flows")
+            bot = await asyncio.to_thread(load_bot, folder)
+            backends = await asyncio.to_thread(open_backends, folder, bot, data=settings.data, zone=zone)
+            try:
+                heard = await (
+                    speech.learned(bot) if speech else (make_speech or start_speech)(settings, bot, stack, progress)
+                )
+                progress("learning intents")
+                understanding = await asyncio.to_thread(learn_requests, bot.intents, settings.models)
+            except BaseException:
+                await backends.close()
+                raise
+            return Edition(bot, understanding, backends, heard, standing_prompts(bot))
+
+        first = await edition_of(folder, None)
+        log.info("flows", version=first.bot.version, published=folder != settings.flows)
+        editions = Editions(first, edition_of)
+        stack.push_async_callback(editions.close)
+        watching = asyncio.create_task(editions.watch(library))
+        stack.callback(watching.cancel)
+        speech = first.speech
 
         cpu = CpuMeter(lambda: psutil.cpu_percent(interval=None))
         sampling = asyncio.create_task(_sample(cpu))
@@ -104,10 +116,7 @@ async def serving(
 
         factory = SessionFactory(
             settings=settings,
-            bot=bot,
-            understanding=understanding,
-            backends=backends,
-            speech=speech,
+            editions=editions,
             store=store,
             recordings=recordings,
             metrics=metrics,
@@ -120,7 +129,7 @@ async def serving(
             after_call=_collect_garbage,
             clock=time.monotonic,
         )
-        app = _web(settings, live, store, metrics, speech)
+        app = _web(settings, live, store, metrics, speech, editions)
         runner = make_runner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -134,30 +143,20 @@ async def serving(
         yield Serving(settings.host, _port(runner), live, speech.engines())
 
 
-def _open_backends(settings: Settings, bot: Bot, zone: ZoneInfo) -> Backends:
-    path = settings.data / "demo.sqlite"
-    if ensure_demo_data(path, datetime.now(zone).date()):
-        log.info("demo data made", file=path.name)
-    declared = open_systems(
-        settings.flows,
-        bot.operations,
-        data=settings.data,
-        environ=os.environ,
-        clock=time.monotonic,
-        jitter=random.random,
-    )
-    # The last one that does an operation does it: what systems.yaml declares replaces the demo company's.
-    company = demo_company(path, lambda: datetime.now(zone))
-    systems: tuple[System, ...] = (company, KnowledgeSystem(settings.flows / KNOWLEDGE), *declared)
-    return Backends(systems, bot.operations, timeout_s=BACKEND_TIMEOUT_S)
+def _published(library: Library) -> Path | None:
+    """The folder of the version that was published last into the data folder; None when none ever was."""
+    name = library.current_name()
+    return library.version(name).folder if name else None
 
 
-def _web(settings: Settings, live: LiveCalls, store: Store, metrics: Metrics, speech: Speech) -> web.Application:
+def _web(  # noqa: PLR0917  # everything a door may need, from one place
+    settings: Settings, live: LiveCalls, store: Store, metrics: Metrics, speech: Speech, editions: Editions
+) -> web.Application:
     def status(event: CallStatusChanged | StreamStatusChanged) -> None:
         log.info("carrier status", kind=type(event).__name__)
 
     def readiness() -> Readiness:
-        parts = speech.parts() | {"calls": "draining" if live.draining else "open"}
+        parts = speech.parts() | {"calls": "draining" if live.draining else "open", "flows": editions.state}
         return Readiness(not live.draining and "down" not in parts.values(), parts)
 
     token = settings.api_token

@@ -8,15 +8,14 @@ from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from voicebot.app.speech import Speech
-from voicebot.backends.backends import Backends
+from voicebot.app.editions import Edition, Editions
+from voicebot.calls.registry import Session
 from voicebot.calls.seams import StandingPrompts
 from voicebot.calls.session import CallPlan, CallSession
 from voicebot.dialog.conversation import Conversation
 from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.flow import Bot
 from voicebot.language.completeness import completeness
-from voicebot.language.understanding import Understanding
 from voicebot.media.events import LineEvent
 from voicebot.media.line import Line
 from voicebot.records.metrics import Metrics
@@ -35,26 +34,24 @@ class SessionFactory:
         self,
         *,
         settings: Settings,
-        bot: Bot,
-        understanding: Understanding,
-        backends: Backends,
-        speech: Speech,
+        editions: Editions,
         store: Store,
         recordings: Recordings,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
-        self._bot = bot
-        self._understanding = understanding
-        self._backends = backends
-        self._speech = speech
+        self._editions = editions
         self._store = store
         self._recordings = recordings
         self._metrics = metrics
         self._zone = ZoneInfo(settings.zone)
-        self._prompts = standing_prompts(bot)
 
-    def make(self, leg: CallLeg) -> CallSession:
+    def make(self, leg: CallLeg) -> Session:
+        """Make the session of a call, on the version of the flows that is current now."""
+        edition = self._editions.current
+        return _OnEdition(self._session(leg, edition), edition, self._editions)
+
+    def _session(self, leg: CallLeg, edition: Edition) -> CallSession:
         call_id = leg.info.leg_id
         recorder = self._recordings.start(call_id, time.monotonic())
         path = recorder.path.relative_to(self._settings.data).as_posix()
@@ -64,15 +61,15 @@ class SessionFactory:
             zone=self._settings.zone,
             seed=random.SystemRandom().randrange(2**31),
             max_call_s=self._settings.max_call_s,
-            prompts=self._prompts,
+            prompts=edition.prompts,
         )
         return CallSession(
             plan,
             leg,
-            dialog=Conversation(self._bot),
-            understanding=self._understanding,
-            operations=self._backends,
-            make_line=lambda on_event: self._line(leg, recorder, on_event),
+            dialog=Conversation(edition.bot),
+            understanding=edition.understanding,
+            operations=edition.backends,
+            make_line=lambda on_event: self._line(leg, edition, recorder, on_event),
             journal=self._store.journal,
             meter=self._metrics,
             recording=recorder,
@@ -80,23 +77,40 @@ class SessionFactory:
             now=lambda: datetime.now(self._zone),
         )
 
-    def _completeness(self, text: str, expectation: Expectation) -> float:
-        (reading,) = self._understanding.interpret([(text, 1.0)], expectation, datetime.now(self._zone)) or (None,)
-        return completeness(reading, expectation) if reading else 0.0
+    def _line(self, leg: CallLeg, edition: Edition, recorder: Recorder, on_event: Callable[[LineEvent], None]) -> Line:
+        def complete(text: str, expectation: Expectation) -> float:
+            readings = edition.understanding.interpret([(text, 1.0)], expectation, datetime.now(self._zone))
+            return completeness(readings[0], expectation) if readings else 0.0
 
-    def _line(self, leg: CallLeg, recorder: Recorder, on_event: Callable[[LineEvent], None]) -> Line:
+        speech = edition.speech
         return Line(
             leg,
-            transcriber=self._speech.transcriber,
-            turn_model=self._speech.turn_model,
-            completeness=self._completeness,
-            voice=self._speech.phrases,
+            transcriber=speech.transcriber,
+            turn_model=speech.turn_model,
+            completeness=complete,
+            voice=speech.phrases,
             voice_judge=SpeechModel(),
             tap=recorder,
             on_event=on_event,
             clock=time.monotonic,
             on_late=lambda: self._metrics.frames_late(FRAMES_A_CHUNK),
         )
+
+
+class _OnEdition:
+    """A session that keeps its edition alive while it runs."""
+
+    def __init__(self, session: CallSession, edition: Edition, editions: Editions) -> None:
+        self._session = session
+        self._edition = edition
+        self._editions = editions
+
+    async def run(self) -> None:
+        async with self._editions.held(self._edition):
+            await self._session.run()
+
+    def must_end(self, why: str) -> None:
+        self._session.must_end(why)
 
 
 def standing_prompts(bot: Bot) -> StandingPrompts:

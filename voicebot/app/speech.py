@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
@@ -44,6 +43,12 @@ class Speech:
     phrases: SpeakingVoice
     turn_model: TurnModel
     pools: tuple[WorkerPool, ...]
+    #: Makes ready to hear and speak for another version of the flows, beside calls that go on.
+    learn: LearnBot | None = None
+
+    async def learned(self, bot: Bot) -> Speech:
+        """Return this speech for `bot`, with its prompts rendered; `EngineUnavailable` when an engine cannot."""
+        return await self.learn(bot, _silently) if self.learn else self
 
     def engines(self) -> tuple[str, ...]:
         states = (pool.status() for pool in self.pools)
@@ -58,6 +63,7 @@ class Speech:
 
 
 MakeSpeech = Callable[[Settings, Bot, AsyncExitStack, Progress], Awaitable[Speech]]
+LearnBot = Callable[[Bot, Progress], Awaitable[Speech]]
 
 
 class _Deaf:
@@ -75,36 +81,41 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
     speaking = voice_pool(voice.voice, settings.models, workers=settings.voice_workers)
     # Its answer is worth something for 400 ms only, and takes 30: it goes before the other workers.
     turn_pool = WorkerPool(WorkerSpec("turn", niceness=0))
-    pools = [speaking, turn_pool]
-    transcriber: Transcriber = _Deaf()
-    domain: Path | None = None
+    hearing: list[WorkerPool] = []
     if settings.recognizer != "off":
-        progress("compiling what callers may say")
-        domain = await asyncio.to_thread(compile_domain, bot.domain(), settings.data / "cache" / "recognition")
         for choice in choose_recognisers(recogniser_wish(settings)):
             log.info("recogniser chosen", engine=choice.engine.value, model=choice.model, why=choice.why)
-            pools.append(choice.pool(settings.recognition_workers))
+            hearing.append(choice.pool(settings.recognition_workers))
     else:
         log.warning("recognition is switched off: callers can only use keys")
     progress("starting speech workers")
+    pools = (speaking, turn_pool, *hearing)
     for pool in pools:
         stack.push_async_callback(pool.stop)
     async with asyncio.TaskGroup() as group:
         for pool in pools:
             group.create_task(pool.start())
-    if domain is not None:
-        worker_transcriber = WorkerTranscriber(pools[2:], domain=domain, names=bot.names)
-        stack.push_async_callback(worker_transcriber.close)
-        await worker_transcriber.prepare()
-        transcriber = worker_transcriber
     directory = settings.data / "cache" / "phrases"
-    # Nobody waits for a word yet, so rendering may take its time, even on a busy machine.
-    patient = PhraseCache(WorkerSynthesizer(speaking, deadlines=PATIENT), voice=voice.voice, directory=directory)
-    texts = bot.static_prompts()
-    await patient.warm(texts, _tenths(progress, "rendering prompts"))
     phrases = PhraseCache(WorkerSynthesizer(speaking), voice=voice.voice, directory=directory)
-    await phrases.warm(texts, _nothing)
-    return Speech(transcriber, phrases, EndOfTurnClient(turn_pool), tuple(pools))
+    turn_model = EndOfTurnClient(turn_pool)
+
+    async def learn(bot: Bot, progress: Progress) -> Speech:
+        transcriber: Transcriber = _Deaf()
+        if hearing:
+            progress("compiling what callers may say")
+            domain = await asyncio.to_thread(compile_domain, bot.domain(), settings.data / "cache" / "recognition")
+            worker_transcriber = WorkerTranscriber(hearing, domain=domain, names=bot.names)
+            stack.push_async_callback(worker_transcriber.close)
+            await worker_transcriber.prepare()
+            transcriber = worker_transcriber
+        texts = bot.static_prompts()
+        # Nobody waits for a word yet, so rendering may take its time, even on a busy machine.
+        patient = PhraseCache(WorkerSynthesizer(speaking, deadlines=PATIENT), voice=voice.voice, directory=directory)
+        await patient.warm(texts, _tenths(progress, "rendering prompts"))
+        await phrases.warm(texts, _nothing)
+        return Speech(transcriber, phrases, turn_model, pools, learn)
+
+    return await learn(bot, progress)
 
 
 def recogniser_wish(settings: Settings) -> RecogniserWish:
@@ -139,3 +150,7 @@ def _tenths(progress: Progress, what: str) -> Callable[[int, int], None]:
 
 def _nothing(done: int, total: int) -> None:
     del done, total
+
+
+def _silently(text: str) -> None:
+    del text

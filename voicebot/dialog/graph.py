@@ -1,4 +1,4 @@
-"""A flow as a graph: what follows what, what can be reached, and what it looks like as a picture."""
+"""A flow as a graph: what follows what, what can be reached, and what goes round in circles."""
 
 from __future__ import annotations
 
@@ -111,57 +111,3 @@ def circles(edges: Edges) -> list[frozenset[str]]:
             elif target in stack:
                 low[node] = min(low[node], index[target])
     return found
-
-
-def mermaid(flow: Flow) -> str:
-    """Draw a flow as a Mermaid flowchart: questions are rounded, systems slanted, ends are stadiums."""
-    lines = ["flowchart TD"]
-    seen = reachable(flow)
-    ids = {step_id: f"s{number}" for number, step_id in enumerate(flow.steps) if step_id in seen}
-    for step_id, node in ids.items():
-        opening, label, closing = _shape(flow.steps[step_id])
-        lines.append(f'    {node}{opening}"{_escaped(label)}"{closing}')
-    for step_id, node in ids.items():
-        for why, target in successors(flow.steps[step_id]):
-            arrow = f'-- "{_escaped(why)}" -->' if why else "-->"
-            lines.append(f"    {node} {arrow} {ids[target]}")
-    return "\n".join(lines) + "\n"
-
-
-_LABEL_MOST = 60
-
-
-def _escaped(text: str) -> str:
-    short = text if len(text) <= _LABEL_MOST else text[: _LABEL_MOST - 1] + "…"
-    return short.replace("&", "#38;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
-
-
-def _shape(step: Step) -> tuple[str, str, str]:
-    match step:
-        case SayStep(prompt=prompt):
-            return "[", prompt.text, "]"
-        case AskStep(slot=slot, question=question):
-            return "(", f"{slot}? {question.prompt.text}", ")"
-        case ConfirmStep(question=question) | RequestStep(question=question):
-            return "(", question.prompt.text, ")"
-        case CallStep(operation=operation):
-            return "[/", operation, "/]"
-        case BranchStep(text=text):
-            return "{", text, "}"
-        case SetStep(values=values):
-            verb = "clear" if all(value is None for value in values.values()) else "set"
-            return "[", f"{verb} {', '.join(values)}", "]"
-        case TakeStep(slots=slots):
-            return "[", f"take {', '.join(slots)}", "]"
-        case RunStep(flow=flow):
-            return "[[", flow, "]]"
-        case JumpStep(target=target):
-            return "[", f"go to {target}", "]"
-        case PersonStep(reason=reason):
-            return "[", f"a person: {reason}", "]"
-        case ReachedStep(goal=goal):
-            return "[", f"reached: {goal}", "]"
-        case DoneStep(outcome=outcome):
-            return "([", outcome, "])"
-        case EndStep(outcome=outcome):
-            return "([", f"end of call: {outcome}", "])"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -76,14 +77,23 @@ def rehearse(bot: Bot, story: Story, understand: Understand | None = None) -> Re
     return Rehearsed(story, mismatch, frozenset(player.walked), tuple(player.lines))
 
 
-def unreached(bot: Bot, rehearsed: Sequence[Rehearsed]) -> tuple[tuple[str, str], ...]:
-    """Steps that no story reaches, as (flow, step), in the order of the files. The implied last step is not counted."""
-    walked = {place for one in rehearsed for place in one.walked}
-    return tuple(
-        (flow.name, step.id)
+def coverage(bot: Bot, rehearsed: Sequence[Rehearsed]) -> dict[str, dict[str, int]]:
+    """By flow and step, in the order of the files, how many stories reach it. The implied last step is left out."""
+    reached = Counter(place for one in rehearsed for place in one.walked)
+    return {
+        flow.name: {
+            step.id: reached[flow.name, step.id]
+            for step in sorted(flow.steps.values(), key=lambda step: step.line)
+            if step.id != "done"
+        }
         for flow in bot.flows.values()
-        for step in sorted(flow.steps.values(), key=lambda step: step.line)
-        if (flow.name, step.id) not in walked and step.id != "done"
+    }
+
+
+def unreached(bot: Bot, rehearsed: Sequence[Rehearsed]) -> tuple[tuple[str, str], ...]:
+    """Steps that no story reaches, as (flow, step), in the order of the files."""
+    return tuple(
+        (flow, step) for flow, steps in coverage(bot, rehearsed).items() for step, times in steps.items() if not times
     )
 
 

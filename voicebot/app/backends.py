@@ -1,0 +1,43 @@
+"""Opens the customer's systems as a bot's folder declares them, with the demo company where nothing else does."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from voicebot.backends.backends import Backends, System
+from voicebot.backends.demo.company import demo_company
+from voicebot.backends.demo.data import ensure_demo_data
+from voicebot.backends.knowledge import KnowledgeSystem
+from voicebot.backends.opening import open_systems
+from voicebot.dialog.flow import Bot
+from voicebot.dialog.loader import KNOWLEDGE
+
+log = structlog.get_logger(__name__)
+
+BACKEND_TIMEOUT_S = 8.0
+
+
+def open_backends(folder: Path, bot: Bot, *, data: Path, zone: ZoneInfo) -> Backends:
+    """Open all systems behind the bot in `folder`; `ConfigurationError` names each that cannot be."""
+    path = data / "demo.sqlite"
+    if ensure_demo_data(path, datetime.now(zone).date()):
+        log.info("demo data made", file=path.name)
+    declared = open_systems(
+        folder,
+        bot.operations,
+        data=data,
+        environ=os.environ,
+        clock=time.monotonic,
+        jitter=random.random,
+    )
+    # The last one that does an operation does it: what systems.yaml declares replaces the demo company's.
+    company = demo_company(path, lambda: datetime.now(zone))
+    systems: tuple[System, ...] = (company, KnowledgeSystem(folder / KNOWLEDGE), *declared)
+    return Backends(systems, bot.operations, timeout_s=BACKEND_TIMEOUT_S)

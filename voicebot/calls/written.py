@@ -1,0 +1,174 @@
+"""A conversation in writing: the same flows as on the phone, without a line, timers or a voice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from voicebot.calls.seams import Operations, Understanding
+from voicebot.dialog.actions import (
+    Action,
+    CallBackend,
+    EndCall,
+    Listen,
+    RecordDecision,
+    RequestPerson,
+    Say,
+    SetGoal,
+)
+from voicebot.dialog.buttons import Button, buttons
+from voicebot.dialog.conversation import Conversation
+from voicebot.dialog.events import (
+    BackendAnswered,
+    BackendFailed,
+    CallerHungUp,
+    CallerPressed,
+    CallerSpoke,
+    CallMustEnd,
+    CallStarted,
+    Event,
+    Interpretation,
+)
+from voicebot.dialog.expectation import Expectation
+from voicebot.errors import BackendUnavailable
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What follows one message: the actions in order, and how they read.
+
+    `interpretations` are of what was written, none where that was a secret.
+    `messages` are what the bot writes, `buttons` what can be tapped in answer. While `secret`, the answer that is
+    asked for must not be shown or kept. `outcome` is set when the conversation is over.
+    """
+
+    actions: tuple[Action, ...]
+    interpretations: tuple[Interpretation, ...] = ()
+    buttons: tuple[Button, ...] = ()
+    secret: bool = False
+    outcome: str | None = None
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        return tuple(action.text for action in self.actions if isinstance(action, Say) and action.text)
+
+    @property
+    def decisions(self) -> tuple[RecordDecision, ...]:
+        return tuple(action for action in self.actions if isinstance(action, RecordDecision))
+
+    @property
+    def goals(self) -> tuple[SetGoal, ...]:
+        return tuple(action for action in self.actions if isinstance(action, SetGoal))
+
+    @property
+    def person_wanted_for(self) -> str | None:
+        """Why a person is to go on, if one is."""
+        return next((action.reason for action in self.actions if isinstance(action, RequestPerson)), None)
+
+
+class WrittenConversation:
+    """One conversation; messages are taken one after the other. `now` gives the time in the bot's zone."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        *,
+        understanding: Understanding,
+        operations: Operations,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._conversation = conversation
+        self._understanding = understanding
+        self._operations = operations
+        self._now = now
+        self._expectation: Expectation | None = None
+        self._outcome: str | None = None
+        self._turn = asyncio.Lock()
+
+    @property
+    def conversation(self) -> Conversation:
+        return self._conversation
+
+    @property
+    def is_over(self) -> bool:
+        return self._outcome is not None
+
+    @property
+    def asks_for_secret(self) -> bool:
+        """Whether the answer to the question that stands must not be kept."""
+        return self._expectation is not None and self._expectation.secret
+
+    async def start(self, event: CallStarted) -> Reply:
+        async with self._turn:
+            return await self._take(event)
+
+    async def read(self, text: str) -> Reply:
+        """Take what the customer wrote."""
+        async with self._turn:
+            expectation = self._expectation
+            if expectation is None or self.is_over:
+                return Reply((), outcome=self._outcome)
+            interpretations = await asyncio.to_thread(
+                self._understanding.interpret, [(text, 1.0)], expectation, self._now()
+            )
+            shown = () if expectation.secret else interpretations
+            return await self._take(CallerSpoke(self._now(), interpretations), shown)
+
+    async def tapped(self, keys: str) -> Reply:
+        """Take a button."""
+        async with self._turn:
+            return (
+                Reply((), outcome=self._outcome) if self.is_over else await self._take(CallerPressed(self._now(), keys))
+            )
+
+    async def leave(self) -> Reply:
+        """The customer is gone."""
+        async with self._turn:
+            return await self._take(CallerHungUp(self._now()))
+
+    async def must_end(self, why: str) -> Reply:
+        async with self._turn:
+            return await self._take(CallMustEnd(self._now(), why))
+
+    async def _take(self, event: Event, interpretations: tuple[Interpretation, ...] = ()) -> Reply:
+        """Step, and go on stepping with what the systems answer, until the customer is asked or it is over."""
+        done: list[Action] = []
+        waiting: list[Event] = [event]
+        while waiting:
+            actions = self._conversation.step(waiting.pop(0))
+            done += actions
+            for action in actions:
+                match action:
+                    case CallBackend():
+                        waiting.append(await self._call(action))
+                    case Listen(expectation):
+                        self._expectation = expectation
+                    case EndCall(outcome):
+                        self._outcome = self._outcome or outcome
+                    case _:
+                        pass  # said, recorded or noted by whoever takes the reply
+        return Reply(
+            tuple(done),
+            interpretations,
+            () if self.is_over else buttons(self._conversation.bot, self._conversation.state),
+            secret=self.asks_for_secret and not self.is_over,
+            outcome=self._outcome,
+        )
+
+    async def _call(self, action: CallBackend) -> BackendAnswered | BackendFailed:
+        # Shielded: a customer who closes the page must not leave a write half told.
+        calling = asyncio.ensure_future(
+            self._operations.call(action.operation, action.arguments, idempotency_key=action.idempotency_key)
+        )
+        try:
+            answer = await asyncio.shield(calling)
+        except BackendUnavailable as error:
+            log.warning("backend unavailable", operation=action.operation, problem=str(error))
+            return BackendFailed(self._now(), action.request_id)
+        return BackendAnswered(self._now(), action.request_id, answer.outcome, answer.result)

@@ -1,0 +1,1 @@
+"""The larger subcommands of `voicebot`, a file each."""

@@ -1,0 +1,214 @@
+"""`voicebot flows …`: check, try, draw and publish a bot's flows."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voicebot.dialog.check import ExampleTaken, Report, check
+from voicebot.dialog.finding import Finding
+from voicebot.dialog.library import Library, RefusedVersion
+from voicebot.dialog.loader import load_bot
+from voicebot.dialog.picture import mermaid, svg
+from voicebot.dialog.rehearsal import coverage, rehearse
+from voicebot.dialog.story import load_stories
+from voicebot.settings import FLOW_LIBRARY, Settings, load_settings
+
+
+def add_flows(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands to `parser`; each sets `run`, which returns the exit status."""
+    commands = parser.add_subparsers(dest="task", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=about)
+        made.add_argument("--flows", type=Path, help="folder with the bot's flows")
+        made.set_defaults(run=run)
+        return made
+
+    checking = command("check", _check, "find every mistake; exits 1 while the bot must not go live")
+    checking.add_argument("--format", choices=("text", "json"), default="text")
+    checking.add_argument(
+        "--quick", action="store_true", help="do not measure which intents' examples sound alike (saves seconds)"
+    )
+    testing = command("test", _test, "play the stories without audio, and tell which steps none of them reaches")
+    testing.add_argument("--only", metavar="TEXT", help="only the stories with this in their name")
+    drawing = command("graph", _graph, "draw the flows")
+    drawing.add_argument("names", nargs="*", metavar="FLOW", help="flows to draw; all unless told")
+    drawing.add_argument("--format", choices=("mermaid", "svg"), default="mermaid")
+    drawing.add_argument("--out", type=Path, metavar="FOLDER", help="write a file for each flow here")
+    chatting = command("chat", _chat, "talk to the bot by typing")
+    chatting.add_argument("--explain", action="store_true", help="show intents, slots and decisions after each turn")
+    chatting.add_argument("--data", type=Path, help="folder with the company's data")
+
+    publishing = command("publish", _publish, "check the flows and have new calls get them")
+    publishing.add_argument("--note", default="", help="why, for colleagues")
+    publishing.add_argument("--by", default="", help="who; your login name unless told")
+    listing = command("versions", _versions, "list what was published")
+    listing.add_argument("--format", choices=("text", "json"), default="text")
+    comparing = command("diff", _diff, "what publishing would change, or what changed between two versions")
+    comparing.add_argument("versions", nargs="*", metavar="VERSION", help="none, one or two; a beginning is enough")
+    returning = command("rollback", _rollback, "make an earlier version current again")
+    returning.add_argument("version", nargs="?", default="", help="the one before the current one unless told")
+    for parser_ in (publishing, listing, comparing, returning):
+        parser_.add_argument("--data", type=Path, help="the server's data folder, in which versions are kept")
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    return load_settings(flows=given.flows, data=getattr(given, "data", None))
+
+
+def _library(settings: Settings) -> Library:
+    return Library(settings.data / FLOW_LIBRARY)
+
+
+def collisions(settings: Settings) -> Callable[[Mapping[str, Sequence[str]]], Sequence[ExampleTaken]]:
+    """Return how to measure which examples collide, with the classifier that will understand callers."""
+    # Imported here: the libraries behind it take a second, which a quick check should not pay.
+    from voicebot.app.understanding import learn_requests  # noqa: PLC0415
+
+    def measure(intents: Mapping[str, Sequence[str]]) -> Sequence[ExampleTaken]:
+        learnt = learn_requests({name: tuple(examples) for name, examples in intents.items()}, settings.models)
+        return [ExampleTaken(one.example, one.intent, one.taken_for, one.confidence) for one in learnt.collisions]
+
+    return measure
+
+
+def _check(given: argparse.Namespace) -> int:
+    settings = _settings(given)
+    report = check(settings.flows, None if given.quick else collisions(settings))
+    if given.format == "json":
+        print(json.dumps(_document(report), indent=2))
+    else:
+        _print_report(report)
+    return 0 if report.may_go_live else 1
+
+
+def _document(report: Report) -> dict[str, object]:
+    return {
+        "may_go_live": report.may_go_live,
+        "version": report.bot.version if report.bot else None,
+        "findings": [_finding(finding) for finding in report.findings],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    return {
+        "file": finding.file,
+        "line": finding.line,
+        "severity": str(finding.severity),
+        "rule": finding.rule,
+        "what": finding.what,
+        "fix": finding.fix,
+    }
+
+
+def _print_report(report: Report) -> None:
+    for finding in report.findings:
+        print(finding)
+    print(f"{len(report.errors)} errors, {len(report.findings) - len(report.errors)} warnings")
+
+
+def _test(given: argparse.Namespace) -> int:
+    folder = _settings(given).flows
+    bot = load_bot(folder)
+    stories = [story for story in load_stories(folder / "stories", bot) if (given.only or "") in story.name]
+    rehearsed = [rehearse(bot, story) for story in stories]
+    failed = [one for one in rehearsed if one.mismatch is not None]
+    for one in failed:
+        print(f"{one.story.file}: {one.story.name}: {one.mismatch}")
+    reached = coverage(bot, rehearsed)
+    for flow, steps in reached.items():
+        missing = [step for step, times in steps.items() if not times]
+        share = 1 - len(missing) / len(steps) if steps else 1.0
+        print(f"{flow:24} {len(steps) - len(missing):3} of {len(steps):3} steps  {share:4.0%}  {', '.join(missing)}")
+    unreached = sum(not times for steps in reached.values() for times in steps.values())
+    print(f"{len(rehearsed) - len(failed)} passed, {len(failed)} failed, {unreached} steps unreached")
+    return 1 if failed else 0
+
+
+def _graph(given: argparse.Namespace) -> int:
+    bot = load_bot(_settings(given).flows)
+    flows = [flow for name, flow in bot.flows.items() if not given.names or name in given.names]
+    draw, suffix = (svg, "svg") if given.format == "svg" else (mermaid, "mmd")
+    for flow in flows:
+        if given.out is None:
+            print(draw(flow))
+            continue
+        given.out.mkdir(parents=True, exist_ok=True)
+        path = given.out / f"{flow.name}.{suffix}"
+        path.write_text(draw(flow), encoding="utf-8")
+        print(path)
+    return 0 if flows else 1
+
+
+def _chat(given: argparse.Namespace) -> int:
+    from voicebot.commands.chat import chat  # noqa: PLC0415  # see `collisions`
+
+    return chat(_settings(given), explain=given.explain)
+
+
+def _publish(given: argparse.Namespace) -> int:
+    settings = _settings(given)
+    library = _library(settings)
+    before = library.current_name()
+    try:
+        version = library.publish(
+            settings.flows,
+            at=datetime.now(UTC),
+            by=given.by or getpass.getuser(),
+            note=given.note,
+            collide=collisions(settings),
+        )
+    except RefusedVersion as refused:
+        _print_report(refused.report)
+        print(f"Nothing was published; new calls still get {before or 'the flows the server was started with'}.")
+        return 1
+    print(f"{version.name} is published; new calls get it within a second or two, calls that go on keep theirs.")
+    return 0
+
+
+def _versions(given: argparse.Namespace) -> int:
+    versions = _library(_settings(given)).versions()
+    if given.format == "json":
+        listed = [
+            {
+                "version": version.name,
+                "published_at": version.published_at.isoformat(),
+                "by": version.by,
+                "note": version.note,
+                "current": version.is_current,
+            }
+            for version in versions
+        ]
+        print(json.dumps(listed, indent=2))
+        return 0
+    for version in versions:
+        mark = "*" if version.is_current else " "
+        print(f"{mark} {version.name}  {version.published_at:%Y-%m-%d %H:%M}  {version.by}  {version.note}".rstrip())
+    if not versions:
+        print("Nothing is published yet. Run 'voicebot flows publish'.")
+    return 0
+
+
+def _diff(given: argparse.Namespace) -> int:
+    settings = _settings(given)
+    library = _library(settings)
+    match given.versions:
+        case [one, other]:
+            changes = library.diff(one, other)
+        case [one]:
+            changes = library.diff_with(one, settings.flows)
+        case _:
+            changes = library.diff_with(library.current_name(), settings.flows)
+    print(changes or "No difference.", end="" if changes else "\n")
+    return 0
+
+
+def _rollback(given: argparse.Namespace) -> int:
+    version = _library(_settings(given)).rollback(given.version)
+    print(f"{version.name} is current again; new calls get it within a second or two.")
+    return 0
