@@ -1,0 +1,33 @@
+"""Where a message goes to or came from. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Transport(StrEnum):
+    """As Via names it."""
+
+    UDP = "UDP"
+    TCP = "TCP"
+    TLS = "TLS"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One peer's socket: `host` is an IP address without brackets. Over a stream it names the connection too."""
+
+    transport: Transport
+    host: str
+    port: int
+
+    @property
+    def is_reliable(self) -> bool:
+        return self.transport is not Transport.UDP
+
+
+def host_port(host: str, port: int | None) -> str:
+    """Return ``host:port``, with brackets around an IPv6 address; without a port only the host."""
+    name = f"[{host}]" if ":" in host else host
+    return name if port is None else f"{name}:{port}"

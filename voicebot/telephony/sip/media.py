@@ -1,0 +1,26 @@
+"""What signalling needs of a call's audio; `voicebot.telephony.rtp.media.RtpMedia` in production."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
+
+from voicebot.telephony.leg import LegEvent
+
+
+class Media(Protocol):
+    """One call's audio. `answer` and `accept` raise `NotAcceptable` and then leave everything as it was."""
+
+    def offer(self) -> bytes: ...
+    def answer(self, offer: bytes) -> bytes: ...
+    def accept(self, answer: bytes) -> None: ...
+    def hold(self, held: bool) -> bytes: ...  # noqa: FBT001  # a switch
+    def events(self) -> AsyncIterator[LegEvent]: ...
+    def send(self, frame: bytes) -> None: ...
+    def clear(self) -> int: ...
+    def send_keys(self, keys: str) -> None: ...
+    async def close(self) -> None: ...
+
+
+#: Opens the audio of one call on a local address; raises `PortsExhausted`.
+OpenMedia = Callable[[str], Awaitable[Media]]
