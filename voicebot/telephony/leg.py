@@ -83,11 +83,15 @@ class LegInfo:
 
 @dataclass(frozen=True, slots=True)
 class FrameReceived:
-    """20 ms from the party. `arrived_s` is on the monotonic clock; `lost_before` counts frames known to be missing."""
+    """20 ms from the party. `arrived_s` is on the monotonic clock; `lost_before` counts frames known to be missing.
+
+    `concealed` marks a frame that never came and was made up from those before it.
+    """
 
     payload: bytes
     arrived_s: float
     lost_before: int = 0
+    concealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,148 @@
+"""Two calls' media against each other over real sockets on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from voicebot import g711
+from voicebot.telephony.leg import (
+    FRAME_BYTES,
+    SAMPLE_RATE_HZ,
+    AudioPlayed,
+    EndCause,
+    FrameReceived,
+    KeyPressed,
+    LegEnded,
+    LegEvent,
+    LegHeld,
+)
+from voicebot.telephony.rtp.codecs import G722, L16, PCMA, PCMU, Codec
+from voicebot.telephony.rtp.media import MediaPlan, PortRange, PortsExhausted, RtpMedia
+
+PLAN = MediaPlan("127.0.0.1", media_timeout_s=0.3)
+
+
+@pytest.fixture
+def ports() -> PortRange:
+    return PortRange(42000, 42199)
+
+
+@asynccontextmanager
+async def a_pair(
+    ports: PortRange, caller: MediaPlan = PLAN, callee: MediaPlan = PLAN
+) -> AsyncIterator[tuple[RtpMedia, RtpMedia]]:
+    one = await RtpMedia.open(caller, ports)
+    other = await RtpMedia.open(callee, ports)
+    try:
+        one.accept(other.answer(one.offer()))
+        yield one, other
+    finally:
+        await one.close()
+        await other.close()
+        assert ports.lent == 0
+
+
+def tone(hertz: int, seconds: float) -> list[bytes]:
+    at_s = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    audio = g711.encode((8000 * np.sin(2 * np.pi * hertz * at_s)).astype(np.int16))
+    return [audio[start : start + FRAME_BYTES] for start in range(0, len(audio), FRAME_BYTES)]
+
+
+def loudest_hz(frames: list[bytes]) -> float:
+    samples = g711.decode(b"".join(frames)).astype(np.float64)
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(spectrum.argmax()) * SAMPLE_RATE_HZ / len(samples)
+
+
+async def until(media: RtpMedia, wanted: Callable[[LegEvent], bool], within_s: float = 3.0) -> list[LegEvent]:
+    """Return the events up to the wanted one."""
+    seen = []
+    async with asyncio.timeout(within_s):
+        async for event in media.events():
+            seen.append(event)
+            if wanted(event):
+                break
+    return seen
+
+
+def is_loud(frame: bytes) -> bool:
+    return bool(np.abs(g711.decode(frame).astype(int)).max() > 4000)
+
+
+@pytest.mark.parametrize("codec", [PCMU, PCMA, L16, G722], ids=lambda codec: codec.encoding)
+async def test_a_tone_goes_both_ways_in_every_codec(ports: PortRange, codec: Codec) -> None:
+    plan = replace(PLAN, codecs=(codec,))
+    async with a_pair(ports, plan) as (one, other):
+        for frame_one, frame_other in zip(tone(700, 0.6), tone(1100, 0.6), strict=True):
+            one.send(frame_one)
+            other.send(frame_other)
+        for media, hertz in ((one, 1100), (other, 700)):
+            events = await until(media, lambda event: isinstance(event, AudioPlayed) and event.position_samples >= 4800)
+            frames = [event.payload for event in events if isinstance(event, FrameReceived) and is_loud(event.payload)]
+            assert len(frames) >= 20
+            assert abs(loudest_hz(frames[2:18]) - hertz) < 10
+
+
+async def test_keys_arrive_once_each_with_their_duration(ports: PortRange) -> None:
+    async with a_pair(ports) as (one, other):
+        one.send_keys("1*d")
+        events = await until(other, lambda event: isinstance(event, KeyPressed) and event.key == "D")
+        keys = [(event.key, event.duration_ms) for event in events if isinstance(event, KeyPressed)]
+        assert keys == [("1", 120), ("*", 120), ("D", 120)]
+
+
+async def test_a_peer_without_telephone_events_gets_tones(ports: PortRange) -> None:
+    async with a_pair(ports, replace(PLAN, key_events=False)) as (_, other):
+        assert other.agreed is not None
+        assert other.agreed.events_out is None
+        assert other.agreed.codec is PCMU
+        other.send_keys("5")
+        await asyncio.sleep(0.3)
+
+
+async def test_ports_are_refused_when_all_are_taken_and_lent_again_afterwards() -> None:
+    few = PortRange(42200, 42203)
+    first, second = await RtpMedia.open(PLAN, few), await RtpMedia.open(PLAN, few)
+    with pytest.raises(PortsExhausted):
+        await RtpMedia.open(PLAN, few)
+    await first.close()
+    await (await RtpMedia.open(PLAN, few)).close()
+    await second.close()
+    assert few.lent == 0
+
+
+async def test_clear_drops_what_has_not_left_and_says_what_has(ports: PortRange) -> None:
+    async with a_pair(ports) as (one, _):
+        for frame in tone(700, 2):
+            one.send(frame)
+        await asyncio.sleep(0.1)
+        position = one.clear()
+        assert 0 < position < 4000
+        assert one.queued_samples == 0
+        assert one.sent_samples == 16000
+        events = await until(one, lambda event: isinstance(event, AudioPlayed))
+        assert events[-1] == AudioPlayed(position, events[-1].at_s)  # type: ignore[union-attr]  # checked by `until`
+
+
+async def test_a_peer_that_falls_silent_ends_the_leg(ports: PortRange) -> None:
+    async with a_pair(ports) as (one, other):
+        one.expect_media()
+        await other.close()
+        events = await until(one, lambda event: isinstance(event, LegEnded))
+        assert isinstance(events[-1], LegEnded)
+        assert events[-1].cause is EndCause.MEDIA_TIMEOUT
+        assert one.timed_out.is_set()
+
+
+async def test_hold_silences_the_peer_and_is_told_to_them(ports: PortRange) -> None:
+    async with a_pair(ports) as (one, other):
+        one.accept(other.answer(one.hold(True)))
+        await until(
+            other, lambda event: event == LegHeld(True, getattr(event, "at_s", 0.0)) or isinstance(event, LegHeld)
+        )

@@ -1,0 +1,370 @@
+"""One call's audio over UDP: sockets, clock and SDP around the pure parts. Signalling stands beside it.
+
+Media in both directions is timed by one deadline every 20 ms: the frame that is due comes out of the jitter buffer,
+and the next one of ours leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from voicebot.errors import LocalProtocolError, RemoteProtocolError
+from voicebot.telephony.inbox import LegInbox
+from voicebot.telephony.leg import (
+    FRAME_BYTES,
+    FRAME_MS,
+    AudioPlayed,
+    EndCause,
+    LegEnded,
+    LegEvent,
+    LegHeld,
+)
+from voicebot.telephony.rtp.codecs import CODECS, Codec
+from voicebot.telephony.rtp.latch import Address, Latch
+from voicebot.telephony.rtp.negotiation import Agreed, LocalMedia, Negotiation, NotAcceptable
+from voicebot.telephony.rtp.packet import MAX_PACKET_BYTES, is_rtcp, parse
+from voicebot.telephony.rtp.ports import PortPair, PortRange, PortsExhausted
+from voicebot.telephony.rtp.receiver import Receiver
+from voicebot.telephony.rtp.sender import Sender
+from voicebot.telephony.rtp.srtp import SECRET_BYTES, Protector, SrtpMode, Unprotector
+
+__all__ = ["MediaObserver", "MediaPlan", "NotAcceptable", "PortRange", "PortsExhausted", "RtpMedia", "SrtpMode"]
+
+_FRAME_S = FRAME_MS / 1000
+#: A deadline missed by more than this is counted: the peer's jitter buffer may notice.
+LATE_S = 0.01
+#: After a stall so many frames are caught up with at once; what is more is skipped.
+_MOST_CAUGHT_UP = 10
+#: Violations logged one by one; the rest of a flood is only counted.
+_LOGGED_VIOLATIONS = 10
+
+_log = structlog.get_logger()
+
+
+class MediaObserver(Protocol):
+    """Where media's figures go."""
+
+    def violated(self, kind: str) -> None:
+        """Count a peer's mistake; `kind` is a constant."""
+        ...
+
+    def late(self, frames: int) -> None:
+        """Count frames sent more than `LATE_S` after their time."""
+        ...
+
+
+class _Nobody:
+    def violated(self, kind: str) -> None:
+        pass
+
+    def late(self, frames: int) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPlan:
+    """What one call's media may be.
+
+    `bind_address` is an address of this machine, IPv4 or IPv6; `public_address` is what peers are told if it is
+    another one (NAT). `signalling_address` is where the call's signalling comes from, empty if unknown: media of a
+    peer behind NAT is believed from there as well as from the negotiated address. `key_ms` and `key_gap_ms` time keys
+    that we send.
+    """
+
+    bind_address: str
+    public_address: str = ""
+    signalling_address: str = ""
+    codecs: tuple[Codec, ...] = CODECS
+    srtp: SrtpMode = SrtpMode.OFF
+    media_timeout_s: float = 20.0
+    symmetric: bool = True
+    key_events: bool = True
+    key_ms: int = 120
+    key_gap_ms: int = 80
+
+
+class RtpMedia:
+    """Owns a pair of ports from `open` to `close`; nothing it does blocks.
+
+    After either `answer` or `accept`, media flows both ways. Frames are those of `CallLeg`. Once the call is answered,
+    call `expect_media`: from then on a peer that sends nothing for `media_timeout_s` ends the leg.
+    """
+
+    @classmethod
+    async def open(
+        cls,
+        plan: MediaPlan,
+        ports: PortRange,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        observer: MediaObserver | None = None,
+    ) -> RtpMedia:
+        """Bind a pair of ports; raises `PortsExhausted`, or OSError if `bind_address` is not this machine's."""
+        pair = ports.take(plan.bind_address)
+        media = cls(plan, ports, pair, now, observer or _Nobody())
+        try:
+            await media._listen()
+        except BaseException:
+            await media.close()
+            raise
+        return media
+
+    def __init__(
+        self, plan: MediaPlan, ports: PortRange, pair: PortPair, now: Callable[[], float], observer: MediaObserver
+    ) -> None:
+        self._plan = plan
+        self._ports = ports
+        self._pair = pair
+        self._now = now
+        self._observer = observer
+        self._loop = asyncio.get_running_loop()
+        local = LocalMedia(
+            address=plan.public_address or plan.bind_address,
+            rtp_port=pair.rtp_port,
+            rtcp_port=pair.rtp_port + 1,
+            codecs=plan.codecs,
+            srtp=plan.srtp,
+            key_events=plan.key_events,
+            session_id=secrets.randbits(62),
+        )
+        self._negotiation = Negotiation(local, lambda: secrets.token_bytes(SECRET_BYTES))
+        #: Signalling may put what it learns of the party here: answered, keys by INFO.
+        self.inbox = LegInbox()
+        #: Set when the peer has sent nothing for too long; signalling then ends the call.
+        self.timed_out = asyncio.Event()
+        self._receiver = Receiver(self.inbox.put)
+        self._sender = Sender(
+            ssrc=secrets.randbits(32),
+            sequence=secrets.randbits(15),
+            timestamp=secrets.randbits(32),
+            key_ms=plan.key_ms,
+            gap_ms=plan.key_gap_ms,
+        )
+        self._latch: Latch | None = None
+        self._protector: Protector | None = None
+        self._unprotector: Unprotector | None = None
+        self._rtp_datagrams = _Datagrams(self._on_rtp)
+        self._rtcp_datagrams = _Datagrams(self._on_rtcp)
+        self._rtp: asyncio.DatagramTransport | None = None
+        self._rtcp: asyncio.DatagramTransport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_s = 0.0
+        self._silent_since_s: float | None = None
+        self._violations = 0
+        self._held = False
+        self._closed = False
+
+    @property
+    def rtp_port(self) -> int:
+        return self._pair.rtp_port
+
+    @property
+    def agreed(self) -> Agreed | None:
+        """How media flows now; None before the first agreement."""
+        return self._negotiation.agreed
+
+    @property
+    def sent_samples(self) -> int:
+        """Samples handed to `send` so far, the unit of `AudioPlayed.position_samples`."""
+        return self._sender.queued_samples
+
+    @property
+    def queued_samples(self) -> int:
+        """Samples sent that have not left for the peer yet."""
+        return self._sender.queued_samples - self._sender.left_samples
+
+    def offer(self) -> bytes:
+        """Return the SDP of an offer; also for a re-INVITE without one."""
+        return self._negotiation.offer()
+
+    def answer(self, offer: bytes) -> bytes:
+        """Return the SDP that answers an offer or re-offer, and take effect; raises `NotAcceptable`."""
+        body = self._negotiation.answer(offer)
+        self._take_effect()
+        return body
+
+    def accept(self, answer: bytes) -> None:
+        """Take the peer's answer to our last offer; raises `NotAcceptable`. May come again from another branch."""
+        self._negotiation.accept(answer)
+        self._take_effect()
+
+    def hold(self, held: bool) -> bytes:  # noqa: FBT001  # the one thing it says
+        """Return an offer that puts the peer on hold (they hear us, we do not hear them) or takes them back."""
+        self._negotiation.hold(held=held)
+        return self._negotiation.offer()
+
+    def expect_media(self) -> None:
+        """From now on the peer must send: before the answer it often sends nothing."""
+        self._silent_since_s = self._now()
+
+    def events(self) -> AsyncIterator[LegEvent]:
+        """Yield frames, keys, playback (estimated: what has left), hold, and last `LegEnded`. One consumer only."""
+        return self.inbox.events()
+
+    def send(self, frame: bytes) -> None:
+        if len(frame) != FRAME_BYTES:
+            raise LocalProtocolError(f"A frame has {FRAME_BYTES} bytes, not {len(frame)}.")
+        if not self._closed:
+            self._sender.queue(frame)
+
+    def clear(self) -> int:
+        """Drop what has not left and return the position in samples of what has."""
+        left = self._sender.clear()
+        if left is None:
+            return self._sender.left_samples
+        self.inbox.put(AudioPlayed(left, self._now()))
+        return left
+
+    def send_keys(self, keys: str) -> None:
+        """Send DTMF keys: telephone-events, or tones to a peer that knows none. `LocalProtocolError` for no key."""
+        if self.agreed is None:
+            raise LocalProtocolError("Keys can be sent once media is agreed.")
+        self._sender.press(keys, self.agreed)
+
+    async def close(self, cause: EndCause = EndCause.WE_HUNG_UP) -> None:
+        """End the stream for `cause` (the first one stands) and give the ports back. Idempotent."""
+        self.inbox.put(LegEnded(cause, self._now()))
+        if self._closed:
+            return
+        self._closed = True
+        if self._timer:
+            self._timer.cancel()
+        for transport, datagrams in ((self._rtp, self._rtp_datagrams), (self._rtcp, self._rtcp_datagrams)):
+            if transport is not None:
+                transport.abort()
+                await datagrams.closed.wait()
+        self._pair.rtp.close()
+        self._pair.rtcp.close()
+        self._ports.give_back(self._pair)
+
+    async def _listen(self) -> None:
+        self._rtp = await self._endpoint(self._rtp_datagrams, self._pair.rtp)
+        self._rtcp = await self._endpoint(self._rtcp_datagrams, self._pair.rtcp)
+
+    async def _endpoint(self, datagrams: _Datagrams, bound: socket.socket) -> asyncio.DatagramTransport:
+        transport, _ = await self._loop.create_datagram_endpoint(lambda: datagrams, sock=bound)
+        if hasattr(transport, "max_size"):
+            # asyncio allocates 256 KiB for every packet otherwise, which costs more than the packet.
+            transport.max_size = MAX_PACKET_BYTES
+        return transport
+
+    def _take_effect(self) -> None:
+        agreed = self._negotiation.agreed
+        if agreed is None:
+            raise LocalProtocolError("Nothing was agreed.")
+        if agreed.address:
+            trusted = frozenset({self._plan.signalling_address} - {""})
+            negotiated = (agreed.address, agreed.rtp_port)
+            self._latch = Latch(negotiated, trusted, symmetric=self._plan.symmetric)
+        self._encrypt(agreed)
+        if agreed.held_by_peer != self._held:
+            self._held = agreed.held_by_peer
+            self.inbox.put(LegHeld(self._held, self._now()))
+        if agreed.receives and self._silent_since_s is not None:
+            self._silent_since_s = self._now()
+        if self._timer is None and not self._closed:
+            self._due_s = self._now()
+            self._tick()
+
+    def _encrypt(self, agreed: Agreed) -> None:
+        """Keep sessions whose keys did not change, since their packet counters must go on."""
+        ours, theirs = agreed.our_crypto, agreed.peer_crypto
+        if ours is None or theirs is None:
+            self._protector = self._unprotector = None
+            return
+        if self._protector is None or self._protector.crypto != ours:
+            self._protector = Protector(ours)
+        if self._unprotector is None or self._unprotector.crypto != theirs:
+            self._unprotector = Unprotector(theirs)
+
+    def _on_rtp(self, datagram: bytes, source: Address) -> None:
+        agreed, latch = self._negotiation.agreed, self._latch
+        if agreed is None or latch is None:
+            return
+        now_s = self._now()
+        if not latch.admits(source, now_s):
+            self._violated("stranger", "Media came from an address that was not negotiated.")
+            return
+        try:
+            if self._unprotector is not None:
+                datagram = self._unprotector(datagram)
+            if is_rtcp(datagram):
+                return
+            if agreed.receives:
+                self._receiver.receive(parse(datagram), agreed, now_s)
+        except RemoteProtocolError as error:
+            self._violated(error.kind, str(error))
+            return
+        if latch.heard(source, now_s):
+            _log.debug("media comes from", port=source[1], negotiated=source == (agreed.address, agreed.rtp_port))
+        if self._silent_since_s is not None:
+            self._silent_since_s = now_s
+
+    def _on_rtcp(self, datagram: bytes, source: Address) -> None:
+        pass
+
+    def _violated(self, kind: str, what: str) -> None:
+        self._observer.violated(kind)
+        self._violations += 1
+        if self._violations <= _LOGGED_VIOLATIONS:
+            _log.warning("peer broke the protocol", kind=kind, what=what)
+
+    def _tick(self) -> None:
+        """Carry both directions over every deadline that has passed, and wait for the next."""
+        now_s = self._now()
+        behind_s = now_s - self._due_s
+        if behind_s > LATE_S:
+            self._observer.late(int((behind_s - LATE_S) / _FRAME_S) + 1)
+            if behind_s > _MOST_CAUGHT_UP * _FRAME_S:
+                # A stall, not a late wake-up: the peer has played silence, and would only be overrun.
+                self._due_s = now_s - _MOST_CAUGHT_UP * _FRAME_S
+        while self._due_s <= now_s:
+            self._step(self._due_s)
+            self._due_s += _FRAME_S
+        if not self._closed:
+            self._timer = self._loop.call_later(self._due_s - now_s, self._tick)
+
+    def _step(self, due_s: float) -> None:
+        agreed = self._negotiation.agreed
+        if agreed is None:
+            return
+        frame = self._receiver.pull(due_s)
+        if frame is not None:
+            self.inbox.put(frame)
+        datagrams = self._sender.step(agreed)
+        if datagrams and self._rtp is not None and self._latch is not None:
+            destination = self._latch.destination
+            for datagram in datagrams:
+                self._rtp.sendto(self._protector.rtp(datagram) if self._protector else datagram, destination)
+        played = self._sender.played()
+        if played is not None:
+            self.inbox.put(AudioPlayed(played, due_s))
+        since_s = self._silent_since_s
+        if since_s is not None and agreed.receives and due_s - since_s > self._plan.media_timeout_s:
+            self.inbox.put(LegEnded(EndCause.MEDIA_TIMEOUT, due_s))
+            self.timed_out.set()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, take: Callable[[bytes, Address], None]) -> None:
+        self._take = take
+        self.closed = asyncio.Event()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int] | tuple[str, int, int, int]) -> None:
+        self._take(data, addr[:2])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.closed.set()
+
+    def error_received(self, exc: Exception) -> None:
+        # ICMP says that nobody listens there yet, or no longer; the media timeout decides.
+        _log.debug("media was refused", error=type(exc).__name__)
