@@ -15,16 +15,16 @@ from voicebot import g711
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.simulation.sounds import Wave, on_the_line
 from voicebot.speech.listening.echo import EchoGuard
-from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel
-from voicebot.speech.listening.turn import (
+from voicebot.speech.listening.events import (
     BargeInConfirmed,
     BargeInRetracted,
     BargeInSuspected,
     SpeechPaused,
-    TurnDetector,
     TurnEnded,
     TurnEvent,
 )
+from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel
+from voicebot.speech.listening.turn import TurnDetector
 from voicebot.speech.listening.vad import FRAME_MS, FRAME_SAMPLES, VoiceActivity
 
 #: What an end-of-turn answer takes through the worker on an idle machine (see the costs below), in whole frames.

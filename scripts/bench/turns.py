@@ -24,14 +24,9 @@ from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.simulation.sounds import Wave, at_level, cough, hiss, mixed, music, on_the_line, ringback, silence
 from voicebot.speech.listening.dtmf import DtmfDetector
 from voicebot.speech.listening.echo import EchoGuard
+from voicebot.speech.listening.events import BargeInConfirmed, BargeInSuspected, SpeechStarted, TurnEnded
 from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel
-from voicebot.speech.listening.turn import (
-    BargeInConfirmed,
-    BargeInSuspected,
-    SpeechStarted,
-    TurnDetector,
-    TurnEnded,
-)
+from voicebot.speech.listening.turn import TurnDetector
 from voicebot.speech.listening.vad import FRAME_SAMPLES, VoiceActivity
 
 SEED = 20_263

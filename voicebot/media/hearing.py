@@ -36,8 +36,7 @@ from voicebot.media.frames import (
 )
 from voicebot.speech.asr import Final, Transcriber, Utterance
 from voicebot.speech.listening.echo import EchoGuard
-from voicebot.speech.listening.keys import KeyCollector
-from voicebot.speech.listening.turn import (
+from voicebot.speech.listening.events import (
     BargeInConfirmed,
     BargeInRetracted,
     BargeInSuspected,
@@ -46,10 +45,11 @@ from voicebot.speech.listening.turn import (
     SpeechResumed,
     SpeechStarted,
     TalkedTooLong,
-    TurnDetector,
     TurnEnded,
     TurnEvent,
 )
+from voicebot.speech.listening.keys import KeyCollector
+from voicebot.speech.listening.turn import TurnDetector
 from voicebot.speech.listening.vad import VoiceActivity, VoiceJudge
 from voicebot.telephony.leg import FRAME_SAMPLES, SAMPLE_RATE_HZ
 

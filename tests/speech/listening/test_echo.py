@@ -10,13 +10,8 @@ from voicebot import g711
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.simulation.sounds import echo, mixed, silence
 from voicebot.speech.listening.echo import EchoGuard
-from voicebot.speech.listening.turn import (
-    BargeInConfirmed,
-    BargeInRetracted,
-    BargeInSuspected,
-    TurnDetector,
-    TurnEvent,
-)
+from voicebot.speech.listening.events import BargeInConfirmed, BargeInRetracted, BargeInSuspected, TurnEvent
+from voicebot.speech.listening.turn import TurnDetector
 from voicebot.speech.listening.vad import Activity
 
 PROMPT = voice("Thank you for calling. I can tell you your balance, check an order, or book an appointment.", -20.0)

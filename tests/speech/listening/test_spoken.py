@@ -11,17 +11,17 @@ from tests.speech.listening.sounds import activities, line, samples, voice
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.g711 import Pcm
 from voicebot.simulation.sounds import Wave, at_level, cough, echo, hiss, mixed, music, silence
-from voicebot.speech.listening.models import EndOfTurnModel
-from voicebot.speech.listening.turn import (
+from voicebot.speech.listening.events import (
     BargeInConfirmed,
     BargeInRetracted,
     BargeInSuspected,
     SpeechPaused,
     SpeechStarted,
-    TurnDetector,
     TurnEnded,
     TurnEvent,
 )
+from voicebot.speech.listening.models import EndOfTurnModel
+from voicebot.speech.listening.turn import TurnDetector
 from voicebot.speech.listening.vad import FRAME_MS
 
 OPEN = Expectation("open", (AnswerKind.OPEN,))

@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.errors import LocalProtocolError
-from voicebot.speech.listening.patience import PATIENCE
-from voicebot.speech.listening.turn import (
+from voicebot.speech.listening.events import (
     BargeInConfirmed,
     BargeInRetracted,
     BargeInSuspected,
-    Cause,
     EndReason,
     RetractReason,
     SpeechDropped,
@@ -24,11 +22,11 @@ from voicebot.speech.listening.turn import (
     SpeechResumed,
     SpeechStarted,
     TalkedTooLong,
-    TurnDetector,
     TurnEnded,
     TurnEvent,
-    TurnState,
 )
+from voicebot.speech.listening.patience import PATIENCE
+from voicebot.speech.listening.turn import Cause, TurnDetector, TurnState
 from voicebot.speech.listening.vad import FRAME_MS, Activity
 
 OPEN = Expectation("start", (AnswerKind.OPEN,))

@@ -83,8 +83,8 @@ class EchoGuard:
             return activity
         self._pending.append(_SILENT if played is None else played)
         self._heard.append(pcm)
-        self._voiced.append(activity.speech)
-        if not activity.speech:
+        self._voiced.append(activity.speech or activity.hint)
+        if not (activity.speech or activity.hint):
             # What was played longer ago than any echo takes need not be looked at any more.
             del self._pending[: -(self._REACH_FRAMES + self._MOST_FRAMES)]
             return activity

@@ -39,6 +39,7 @@ class VoiceTrace:
         self.echo_frames = 0
         self._deaf_until_sample = 0
         self._recent: deque[bool] = deque([False] * ONSET_WINDOW, maxlen=ONSET_WINDOW)
+        self._hints: deque[bool] = deque([False] * ONSET_WINDOW, maxlen=ONSET_WINDOW)
         self._sound_sample: int | None = None
         self._quiet_frames = 0
         self._loudest_dbfs = SILENCE_DBFS
@@ -57,6 +58,11 @@ class VoiceTrace:
         return sum(self._recent)
 
     @property
+    def recent_hints(self) -> int:
+        """Frames among the last `ONSET_WINDOW` that may belong to a voice."""
+        return sum(self._hints)
+
+    @property
     def resumed(self) -> bool:
         """Whether a voice is there again after a pause."""
         return sum(islice(reversed(self._recent), _RESUME_WINDOW)) >= _RESUME_VOICED
@@ -66,6 +72,7 @@ class VoiceTrace:
         self.position_samples += FRAME_SAMPLES
         voiced = activity.speech and self.position_samples > self._deaf_until_sample
         self._recent.append(voiced)
+        self._hints.append(activity.hint and self.position_samples > self._deaf_until_sample)
         self._note_sound(activity)
         self.voiced_frames += voiced
         self.echo_frames += activity.echo
@@ -92,6 +99,7 @@ class VoiceTrace:
     def forget_voice(self) -> None:
         """What was heard so far is dealt with: the next voice must show itself anew."""
         self._recent.extend([False] * ONSET_WINDOW)
+        self._hints.extend([False] * ONSET_WINDOW)
         self.voiced_frames = 0
         self.echo_frames = 0
 

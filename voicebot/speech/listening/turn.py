@@ -6,7 +6,6 @@ A pure state machine fed one `Activity` per 20 ms; it knows no time but the samp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -14,6 +13,22 @@ import structlog
 
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.errors import LocalProtocolError
+from voicebot.speech.listening.events import (
+    BargeInConfirmed,
+    BargeInRetracted,
+    BargeInSuspected,
+    EndReason,
+    HintFaded,
+    RetractReason,
+    SpeechDropped,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+    TalkedTooLong,
+    TurnEnded,
+    TurnEvent,
+    VoiceHinted,
+)
 from voicebot.speech.listening.patience import ENOUGH_MS, patience_for
 from voicebot.speech.listening.trace import VoiceTrace, milliseconds, samples
 from voicebot.speech.listening.vad import Activity
@@ -23,6 +38,8 @@ _log = structlog.get_logger()
 
 class TurnState(StrEnum):
     QUIET = "quiet"
+    #: Something over a prompt that may become a voice.
+    HINTED = "hinted"
     #: A voice over a prompt, not yet judged.
     SUSPECTED = "suspected"
     #: It stopped before it could be judged; words or time decide.
@@ -36,6 +53,8 @@ class TurnState(StrEnum):
 class Cause(StrEnum):
     VOICE = "voice"
     VOICE_OVER_PROMPT = "voice_over_prompt"
+    HINT = "hint"
+    FADED = "faded"
     SILENCE = "silence"
     MEANT = "meant"
     HARMLESS = "harmless"
@@ -48,6 +67,10 @@ _TRANSITIONS: Mapping[tuple[TurnState, Cause], TurnState] = MappingProxyType(
     {
         (TurnState.QUIET, Cause.VOICE): TurnState.SPEAKING,
         (TurnState.QUIET, Cause.VOICE_OVER_PROMPT): TurnState.SUSPECTED,
+        (TurnState.QUIET, Cause.HINT): TurnState.HINTED,
+        (TurnState.HINTED, Cause.FADED): TurnState.QUIET,
+        (TurnState.HINTED, Cause.VOICE): TurnState.SPEAKING,
+        (TurnState.HINTED, Cause.VOICE_OVER_PROMPT): TurnState.SUSPECTED,
         (TurnState.SUSPECTED, Cause.SILENCE): TurnState.DOUBTED,
         (TurnState.SUSPECTED, Cause.MEANT): TurnState.SPEAKING,
         (TurnState.DOUBTED, Cause.VOICE): TurnState.SUSPECTED,
@@ -63,117 +86,15 @@ _TRANSITIONS: Mapping[tuple[TurnState, Cause], TurnState] = MappingProxyType(
 )
 
 
-class EndReason(StrEnum):
-    SILENCE = "silence"
-    #: The model's word shortened the wait.
-    MODEL = "model"
-    #: The whole expected answer had been recognised.
-    ENOUGH = "enough"
-
-
-class RetractReason(StrEnum):
-    #: A short sound over a prompt that asked for nothing short, with no words found in it.
-    TOO_SHORT = "too_short"
-    #: The recogniser found only "uh-huh" or nothing in it.
-    NO_WORDS = "no_words"
-    #: It was our own prompt coming back.
-    ECHO = "echo"
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """The caller speaks. The utterance to recognise begins at `start_sample`, 300 ms before the voice."""
-
-    start_sample: int
-    speech_sample: int
-    over_prompt: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechPaused:
-    """A pause of `silence_ms`: the moment to recognise ahead of time and to ask the end-of-turn model.
-
-    `pause` counts the pauses of the call; the model's answer bears it, so that one that comes late is known.
-    """
-
-    pause: int
-    start_sample: int
-    last_speech_sample: int
-    silence_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechResumed:
-    """It was only a pause: what was begun for it is void."""
-
-    pause: int
-
-
-@dataclass(frozen=True, slots=True)
-class TurnEnded:
-    """The caller has finished: the utterance lies in `start_sample` to `end_sample`, `voiced_ms` of it voice."""
-
-    start_sample: int
-    last_speech_sample: int
-    end_sample: int
-    voiced_ms: int
-    why: EndReason
-
-
-@dataclass(frozen=True, slots=True)
-class TalkedTooLong:
-    """The caller has talked for longer than expected; nothing more is heard until they take a breath."""
-
-    start_sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechDropped:
-    """A key was pressed: what was being said no longer counts."""
-
-    start_sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class BargeInSuspected:
-    """A voice over the prompt: lower or pause it until the verdict."""
-
-    speech_sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class BargeInConfirmed:
-    """Drop the prompt: the caller means to speak (or pressed a key)."""
-
-    speech_sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class BargeInRetracted:
-    """Go on with the prompt where it stopped, and forget the utterance."""
-
-    speech_sample: int
-    why: RetractReason
-
-
-TurnEvent = (
-    SpeechStarted
-    | SpeechPaused
-    | SpeechResumed
-    | TurnEnded
-    | TalkedTooLong
-    | SpeechDropped
-    | BargeInSuspected
-    | BargeInConfirmed
-    | BargeInRetracted
-)
-
 #: So much audio before the first voiced frame belongs to the utterance: soft beginnings and detection delay.
 PRE_ROLL_MS = 300
 #: A voice is believed after so many voiced frames among the latest: 100 ms, longer than a click or a lip smack.
 _ONSET_VOICED = 5
 #: Over a prompt one more, since the echo guard needs six frames to know the prompt's own voice.
 _ONSET_VOICED_OVER_PROMPT = 6
+#: So many frames that may be a voice's lower the prompt meanwhile. With six voiced ones alone, one prompt in twelve is
+#: still loud 200 ms after the caller's first sound, since voices begin softly.
+_HINTS = 3
 #: A voice is sound for at most so long before it is known as one. Over a prompt that may be echo, of which only what
 #: sounds like a voice is known.
 _UNKNOWN_MS = 160
@@ -239,7 +160,7 @@ class TurnDetector:
     def prompt_started(self, *, interruptible: bool = True) -> None:
         """Our audio is heard by the caller from now on. Speech over an uninterruptible prompt waits for its end.
 
-        A prompt that is paused for a suspected barge-in is still playing.
+        A prompt that is lowered, or paused for a barge-in that may yet turn out to be none, is still playing.
         """
         self._prompt_playing = True
         self._prompt_interruptible = interruptible
@@ -275,8 +196,8 @@ class TurnDetector:
         """A key ends speech and prompt at once, whatever the prompt allows speech to do."""
         events: list[TurnEvent] = []
         if self._prompt_playing:
-            events.append(BargeInConfirmed(self.position_samples))
-        if self.state not in {TurnState.QUIET, TurnState.UNHEARD}:
+            events.append(BargeInConfirmed(self.position_samples, by_key=True))
+        if self.state not in {TurnState.QUIET, TurnState.HINTED, TurnState.UNHEARD}:
             events.append(SpeechDropped(self._start_sample))
         self._trace.be_deaf(_KEY_DEAF_MS)
         self._forget_speech()
@@ -289,7 +210,7 @@ class TurnDetector:
         """Take the next 20 ms and return what became known with it, in order."""
         self._trace.feed(activity, in_pause=self.state in {TurnState.PAUSED, TurnState.DOUBTED})
         match self.state:
-            case TurnState.QUIET:
+            case TurnState.QUIET | TurnState.HINTED:
                 return self._quiet(echo=activity.echo)
             case TurnState.SUSPECTED:
                 return self._suspected()
@@ -310,9 +231,9 @@ class TurnDetector:
             # The frames before it, not yet known as echo, are of the same voice.
             self._trace.forget_voice()
         needed = _ONSET_VOICED_OVER_PROMPT if self._prompt_playing else _ONSET_VOICED
-        may_interrupt = self._prompt_interruptible and self._expectation.barge_in
-        if self._trace.recent_voiced < needed or (self._prompt_playing and not may_interrupt):
-            return []
+        may_start = not self._prompt_playing or (self._prompt_interruptible and self._expectation.barge_in)
+        if self._trace.recent_voiced < needed or not may_start:
+            return self._hinted(over_prompt=self._prompt_playing and may_start)
         onset = self._trace.onset(_UNKNOWN_OVER_PROMPT_MS if self._prompt_playing else _UNKNOWN_MS)
         self._speech_sample = self._run_sample = max(self._earliest_sample, onset)
         self._start_sample = max(self._earliest_sample, self._speech_sample - samples(PRE_ROLL_MS))
@@ -322,6 +243,16 @@ class TurnDetector:
             return [BargeInSuspected(self._speech_sample), started]
         self._set_state(Cause.VOICE)
         return [started]
+
+    def _hinted(self, *, over_prompt: bool) -> list[TurnEvent]:
+        """Look for the first signs of a voice over a prompt that may be interrupted, or for their end."""
+        if self.state is TurnState.QUIET and over_prompt and self._trace.recent_hints >= _HINTS:
+            self._set_state(Cause.HINT)
+            return [VoiceHinted(self.position_samples)]
+        if self.state is TurnState.HINTED and not (over_prompt and self._trace.recent_hints):
+            self._set_state(Cause.FADED)
+            return [HintFaded(self.position_samples)]
+        return []
 
     def _suspected(self) -> list[TurnEvent]:
         # A prompt that has ended meanwhile has nothing left to lose.

@@ -22,6 +22,8 @@ FRAME_SAMPLES = SAMPLE_RATE_HZ * FRAME_MS // 1000
 #: What digital silence reads as: below the smallest step of 16 bits.
 SILENCE_DBFS = -96.0
 
+#: Over recorded orders nine in ten begin with this much three frames after their first sound.
+_HINT_PROBABILITY = 0.15
 _FULL_SCALE = 32768.0 * 32768.0 * FRAME_SAMPLES
 
 
@@ -40,6 +42,11 @@ class Activity:
     noise_floor_dbfs: float
     sound: bool = False
     echo: bool = False
+
+    @property
+    def hint(self) -> bool:
+        """Whether this may be the beginning of a voice: most are soft, and known as voices only 60 ms later."""
+        return self.sound and not self.echo and self.probability >= _HINT_PROBABILITY
 
 
 class VoiceJudge(Protocol):
