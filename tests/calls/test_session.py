@@ -48,7 +48,9 @@ from voicebot.media.events import (
     LineEnded,
     LineEvent,
     RecognitionFailed,
+    SpeakingBegan,
     SpeakingEnded,
+    SpeakingPaused,
     SpeechBegan,
     SpeechDismissed,
     TurnOver,
@@ -402,3 +404,84 @@ async def test_the_goal_goes_to_the_record() -> None:
     call = Stage(answer)
     await call.finish()
     assert call.journal.goals == [("balance", False), ("balance", True)]
+
+
+YES_NO = Expectation("sure", (AnswerKind.YES_NO,), no_input_s=60)
+
+
+def ask(expectation: Expectation) -> Answer:
+    def answer(event: Event) -> Sequence[Action]:
+        match event:
+            case CallStarted():
+                return [say("your order is on its way and should arrive on monday"), Listen(expectation)]
+            case CallerSpoke():
+                return [say("well then"), Listen(expectation)]
+            case CallerHungUp():
+                return [EndCall("hung_up")]
+            case _:
+                return []
+
+    return answer
+
+
+@contextlib.asynccontextmanager
+async def in_mid_prompt(expectation: Expectation, *, left_ms: int = 4000) -> AsyncIterator[Stage]:
+    """A call whose first prompt the caller has paused by speaking."""
+    made = Stage(ask(expectation), speaks=False)
+    try:
+        await made.line.until(lambda: bool(made.line.expectations))
+        made.line.on_event(SpeakingBegan("u1", 0.0, 0.0))
+        made.line.on_event(SpeakingPaused("u1", left_ms, 1.0))
+        yield made
+    finally:
+        made.leg.end()
+        await made.finish()
+
+
+async def test_a_backchannel_lets_the_prompt_go_on_and_the_dialog_never_sees_it() -> None:
+    async with in_mid_prompt(OPEN) as here:
+        here.line.speak("uh huh okay", over_prompt=True)
+        await here.line.until(lambda: here.line.resumed == 1)
+        assert here.heard(CallerSpoke) == []
+        assert here.line.stopped == 0
+    noted = [turn for turn in here.journal.turns if turn.speaker is Speaker.CALLER]
+    assert [(turn.text, turn.decision) for turn in noted] == [("uh huh okay", "backchannel: the prompt went on")]
+
+
+async def test_words_over_a_prompt_drop_it_and_the_dialog_knows_what_was_heard() -> None:
+    async with in_mid_prompt(OPEN) as here:
+        here.line.speak("okay but where is it", over_prompt=True)
+        await here.line.until(lambda: len(here.line.said) == 2)
+        assert (here.line.stopped, here.line.resumed) == (1, 0)
+        (spoke,) = here.heard(CallerSpoke)
+        assert isinstance(spoke, CallerSpoke)
+        assert (spoke.over_prompt, spoke.heard_prompt) == (True, "so far")
+
+
+@pytest.mark.parametrize(
+    ("said", "left_ms", "answers"),
+    [("okay", 4000, False), ("okay", 800, True), ("uh huh", 800, True), ("yes", 4000, True), ("no", 4000, True)],
+)
+async def test_over_a_yes_or_no_question_a_plain_answer_counts_and_okay_only_at_its_end(
+    said: str, left_ms: int, *, answers: bool
+) -> None:
+    async with in_mid_prompt(YES_NO, left_ms=left_ms) as here:
+        here.line.speak(said, over_prompt=True)
+        await here.line.until(lambda: bool(here.line.resumed or here.heard(CallerSpoke)))
+        assert bool(here.heard(CallerSpoke)) is answers
+
+
+async def test_a_mumble_without_words_lets_the_prompt_go_on() -> None:
+    async with in_mid_prompt(OPEN) as here:
+        here.line.speak(over_prompt=True)
+        await here.line.until(lambda: here.line.resumed == 1)
+        assert here.heard(CallerSpoke) == []
+
+
+async def test_a_dead_recogniser_drops_the_prompt_that_was_waiting_for_it() -> None:
+    async with in_mid_prompt(OPEN) as here:
+        here.line.on_event(TurnOver(2.0, over_prompt=True))
+        here.line.on_event(RecognitionFailed(3.0))
+        await here.line.until(lambda: here.line.stopped == 1)
+        await asyncio.sleep(0.05)
+        assert len(here.heard(HearingFailed)) == 1

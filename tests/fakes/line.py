@@ -14,6 +14,7 @@ from voicebot.media.events import (
     LineEvent,
     SpeakingBegan,
     SpeakingEnded,
+    TurnOver,
     VoiceFailed,
 )
 from voicebot.media.frames import Utterance
@@ -32,6 +33,7 @@ class FakeLine:
         self.speaks = speaks
         self.mute = mute
         self.stopped = 0
+        self.resumed = 0
         self._closed = asyncio.Event()
         self._clock = itertools.count(1)
         self._changed = asyncio.Event()
@@ -53,8 +55,16 @@ class FakeLine:
         self.expectations.append(expectation)
         self._changed.set()
 
+    async def resume_speaking(self) -> None:
+        self.resumed += 1
+        self._changed.set()
+
     async def stop_speaking(self) -> None:
         self.stopped += 1
+        if not self.speaks and self.said:
+            utterance_id = self.said[-1].utterance_id
+            self.on_event(SpeakingEnded(utterance_id, 400, "so far", cut=True, at_s=self._now()))
+        self._changed.set()
 
     async def close(self) -> None:
         self._closed.set()
@@ -71,6 +81,7 @@ class FakeLine:
         now_s = self._now()
         final = Final(tuple(Hypothesis(text, 0.9) for text in alternatives), "scripted", 5.0)
         timings = HearingTimings(now_s - 1.0, now_s - 0.4, now_s - 0.1, now_s)
+        self.on_event(TurnOver(now_s, over_prompt))
         self.on_event(CallerTurn(final, timings, "", over_prompt))
 
     def press(self, keys: str) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
+import numpy as np
 import pytest
 
 from tests.fakes.buzz import buzz
@@ -24,6 +25,7 @@ from voicebot.media.events import (
     RecognitionFailed,
     SpeakingBegan,
     SpeakingEnded,
+    SpeakingPaused,
     SpeechDismissed,
     VoiceFailed,
 )
@@ -203,10 +205,13 @@ async def test_speech_over_a_prompt_stops_it_and_tells_what_was_heard() -> None:
         await here.until(SpeakingBegan)
         await here.leg.stay_silent(0.6)
         await here.leg.speak(buzz(1.2))
-        ended = await here.until(SpeakingEnded)
         await here.leg.stay_silent(1.0)
         turn = await here.until(CallerTurn)
+        paused = here.all(SpeakingPaused)[0]
+        await here.line.stop_speaking()
+        ended = here.all(SpeakingEnded)[0]  # known as soon as it was asked for
         assert ended.cut
+        assert abs(paused.left_ms - (40 * WORD_MS - ended.heard_ms)) <= WORD_MS
         assert turn.over_prompt
         heard_words = len(ended.heard_text.split())
         assert abs(heard_words * WORD_MS - ended.heard_ms) <= WORD_MS
@@ -230,7 +235,61 @@ async def test_a_cough_only_pauses_the_prompt() -> None:
         assert ended.heard_text == text
         assert abs(ended.heard_ms - 12 * WORD_MS) <= 80
         # Every sample of the prompt was heard once and in order, the pause apart.
-        assert bytes(here.leg.heard).replace(b"\xff", b"")[:4000] == hum(text).replace(b"\xff", b"")[:4000]
+        assert bytes(here.leg.heard).replace(b"\xff", b"")[:3600] == hum(text).replace(b"\xff", b"")[:3600]
+
+
+async def test_a_turn_that_asked_for_nothing_lets_the_prompt_go_on_where_it_stopped() -> None:
+    async with room("okay") as here:
+        await here.line.listen(OPEN)
+        text = " ".join(f"word{number}" for number in range(10))
+        await here.line.say(one("a", text))
+        await here.until(SpeakingBegan)
+        await here.leg.stay_silent(0.5)
+        await here.leg.speak(buzz(1.0))
+        await here.leg.stay_silent(1.0)
+        turn = await here.until(CallerTurn)
+        assert turn.over_prompt
+        assert here.all(SpeakingEnded) == []
+        await here.line.resume_speaking()
+        await here.leg.stay_silent(2.5)
+        ended = await here.until(SpeakingEnded)
+        assert not ended.cut
+        assert ended.heard_text == text
+        assert abs(ended.heard_ms - 10 * WORD_MS) <= 80
+
+
+async def test_what_may_become_a_voice_lowers_the_prompt_and_nothing_of_it_is_lost() -> None:
+    async with room("", "unused") as here:
+        await here.line.listen(OPEN)
+        text = " ".join(f"word{number}" for number in range(8))
+        await here.line.say(one("a", text))
+        await here.until(SpeakingBegan)
+        await here.leg.stay_silent(0.5)
+        await here.leg.speak(buzz(0.1))
+        await here.leg.stay_silent(2.5)
+        ended = await here.until(SpeakingEnded)
+        assert (ended.cut, ended.heard_text) == (False, text)
+        assert here.all(SpeakingPaused) == []
+        heard = bytes(here.leg.heard)[: len(here.leg.heard) // FRAME_BYTES * FRAME_BYTES]
+        levels = np.abs(g711.decode(heard).astype(float)).reshape(-1, FRAME_BYTES).mean(axis=1)
+        assert len(levels) * 20 == pytest.approx(8 * WORD_MS, abs=40)
+        lowered = levels < levels.max() / 2
+        assert 5 <= lowered.sum() <= 40
+        assert not lowered[:20].any()
+        assert not lowered[-10:].any()
+
+
+async def test_a_goodbye_is_not_disturbed_by_speech_that_nothing_is_expected_of() -> None:
+    async with room("thanks") as here:
+        await here.line.listen(OPEN)
+        await here.line.say(one("a", "thank you for calling and goodbye"))
+        await here.line.listen(None)
+        await here.until(SpeakingBegan)
+        await here.leg.speak(buzz(1.0))
+        await here.leg.stay_silent(1.0)
+        ended = await here.until(SpeakingEnded)
+        assert not ended.cut
+        assert here.all(SpeakingPaused) == []
 
 
 async def test_our_own_prompt_coming_back_softly_does_not_interrupt_it() -> None:

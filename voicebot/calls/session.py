@@ -44,6 +44,7 @@ from voicebot.dialog.events import (
 )
 from voicebot.dialog.expectation import Expectation
 from voicebot.errors import BackendUnavailable
+from voicebot.language.backchannel import is_backchannel
 from voicebot.media.events import (
     CallerTurn,
     KeyingBegan,
@@ -54,6 +55,7 @@ from voicebot.media.events import (
     RecognitionFailed,
     SpeakingBegan,
     SpeakingEnded,
+    SpeakingPaused,
     SpeechBegan,
     SpeechDismissed,
     TalkedTooLong,
@@ -75,6 +77,8 @@ FURTHER_SILENCE_LIMIT_S = 6.0
 GOODBYE_LIMIT_S = 30.0
 #: How long work begun for the caller may go on after the line is gone.
 AFTERWORK_LIMIT_S = 20.0
+#: So much voice over a prompt without a word found in it is a mumble; more is somebody who was not understood.
+MUMBLE_MS = 1500
 
 
 class SpokenLine(Protocol):
@@ -83,6 +87,7 @@ class SpokenLine(Protocol):
     async def run(self) -> None: ...
     async def say(self, utterance: Utterance) -> None: ...
     async def listen(self, expectation: Expectation | None) -> None: ...
+    async def resume_speaking(self) -> None: ...
     async def stop_speaking(self) -> None: ...
     async def close(self) -> None: ...
 
@@ -137,6 +142,10 @@ class CallSession:
         self._expectation: Expectation | None = None
         self._unheard: dict[str, Say] = {}
         self._retried: set[str] = set()
+        #: Where the utterance that is heard was stopped last: how much of it was still to come.
+        self._left_ms = 0
+        #: A turn over a prompt is over, its words are not yet known: what was being said waits for them, paused.
+        self._held = False
         self._ids = itertools.count(1)
         self._timers = Timers(self._inbox.put_nowait)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -193,9 +202,7 @@ class CallSession:
     async def _take(self, item: _Item) -> None:
         match item:
             case CallerTurn():
-                if item.over_prompt:
-                    self._meter.barge_in()
-                await self._caller_spoke(item)
+                await self._caller_turn(item)
             case KeysEntered(keys, at_s):
                 self._turns.caller_pressed(keys, at_s, secret=self._secret)
                 await self._step(CallerPressed(self._now(), keys))
@@ -203,19 +210,26 @@ class CallSession:
                 self._timers.stop(Timer.NO_INPUT)
             case SpeechDismissed():
                 self._await_input()
-            case TurnOver():
+            case TurnOver(over_prompt=over_prompt):
+                self._held = over_prompt
                 self._timers.start(Timer.SILENCE, SILENCE_LIMIT_S)
             case PartialHeard(text):
                 if not self._secret:
                     self._leg.show_caption("caller", text, final=False)
             case RecognitionFailed():
+                if self._held:
+                    await self._drop_speech()
                 await self._step(HearingFailed(self._now()))
-            case TalkedTooLong():
+            case TalkedTooLong(over_prompt=over_prompt):
+                if over_prompt:
+                    await self._drop_speech()
                 await self._step(CallerTalkedTooLong(self._now()))
             case SpeakingBegan():
                 self._filler = None
                 self._timers.stop(Timer.SILENCE)
                 self._turns.speaking_began(item)
+            case SpeakingPaused(left_ms=left_ms):
+                self._left_ms = left_ms
             case SpeakingEnded():
                 await self._spoken(item)
             case VoiceFailed(utterance_id):
@@ -233,6 +247,47 @@ class CallSession:
     @property
     def _secret(self) -> bool:
         return self._expectation is not None and self._expectation.secret
+
+    async def _caller_turn(self, turn: CallerTurn) -> None:
+        if turn.over_prompt:
+            if self._unheard and self._asks_for_nothing(turn):
+                await self._go_on(turn)
+                return
+            await self._drop_speech()
+            self._meter.barge_in()
+        await self._caller_spoke(turn)
+
+    def _asks_for_nothing(self, turn: CallerTurn) -> bool:
+        """Tell whether what was being said should go on: the caller only showed that they listen."""
+        expectation = self._expectation
+        if expectation is None or self._outcome is not None:
+            return True
+        if not turn.final.hypotheses:
+            return turn.spoken_ms <= MUMBLE_MS
+        # With more to come after what was stopped, the question has not been heard.
+        left_ms = self._left_ms if len(self._unheard) <= 1 else GOODBYE_LIMIT_S * 1000
+        return is_backchannel(turn.final.hypotheses[0].text, expectation, left_ms=round(left_ms))
+
+    async def _go_on(self, turn: CallerTurn) -> None:
+        self._held = False
+        self._timers.stop(Timer.SILENCE)
+        self._turns.caller_agreed(turn, secret=self._secret)
+        await self._line.resume_speaking()
+        self._await_input()
+
+    async def _drop_speech(self) -> None:
+        """Drop what waits paused, and note what of it was heard before the caller's words are acted upon."""
+        self._held = False
+        await self._line.stop_speaking()
+        others: list[_Item] = []
+        while not self._inbox.empty():
+            item = self._inbox.get_nowait()
+            if isinstance(item, SpeakingEnded):
+                await self._spoken(item)
+            else:
+                others.append(item)
+        for other in others:
+            self._inbox.put_nowait(other)
 
     async def _caller_spoke(self, turn: CallerTurn) -> None:
         expectation = self._expectation
@@ -388,6 +443,9 @@ class CallSession:
 
     async def _break_silence(self) -> None:
         """Say a word while the caller waits for something slow."""
+        if self._held:
+            # Recognition is slow: whatever was said, it is too late to go on where the prompt was stopped.
+            await self._drop_speech()
         if self._unheard or self._outcome is not None:
             return
         filler, self._filler = self._filler, None

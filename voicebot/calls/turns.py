@@ -89,6 +89,13 @@ class TurnLog:
             draft.intent, draft.confidence = best.intent, best.confidence
         self._caller = draft
 
+    def caller_agreed(self, turn: CallerTurn, *, secret: bool) -> None:
+        """The caller only showed that they listen; the prompt went on, and the dialog was told nothing."""
+        self.caller_spoke(turn, (), secret=secret)
+        if self._caller:
+            self._caller.decisions.append("backchannel: the prompt went on")
+        self._commit_caller()
+
     def caller_pressed(self, keys: str, at_s: float, *, secret: bool) -> None:
         self._commit_caller()
         draft = _Draft(Speaker.CALLER, self._ms(at_s), f"[{keys}]")

@@ -20,7 +20,11 @@ class HearingTimings:
 
 @dataclass(frozen=True, slots=True)
 class CallerTurn:
-    """A finished turn with its transcript. `over_prompt` says that it interrupted us."""
+    """A finished turn with its transcript.
+
+    `over_prompt` says that it interrupted us: what we were saying waits, paused, until the session goes on with it or
+    drops it.
+    """
 
     final: Final
     timings: HearingTimings
@@ -51,6 +55,7 @@ class TurnOver:
     """The caller has finished; the transcript follows as `CallerTurn` or `RecognitionFailed`."""
 
     at_s: float
+    over_prompt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class KeyingBegan:
 @dataclass(frozen=True, slots=True)
 class TalkedTooLong:
     at_s: float
+    over_prompt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,15 @@ class SpeakingBegan:
 
     utterance_id: str
     queued_s: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakingPaused:
+    """The caller speaks over an utterance; of it `left_ms` are still to be heard, about so much if it is being made."""
+
+    utterance_id: str
+    left_ms: int
     at_s: float
 
 
@@ -133,6 +148,7 @@ LineEvent = (
     | TalkedTooLong
     | RecognitionFailed
     | SpeakingBegan
+    | SpeakingPaused
     | SpeakingEnded
     | VoiceFailed
     | LineEnded

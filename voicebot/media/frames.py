@@ -50,13 +50,18 @@ class LineEventFrame(SystemFrame):
 
 
 @dataclass
+class LowerSpeechFrame(SystemFrame):
+    """Hearing to output: something may become a voice; go on, but softly."""
+
+
+@dataclass
 class PauseSpeechFrame(SystemFrame):
     """Hearing to output: the caller may be interrupting; hold the prompt where it is."""
 
 
 @dataclass
 class ResumeSpeechFrame(SystemFrame):
-    """Hearing to output: it was nothing; go on where the prompt stopped."""
+    """Hearing or session to output: it was nothing; go on as loud as before, where the prompt stopped."""
 
 
 @dataclass

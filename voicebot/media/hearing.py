@@ -13,6 +13,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from voicebot.dialog.expectation import Expectation
 from voicebot.errors import EngineUnavailable
+from voicebot.language.backchannel import only_backchannel
 from voicebot.media.events import (
     CallerTurn,
     HearingTimings,
@@ -30,6 +31,7 @@ from voicebot.media.frames import (
     KeyFrame,
     LineEventFrame,
     ListenFrame,
+    LowerSpeechFrame,
     PauseSpeechFrame,
     PromptPlayingFrame,
     ResumeSpeechFrame,
@@ -40,6 +42,7 @@ from voicebot.speech.listening.events import (
     BargeInConfirmed,
     BargeInRetracted,
     BargeInSuspected,
+    HintFaded,
     SpeechDropped,
     SpeechPaused,
     SpeechResumed,
@@ -47,6 +50,7 @@ from voicebot.speech.listening.events import (
     TalkedTooLong,
     TurnEnded,
     TurnEvent,
+    VoiceHinted,
 )
 from voicebot.speech.listening.keys import KeyCollector
 from voicebot.speech.listening.turn import TurnDetector
@@ -63,9 +67,6 @@ _LATE_TERMINATOR_S = 3.0
 _WHOLE = 0.85
 #: Silence after a request that seems whole: people go on after one more often than after a whole number.
 _REQUEST_MS = 440
-#: What listeners say to show that they listen; over a prompt it is no wish to interrupt.
-_BACKCHANNELS = frozenset("hm hmm i mhm mm mm-hmm okay ok right see sure uh uh-huh huh um yeah yes".split())
-
 
 #: How likely these words are all that the caller has to say to what was asked, 0 to 1.
 Completeness = Callable[[str, Expectation], float]
@@ -141,6 +142,8 @@ class HearingProcessor(FrameProcessor):
         self._history: deque[bytes] = deque(maxlen=_HISTORY_FRAMES)
         self._attempt: _Attempt | None = None
         self._prompt_playing = False
+        #: The prompt is paused until the session has judged a turn over it.
+        self._held = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -151,23 +154,28 @@ class HearingProcessor(FrameProcessor):
             case KeyFrame(key=key, at_s=at_s):
                 await self._key(key, at_s)
             case ListenFrame(expectation=expectation):
-                self._listen(expectation)
+                await self._listen(expectation)
             case PromptPlayingFrame(playing=playing, interruptible=interruptible):
                 self._prompt_playing = playing
                 if playing:
                     self._detector.prompt_started(interruptible=interruptible)
                 else:
                     self._detector.prompt_finished()
+            case ResumeSpeechFrame():
+                self._held = False
             case _:
+                if isinstance(frame, InterruptionFrame):
+                    self._held = False
                 if isinstance(frame, EndFrame | CancelFrame):
                     await self._stop()
                 await self.push_frame(frame, direction)
 
-    def _listen(self, expectation: Expectation | None) -> None:
+    async def _listen(self, expectation: Expectation | None) -> None:
         self._expectation = expectation
         self._forget_keys()
         if expectation is None:
             self._drop_attempt()
+            await self._let_go()
             return
         self._detector.begin(expectation, prompt_playing=self._prompt_playing)
         if expectation.keys:
@@ -186,15 +194,24 @@ class HearingProcessor(FrameProcessor):
             case SpeechStarted(start_sample=start):
                 self._start_attempt(start, arrived_s)
                 await self._tell(SpeechBegan(arrived_s))
+            case VoiceHinted():
+                # Nobody's words would be heard while nothing is expected: then there is nothing to interrupt for.
+                if self._expectation:
+                    await self.push_frame(LowerSpeechFrame())
             case BargeInSuspected():
-                await self.push_frame(PauseSpeechFrame())
+                if self._expectation:
+                    await self.push_frame(PauseSpeechFrame())
+            case BargeInConfirmed(by_key=True):
+                await self.broadcast_frame(InterruptionFrame)
             case BargeInConfirmed():
                 if self._attempt:
-                    self._attempt.over_prompt = True
-                await self.broadcast_frame(InterruptionFrame)
+                    self._attempt.over_prompt = self._held = True
+                    await self.push_frame(PauseSpeechFrame())
+            case HintFaded():
+                await self._let_go(unless_held=True)
             case BargeInRetracted():
                 self._drop_attempt()
-                await self.push_frame(ResumeSpeechFrame())
+                await self._let_go(unless_held=True)
                 await self._tell(SpeechDismissed(arrived_s))
             case SpeechPaused(pause=pause):
                 if self._attempt:
@@ -206,15 +223,22 @@ class HearingProcessor(FrameProcessor):
                     self._attempt.pause = None
             case TurnEnded():
                 if self._attempt:
-                    await self._tell(TurnOver(arrived_s))
+                    await self._tell(TurnOver(arrived_s, self._attempt.over_prompt))
                     self._finish_attempt(event, arrived_s)
             case SpeechDropped():
                 self._drop_attempt()
             case TalkedTooLong():
                 self._drop_attempt()
-                await self._tell(CallerTalkedTooLong(arrived_s))
+                await self._tell(CallerTalkedTooLong(arrived_s, over_prompt=self._held))
             case _:
                 assert_never(event)
+
+    async def _let_go(self, *, unless_held: bool = False) -> None:
+        """Have a prompt go on that was lowered or paused; a turn still to be judged may keep it."""
+        if self._held and unless_held:
+            return
+        self._held = False
+        await self.push_frame(ResumeSpeechFrame())
 
     def _start_attempt(self, start_sample: int, arrived_s: float) -> None:
         self._drop_attempt()
@@ -262,7 +286,8 @@ class HearingProcessor(FrameProcessor):
         if attempt.pause is None:
             return
         said = self._said(attempt)
-        if said >= _WHOLE:
+        # A prompt waits for the verdict on an "uh-huh": the sooner it goes on the better.
+        if said >= _WHOLE or (attempt.over_prompt and only_backchannel(attempt.text)):
             self._detector.recognised_enough()
         elif said > 0:
             self._detector.recognised_enough(after_ms=_REQUEST_MS)
@@ -282,7 +307,7 @@ class HearingProcessor(FrameProcessor):
             attempt.text = partial.text
             self._judge_words(attempt)
             # Never the other way round: a recogniser hears requests in a mumble, and that would lose the prompt.
-            if partial.text and _BACKCHANNELS.issuperset(partial.text.split()):
+            if only_backchannel(partial.text):
                 self._detector.words_heard(meant=False)
             await self._tell(PartialHeard(partial.text, self._clock()))
 

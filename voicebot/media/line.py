@@ -14,7 +14,7 @@ from pipecat.workers.runner import WorkerRunner
 from voicebot.dialog.expectation import Expectation
 from voicebot.media.conversation import ConversationProcessor
 from voicebot.media.events import LineEvent
-from voicebot.media.frames import ListenFrame, SpeakFrame, Utterance
+from voicebot.media.frames import ListenFrame, ResumeSpeechFrame, SpeakFrame, Utterance
 from voicebot.media.hearing import Completeness, HearingProcessor, TurnModel
 from voicebot.media.speaking import SpeakingProcessor, Voice
 from voicebot.media.transport import LegTransport, Tap
@@ -98,6 +98,10 @@ class Line:
         """Expect this from now on, over a prompt too; None stops listening."""
         await self._started.wait()
         await self._conversation.push_frame(ListenFrame(expectation=expectation), FrameDirection.UPSTREAM)
+
+    async def resume_speaking(self) -> None:
+        """Go on with what a caller's turn has paused: it asked for nothing."""
+        await self._conversation.broadcast_frame(ResumeSpeechFrame)
 
     async def stop_speaking(self) -> None:
         """Drop all speech; each pending utterance is reported as cut."""

@@ -18,6 +18,14 @@ class Heard:
     cut: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Where an utterance was stopped; `left_ms` of it are still to be heard."""
+
+    utterance_id: str
+    left_ms: int
+
+
 #: A word of a piece that is still being rendered is taken to last this long.
 _WORD_SAMPLES = SAMPLE_RATE_HZ * 35 // 100
 
@@ -41,6 +49,7 @@ class Piece:
 class _Spoken:
     utterance_id: str
     start: int
+    words: int = 0
     pieces: list[Piece] = field(default_factory=list)
     end: int | None = None
 
@@ -62,6 +71,13 @@ class _Spoken:
             left -= total
         return heard_ms, " ".join(words)
 
+    def left_ms(self, position: int) -> int:
+        """Return how much is still to be heard when playback stands at `position`."""
+        unknown_words = max(0, self.words - sum(len(piece.text.split()) for piece in self.pieces))
+        total = sum(piece.expected_samples for piece in self.pieces) + unknown_words * _WORD_SAMPLES
+        end = self.start + total if self.end is None else self.end
+        return max(0, end - position) * 1000 // SAMPLE_RATE_HZ
+
 
 class Playback:
     """Positions are those of the leg: samples sent since it began. Pieces are announced before their audio is sent."""
@@ -74,8 +90,16 @@ class Playback:
         """Whether anything sent, or being sent, has not been heard to its end."""
         return bool(self._spoken)
 
-    def began(self, utterance_id: str, position: int) -> None:
-        self._spoken.append(_Spoken(utterance_id, position))
+    def began(self, utterance_id: str, position: int, words: int = 0) -> None:
+        """An utterance of `words` words begins with what is sent next."""
+        self._spoken.append(_Spoken(utterance_id, position, words))
+
+    def at(self, position: int) -> Paused | None:
+        """Return the utterance that is heard at `position`; None if there is none."""
+        for spoken in self._spoken:
+            if spoken.end is None or position < spoken.end:
+                return Paused(spoken.utterance_id, spoken.left_ms(position))
+        return None
 
     def piece(self, piece: Piece) -> None:
         """A part of the current utterance comes next."""

@@ -28,10 +28,11 @@ from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 
 from voicebot import g711
-from voicebot.media.events import LineEnded, SpeakingBegan, SpeakingEnded, VoiceFailed
+from voicebot.media.events import LineEnded, SpeakingBegan, SpeakingEnded, SpeakingPaused, VoiceFailed
 from voicebot.media.frames import (
     KeyFrame,
     LineEventFrame,
+    LowerSpeechFrame,
     PauseSpeechFrame,
     PieceFrame,
     PromptPlayingFrame,
@@ -42,6 +43,7 @@ from voicebot.media.frames import (
 from voicebot.media.pacing import Pacer
 from voicebot.media.playback import Heard, Piece, Playback
 from voicebot.speech.listening.echo import EchoGuard
+from voicebot.speech.synthesis.marks import plain_text
 from voicebot.telephony.leg import (
     FRAME_BYTES,
     SAMPLE_RATE_HZ,
@@ -61,6 +63,9 @@ LEAD_S = 0.2
 LATE_S = 0.01
 #: Sent audio kept for going on after a pause: more than the lead and the carrier's delay together.
 _REPLAY_FRAMES = 50
+
+#: How a prompt sounds under what may become the caller's voice: a quarter of its amplitude, 12 dB less.
+_LOWERED = 0.25
 
 Clock = Callable[[], float]
 
@@ -148,6 +153,7 @@ class LegOutput(BaseOutputTransport):
         self._flowing.set()
         #: Dropped by a pause, to be sent first when speech resumes.
         self._held: list[bytes] = []
+        self._lowered = False
         self._starting: UtteranceBeganFrame | None = None
         self._cuts = 0
 
@@ -156,8 +162,10 @@ class LegOutput(BaseOutputTransport):
         await self.set_transport_ready(frame)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        if isinstance(frame, PauseSpeechFrame):
-            self._pause()
+        if isinstance(frame, LowerSpeechFrame):
+            self._lower()
+        elif isinstance(frame, PauseSpeechFrame):
+            await self._pause()
         elif isinstance(frame, ResumeSpeechFrame):
             await self._resume()
         elif isinstance(frame, InterruptionFrame):
@@ -207,7 +215,8 @@ class LegOutput(BaseOutputTransport):
         utterance = began.utterance
         if utterance is None:
             return
-        self._playback.began(utterance.utterance_id, self._leg.sent_samples)
+        words = sum(len(plain_text(text).split()) for text, _ in utterance.pieces)
+        self._playback.began(utterance.utterance_id, self._leg.sent_samples, words)
         await self.push_frame(
             PromptPlayingFrame(playing=True, interruptible=utterance.interruptible), FrameDirection.UPSTREAM
         )
@@ -228,26 +237,44 @@ class LegOutput(BaseOutputTransport):
             frame = mulaw[start : start + FRAME_BYTES]
             if len(frame) < FRAME_BYTES:
                 frame += SILENT_FRAME[len(frame) :]
+            self._recent.append(frame)
+            if self._lowered:
+                frame = g711.encode((g711.decode(frame) * _LOWERED).astype(np.int16))
             self._leg.send(frame)
             self._tap.sent(frame, now_s)
             self._echo.sent(frame)
-            self._recent.append(frame)
         self._pacer.sent(len(mulaw), now_s)
 
-    def _pause(self) -> None:
+    def _lower(self) -> None:
+        if not self._flowing.is_set() or not self._playback.busy or self._lowered:
+            return
+        _, held = self._take_back()
+        self._playback.postpone(len(held) * FRAME_BYTES)
+        self._lowered = True
+        self._send(b"".join(held))
+
+    async def _pause(self) -> None:
         if not self._flowing.is_set() or not self._playback.busy:
             return
         self._flowing.clear()
+        heard, self._held = self._take_back()
+        paused = self._playback.at(heard)
+        self._playback.postpone(len(self._held) * FRAME_BYTES)
+        if paused:
+            await self._tell(SpeakingPaused(paused.utterance_id, paused.left_ms, self._clock()))
+
+    def _take_back(self) -> tuple[int, list[bytes]]:
+        """Drop what the carrier has not played; return the position it stopped at, and the frames it never played."""
         sent = self._leg.sent_samples
         heard = self._leg.clear()
         self._tap.cut(heard, self._clock())
         self._echo.cleared()
         self._pacer.cleared()
         dropped = min(len(self._recent), max(0, sent - heard) // FRAME_BYTES)
-        self._held = list(self._recent)[len(self._recent) - dropped :]
-        self._playback.postpone(dropped * FRAME_BYTES)
+        return heard, list(self._recent)[len(self._recent) - dropped :]
 
     async def _resume(self) -> None:
+        self._lowered = False
         if self._flowing.is_set():
             return
         self._send(b"".join(self._held))
@@ -265,6 +292,7 @@ class LegOutput(BaseOutputTransport):
             heard = self._leg.sent_samples
             self._held = []
             self._flowing.set()
+        self._lowered = False
         self._echo.cleared()
         self._pacer.cleared()
         self._starting = None
@@ -276,7 +304,7 @@ class LegOutput(BaseOutputTransport):
         if finished and not self._playback.busy:
             await self.push_frame(PromptPlayingFrame(playing=False), FrameDirection.UPSTREAM)
 
-    async def _tell(self, event: SpeakingBegan | SpeakingEnded | VoiceFailed) -> None:
+    async def _tell(self, event: SpeakingBegan | SpeakingPaused | SpeakingEnded | VoiceFailed) -> None:
         await self.push_frame(LineEventFrame(event=event), FrameDirection.UPSTREAM)
 
 

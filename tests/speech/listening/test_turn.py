@@ -16,6 +16,7 @@ from voicebot.speech.listening.events import (
     BargeInRetracted,
     BargeInSuspected,
     EndReason,
+    HintFaded,
     RetractReason,
     SpeechDropped,
     SpeechPaused,
@@ -24,6 +25,7 @@ from voicebot.speech.listening.events import (
     TalkedTooLong,
     TurnEnded,
     TurnEvent,
+    VoiceHinted,
 )
 from voicebot.speech.listening.patience import PATIENCE
 from voicebot.speech.listening.turn import Cause, TurnDetector, TurnState
@@ -35,6 +37,7 @@ YES_NO = Expectation("sure", (AnswerKind.YES_NO,))
 
 VOICED = Activity(speech=True, probability=0.9, level_dbfs=-20.0, noise_floor_dbfs=-60.0, sound=True)
 SILENT = Activity(speech=False, probability=0.0, level_dbfs=-60.0, noise_floor_dbfs=-60.0)
+SOFT = Activity(speech=False, probability=0.2, level_dbfs=-40.0, noise_floor_dbfs=-60.0, sound=True)
 ECHO = Activity(speech=False, probability=0.9, level_dbfs=-40.0, noise_floor_dbfs=-60.0, echo=True)
 
 
@@ -198,7 +201,31 @@ class TestBargeIn:
         turns = detector(prompt_playing=True)
         feed(turns, SILENT, 1000)
         events = feed(turns, VOICED, 200)
-        assert kinds(events) == [BargeInSuspected, SpeechStarted]
+        assert kinds(events) == [VoiceHinted, BargeInSuspected, SpeechStarted]
+
+    def test_is_hinted_at_by_a_soft_beginning_before_a_voice_is_known(self) -> None:
+        turns = detector(prompt_playing=True)
+        assert kinds(feed(turns, SOFT, 60)) == [VoiceHinted]
+        assert feed(turns, SOFT, 400) == []
+        assert kinds(feed(turns, VOICED, 120)) == [BargeInSuspected, SpeechStarted]
+
+    def test_that_was_only_hinted_at_fades(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, SOFT, 60)
+        assert kinds(feed(turns, SILENT, 160)) == [HintFaded]
+        assert turns.state is TurnState.QUIET
+
+    def test_is_not_hinted_at_without_a_prompt_or_over_one_that_may_not_be_interrupted(self) -> None:
+        assert feed(detector(), SOFT, 400) == []
+        turns = detector(prompt_playing=True)
+        turns.prompt_started(interruptible=False)
+        assert feed(turns, SOFT, 400) == []
+
+    def test_hint_fades_with_the_end_of_the_prompt(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, SOFT, 60)
+        turns.prompt_finished()
+        assert kinds(feed(turns, SOFT, 20)) == [HintFaded]
 
     def test_of_one_who_goes_on_speaking_is_confirmed_within_600_ms(self) -> None:
         turns = detector(prompt_playing=True)
@@ -263,8 +290,8 @@ class TestBargeIn:
     def test_is_not_even_suspected_for_an_echo_known_from_its_sixth_frame(self) -> None:
         turns = detector(prompt_playing=True)
         for _ in range(10):
-            assert feed(turns, VOICED, 100) == []
-            assert feed(turns, ECHO, 400) == []
+            assert kinds(feed(turns, VOICED, 100)) == [VoiceHinted]
+            assert kinds(feed(turns, ECHO, 400)) == [HintFaded]
 
     def test_is_retracted_when_it_turns_out_to_be_echo(self) -> None:
         turns = detector(prompt_playing=True)
