@@ -134,8 +134,11 @@ class Report:
     def finish(self, json_file: Path | None) -> None:
         """Print the table and write the JSON."""
         print(self.table())
-        if json_file is None:
-            return
+        if json_file is not None:
+            self.save(json_file)
+
+    def save(self, json_file: Path) -> None:
+        """Write what there is so far as JSON; a long benchmark that is stopped keeps it."""
         document = {
             "benchmark": self._benchmark,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -20,6 +20,7 @@ import gc
 import math
 import multiprocessing
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -257,7 +258,10 @@ async def run(options: argparse.Namespace, report: Report, cache: Path) -> None:
     for count in options.calls or COUNTS:
         for system in options.only or ORDER:
             # A server starts faster on both cores; it is pinned when it is ready.
+            print(f"{system}, {count} calls", file=sys.stderr, flush=True)
             tell(report, system, count, await measure(system, count, options.seconds, voices, cache))
+            if options.json is not None:
+                report.save(options.json)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket as sockets
 from collections import Counter, deque
 from collections.abc import Callable
@@ -191,8 +192,9 @@ class CarrierLine:
             self._set_end(LineEnd.DROPPED)
             raw = self._socket.get_extra_info("socket")
             if raw is not None:
-                with contextlib.suppress(OSError):
-                    raw.shutdown(sockets.SHUT_RDWR)
+                # A loop's own socket may refuse to be shut down (uvloop's does); its file takes no such offence.
+                with contextlib.suppress(OSError), sockets.socket(fileno=os.dup(raw.fileno())) as same:
+                    same.shutdown(sockets.SHUT_RDWR)
 
     def count_violation(self, kind: str) -> None:
         """Count something the server did that its protocol does not allow."""
