@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -28,10 +29,27 @@ log = structlog.get_logger(__name__)
 MAKE_SPEECH: dict[str, MakeSpeech | None] = {"stubbed": stub_speech, "words-stubbed": stub_words, "real": None}
 
 
-def vitals() -> dict[str, float]:
-    """Return what must not grow with the number of calls taken."""
+class Collections:
+    """How long the garbage collector has held everything up."""
+
+    def __init__(self) -> None:
+        self._began_s = 0.0
+        self.longest_ms = 0.0
+        gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, info: dict[str, int]) -> None:
+        del info
+        if phase == "start":
+            self._began_s = time.perf_counter()
+        else:
+            self.longest_ms = max(self.longest_ms, (time.perf_counter() - self._began_s) * 1000)
+
+
+def vitals(collections: Collections) -> dict[str, float]:
+    """Return what must not grow with the number of calls taken, and the longest garbage collection since last asked."""
     process = psutil.Process()
     memory = process.memory_full_info()
+    longest_ms, collections.longest_ms = collections.longest_ms, 0.0
     return {
         "tasks": len(asyncio.all_tasks()),
         "handles": process.num_fds(),
@@ -39,7 +57,7 @@ def vitals() -> dict[str, float]:
         "children": len(process.children(recursive=True)),
         "rss_mb": memory.rss / 1e6,
         "uss_mb": memory.uss / 1e6,
-        "objects": len(gc.get_objects()),
+        "collection_ms": longest_ms,
     }
 
 
@@ -57,10 +75,11 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps(vitals()), flush=True))
     async with serving(
         settings, lambda text: log.info("starting", step=text), make_speech=MAKE_SPEECH[given.speech]
     ) as server:
+        collections = Collections()  # from here on: what the start collects disturbs nobody
+        loop.add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps(vitals(collections)), flush=True))
         print(f"ready {server.url} - - engines={'; '.join(server.engines) or 'none'}", flush=True)
         await stop.wait()
 

@@ -169,6 +169,8 @@ def tell(report: Report, seen: list[tuple[int, dict[str, float]]], went: Counter
             "",
             yardstick=f"was {early[name]:.0f}",
         )
+    longest_ms = max(vital["collection_ms"] for _, vital in seen)
+    report.figure("garbage collection", "longest, with calls up", longest_ms, "ms")
     for name in MEASURED:
         report.figure(
             f"held after {early_calls} calls, and after {late_calls}",
@@ -195,7 +197,8 @@ async def run(options: Namespace, report: Report) -> None:
             seen: list[tuple[int, dict[str, float]]] = []
             for first, size in blocks(options.calls, max(options.at_once, options.calls // options.looks)):
                 went += await soak(server, size, options.at_once, speech, first)
-                seen.append((first + size, await settled(server)))
+                collected_ms = (await vitals(server))["collection_ms"]
+                seen.append((first + size, await settled(server) | {"collection_ms": collected_ms}))
                 print(json.dumps({"calls": first + size, **seen[-1][1]}), flush=True)
     tell(report, seen, went)
 

@@ -219,6 +219,22 @@ async def test_speech_over_a_prompt_stops_it_and_tells_what_was_heard() -> None:
         assert len(here.leg.heard) <= (ended.heard_ms + 60) * SAMPLE_RATE_HZ // 1000
 
 
+async def test_what_never_began_when_a_prompt_was_interrupted_is_reported_too() -> None:
+    async with room() as here:
+        await here.line.say(one("a", " ".join(f"word{number}" for number in range(20))))
+        await here.line.say(one("b", "and one thing more"))
+        await here.until(SpeakingBegan)
+        await here.leg.stay_silent(0.3)
+        await here.line.stop_speaking()
+        await here.until(SpeakingEnded, count=2)
+        first, second = here.all(SpeakingEnded)
+        assert (first.utterance_id, first.cut) == ("a", True)
+        assert (second.utterance_id, second.cut, second.heard_ms, second.heard_text) == ("b", True, 0, "")
+        # Said again, it is another utterance and ends as such.
+        await here.line.say(one("b", "and one thing more"))
+        assert not (await here.until(SpeakingEnded, count=3)).cut
+
+
 async def test_a_cough_only_pauses_the_prompt() -> None:
     async with room("", "unused") as here:
         await here.line.listen(OPEN)

@@ -20,7 +20,15 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from voicebot import g711
 from voicebot.errors import EngineUnavailable
-from voicebot.media.frames import PieceFrame, SpeakFrame, Utterance, UtteranceBeganFrame, UtteranceEndedFrame
+from voicebot.media.events import SpeakingBegan, SpeakingEnded, VoiceFailed
+from voicebot.media.frames import (
+    LineEventFrame,
+    PieceFrame,
+    SpeakFrame,
+    Utterance,
+    UtteranceBeganFrame,
+    UtteranceEndedFrame,
+)
 from voicebot.media.playback import Piece
 from voicebot.speech.synthesis.marks import plain_text
 from voicebot.telephony.leg import SAMPLE_RATE_HZ
@@ -76,6 +84,8 @@ class SpeakingProcessor(FrameProcessor):
         self._clock = clock
         self._queue: deque[tuple[Utterance, list[_Rendering]]] = deque()
         self._task: asyncio.Task[None] | None = None
+        #: Asked for and not begun: of these the output knows nothing yet, so their end is told from here.
+        self._not_begun: dict[str, Utterance] = {}
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -83,12 +93,24 @@ class SpeakingProcessor(FrameProcessor):
             utterance = frame.utterance
             renderings = [_Rendering(self._voice, text, static=static) for text, static in utterance.pieces if text]
             self._queue.append((utterance, renderings))
+            self._not_begun[utterance.utterance_id] = utterance
             if self._task is None:
                 self._task = self.create_task(self._speak_all())
             return
-        if isinstance(frame, InterruptionFrame | EndFrame | CancelFrame):
+        if isinstance(frame, LineEventFrame) and isinstance(frame.event, SpeakingBegan | VoiceFailed):
+            self._not_begun.pop(frame.event.utterance_id, None)
+        elif isinstance(frame, InterruptionFrame | EndFrame | CancelFrame):
             await self._drop_all()
         await self.push_frame(frame, direction)
+        if isinstance(frame, InterruptionFrame):
+            await self._tell_dropped()
+
+    async def _tell_dropped(self) -> None:
+        """Report what will never begin, after the output has reported what was cut in mid-word."""
+        dropped, self._not_begun = self._not_begun, {}
+        for utterance_id in dropped:
+            ended = SpeakingEnded(utterance_id, heard_ms=0, heard_text="", cut=True, at_s=self._clock())
+            await self.push_frame(LineEventFrame(event=ended), FrameDirection.UPSTREAM)
 
     async def _drop_all(self) -> None:
         for _, renderings in self._queue:
