@@ -24,8 +24,9 @@ from _report import Report, parser, percentile
 
 from voicebot import g711
 from voicebot.errors import EngineUnavailable
-from voicebot.speech.recognition.sphinx.decoder import Ear, QuestionDecoder, Search, wheel_acoustics
+from voicebot.speech.recognition.sphinx.decoder import QuestionDecoder, Search, wheel_acoustics
 from voicebot.speech.recognition.sphinx.domain import Compiled
+from voicebot.speech.recognition.sphinx.features import FeatureStream
 from voicebot.speech.recognition.sphinx.lexicon import cmu_dictionary
 from voicebot.speech.recognition.sphinx.ngram import Sentence, arpa
 from voicebot.speech.synthesis.normalize import normalize
@@ -133,7 +134,9 @@ def recogniser(texts: Texts) -> QuestionDecoder:
 
 def read_back(decoder: QuestionDecoder, mulaw: bytes) -> tuple[str, ...]:
     decoder.begin()
-    decoder.hear(Ear(wheel_acoustics()).prepare(g711.decode(mulaw).tobytes()))
+    features = FeatureStream(wheel_acoustics().front_end)
+    decoder.hear(features.feed(g711.decode(mulaw).tobytes()))
+    decoder.hear(features.finish())
     decoder.end()
     result = decoder.result()
     return () if result is None else tuple(result.text.split())

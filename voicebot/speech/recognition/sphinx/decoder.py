@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pocketsphinx
 
-from voicebot.errors import EngineUnavailable
-from voicebot.g711 import Pcm
 from voicebot.speech.recognition.sphinx.domain import Compiled
+from voicebot.speech.recognition.sphinx.features import (
+    FrontEnd,
+    parameters_for_ready_features,
+    read_parameters,
+    regression_text,
+)
 from voicebot.speech.recognition.sphinx.lexicon import Pronunciations, dictionary_text, model_directory
-from voicebot.speech.recognition.upsample import Upsampler, to_int16
 
 FRAMES_PER_S = 100
 _SEARCH = "question"
-#: Where the running means of 42 decoders had settled after 87 utterances of three voices, mu-law and noise included.
-_TELEPHONE_MEAN = "49.45,-0.66,-1.32,7.38,-3.07,-3.54,0.72,-4.35,-1.11,-0.82,-0.34,1.99,-1.20"
 
 pocketsphinx.set_loglevel("FATAL")
 
@@ -37,18 +36,10 @@ class Search(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Acoustics:
-    """The acoustic model and how audio is made fit for it.
-
-    `sample_rate_hz` is what the model was trained on. A 16 kHz model gets white noise of standard deviation
-    `fill_noise` (of 32,768) after upsampling: telephone speech is empty above 4 kHz, and silence there is nothing that
-    such a model has ever heard. `cepstral_mean` is where the running mean of the features begins, in the model's own
-    notation; the model's default is that of wideband speech, and costs the first utterances of a decoder dearly.
-    """
+    """An acoustic model: where it lies, and how its features are made from telephone speech."""
 
     directory: Path
-    sample_rate_hz: int
-    fill_noise: float = 80.0
-    cepstral_mean: str | None = None
+    front_end: FrontEnd
 
     @property
     def name(self) -> str:
@@ -57,19 +48,12 @@ class Acoustics:
 
 def wheel_acoustics() -> Acoustics:
     """Return the wideband English model of the pocketsphinx wheel."""
-    return Acoustics(model_directory() / "en-us", 16000, cepstral_mean=_TELEPHONE_MEAN)
+    return acoustics_in(model_directory() / "en-us")
 
 
 def acoustics_in(directory: Path) -> Acoustics:
     """Describe the model in `directory` from its own parameters; `EngineUnavailable` if there is none."""
-    try:
-        parameters = dict(
-            line.split()[:2] for line in (directory / "feat.params").read_text().splitlines() if len(line.split()) > 1
-        )
-        wide = float(parameters.get("-upperf", "6855")) > 4000
-    except (OSError, ValueError) as error:
-        raise EngineUnavailable(f"{directory} holds no acoustic model: feat.params cannot be read.") from error
-    return Acoustics(directory, 16000 if wide else 8000)
+    return Acoustics(directory, FrontEnd.of(directory))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +89,16 @@ class QuestionDecoder:
         with tempfile.TemporaryDirectory(prefix="voicebot-sphinx-") as scratch:
             lexicon = Path(scratch) / "words.dict"
             lexicon.write_text(dictionary_text(compiled.words, dictionary), encoding="utf-8")
+            parameters = Path(scratch) / "feat.params"
+            parameters.write_text(parameters_for_ready_features(read_parameters(acoustics.directory)), encoding="utf-8")
+            regression = _write_regression(acoustics.front_end, Path(scratch))
             self._decoder = pocketsphinx.Decoder(
                 hmm=str(acoustics.directory),
                 dict=str(lexicon),
                 lm=None,
-                samprate=acoustics.sample_rate_hz,
+                featparams=str(parameters),
+                mllr=regression,
                 lw=12.0,
-                **({} if acoustics.cepstral_mean is None else {"cmninit": acoustics.cepstral_mean}),
                 # With a grammar the lattice search picks worse paths than the first pass.
                 bestpath=search is Search.LANGUAGE_MODEL,
             )
@@ -128,9 +115,10 @@ class QuestionDecoder:
     def begin(self) -> None:
         self._decoder.start_utt()
 
-    def hear(self, samples: bytes) -> None:
-        """Decode more 16-bit samples at the acoustic model's rate."""
-        self._decoder.process_raw(samples)
+    def hear(self, features: bytes) -> None:
+        """Decode more cepstra, as `FeatureStream` gives them."""
+        if features:
+            self._decoder.process_cep(features)
 
     def so_far(self) -> str:
         """Return the likeliest words yet, which may still change."""
@@ -167,21 +155,13 @@ class QuestionDecoder:
         return list(texts)
 
 
-class Ear:
-    """Makes a stream of 8 kHz PCM fit for a model."""
-
-    def __init__(self, acoustics: Acoustics) -> None:
-        self._acoustics = acoustics
-        self._upsampler = Upsampler() if acoustics.sample_rate_hz == 16000 else None
-        self._noise = np.random.default_rng(0)
-
-    def prepare(self, pcm: bytes) -> bytes:
-        samples: Pcm = np.frombuffer(pcm, dtype=np.int16)
-        if self._upsampler is None:
-            return samples.tobytes()
-        wide = self._upsampler.double(samples)
-        noise: npt.NDArray[np.float32] = self._noise.standard_normal(len(wide), dtype=np.float32)
-        return to_int16(wide + self._acoustics.fill_noise * noise).tobytes()
+def _write_regression(front_end: FrontEnd, folder: Path) -> str | None:
+    matrix = front_end.telephone_transform
+    if matrix is None:
+        return None
+    file = folder / "telephone.mllr"
+    file.write_text(regression_text(matrix), encoding="utf-8")
+    return str(file)
 
 
 def _log(probability: float) -> float:

@@ -18,12 +18,12 @@ from voicebot.speech.recognition.engine import OnPartial
 from voicebot.speech.recognition.sphinx.decoder import (
     FRAMES_PER_S,
     Acoustics,
-    Ear,
     QuestionDecoder,
     Result,
     Search,
 )
 from voicebot.speech.recognition.sphinx.domain import Compiled, Material, Shape, read_compiled, read_material
+from voicebot.speech.recognition.sphinx.features import CEPSTRA, FeatureStream
 from voicebot.speech.recognition.sphinx.lexicon import cmu_dictionary
 from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Request
 from voicebot.speech.workers.capabilities import Capabilities, Feature
@@ -72,7 +72,7 @@ class SphinxEngine:
             question = self._question(None, Shape((AnswerKind.YES_NO,)))
             decoder = self._take(question, Search.GRAMMAR)
             decoder.begin()
-            decoder.hear(bytes(self._acoustics.sample_rate_hz // 2))
+            decoder.hear(bytes(4 * CEPSTRA * FRAMES_PER_S))
             decoder.end()
             self._give_back(question, Search.GRAMMAR, decoder)
 
@@ -103,7 +103,7 @@ class SphinxEngine:
         except BaseException:
             self._open -= 1
             raise
-        return SphinxStream(self, question, decoders, Ear(self._acoustics), on_partial)
+        return SphinxStream(self, question, decoders, FeatureStream(self._acoustics.front_end), on_partial)
 
     async def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -163,13 +163,13 @@ class SphinxStream:
         engine: SphinxEngine,
         question: _Question,
         decoders: dict[Search, QuestionDecoder],
-        ear: Ear,
+        features: FeatureStream,
         on_partial: OnPartial,
     ) -> None:
         self._engine = engine
         self._question = question
         self._decoders = decoders
-        self._ear = ear
+        self._features = features
         self._on_partial = on_partial
         self._since_partial = 0
         self._shown = ""
@@ -195,9 +195,7 @@ class SphinxStream:
             self._engine.release(self._question, decoders)
 
     def _hear(self, pcm: bytes, *, partial: bool) -> str:
-        samples = self._ear.prepare(pcm)
-        for decoder in self._decoders.values():
-            decoder.hear(samples)
+        self._decode(self._features.feed(pcm))
         if not partial:
             return ""
         return self._decoders.get(Search.GRAMMAR, self._decoders[Search.LANGUAGE_MODEL]).so_far()
@@ -208,7 +206,12 @@ class SphinxStream:
             for decoder in decoders.values():
                 decoder.end()
 
+    def _decode(self, features: bytes) -> None:
+        for decoder in self._decoders.values():
+            decoder.hear(features)
+
     def _conclude(self) -> tuple[Hypothesis, ...]:
+        self._decode(self._features.finish())
         self._end(self._decoders)
         free_decoder = self._decoders[Search.LANGUAGE_MODEL]
         free = free_decoder.result()
