@@ -23,7 +23,9 @@ from voicebot.telephony.leg import (
     LegHeld,
 )
 from voicebot.telephony.rtp.codecs import G722, L16, PCMA, PCMU, Codec
-from voicebot.telephony.rtp.media import MediaPlan, PortRange, PortsExhausted, RtpMedia
+from voicebot.telephony.rtp.media import MediaPlan, NotAcceptable, PortRange, PortsExhausted, RtpMedia, SrtpMode
+from voicebot.telephony.rtp.packet import RtpPacket, build
+from voicebot.telephony.rtp.quality import Quality
 
 PLAN = MediaPlan("127.0.0.1", media_timeout_s=0.3)
 
@@ -146,3 +148,87 @@ async def test_hold_silences_the_peer_and_is_told_to_them(ports: PortRange) -> N
         await until(
             other, lambda event: event == LegHeld(True, getattr(event, "at_s", 0.0)) or isinstance(event, LegHeld)
         )
+
+
+class Notebook:
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+        self.readings: list[Quality] = []
+
+    def violated(self, kind: str) -> None:
+        self.kinds.append(kind)
+
+    def late(self, frames: int) -> None:
+        pass
+
+    def measured(self, quality: Quality) -> None:
+        self.readings.append(quality)
+
+
+async def test_reports_tell_loss_jitter_and_round_trip(ports: PortRange) -> None:
+    notebook = Notebook()
+    plan = replace(PLAN, report_every_s=0.1)
+    one = await RtpMedia.open(plan, ports, observer=notebook)
+    other = await RtpMedia.open(plan, ports)
+    one.accept(other.answer(one.offer()))
+    async with asyncio.timeout(5):
+        while not notebook.readings or notebook.readings[-1].round_trip_ms is None:
+            await asyncio.sleep(0.05)
+    reading = notebook.readings[-1]
+    assert reading.lost_in == reading.lost_out == 0
+    assert reading.round_trip_ms is not None
+    assert 0 <= reading.round_trip_ms < 500
+    await one.close()
+    await other.close()
+    assert notebook.kinds == []
+
+
+@pytest.mark.parametrize(
+    ("caller", "callee", "encrypted"),
+    [
+        (SrtpMode.MANDATORY, SrtpMode.MANDATORY, True),
+        (SrtpMode.OPTIONAL, SrtpMode.MANDATORY, True),
+        (SrtpMode.OPTIONAL, SrtpMode.OPTIONAL, True),
+        (SrtpMode.OPTIONAL, SrtpMode.OFF, False),
+        (SrtpMode.OFF, SrtpMode.OPTIONAL, False),
+    ],
+)
+async def test_media_is_encrypted_where_both_sides_may(
+    ports: PortRange, caller: SrtpMode, callee: SrtpMode, encrypted: bool
+) -> None:
+    async with a_pair(ports, replace(PLAN, srtp=caller), replace(PLAN, srtp=callee)) as (one, other):
+        assert one.agreed is not None
+        assert (one.agreed.peer_crypto is not None) is encrypted
+        for frame in tone(700, 0.3):
+            one.send(frame)
+        events = await until(other, lambda event: isinstance(event, FrameReceived) and is_loud(event.payload))
+        assert events
+
+
+@pytest.mark.parametrize(("caller", "callee"), [(SrtpMode.MANDATORY, SrtpMode.OFF), (SrtpMode.OFF, SrtpMode.MANDATORY)])
+async def test_one_side_that_must_encrypt_and_one_that_may_not_do_not_meet(
+    ports: PortRange, caller: SrtpMode, callee: SrtpMode
+) -> None:
+    one = await RtpMedia.open(replace(PLAN, srtp=caller), ports)
+    other = await RtpMedia.open(replace(PLAN, srtp=callee), ports)
+    with pytest.raises(NotAcceptable):
+        other.answer(one.offer())
+    await one.close()
+    await other.close()
+
+
+async def test_strangers_cannot_put_sound_on_a_call(ports: PortRange) -> None:
+    notebook = Notebook()
+    one = await RtpMedia.open(PLAN, ports, observer=notebook)
+    one.answer(b"v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 42300 RTP/AVP 0\r\n")
+    loop = asyncio.get_running_loop()
+    stranger, _ = await loop.create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0), remote_addr=("127.0.0.1", one.rtp_port)
+    )
+    stranger.sendto(build(RtpPacket(0, 1, 1, 1, bytes(160))))
+    async with asyncio.timeout(2):
+        while not notebook.kinds:
+            await asyncio.sleep(0.01)
+    assert notebook.kinds == ["stranger"]
+    stranger.close()
+    await one.close()

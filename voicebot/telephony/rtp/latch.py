@@ -35,6 +35,10 @@ class Latch:
             return False
         return self._source is None or now_s - self._heard_s > SILENT_S
 
+    def knows(self, host: str) -> bool:
+        """Return whether reports from `host` are the peer's."""
+        return host in self._hosts
+
     def heard(self, source: Address, now_s: float) -> bool:
         """Note a packet that proved good; return whether the peer speaks from a new source now."""
         self._heard_s = now_s

@@ -7,12 +7,11 @@ and the next one of ours leaves.
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
@@ -27,11 +26,12 @@ from voicebot.telephony.leg import (
     LegEvent,
     LegHeld,
 )
-from voicebot.telephony.rtp.codecs import CODECS, Codec
 from voicebot.telephony.rtp.latch import Address, Latch
 from voicebot.telephony.rtp.negotiation import Agreed, LocalMedia, Negotiation, NotAcceptable
 from voicebot.telephony.rtp.packet import MAX_PACKET_BYTES, is_rtcp, parse
+from voicebot.telephony.rtp.plan import LATE_S, MediaObserver, MediaPlan, Nobody
 from voicebot.telephony.rtp.ports import PortPair, PortRange, PortsExhausted
+from voicebot.telephony.rtp.quality import Control
 from voicebot.telephony.rtp.receiver import Receiver
 from voicebot.telephony.rtp.sender import Sender
 from voicebot.telephony.rtp.srtp import SECRET_BYTES, Protector, SrtpMode, Unprotector
@@ -39,56 +39,12 @@ from voicebot.telephony.rtp.srtp import SECRET_BYTES, Protector, SrtpMode, Unpro
 __all__ = ["MediaObserver", "MediaPlan", "NotAcceptable", "PortRange", "PortsExhausted", "RtpMedia", "SrtpMode"]
 
 _FRAME_S = FRAME_MS / 1000
-#: A deadline missed by more than this is counted: the peer's jitter buffer may notice.
-LATE_S = 0.01
 #: After a stall so many frames are caught up with at once; what is more is skipped.
 _MOST_CAUGHT_UP = 10
 #: Violations logged one by one; the rest of a flood is only counted.
 _LOGGED_VIOLATIONS = 10
 
 _log = structlog.get_logger()
-
-
-class MediaObserver(Protocol):
-    """Where media's figures go."""
-
-    def violated(self, kind: str) -> None:
-        """Count a peer's mistake; `kind` is a constant."""
-        ...
-
-    def late(self, frames: int) -> None:
-        """Count frames sent more than `LATE_S` after their time."""
-        ...
-
-
-class _Nobody:
-    def violated(self, kind: str) -> None:
-        pass
-
-    def late(self, frames: int) -> None:
-        pass
-
-
-@dataclass(frozen=True, slots=True)
-class MediaPlan:
-    """What one call's media may be.
-
-    `bind_address` is an address of this machine, IPv4 or IPv6; `public_address` is what peers are told if it is
-    another one (NAT). `signalling_address` is where the call's signalling comes from, empty if unknown: media of a
-    peer behind NAT is believed from there as well as from the negotiated address. `key_ms` and `key_gap_ms` time keys
-    that we send.
-    """
-
-    bind_address: str
-    public_address: str = ""
-    signalling_address: str = ""
-    codecs: tuple[Codec, ...] = CODECS
-    srtp: SrtpMode = SrtpMode.OFF
-    media_timeout_s: float = 20.0
-    symmetric: bool = True
-    key_events: bool = True
-    key_ms: int = 120
-    key_gap_ms: int = 80
 
 
 class RtpMedia:
@@ -105,11 +61,12 @@ class RtpMedia:
         ports: PortRange,
         *,
         now: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
         observer: MediaObserver | None = None,
     ) -> RtpMedia:
         """Bind a pair of ports; raises `PortsExhausted`, or OSError if `bind_address` is not this machine's."""
         pair = ports.take(plan.bind_address)
-        media = cls(plan, ports, pair, now, observer or _Nobody())
+        media = cls(plan, ports, pair, now=now, chance=chance, observer=observer or Nobody())
         try:
             await media._listen()
         except BaseException:
@@ -118,12 +75,20 @@ class RtpMedia:
         return media
 
     def __init__(
-        self, plan: MediaPlan, ports: PortRange, pair: PortPair, now: Callable[[], float], observer: MediaObserver
+        self,
+        plan: MediaPlan,
+        ports: PortRange,
+        pair: PortPair,
+        *,
+        now: Callable[[], float],
+        chance: Callable[[], float],
+        observer: MediaObserver,
     ) -> None:
         self._plan = plan
         self._ports = ports
         self._pair = pair
         self._now = now
+        self._chance = chance
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         local = LocalMedia(
@@ -148,6 +113,8 @@ class RtpMedia:
             key_ms=plan.key_ms,
             gap_ms=plan.key_gap_ms,
         )
+        self._control = Control(self._sender.ssrc, secrets.token_hex(8))
+        self._report_due_s = 0.0
         self._latch: Latch | None = None
         self._protector: Protector | None = None
         self._unprotector: Unprotector | None = None
@@ -237,6 +204,7 @@ class RtpMedia:
         self._closed = True
         if self._timer:
             self._timer.cancel()
+            self._report(self._now(), leaving=True)
         for transport, datagrams in ((self._rtp, self._rtp_datagrams), (self._rtcp, self._rtcp_datagrams)):
             if transport is not None:
                 transport.abort()
@@ -272,7 +240,12 @@ class RtpMedia:
             self._silent_since_s = self._now()
         if self._timer is None and not self._closed:
             self._due_s = self._now()
+            self._report_due_s = self._due_s + self._report_every_s()
             self._tick()
+
+    def _report_every_s(self) -> float:
+        """Return when to report again: spread out, so that many calls do not report together (RFC 3550, 6.2)."""
+        return self._plan.report_every_s * (0.5 + self._chance())
 
     def _encrypt(self, agreed: Agreed) -> None:
         """Keep sessions whose keys did not change, since their packet counters must go on."""
@@ -297,6 +270,7 @@ class RtpMedia:
             if self._unprotector is not None:
                 datagram = self._unprotector(datagram)
             if is_rtcp(datagram):
+                self._control.receive(datagram, now_s)
                 return
             if agreed.receives:
                 self._receiver.receive(parse(datagram), agreed, now_s)
@@ -309,7 +283,34 @@ class RtpMedia:
             self._silent_since_s = now_s
 
     def _on_rtcp(self, datagram: bytes, source: Address) -> None:
-        pass
+        latch = self._latch
+        if latch is None or not latch.knows(source[0]):
+            self._violated("stranger", "A report came from an address that was not negotiated.")
+            return
+        try:
+            self._control.receive(self._unprotector(datagram) if self._unprotector else datagram, self._now())
+        except RemoteProtocolError as error:
+            self._violated(error.kind, str(error))
+
+    def _report(self, now_s: float, *, leaving: bool = False) -> None:
+        """Send a report of both ways; what is known of them goes to the observer."""
+        agreed, latch, sender = self._negotiation.agreed, self._latch, self._sender
+        if agreed is None or latch is None:
+            return
+        datagram, quality = self._control.report(
+            self._receiver.reception,
+            timestamp=sender.timestamp,
+            packets=sender.packets,
+            octets=sender.octets,
+            now_s=now_s,
+            leaving=leaving,
+        )
+        self._observer.measured(quality)
+        multiplexed = agreed.rtcp_port == agreed.rtp_port
+        transport = self._rtp if multiplexed else self._rtcp
+        destination = latch.destination if multiplexed else (latch.destination[0], agreed.rtcp_port)
+        if transport is not None:
+            transport.sendto(self._protector.rtcp(datagram) if self._protector else datagram, destination)
 
     def _violated(self, kind: str, what: str) -> None:
         self._observer.violated(kind)
@@ -344,6 +345,9 @@ class RtpMedia:
             destination = self._latch.destination
             for datagram in datagrams:
                 self._rtp.sendto(self._protector.rtp(datagram) if self._protector else datagram, destination)
+        if due_s >= self._report_due_s:
+            self._report_due_s = due_s + self._report_every_s()
+            self._report(due_s)
         played = self._sender.played()
         if played is not None:
             self.inbox.put(AudioPlayed(played, due_s))

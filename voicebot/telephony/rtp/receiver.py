@@ -11,6 +11,7 @@ from voicebot.telephony.rtp.events import KeyReceiver
 from voicebot.telephony.rtp.jitter import Audio, JitterBuffer
 from voicebot.telephony.rtp.negotiation import Agreed
 from voicebot.telephony.rtp.packet import RtpPacket
+from voicebot.telephony.rtp.quality import Reception
 
 
 class Receiver:
@@ -20,13 +21,16 @@ class Receiver:
         self.jitter = JitterBuffer()
         self._on_key = on_key
         self._keys = KeyReceiver()
-        self._ssrc: int | None = None
+        #: Statistics of the stream that comes now; None before the first packet.
+        self.reception: Reception | None = None
         self._decoders: dict[Codec, Convert] = {}
 
     def receive(self, packet: RtpPacket, agreed: Agreed, now_s: float) -> None:
         """Take a packet; raises `RemoteProtocolError` (``unknown_payload_type``, ``bad_payload``, ``bad_event``)."""
-        if packet.ssrc != self._ssrc:
-            self._new_stream(packet.ssrc)
+        reception = self.reception
+        if reception is None or packet.ssrc != reception.ssrc:
+            reception = self._new_stream(packet.ssrc)
+        reception.received(packet.sequence, packet.timestamp, now_s)
         codec = agreed.decode.get(packet.payload_type)
         if codec is not None:
             samples = codec.samples(packet.payload)
@@ -51,12 +55,13 @@ class Receiver:
         frame, concealed = pulled
         return FrameReceived(frame, due_s, concealed=concealed)
 
-    def _new_stream(self, ssrc: int) -> None:
-        if self._ssrc is not None:
+    def _new_stream(self, ssrc: int) -> Reception:
+        if self.reception is not None:
             self.jitter.restart()
             self._keys.restart()
             self._decoders.clear()
-        self._ssrc = ssrc
+        self.reception = Reception(ssrc)
+        return self.reception
 
     def _decoder(self, codec: Codec) -> Convert:
         decoder = self._decoders.get(codec)
