@@ -69,6 +69,7 @@ ladders:
 patterns:
   returning: Back to {title}.
   next_request: Next, {title}.
+  continuing: Welcome back to {title}.
   clarify_one: Is it {first}?
   clarify_two: Is it {first} or {second}?
   clarify_again: What is it, then?

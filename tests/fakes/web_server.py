@@ -18,13 +18,14 @@ from multidict import MultiDict
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # the package has no type hints
 from yarl import URL
 
+from voicebot.calls.chats import Chats
 from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded, LegEvent
 from voicebot.telephony.twilio.messages import CarrierMessage, Connected, Media, Start, Stop, Track, serialise
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.address import PublicAddress
 from voicebot.web.server import Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
-from voicebot.web.twilio import TwilioAccess
+from voicebot.web.twilio_forms import TwilioAccess
 
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 API_TOKEN = "the-api-token"
@@ -196,6 +197,7 @@ async def serving(
     ready: bool = True,
     limits: WebLimits | None = None,
     wall_clock: Callable[[], float] = time.time,
+    chats: Chats | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run the server on a free port of loopback."""
     admission, reader = FakeAdmission(), calls or FakeCalls()
@@ -218,6 +220,7 @@ async def serving(
         on_violation=lambda channel, kind: violations.append((channel, kind)),
         on_status=statuses.append,
         limits=limits,
+        chats=chats,
     )
     runner = make_runner(app, shutdown_timeout_s=1)
     await runner.setup()

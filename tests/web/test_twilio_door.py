@@ -24,7 +24,7 @@ from voicebot.telephony.twilio.messages import Mark, Media, Track
 from voicebot.telephony.twilio.webhook import CallStatusChanged, CarrierCallStatus, StreamStatusChanged
 from voicebot.web.address import PublicAddress
 from voicebot.web.server import WebLimits
-from voicebot.web.twilio import TwilioAccess
+from voicebot.web.twilio_forms import TwilioAccess
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 

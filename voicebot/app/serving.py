@@ -25,6 +25,8 @@ from voicebot.app.sessions import SessionFactory, standing_prompts
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
 from voicebot.app.understanding import learn_requests
 from voicebot.calls.admission import CpuMeter, Limits
+from voicebot.calls.chats import Chats
+from voicebot.calls.continuations import Continuations
 from voicebot.calls.registry import LiveCalls
 from voicebot.dialog.library import Library
 from voicebot.dialog.loader import load_bot
@@ -38,7 +40,7 @@ from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusCha
 from voicebot.web.address import PublicAddress
 from voicebot.web.server import Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
-from voicebot.web.twilio import TwilioAccess
+from voicebot.web.twilio_forms import TwilioAccess
 
 log = structlog.get_logger(__name__)
 
@@ -116,13 +118,27 @@ async def serving(
         sampling = asyncio.create_task(_sample(cpu))
         stack.callback(sampling.cancel)
 
+        continuations = Continuations(clock=time.monotonic)
         factory = SessionFactory(
             settings=settings,
             editions=editions,
             store=store,
             recordings=recordings,
             metrics=metrics,
+            continuations=continuations,
         )
+        chats = Chats(
+            factory.written,
+            journal=store.journal,
+            continuations=continuations,
+            clock=time.monotonic,
+            now=lambda: datetime.now(zone),
+            zone=settings.zone,
+            new_seed=lambda: secrets.randbelow(2**31),
+        )
+        stack.push_async_callback(chats.close)
+        sweeping = asyncio.create_task(chats.sweep_forever())
+        stack.callback(sweeping.cancel)
         live = LiveCalls(
             factory.make,
             Limits(settings.max_calls, settings.max_calls_per_caller, settings.max_cpu_percent, MAX_ENGINE_LOAD),
@@ -131,7 +147,7 @@ async def serving(
             after_call=_GarbageCollection().after_call,
             clock=time.monotonic,
         )
-        app = _web(settings, live, store, metrics, speech, editions)
+        app = _web(settings, live, store, metrics, speech, editions, chats)
         runner = make_runner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -152,7 +168,13 @@ def _published(library: Library) -> Path | None:
 
 
 def _web(  # noqa: PLR0917  # everything a door may need, from one place
-    settings: Settings, live: LiveCalls, store: Store, metrics: Metrics, speech: Speech, editions: Editions
+    settings: Settings,
+    live: LiveCalls,
+    store: Store,
+    metrics: Metrics,
+    speech: Speech,
+    editions: Editions,
+    chats: Chats,
 ) -> web.Application:
     def status(event: CallStatusChanged | StreamStatusChanged) -> None:
         log.info("carrier status", kind=type(event).__name__)
@@ -185,6 +207,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
         on_violation=metrics.protocol_error,
         on_status=status,
         limits=WebLimits(max_connections=2 * settings.max_calls, max_starts_per_minute=settings.max_starts_per_minute),
+        chats=chats,
     )
 
 

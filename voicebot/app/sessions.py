@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from voicebot.app.editions import Edition, Editions
+from voicebot.calls.continuations import Continuations
 from voicebot.calls.registry import Session
 from voicebot.calls.seams import StandingPrompts
 from voicebot.calls.session import CallPlan, CallSession
+from voicebot.calls.written import WrittenConversation
+from voicebot.dialog.continuing import continuation_of
 from voicebot.dialog.conversation import Conversation
 from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.flow import Bot
@@ -38,20 +42,39 @@ class SessionFactory:
         store: Store,
         recordings: Recordings,
         metrics: Metrics,
+        continuations: Continuations,
     ) -> None:
         self._settings = settings
         self._editions = editions
         self._store = store
         self._recordings = recordings
         self._metrics = metrics
+        self._continuations = continuations
         self._zone = ZoneInfo(settings.zone)
 
     def make(self, leg: CallLeg) -> Session:
         """Make the session of a call, on the version of the flows that is current now."""
         edition = self._editions.current
-        return _OnEdition(self._session(leg, edition), edition, self._editions)
+        dialog = Conversation(edition.bot)
 
-    def _session(self, leg: CallLeg, edition: Edition) -> CallSession:
+        def ended() -> None:
+            self._continuations.keep(leg.info.caller, continuation_of(edition.bot, dialog.state))
+
+        return _OnEdition(self._session(leg, edition, dialog), edition, self._editions, ended)
+
+    @asynccontextmanager
+    async def written(self) -> AsyncIterator[WrittenConversation]:
+        """Begin a written conversation on the version that is current now; it keeps that one until it is over."""
+        edition = self._editions.current
+        async with self._editions.held(edition):
+            yield WrittenConversation(
+                Conversation(edition.bot),
+                understanding=edition.understanding,
+                operations=edition.backends,
+                now=lambda: datetime.now(self._zone),
+            )
+
+    def _session(self, leg: CallLeg, edition: Edition, dialog: Conversation) -> CallSession:
         call_id = leg.info.leg_id
         recorder = self._recordings.start(call_id, time.monotonic())
         path = recorder.path.relative_to(self._settings.data).as_posix()
@@ -66,7 +89,7 @@ class SessionFactory:
         return CallSession(
             plan,
             leg,
-            dialog=Conversation(edition.bot),
+            dialog=dialog,
             understanding=edition.understanding,
             operations=edition.backends,
             make_line=lambda on_event: self._line(leg, edition, recorder, on_event),
@@ -98,16 +121,20 @@ class SessionFactory:
 
 
 class _OnEdition:
-    """A session that keeps its edition alive while it runs."""
+    """A session that keeps its edition alive while it runs, and tells when it has ended."""
 
-    def __init__(self, session: CallSession, edition: Edition, editions: Editions) -> None:
+    def __init__(self, session: CallSession, edition: Edition, editions: Editions, ended: Callable[[], None]) -> None:
         self._session = session
         self._edition = edition
         self._editions = editions
+        self._ended = ended
 
     async def run(self) -> None:
         async with self._editions.held(self._edition):
-            await self._session.run()
+            try:
+                await self._session.run()
+            finally:
+                self._ended()
 
     def must_end(self, why: str) -> None:
         self._session.must_end(why)

@@ -63,10 +63,20 @@ class Interpretation:
 
 
 @dataclass(frozen=True, slots=True)
+class Continuation:
+    """A request that an earlier conversation broke off in: its flow, its intent, and the answers given so far."""
+
+    flow: str
+    intent: str
+    slots: Mapping[str, SlotValue]
+
+
+@dataclass(frozen=True, slots=True)
 class CallStarted:
     """`zone` is an IANA name; `seed` picks prompt variants; `caller` is what the carrier gave and may be empty.
 
-    `call_id` is unique for ever: the idempotency keys of the call's writes begin with it.
+    `call_id` is unique for ever: the idempotency keys of the call's writes begin with it. `continues` is what the same
+    customer was about the last time.
     """
 
     at: datetime
@@ -77,6 +87,7 @@ class CallStarted:
     seed: int
     parameters: Mapping[str, str] = field(default_factory=dict)
     call_id: str = ""
+    continues: Continuation | None = None
 
 
 @dataclass(frozen=True, slots=True)

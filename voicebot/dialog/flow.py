@@ -123,6 +123,7 @@ class Patterns:
 
     returning: Prompt
     next_request: Prompt
+    continuing: Prompt
     clarify_one: Prompt
     clarify_two: Prompt
     clarify_again: Prompt
@@ -144,6 +145,7 @@ class Patterns:
         return (
             self.returning,
             self.next_request,
+            self.continuing,
             self.clarify_one,
             self.clarify_two,
             self.clarify_again,

@@ -69,6 +69,7 @@ LADDERS = ("silence", "no_match", "hearing")
 PATTERN_PROMPTS: dict[str, tuple[str, ...]] = {
     "returning": ("title",),
     "next_request": ("title",),
+    "continuing": ("title",),
     "clarify_one": ("first",),
     "clarify_two": ("first", "second"),
     "clarify_again": (),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from voicebot.dialog.actions import Action
+from voicebot.dialog.continuing import take_up
 from voicebot.dialog.events import (
     BackendAnswered,
     BackendFailed,
@@ -17,6 +18,7 @@ from voicebot.dialog.events import (
     CallerTalkedTooLong,
     CallMustEnd,
     CallStarted,
+    Continuation,
     Entity,
     Event,
     HearingFailed,
@@ -120,8 +122,21 @@ def _start(bot: Bot, state: State, event: CallStarted) -> Turn:
     turn = Turn(bot, begun, event.at)
     turn.push(bot.start, Origin.START)
     turn.record("started", detail=event.channel)
-    walk_on(turn)
+    if event.continues is None or not _continue(turn, event.continues):
+        walk_on(turn)
     return turn
+
+
+def _continue(turn: Turn, continuation: Continuation) -> bool:
+    """Greet whoever comes back by going on with what they were about; False when that cannot be."""
+    before = turn.state
+    _go_to_first_request(turn)
+    if not take_up(turn, continuation):
+        turn.state = before
+        return False
+    turn.say(turn.bot.patterns.continuing, {"title": turn.flow.title})
+    walk_on(turn)
+    return True
 
 
 # --- the caller
@@ -335,13 +350,16 @@ def _queue(turn: Turn, said: Interpretation, first: str) -> None:
 
 def _start_over(turn: Turn) -> None:
     """Back to the bot's first open question; what the caller proved about themselves stays."""
-    flow = turn.bot.flows[turn.bot.start]
-    requests = [other for other in flow.steps.values() if isinstance(other, RequestStep)]
     turn.say(turn.bot.patterns.start_over)
-    turn.replace_all(flow.name)
+    turn.replace_all(turn.bot.start)
+    _go_to_first_request(turn)
+    walk_on(turn)
+
+
+def _go_to_first_request(turn: Turn) -> None:
+    requests = [other for other in turn.flow.steps.values() if isinstance(other, RequestStep)]
     if requests:
         turn.go_to(min(requests, key=lambda other: other.line).id)
-    walk_on(turn)
 
 
 def _intent_of(bot: Bot, flow: str) -> str | None:

@@ -9,16 +9,20 @@ from typing import Any
 
 from aiohttp import web
 
+from voicebot.calls.chats import Chats
 from voicebot.telephony.leg import Channel
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.address import PublicAddress
 from voicebot.web.browser import OUT_OF_DATE, BrowserDoor
+from voicebot.web.chat import MESSAGES_A_MINUTE, ChatDoor
 from voicebot.web.doors import Accept, Admission, CountViolation
 from voicebot.web.limits import ConnectionLimit, RateLimit
 from voicebot.web.records import CallReader, RecordsDoor
+from voicebot.web.sms import SmsDoor
 from voicebot.web.socket_door import LiveLegs, SocketDoor
 from voicebot.web.tickets import Tickets
-from voicebot.web.twilio import RefusalPrompt, TwilioAccess, TwilioDoor
+from voicebot.web.twilio import RefusalPrompt, TwilioDoor
+from voicebot.web.twilio_forms import TwilioAccess, TwilioForms
 
 #: Larger than any form of Twilio's, and nothing else is posted.
 MAX_BODY_BYTES = 64 * 1024
@@ -61,6 +65,8 @@ class WebLimits:
     max_connections: int = 200
     max_browser_connections_per_address: int = 10
     max_starts_per_minute: int = 20
+    #: A company's own server begins the chats of all its customers from one address.
+    max_chats_per_minute: int = 600
 
 
 def build_app(
@@ -81,6 +87,7 @@ def build_app(
     on_status: Callable[[CallStatusChanged | StreamStatusChanged], None],
     refusal: RefusalPrompt | None = None,
     limits: WebLimits | None = None,
+    chats: Chats | None = None,
 ) -> web.Application:
     """Return the whole web server.
 
@@ -90,19 +97,21 @@ def build_app(
     refusal = refusal or RefusalPrompt()
     limits = limits or WebLimits()
     legs = LiveLegs(accept)
+    twilio_sockets = SocketDoor(
+        Channel.TWILIO,
+        legs=legs,
+        connections=ConnectionLimit(max_connections=limits.max_connections, max_per_address=limits.max_connections),
+        public=public,
+        on_violation=on_violation,
+        clock=clock,
+    )
+    forms = TwilioForms(twilio, public, twilio_sockets.violated)
     twilio_door = TwilioDoor(
-        access=twilio,
+        forms=forms,
         public=public,
         tickets=tickets,
         admission=admission,
-        door=SocketDoor(
-            Channel.TWILIO,
-            legs=legs,
-            connections=ConnectionLimit(max_connections=limits.max_connections, max_per_address=limits.max_connections),
-            public=public,
-            on_violation=on_violation,
-            clock=clock,
-        ),
+        door=twilio_sockets,
         starts_of_caller=RateLimit(max_events=limits.max_starts_per_minute, window_s=60, clock=clock),
         refusal=refusal,
         on_status=on_status,
@@ -151,6 +160,8 @@ def build_app(
 
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.add_routes(twilio_door.routes() + browser_door.routes() + records_door.routes())
+    if chats is not None:
+        app.add_routes(_written_routes(chats, forms, api_token, tickets, public, clock, new_id, limits))
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics_text)])
     app.router.add_static("/static", str(resources.files("voicebot.web") / "static"))
     app.on_response_prepare.append(_add_security_headers)
@@ -161,6 +172,35 @@ def build_app(
 
     app.on_shutdown.append(hang_up_all)
     return app
+
+
+def _written_routes(  # noqa: PLR0917  # what `build_app` was given, passed on
+    chats: Chats,
+    forms: TwilioForms,
+    api_token: str | None,
+    tickets: Tickets,
+    public: PublicAddress,
+    clock: Callable[[], float],
+    new_id: Callable[[], str],
+    limits: WebLimits,
+) -> list[web.RouteDef]:
+    """The ways in for those who write."""
+    chat = ChatDoor(
+        chats=chats,
+        api_token=api_token,
+        tickets=tickets,
+        public=public,
+        new_id=new_id,
+        starts_of_address=RateLimit(max_events=limits.max_chats_per_minute, window_s=60, clock=clock),
+        messages_of_session=RateLimit(max_events=MESSAGES_A_MINUTE, window_s=60, clock=clock),
+    )
+    sms = SmsDoor(
+        chats=chats,
+        forms=forms,
+        messages_of_number=RateLimit(max_events=MESSAGES_A_MINUTE, window_s=60, clock=clock),
+        new_id=new_id,
+    )
+    return chat.routes() + sms.routes()
 
 
 def make_runner(app: web.Application, *, shutdown_timeout_s: float = 10.0) -> web.AppRunner:

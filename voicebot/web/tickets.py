@@ -22,6 +22,7 @@ class Audience(StrEnum):
     TWILIO_STREAM = "twilio-stream"
     BROWSER_STREAM = "browser-stream"
     RECORD_PAGES = "record-pages"
+    CHAT = "chat"
 
 
 class TicketRefused(VoicebotError):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import structlog
 from aiohttp import web
-from multidict import MultiDict
 
 from voicebot.errors import RemoteProtocolError
 from voicebot.personal import Personal
@@ -20,7 +18,6 @@ from voicebot.telephony.twilio.stream import TwilioStream
 from voicebot.telephony.twilio.webhook import (
     CallStatusChanged,
     IncomingCall,
-    SignatureChecker,
     StreamStatusChanged,
     parse_incoming,
     parse_status,
@@ -28,10 +25,11 @@ from voicebot.telephony.twilio.webhook import (
     stream_twiml,
 )
 from voicebot.web.address import PublicAddress, socket_url
-from voicebot.web.doors import Admission, base_url, read_form
+from voicebot.web.doors import Admission, base_url
 from voicebot.web.limits import RateLimit
 from voicebot.web.socket_door import START_TIMEOUT_S, SocketDoor
 from voicebot.web.tickets import Audience, Ticket, TicketRefused, Tickets
+from voicebot.web.twilio_forms import TwilioForms
 
 _log = structlog.get_logger()
 
@@ -44,21 +42,7 @@ TICKET_PARAMETER = "ticket"
 TICKET_LIFETIME_S = 60.0
 MAX_PASSED_ON = 8
 
-_Parsed = TypeVar("_Parsed")
 _PARAMETER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class TwilioAccess:
-    """Who may use the webhooks.
-
-    Without an `auth_token` no signature can be checked and every webhook is rejected, unless
-    `accept_unsigned` says that this is a developer's machine.
-    """
-
-    auth_token: str | None = None
-    account_sid: str | None = None
-    accept_unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +60,7 @@ class TwilioDoor:
     def __init__(
         self,
         *,
-        access: TwilioAccess,
+        forms: TwilioForms,
         public: PublicAddress,
         tickets: Tickets,
         admission: Admission,
@@ -86,8 +70,7 @@ class TwilioDoor:
         on_status: Callable[[CallStatusChanged | StreamStatusChanged], None],
         new_id: Callable[[], str],
     ) -> None:
-        self._access = access
-        self._checker = SignatureChecker(access.auth_token) if access.auth_token else None
+        self._forms = forms
         self._public = public
         self._tickets = tickets
         self._admission = admission
@@ -96,10 +79,6 @@ class TwilioDoor:
         self._refusal = refusal
         self._on_status = on_status
         self._new_id = new_id
-        if self._checker is None and access.accept_unsigned:
-            _log.warning("webhooks are accepted unsigned: for development only")
-        elif self._checker is None:
-            _log.warning("webhooks are rejected: TWILIO_AUTH_TOKEN is not set, so no signature can be checked")
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -110,11 +89,9 @@ class TwilioDoor:
 
     async def voice(self, request: web.Request) -> web.Response:
         """Answer Twilio's question what to do with a call: TwiML that streams it here, or that turns it away."""
-        form = await self._genuine_form(request)
-        call = self._parsed(parse_incoming, form)
-        if self._access.account_sid is not None and call.account_sid != self._access.account_sid:
-            self._door.violated("wrong_account", "The webhook is about another account's call.")
-            raise web.HTTPForbidden(text="This server answers for another account.")
+        form = await self._forms.genuine(request)
+        call = self._forms.parsed(parse_incoming, form)
+        self._forms.check_account(call.account_sid)
         why = self._why_refused(call)
         if why is not None:
             _log.warning("call refused", why=why, call_sid=call.call_sid, caller=Personal(call.caller))
@@ -141,7 +118,7 @@ class TwilioDoor:
 
     async def status(self, request: web.Request) -> web.Response:
         """Take note of what Twilio reports."""
-        change = self._parsed(parse_status, await self._genuine_form(request))
+        change = self._forms.parsed(parse_status, await self._forms.genuine(request))
         match change:
             case CallStatusChanged(call_sid, status, duration_s):
                 _log.info("carrier reports a call", call_sid=call_sid, status=status, duration_s=duration_s)
@@ -179,33 +156,11 @@ class TwilioDoor:
             raise RemoteProtocolError("ticket_wrong_call", "The stream's ticket was issued for another call.")
         return ticket
 
-    async def _genuine_form(self, request: web.Request) -> MultiDict[str]:
-        """Return the form of a request that Twilio signed; raises aiohttp's `HTTPForbidden` otherwise."""
-        form = await read_form(request)
-        if self._checker is None:
-            if self._access.accept_unsigned:
-                return form
-            self._door.violated("unsigned_webhook", "No webhook can be checked without TWILIO_AUTH_TOKEN.")
-            raise web.HTTPForbidden(text="This server has no TWILIO_AUTH_TOKEN to check signatures with.")
-        # Twilio signed the address as it called it, so the path is taken as it came, not as it was decoded.
-        url = base_url(request, self._public) + request.raw_path
-        if not self._checker.is_genuine(url=url, form=form, headers=request.headers):
-            self._door.violated("bad_signature", "A webhook's signature is wrong; if it is Twilio's, check public_url.")
-            raise web.HTTPForbidden(text="The signature is not Twilio's for this address.")
-        return form
-
     def _why_refused(self, call: IncomingCall) -> str | None:
         # Callers who withhold their number share no limit: one of them must not shut out the others.
         if call.caller and not self._starts_of_caller.allow(call.caller):
             return "too_many_calls_of_caller"
         return self._admission.admit(call.caller, call.call_sid)
-
-    def _parsed(self, parse: Callable[[MultiDict[str]], _Parsed], form: MultiDict[str]) -> _Parsed:
-        try:
-            return parse(form)
-        except RemoteProtocolError as error:
-            self._door.violated(error.kind, str(error))
-            raise web.HTTPBadRequest(text=str(error)) from error
 
 
 def _passed_on(request: web.Request) -> dict[str, str]:

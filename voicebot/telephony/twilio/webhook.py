@@ -12,6 +12,7 @@ from twilio.request_validator import (  # type: ignore[import-untyped]  # the pa
     RequestValidator,
     get_signature_algorithm,
 )
+from twilio.twiml.messaging_response import MessagingResponse  # type: ignore[import-untyped]  # likewise
 from twilio.twiml.voice_response import Connect, VoiceResponse  # type: ignore[import-untyped]  # likewise
 
 from voicebot.errors import RemoteProtocolError
@@ -20,6 +21,8 @@ from voicebot.telephony.twilio.messages import MAX_PARAMETER_CHARS
 _SID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 #: A telephone number, a SIP address or a client's name, as Twilio sends them.
 MAX_PARTY_CHARS = 128
+#: Of a text message, as many as are read; Twilio delivers up to 1600.
+MAX_MESSAGE_CHARS = 1600
 
 
 class SignatureChecker:
@@ -110,6 +113,39 @@ def parse_status(form: MultiMapping[str]) -> CallStatusChanged | StreamStatusCha
         raise RemoteProtocolError("bad_field", "A status callback names a status that does not exist.") from error
     duration = form.get("CallDuration", "")
     return CallStatusChanged(call_sid, status, int(duration) if duration.isascii() and duration.isdigit() else None)
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """A text message. `sender` and `receiver` are numbers; `text` may be empty (a picture alone)."""
+
+    message_sid: str
+    account_sid: str
+    sender: str
+    receiver: str
+    text: str
+
+
+def parse_message(form: MultiMapping[str]) -> IncomingMessage:
+    """Parse the messaging webhook's form; raises as `parse_incoming` does."""
+    sender, receiver = _party(form, "From"), _party(form, "To")
+    if not sender:
+        raise RemoteProtocolError("missing_field", "The form lacks 'From'.")
+    return IncomingMessage(
+        message_sid=_sid(form, "MessageSid"),
+        account_sid=_sid(form, "AccountSid"),
+        sender=sender,
+        receiver=receiver,
+        text=form.get("Body", "").strip()[:MAX_MESSAGE_CHARS],
+    )
+
+
+def message_twiml(text: str) -> str:
+    """Return TwiML that answers a text message with `text`, or with nothing when that is empty."""
+    response = MessagingResponse()
+    if text:
+        response.message(text)
+    return str(response)
 
 
 def stream_twiml(*, url: str, status_url: str, parameters: Mapping[str, str]) -> str:

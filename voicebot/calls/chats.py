@@ -1,0 +1,234 @@
+"""All written conversations of this process: begun, found again, recorded, and forgotten when they fall silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+
+from voicebot.calls.continuations import Continuations
+from voicebot.calls.written import Reply, WrittenConversation
+from voicebot.dialog.actions import Action, EndCall, RecordDecision, Say
+from voicebot.dialog.continuing import continuation_of
+from voicebot.dialog.events import CallStarted, SlotValue
+from voicebot.dialog.outcome import Outcome
+from voicebot.records.record import Speaker, TurnRecord
+
+log = structlog.get_logger(__name__)
+
+#: A customer who has written nothing for so long is gone.
+IDLE_S = {"chat": 1800.0, "sms": 12 * 3600.0}
+MOST_CONVERSATIONS = 2000
+SWEEP_EVERY_S = 30.0
+
+
+class WrittenChannel(StrEnum):
+    CHAT = "chat"
+    SMS = "sms"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who writes. `identity` is what a trusted party vouched for (a telephone number), or empty."""
+
+    channel: WrittenChannel
+    identity: str = ""
+    called: str = ""
+
+    @property
+    def caller(self) -> str:
+        return self.identity
+
+    @property
+    def direction(self) -> str:
+        return "inbound"
+
+    @property
+    def carrier_call_id(self) -> str:
+        return ""
+
+
+class Journal(Protocol):
+    """Where records go; see `voicebot.records.journal`."""
+
+    def begin_call(self, call_id: str, info: Customer, started_at: datetime, flow_version: str) -> None: ...
+    def add_turn(self, call_id: str, turn: TurnRecord) -> None: ...
+    def set_goal(self, call_id: str, goal: str, *, reached: bool) -> None: ...
+    def end_call(self, call_id: str, ended_at: datetime, outcome: Outcome, cause: str) -> None: ...
+
+
+class TooManyConversations(Exception):  # it is a state of ours, not a caller's mistake
+    """This server carries as many written conversations as it may."""
+
+
+@dataclass(slots=True)
+class _Open:
+    conversation: WrittenConversation
+    customer: Customer
+    started_s: float
+    seen_s: float
+    held: AsyncExitStack
+    #: The reply to the last message that bore a name, for whoever sends it again.
+    last_name: str = ""
+    last_reply: Reply | None = None
+
+
+class Chats:
+    """`make` begins a conversation on the current flows and lets go of it in the end.
+
+    `clock` is monotonic seconds, `now` the wall clock.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], AbstractAsyncContextManager[WrittenConversation]],
+        *,
+        journal: Journal,
+        continuations: Continuations,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+        zone: str,
+        new_seed: Callable[[], int],
+        most: int = MOST_CONVERSATIONS,
+    ) -> None:
+        self._make = make
+        self._journal = journal
+        self._continuations = continuations
+        self._clock = clock
+        self._now = now
+        self._zone = zone
+        self._new_seed = new_seed
+        self._most = most
+        self._open: dict[str, _Open] = {}
+
+    def __contains__(self, conversation_id: str) -> bool:
+        return conversation_id in self._open
+
+    @property
+    def count(self) -> int:
+        return len(self._open)
+
+    async def start(self, conversation_id: str, customer: Customer) -> Reply:
+        """Begin a conversation; `TooManyConversations` when there is no room."""
+        if len(self._open) >= self._most:
+            raise TooManyConversations
+        held = AsyncExitStack()
+        conversation = await held.enter_async_context(self._make())
+        now_s = self._clock()
+        opened = self._open[conversation_id] = _Open(conversation, customer, now_s, now_s, held)
+        began = self._now()
+        self._journal.begin_call(conversation_id, customer, began, conversation.conversation.flow_version)
+        reply = await conversation.start(
+            CallStarted(
+                at=began,
+                channel=customer.channel.value,
+                caller=customer.identity,
+                called=customer.called,
+                zone=self._zone,
+                seed=self._new_seed(),
+                call_id=conversation_id,
+                continues=self._continuations.take(customer.identity),
+            )
+        )
+        await self._note(conversation_id, opened, reply)
+        return reply
+
+    async def write(self, conversation_id: str, text: str, *, name: str = "") -> Reply:
+        """Take a message; KeyError when the conversation is over. The same `name` again gives the same reply."""
+        opened = self._open[conversation_id]
+        if name and name == opened.last_name and opened.last_reply:
+            return opened.last_reply
+        was_secret = opened.conversation.asks_for_secret
+        reply = await opened.conversation.read(text)
+        opened.last_name, opened.last_reply = name, reply
+        self._caller_turn(conversation_id, opened, reply, text, "typed", secret=was_secret)
+        await self._note(conversation_id, opened, reply)
+        return reply
+
+    async def tap(self, conversation_id: str, keys: str) -> Reply:
+        """Take a button; KeyError when the conversation is over."""
+        opened = self._open[conversation_id]
+        was_secret = opened.conversation.asks_for_secret
+        reply = await opened.conversation.tapped(keys)
+        self._caller_turn(conversation_id, opened, reply, f"[{keys}]", "buttons", secret=was_secret)
+        await self._note(conversation_id, opened, reply)
+        return reply
+
+    async def sweep_forever(self) -> None:
+        """End conversations that have fallen silent, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        now_s = self._clock()
+        for conversation_id, opened in list(self._open.items()):
+            if now_s - opened.seen_s > IDLE_S[opened.customer.channel]:
+                await self._note(conversation_id, opened, await opened.conversation.leave())
+
+    async def close(self) -> None:
+        """End every conversation, as the server must."""
+        for conversation_id, opened in list(self._open.items()):
+            await self._note(conversation_id, opened, await opened.conversation.must_end("shutting_down"))
+
+    def _caller_turn(
+        self, conversation_id: str, opened: _Open, reply: Reply, text: str, engine: str, *, secret: bool
+    ) -> None:
+        decisions = reply.decisions
+        scored = next((decision for decision in decisions if decision.intent is not None), None)
+        slots: dict[str, SlotValue | None] = {}
+        for decision in decisions:
+            slots |= decision.slots
+        turn = TurnRecord(
+            speaker=Speaker.CALLER,
+            text="" if secret else text,
+            at_ms=self._at_ms(opened),
+            engine=engine,
+            secret=secret,
+            intent=scored.intent if scored else None,
+            confidence=scored.confidence if scored else None,
+            slots=_written(slots),
+            decision="; ".join(_told(decision, secret=secret) for decision in decisions) or None,
+        )
+        self._journal.add_turn(conversation_id, turn)
+
+    async def _note(self, conversation_id: str, opened: _Open, reply: Reply) -> None:
+        """Record what the bot wrote and reached, and close what is over."""
+        opened.seen_s = self._clock()
+        for action in reply.actions:
+            self._note_action(conversation_id, opened, action)
+        for goal in reply.goals:
+            self._journal.set_goal(conversation_id, goal.goal, reached=goal.reached)
+        if reply.person_wanted_for is not None:
+            log.info("person requested", reason=reply.person_wanted_for, channel=opened.customer.channel.value)
+        if reply.outcome is not None and conversation_id in self._open:
+            del self._open[conversation_id]
+            talked = opened.conversation.conversation
+            self._continuations.keep(opened.customer.identity, continuation_of(talked.bot, talked.state))
+            self._journal.end_call(conversation_id, self._now(), Outcome(reply.outcome), "conversation_over")
+            await opened.held.aclose()
+
+    def _note_action(self, conversation_id: str, opened: _Open, action: Action) -> None:
+        if isinstance(action, Say) and action.text:
+            turn = TurnRecord(speaker=Speaker.BOT, text=action.text, at_ms=self._at_ms(opened), prompt=action.prompt)
+            self._journal.add_turn(conversation_id, turn)
+        elif isinstance(action, EndCall):
+            log.info("conversation over", outcome=action.outcome, channel=opened.customer.channel.value)
+
+    def _at_ms(self, opened: _Open) -> int:
+        return max(0, round((self._clock() - opened.started_s) * 1000))
+
+
+def _told(decision: RecordDecision, *, secret: bool) -> str:
+    detail = f" ({decision.detail})" if decision.detail and not secret else ""
+    return f"{decision.flow}.{decision.step}: {decision.rule}{detail}"
+
+
+def _written(slots: Mapping[str, SlotValue | None]) -> dict[str, str]:
+    return {name: str(value) for name, value in slots.items() if value is not None}
