@@ -24,7 +24,7 @@ async def test_who_hangs_up_in_the_middle_goes_on_by_text_message_and_is_recorde
                 line.press(key)
                 await asyncio.sleep(0.15)
             await server.until(line.call_sid, has_prompt("appointment.ask_time"))
-            line.hang_up()
+            await line.hang_up()
             record = await server.until(line.call_sid, is_over)
         caller = record["caller"]
         assert caller
