@@ -8,12 +8,13 @@ Every threshold comes from training or validation rows; no test row touches one.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.errors import EngineUnavailable
 from voicebot.language.encoder import SentenceEncoder, find_encoder
+from voicebot.language.identity import SURE, Profile, ProfileSearch, SpokenIdentity
 from voicebot.language.intents import IntentClassifier
 from voicebot.language.understanding import Understanding
 
@@ -60,6 +62,14 @@ class Bench:
             yield "with encoder", self.encoder
 
 
+@dataclass(frozen=True, slots=True)
+class EviCall:
+    """Whose profile a caller had been given, and what the recogniser made of them."""
+
+    key: str
+    said: SpokenIdentity
+
+
 def clinc(data: Path) -> tuple[Corpus, dict[str, list[str]]]:
     """Return CLINC150 and its sentences out of scope by part."""
     parts = json.loads((data / "intents" / "clinc150_full.json").read_text(encoding="utf-8"))
@@ -80,6 +90,40 @@ def natcs(data: Path) -> Corpus:
     lines = (data / "intents" / "natcs_insurance.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     return Corpus("NatCS insurance", [(row["utterance"], row["intent"]) for row in rows], [], [])
+
+
+def evi(data: Path) -> tuple[list[Profile], list[EviCall]]:
+    """Return EVI's profiles, and the calls of those speakers that are there to measure with."""
+    csv.field_size_limit(1_000_000)
+    with (data / "identity" / "records.en.csv").open(encoding="utf-8", newline="") as file:
+        profiles = [
+            Profile(row["scenario_id"], row["postcode"], row["name"], date.fromisoformat(row["dob"]))
+            for row in csv.DictReader(file)
+        ]
+    heard: dict[tuple[str, str], dict[str, list[tuple[str, ...]]]] = {}
+    with (data / "identity" / "dialogues.en.tsv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            if int(hashlib.sha256(row["speaker_id"].encode()).hexdigest(), 16) % 2:
+                items = heard.setdefault((row["dialogue_id"], row["scenario_id"]), {})
+                items.setdefault(row["item"], []).append(tuple(json.loads(row["nbest"])))
+    return profiles, [
+        EviCall(key, SpokenIdentity(tuple(items["postcode"]), tuple(items["name"]), tuple(items["dob"])))
+        for (_, key), items in heard.items()
+    ]
+
+
+def _asked(said: SpokenIdentity, attempts: int, items: Sequence[str]) -> SpokenIdentity:
+    """Return what a caller said to the first `attempts` questions after each of `items`."""
+    return SpokenIdentity(**{item: getattr(said, item)[:attempts] for item in items})
+
+
+def _heard_names(said: SpokenIdentity, attempts: int) -> set[str]:
+    return {_name_key(text) for heard in said.name[:attempts] for text in heard}
+
+
+def _name_key(name: str) -> str:
+    """Return a name's letters alone, so that "T OB y" is Toby."""
+    return "".join(letter for letter in name.lower() if letter.isalpha())
 
 
 def grouped(rows: Labelled) -> dict[str, tuple[str, ...]]:
@@ -173,17 +217,25 @@ def _top(classifier: IntentClassifier, text: str) -> tuple[str, float]:
 
 
 def _calibration(report: Report, section: str, outcomes: Sequence[tuple[float, bool]]) -> None:
-    """Add the expected calibration error over ten equal bins (Guo et al. 2017) and the reliability of each bin."""
-    error = 0.0
+    """Add the reliability of each of ten equal bins and the expected calibration error."""
     for tenth in range(10):
         inside = [each for each in outcomes if min(int(each[0] * 10), 9) == tenth]
         if inside:
             said = sum(confidence for confidence, _ in inside) / len(inside)
             hits = sum(correct for _, correct in inside)
-            error += abs(said - hits / len(inside)) * len(inside) / len(outcomes)
             label = f"right where it said {tenth / 10:.1f} to {(tenth + 1) / 10:.1f}"
             report.rate(section, label, hits, len(inside), note=f"mean said {100 * said:.1f} %")
+    error = _calibration_error(outcomes)
     report.figure(section, "expected calibration error", 100 * error, "points", n=len(outcomes))
+
+
+def _calibration_error(outcomes: Sequence[tuple[float, bool]]) -> float:
+    """Return the expected calibration error over ten equal bins (Guo et al. 2017), 0 to 1."""
+    error = 0.0
+    for tenth in range(10):
+        inside = [each for each in outcomes if min(int(each[0] * 10), 9) == tenth]
+        error += abs(sum(said for said, _ in inside) - sum(right for _, right in inside)) / len(outcomes)
+    return error
 
 
 def measure_phrases(bench: Bench) -> None:
@@ -220,10 +272,69 @@ def measure_time(bench: Bench) -> None:
         bench.report.figure(section, "a turn, p95", percentile(spent, 0.95), "ms", n=len(spent), yardstick=yardstick)
 
 
+def measure_identity(bench: Bench) -> None:
+    """Callers of EVI by what a recogniser made of their postcode, name and birth date, among 10,000 profiles.
+
+    Weights and thresholds were set on the speakers of the other half. Strangers are the same calls with the profiles of
+    all callers taken out. Calls whose profile the records lack are left out.
+    """
+    profiles, calls = evi(bench.data)
+    by_key = {profile.key: profile for profile in profiles}
+    calls = [call for call in calls if call.key in by_key]
+    callers = {call.key for call in calls}
+    among_all = ProfileSearch(profiles, day_first=True)
+    without = ProfileSearch([profile for profile in profiles if profile.key not in callers], day_first=True)
+    section = "identity (EVI), 10,000 profiles"
+    for attempts in (1, 3):
+        tries = f"{attempts} attempt{'s' if attempts > 1 else ''}"
+        listed = sum(_name_key(by_key[call.key].name) in _heard_names(call.said, attempts) for call in calls)
+        bench.report.rate(section, f"name among what was heard, {tries}", listed, len(calls), yardstick="aim 82")
+        named = [among_all.find(_asked(call.said, attempts, ("name",)), limit=1) for call in calls]
+        pairs = zip(named, calls, strict=True)
+        found = sum(
+            bool(best) and _name_key(best[0].profile.name) == _name_key(by_key[call.key].name) for best, call in pairs
+        )
+        bench.report.rate(section, f"name found by searching the records, {tries}", found, len(calls))
+    asked_for = [("postcode", "name", "birth_date"), ("postcode", "birth_date"), ("name", "birth_date")]
+    for items in asked_for:
+        for attempts in (1, 3):
+            _identify(bench.report, (among_all, without), calls, items, attempts)
+
+
+def _identify(
+    report: Report,
+    searches: tuple[ProfileSearch, ProfileSearch],
+    calls: Sequence[EviCall],
+    items: tuple[str, ...],
+    attempts: int,
+) -> None:
+    section = (
+        f"identity (EVI): {', '.join(items).replace('_', ' ')}; {attempts} attempt{'s' if attempts > 1 else ''} each"
+    )
+    spent, customers, strangers = [], [], []
+    for call in calls:
+        said = _asked(call.said, attempts, items)
+        before = time.thread_time()
+        best = searches[0].find(said, limit=1)
+        spent.append(1000 * (time.thread_time() - before))
+        customers.append((best[0].probability, best[0].profile.key == call.key) if best else (0.0, False))
+        stranger = searches[1].find(said, limit=1)
+        strangers.append(stranger[0].probability if stranger else 0.0)
+    taken = [right for probability, right in customers if probability >= SURE]
+    report.rate(section, "right profile first", sum(right for _, right in customers), len(calls))
+    report.rate(section, f"right profile taken (at {SURE})", sum(taken), len(calls))
+    report.rate(section, "wrong profile taken", len(taken) - sum(taken), len(calls))
+    report.rate(section, "false accept: stranger taken for a customer", sum(p >= SURE for p in strangers), len(calls))
+    error = _calibration_error(customers)
+    report.figure(section, "expected calibration error", 100 * error, "points", n=len(customers))
+    report.figure(section, "a search, median", percentile(spent, 0.5), "ms", n=len(spent))
+
+
 PARTS: Mapping[str, tuple[Callable[[Bench], None], str | None]] = {
     "intents": (measure_intents, "intents"),
     "none": (measure_none, "intents"),
     "phrases": (measure_phrases, None),
+    "identity": (measure_identity, "identity"),
     "time": (measure_time, "intents"),
 }
 
