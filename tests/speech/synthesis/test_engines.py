@@ -69,6 +69,14 @@ def test_characters_the_engine_may_not_know_do_no_harm(engine: SpeechEngine) -> 
 
 
 @needs_flite
+def test_flite_says_a_sentence_the_same_way_each_time() -> None:
+    engine = FliteLibrary("rms")
+    first = np.concatenate(list(engine.synthesize(SENTENCE, 1.0)))
+    list(engine.synthesize("Something else in between.", 1.0))
+    assert np.array_equal(first, np.concatenate(list(engine.synthesize(SENTENCE, 1.0))))
+
+
+@needs_flite
 def test_flite_reads_letters_with_accents_as_those_without() -> None:
     voice = FliteLibrary("rms")
     assert _seconds(voice, "The caf\u00e9 is open.") == _seconds(voice, "The cafe is open.")

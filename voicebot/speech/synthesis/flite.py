@@ -80,6 +80,7 @@ class FliteLibrary:
         try:
             self._flite = ctypes.CDLL("libflite.so.1", mode=ctypes.RTLD_GLOBAL)
             library = ctypes.CDLL(voice_library)
+            self._libc = ctypes.CDLL(None)
         except OSError as error:
             raise EngineUnavailable(f"flite's voice {name} is not installed ({error}); {_INSTALL}") from error
         self._flite.flite_text_to_wave.restype = ctypes.POINTER(_Wave)
@@ -100,6 +101,8 @@ class FliteLibrary:
 
     def synthesize(self, text: str, speed: float) -> Iterator[Pcm]:
         self._flite.feat_set_float(self._voice.contents.features, b"duration_stretch", 1.0 / speed)
+        # The voice's breath comes from C's random numbers: from the same seed a sentence always sounds the same.
+        self._libc.srand(1)
         wave = self._flite.flite_text_to_wave(_ascii(text), self._voice)
         if not wave:
             raise EngineUnavailable("flite returned no audio")
