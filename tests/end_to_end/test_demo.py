@@ -17,7 +17,7 @@ from voicebot.records.schema import call_schema
 from voicebot.simulation.caller import Caller
 from voicebot.simulation.conversations import BALANCE, DEMO_CALLS, ORDER
 from voicebot.simulation.demo import FLOWS, place
-from voicebot.simulation.knowledge import knowledge_of
+from voicebot.simulation.knowledge import knowledge_of, today
 from voicebot.simulation.result import CallEnd
 from voicebot.simulation.script import HangUp, Say, Script, Step
 from voicebot.simulation.senses import Senses
@@ -108,7 +108,7 @@ async def test_silence_in_place_of_speech_gets_nowhere(tmp_path: Path) -> None:
 
 
 def senses(server: RunningServer) -> Senses:
-    return Senses(knowledge_of(FLOWS), voices=voices_beside(server.engines))
+    return Senses(knowledge_of(FLOWS, today()), voices=voices_beside(server.engines))
 
 
 def said_instead(script: Script, said: str, instead: str) -> Script:

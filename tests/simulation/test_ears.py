@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def test_amounts_in_the_examples_are_even() -> None:
 
 
 def test_a_bots_prompts_are_all_in_its_book() -> None:
-    book = knowledge_of(FLOWS)
+    book = knowledge_of(FLOWS, date(2026, 11, 20))
     pattern = pattern_of(book)
     for said in (
         "Hello, and thank you for calling Harbour and Finch. I'm the automated assistant. How can I help you today?",

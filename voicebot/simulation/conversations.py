@@ -9,12 +9,13 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
 
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.values import Form, ValueKind, spoken
+from voicebot.simulation.knowledge import today
 from voicebot.simulation.script import Press, Say, Script, Step
 
 #: Of the demo's customers, the one whose number and balance are hardest to mistake for others on a telephone.
@@ -66,7 +67,7 @@ def _row(company: Path, query: str, argument: str) -> tuple[object, ...]:
 
 def _said(value: SlotValue, kind: ValueKind) -> str:
     """Return a value as the bot words it."""
-    return spoken(value, kind, form=Form.PLAIN, noun="", today=datetime.now().astimezone().date())
+    return spoken(value, kind, form=Form.PLAIN, noun="", today=today())
 
 
 def _script(name: str, steps: tuple[Step, ...], asides: tuple[Step, ...]) -> Script:

@@ -20,7 +20,7 @@ from voicebot.records.timings import Stage
 from voicebot.simulation.caller import Caller, Mind
 from voicebot.simulation.carrier import Numbers
 from voicebot.simulation.conversations import DEMO_CALLS, DemoCall
-from voicebot.simulation.knowledge import knowledge_of
+from voicebot.simulation.knowledge import knowledge_of, today
 from voicebot.simulation.phrasebook import words_of
 from voicebot.simulation.result import CallResult, Prompting, Speaker, Spoken
 from voicebot.simulation.senses import Senses
@@ -63,7 +63,7 @@ async def _demo(given: argparse.Namespace, terminal: Terminal) -> int:
     async with running(ServerPlan(data, FLOWS, given.port, given.sip_port), terminal.step) as server:
         terminal.step(f"ready at {server.url}; its log is {data / 'server.log'}")
         terminal.step(server.engines)
-        knowledge = await asyncio.to_thread(knowledge_of, FLOWS)
+        knowledge = await asyncio.to_thread(knowledge_of, FLOWS, today())
         async with Senses(knowledge, voices=voices_beside(server.engines)) as mind:
             terminal.step(
                 f"the caller knows what the bot may say and speaks with {mind.voice.engine} {mind.voice.name}"

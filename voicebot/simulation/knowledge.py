@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from voicebot.backends.demo.data import BILLS, CUSTOMERS, ORDERS, PLACES
@@ -24,9 +26,19 @@ _SLOTS = {
 }
 
 
-def knowledge_of(flows: Path) -> Phrasebook:
+#: Days before and after a call that a company speaks of: what was promised, and as far as its calendar goes.
+_PAST_DAYS, _COMING_DAYS = 60, 150
+
+
+def knowledge_of(flows: Path, today: date) -> Phrasebook:
     """Return the language of the bot in `flows`, with the demo company's names; ConfigurationError as `load_bot`."""
-    return phrasebook_of(load_bot(flows), demo_names())
+    days = tuple(today + timedelta(days=away) for away in range(-_PAST_DAYS, _COMING_DAYS))
+    return replace(phrasebook_of(load_bot(flows), demo_names()), days=days)
+
+
+def today() -> date:
+    """Return the day where the caller is, as the demo's server takes it too."""
+    return datetime.now().astimezone().date()
 
 
 def demo_names() -> tuple[str, ...]:
@@ -82,7 +94,7 @@ def _piece(piece: Piece, kinds: Mapping[str, ValueKind], *, ending: str) -> str:
             return text
         case Filled(name, form, noun, closing):
             if form is Form.COUNT:
-                return f"{{{Slot.NUMBER}}} {noun}{ending}{closing}"
+                return f"{{{Slot.NUMBER}}} {noun}{ending}{closing}" if ending else f"one {noun}{closing}"
             spoken_as = {Form.DIGITS: Slot.DIGITS, Form.RELATIVE: Slot.WHEN}
             slot = spoken_as.get(form) or _SLOTS.get(kinds.get(name, ValueKind.TEXT), Slot.NAME)
             return f"{{{slot}}}{closing}"

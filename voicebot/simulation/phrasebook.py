@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from itertools import chain
 from typing import assert_never
@@ -32,10 +33,15 @@ class Slot(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Phrasebook:
-    """`sentences` are written as prompts are, values as ``{slot}``; `names` are words only the customer's data has."""
+    """`sentences` are written as prompts are, values as ``{slot}``; `names` are words only the customer's data has.
+
+    `days` are those that may be spoken of: who knows the calendar does not hear "Monday the third" of a Tuesday.
+    Without them any weekday goes with any date.
+    """
 
     sentences: tuple[str, ...]
     names: tuple[str, ...] = ()
+    days: tuple[date, ...] = ()
 
 
 _UNIT = "(?:one|two|three|four|five|six|seven|eight|nine)"
@@ -45,11 +51,11 @@ _SMALL = f"(?:zero|{_TEEN}|{_TEN}(?: {_UNIT})?|{_UNIT})"
 _HUNDREDS = f"(?:{_UNIT} hundred(?:(?: and)? {_SMALL})?|{_SMALL})"
 _NUMBER = f"(?:{_HUNDREDS} thousand(?:(?: and)? {_HUNDREDS})?|{_HUNDREDS})"
 _CENTS = f"(?:one cent|{_SMALL} cents)"
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = tuple("January February March April May June July August September October November December".split())
-_WEEKDAY = f"(?:{'|'.join(_WEEKDAYS).lower()})"
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = tuple("January February March April May June July August September October November December".split())
+_WEEKDAY = f"(?:{'|'.join(WEEKDAYS).lower()})"
 _ORDINAL = "(?:(?:twenty |thirty )?(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|\\w+th)"
-_DAY = f"(?:{_WEEKDAY} )?(?:{'|'.join(_MONTHS).lower()}) {_ORDINAL}(?: twenty {_SMALL})?"
+_DAY = f"(?:{_WEEKDAY} )?(?:{'|'.join(MONTHS).lower()}) {_ORDINAL}(?: twenty {_SMALL})?"
 _TIME = f"(?:noon|midnight|{_SMALL}(?: (?:oh )?{_SMALL})? [ap]m)"
 _SYMBOL = f"(?:zero|oh|{_UNIT}|[a-z])"
 
@@ -71,7 +77,7 @@ _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 _EXAMPLES_OF_A_SLOT = 400
 _EXAMPLES_OF_A_SENTENCE = 8
 
-_Tokens = tuple[str | Slot, ...]
+Tokens = tuple[str | Slot, ...]
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -89,14 +95,14 @@ def examples_of(phrasebook: Phrasebook) -> tuple[tuple[str, ...], ...]:
     is likelier.
     """
     chance = random.Random(0)  # noqa: S311 # examples, no secrets
-    sentences = _sentences(phrasebook)
+    sentences = sentences_of(phrasebook)
     uses = {slot: sum(slot in tokens for tokens in sentences) for slot in Slot}
     examples: list[tuple[str, ...]] = []
     for tokens in sentences:
         slots = [token for token in tokens if isinstance(token, Slot)]
         rarest = min((uses[slot] for slot in slots), default=1)
         times = max(_EXAMPLES_OF_A_SENTENCE, _EXAMPLES_OF_A_SLOT // rarest if slots else 0)
-        examples += [tuple(_filled(tokens, phrasebook.names, chance)) for _ in range(times)]
+        examples += [tuple(_filled(tokens, phrasebook, chance)) for _ in range(times)]
     chance.shuffle(examples)
     breaths = (tuple(chain.from_iterable(examples[at : at + 3])) for at in range(0, len(examples), 3))
     return (*examples, *breaths)
@@ -108,14 +114,14 @@ def pattern_of(phrasebook: Phrasebook) -> re.Pattern[str]:
     patterns = _PATTERNS | {Slot.NAME: f"(?:{'|'.join(sorted(names, key=len, reverse=True)) or '(?!)'})"}
     sentences = (
         " ".join(patterns[token] if isinstance(token, Slot) else re.escape(token) for token in tokens)
-        for tokens in _sentences(phrasebook)
+        for tokens in sentences_of(phrasebook)
     )
     return re.compile(f"(?:(?:{'|'.join(sentences)})(?: |$))+")
 
 
-def _sentences(phrasebook: Phrasebook) -> list[_Tokens]:
+def sentences_of(phrasebook: Phrasebook) -> list[Tokens]:
     """Return every distinct sentence as words and slots."""
-    found: dict[_Tokens, None] = {}
+    found: dict[Tokens, None] = {}
     for prompt in phrasebook.sentences:
         for sentence in _SENTENCE_END.split(prompt):
             if tokens := tuple(_tokens(sentence)):
@@ -132,15 +138,15 @@ def _tokens(sentence: str) -> Iterator[str | Slot]:
     yield from words_of(sentence[last:])
 
 
-def _filled(tokens: _Tokens, names: tuple[str, ...], chance: random.Random) -> Iterable[str]:
+def _filled(tokens: Tokens, phrasebook: Phrasebook, chance: random.Random) -> Iterable[str]:
     for token in tokens:
         if isinstance(token, Slot):
-            yield from words_of(_example(token, names, chance))
+            yield from words_of(_example(token, phrasebook, chance))
         else:
             yield token
 
 
-def _example(slot: Slot, names: tuple[str, ...], chance: random.Random) -> str:
+def _example(slot: Slot, phrasebook: Phrasebook, chance: random.Random) -> str:
     match slot:
         case Slot.MONEY:
             dollars, cents = chance.randrange(10 ** chance.randrange(1, 6)), chance.randrange(100)
@@ -150,21 +156,25 @@ def _example(slot: Slot, names: tuple[str, ...], chance: random.Random) -> str:
         case Slot.DIGITS:
             return " ".join(chance.choice("0123456789") for _ in range(chance.randrange(4, 7)))
         case Slot.DAY:
-            return f"{chance.choice(_WEEKDAYS)}, {chance.choice(_MONTHS)} {_nth(chance.randrange(1, 32))}"
+            if phrasebook.days:
+                day = chance.choice(phrasebook.days)
+                return f"{WEEKDAYS[day.weekday()]}, {MONTHS[day.month - 1]} {nth(day.day)}"
+            return f"{chance.choice(WEEKDAYS)}, {chance.choice(MONTHS)} {nth(chance.randrange(1, 32))}"
         case Slot.WHEN:
-            day = f"on {_example(Slot.DAY, names, chance)}"
-            return chance.choice((day, day, day, "today", "tomorrow", "yesterday"))
+            on_day = f"on {_example(Slot.DAY, phrasebook, chance)}"
+            return chance.choice((on_day, on_day, on_day, "today", "tomorrow", "yesterday"))
         case Slot.TIME:
             minutes = chance.choice(("", ":15", ":30", ":45"))
             return chance.choice((*(f"{chance.randrange(1, 13)}{minutes} {half}" for half in ("AM", "PM")), "noon"))
         case Slot.MOMENT:
-            return f"{_example(Slot.DAY, names, chance)} at {_example(Slot.TIME, names, chance)}"
+            return f"{_example(Slot.DAY, phrasebook, chance)} at {_example(Slot.TIME, phrasebook, chance)}"
         case Slot.NAME:
-            return chance.choice(names) if names else ""
+            return chance.choice(phrasebook.names) if phrasebook.names else ""
         case _:
             assert_never(slot)
 
 
-def _nth(day: int) -> str:
+def nth(day: int) -> str:
+    """Return a day of the month as it is written, ``3rd``."""
     suffix = "th" if 10 < day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
     return f"{day}{suffix}"

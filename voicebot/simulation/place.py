@@ -14,7 +14,7 @@ from voicebot import g711
 from voicebot.simulation.caller import Caller
 from voicebot.simulation.carrier import CALLER_NUMBER, Account, CallRefused, Carrier, Numbers
 from voicebot.simulation.impairment import Impairment
-from voicebot.simulation.knowledge import knowledge_of
+from voicebot.simulation.knowledge import knowledge_of, today
 from voicebot.simulation.mic import Microphone
 from voicebot.simulation.result import CallEnd, CallResult, Prompting, Spoken
 from voicebot.simulation.script import Deed, HangUp, PlayAudio, Press, Say, Script, Step
@@ -55,7 +55,7 @@ async def place_call(order: CallOrder, out: TextIO = sys.stdout) -> int:
         carrier = Carrier(http, order.url, Account(auth_token=order.auth_token))
         if order.microphone:
             return await _talk(carrier, order, out)
-        async with Senses(knowledge_of(order.flows)) as senses:
+        async with Senses(knowledge_of(order.flows, today())) as senses:
             print(f"calling {order.url} with the voice {senses.voice.engine} {senses.voice.name}", file=out)
             caller = Caller(script, senses, on_spoken=lambda spoken: _print_line(spoken, out))
             result = await caller.call(

@@ -9,7 +9,7 @@ import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from voicebot.simulation.carrier import Account, Carrier
 
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 90.0
+#: What the server says of an address in use.
+_PORT_TAKEN = "cannot listen on"
 
 
 class ServerFailed(VoicebotError):
@@ -79,30 +81,49 @@ async def running(plan: ServerPlan, on_step: Callable[[str], None]) -> AsyncIter
     """
     plan.data.mkdir(parents=True, exist_ok=True)  # nothing else runs yet
     api_token, auth_token = secrets.token_hex(16), secrets.token_hex(16)
+    environment = {
+        **os.environ,
+        "VOICEBOT_API_TOKEN": api_token,
+        "TWILIO_AUTH_TOKEN": auth_token,
+        "VOICEBOT_LOG_FORMAT": "json",
+        **plan.environment,
+    }
+    log = _Log(plan.data / "server.log", on_step)
+    async with AsyncExitStack() as started:
+        process, ready = await started.enter_async_context(
+            _started(plan, free_port(plan.port), free_port(plan.sip_port), environment, log)
+        )
+        if ready is None and _PORT_TAKEN in "".join(log.last):
+            # Somebody took the port while the server was getting ready; what it has made is kept for the next one.
+            await started.aclose()
+            on_step("a port was taken meanwhile: starting again on others")
+            process, ready = await started.enter_async_context(_started(plan, 0, 0, environment, log))
+        if ready is None:
+            raise ServerFailed("The server did not get ready. Its log ends with:\n" + "\n".join(log.last))
+        url, engines = ready
+        http = await started.enter_async_context(aiohttp.ClientSession())
+        yield RunningServer(url, engines, http, Account(auth_token=auth_token), api_token, process, plan.data)
+
+
+@asynccontextmanager
+async def _started(
+    plan: ServerPlan, port: int, sip_port: int, environment: Mapping[str, str], log: _Log
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, tuple[str, str] | None]]:
+    """Start a process and give it with what its ready line names, None when it never printed one; stop it at the end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *plan.command, "--data", str(plan.data), "--flows", str(plan.flows)),
-        *("--port", str(free_port(plan.port)), "--sip-port", str(free_port(plan.sip_port))),
+        *("--port", str(port), "--sip-port", str(sip_port)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={
-            **os.environ,
-            "VOICEBOT_API_TOKEN": api_token,
-            "TWILIO_AUTH_TOKEN": auth_token,
-            "VOICEBOT_LOG_FORMAT": "json",
-            **plan.environment,
-        },
+        env=environment,
     )
-    log = _Log(plan.data / "server.log", on_step)
     reading = asyncio.create_task(log.follow(process))
     try:
         ready = await _ready(process)
         if ready is None:
             # A server that failed has closed its log by now; one that hangs is not waited for.
             await asyncio.wait({reading}, timeout=2)
-            raise ServerFailed("The server did not get ready. Its log ends with:\n" + "\n".join(log.last))
-        url, engines = ready
-        async with aiohttp.ClientSession() as http:
-            yield RunningServer(url, engines, http, Account(auth_token=auth_token), api_token, process, plan.data)
+        yield process, ready
     finally:
         await _stop(process)
         await reading
