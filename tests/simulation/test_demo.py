@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from voicebot.backends.demo.data import make_demo_data
-from voicebot.simulation.conversations import APPOINTMENT, BALANCE, ORDER
+from voicebot.simulation.conversations import BALANCE, ORDER, appointment
 from voicebot.simulation.demo import judge
 from voicebot.simulation.result import CallEnd, CallResult, Speaker, Spoken
+from voicebot.simulation.script import Say
 from voicebot.simulation.server import ServerFailed, ServerPlan, free_port, running
 from voicebot.simulation.terminal import Terminal
 
@@ -66,9 +67,26 @@ def test_what_must_be_heard_comes_from_the_database(tmp_path: Path) -> None:
         connection.execute("INSERT INTO appointment (day, time, phone) VALUES ('2026-11-27', '16:00', '+1')")
         connection.commit()
     assert BALANCE.facts(company, "+1") == ("your balance is 42 dollars",)
-    assert APPOINTMENT.facts(company, "+1") == ("booked for Friday, November 27th at 4 PM", "friday")
+    assert appointment(TODAY).facts(company, "+1") == (
+        "booked for Friday, November 27th at 4 PM",
+        "Tuesday",
+        "at 4 PM",
+    )
     with pytest.raises(LookupError):
-        APPOINTMENT.facts(company, "+2")
+        appointment(TODAY).facts(company, "+2")
+
+
+@pytest.mark.parametrize(
+    ("day", "first", "then"),
+    [
+        (date(2026, 11, 21), "Wednesday", "Friday"),
+        (date(2026, 11, 20), "Wednesday", "Tuesday"),  # a Friday: "on Friday" might be understood as today
+        (date(2026, 12, 21), "Wednesday", "Tuesday"),  # Friday is Christmas
+    ],
+)
+def test_the_appointment_is_on_days_that_can_be_had(day: date, first: str, then: str) -> None:
+    said = [deed.text for step in appointment(day).script.steps for deed in step.deeds if isinstance(deed, Say)]
+    assert (said[1], said[3]) == (f"On {first}.", f"Actually, on {then}.")
 
 
 def test_a_turn_is_shown_with_what_was_heard_understood_decided_and_how_long_it_took() -> None:

@@ -26,6 +26,8 @@ from voicebot.simulation.script import Deed, DropLine, HangUp, PlayAudio, Press,
 
 #: A gap in the bot's voice this long means that it has stopped, not that it closed its lips for a consonant.
 _STOPPED_GAP_S = 0.3
+#: How long a caller who could make nothing of the bot's words waits for it to go on before asking again.
+_PUZZLED_AFTER_S = 2.0
 
 
 class Mind(Protocol):
@@ -133,6 +135,7 @@ class _Conversation:
         self._settling: list[asyncio.Task[Heard]] = []
         self._steps_done = 0
         self._asides: Counter[Step] = Counter()
+        self._times_puzzled = 0
 
     async def hold(self) -> tuple[CallEnd, str]:
         """Follow the script; return how it ended. The line has ended, or is hung up by whoever dialled."""
@@ -208,9 +211,16 @@ class _Conversation:
             return
         texts: dict[int, str] = {}
         unmatched = 0
+        puzzled = False
         while True:
             heard = " ".join(text for text in texts.values() if text)
-            event = await self._next_event(step, heard)
+            event = await self._next_event(step, heard, within_s=_PUZZLED_AFTER_S if puzzled else step.timeout_s)
+            if event is None:
+                puzzled = False
+                self._times_puzzled += 1
+                await self._act(self._script.puzzled)
+                continue
+            puzzled = False
             if not isinstance(event, _Understood) or event.place <= self._acted_on:
                 continue
             texts[event.place] = event.text
@@ -233,17 +243,21 @@ class _Conversation:
             unmatched += 1
             if unmatched >= self._script.patience:
                 raise _Failed(CallEnd.WRONG_REPLY, self._expected(step, heard))
+            puzzled = bool(self._script.puzzled) and self._times_puzzled < self._script.most_asides
 
     async def _interrupt(self, step: Step, after_s: float) -> None:
-        while not isinstance(await self._next_event(step, ""), BotBegan):
+        while not isinstance(await self._next_event(step, "", within_s=step.timeout_s), BotBegan):
             pass
         await self._act([Wait(after_s), *step.deeds], over_the_bot=True)
 
-    async def _next_event(self, step: Step, heard: str) -> _Event:
+    async def _next_event(self, step: Step, heard: str, *, within_s: float) -> _Event | None:
+        """Return what comes next; None when nothing does within less than the step's time."""
         try:
-            async with asyncio.timeout(step.timeout_s):
+            async with asyncio.timeout(within_s):
                 event = await self._events.get()
         except TimeoutError:
+            if within_s < step.timeout_s:
+                return None
             end = CallEnd.WRONG_REPLY if heard else CallEnd.NO_REPLY
             raise _Failed(end, self._expected(step, heard)) from None
         if isinstance(event, _LineEnded):
@@ -345,5 +359,5 @@ class _Conversation:
 
 
 def _all_says(script: Script) -> list[Say]:
-    steps = (*script.steps, *script.asides)
-    return [deed for step in steps for deed in step.deeds if isinstance(deed, Say)]
+    deeds = (*(deed for step in (*script.steps, *script.asides) for deed in step.deeds), *script.puzzled)
+    return [deed for deed in deeds if isinstance(deed, Say)]

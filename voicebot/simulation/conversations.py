@@ -9,13 +9,15 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from voicebot.backends.demo.data import HOLIDAYS
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.values import Form, ValueKind, spoken
 from voicebot.simulation.knowledge import today
+from voicebot.simulation.phrasebook import WEEKDAYS
 from voicebot.simulation.script import Press, Say, Script, Step
 
 #: Of the demo's customers, the one whose number and balance are hardest to mistake for others on a telephone.
@@ -48,12 +50,12 @@ def _the_delay(company: Path, caller: str) -> tuple[str, ...]:
     return (f"{(coming - due).days} days late", _said(coming, ValueKind.DATE))
 
 
-def _the_booking(company: Path, caller: str) -> tuple[str, ...]:
+def _the_booking(company: Path, caller: str, weekday: str) -> tuple[str, ...]:
     row = _row(company, "SELECT day, time FROM appointment WHERE phone = ? ORDER BY reference DESC", caller)
     day, hour = date.fromisoformat(str(row[0])), time.fromisoformat(str(row[1]))
     booked = f"booked for {_said(day, ValueKind.DATE)} at {_said(hour, ValueKind.TIME)}"
-    # The caller asked for Wednesday first: without the correction it is not the appointment they wanted.
-    return (booked, "friday")
+    # The caller named another day first: without the correction it is not the appointment they wanted.
+    return (booked, weekday, "at 4 PM")
 
 
 def _row(company: Path, query: str, argument: str) -> tuple[object, ...]:
@@ -73,7 +75,7 @@ def _said(value: SlotValue, kind: ValueKind) -> str:
 def _script(name: str, steps: tuple[Step, ...], asides: tuple[Step, ...]) -> Script:
     """Return a patient caller's script: the bot may talk for a while, and may take its time to hang up."""
     patient = tuple(replace(step, timeout_s=40.0) for step in steps)
-    return Script(name, patient, asides, goodbye_timeout_s=45.0)
+    return Script(name, patient, asides, puzzled=(Say("Sorry, could you say that again?"),), goodbye_timeout_s=45.0)
 
 
 _DONE = Step(("anything else",), (Say("No, that's all."),))
@@ -119,29 +121,46 @@ ORDER = DemoCall(
     facts=_the_delay,
 )
 
-APPOINTMENT = DemoCall(
-    title="An appointment, corrected on the way",
-    goal="book_appointment",
-    script=_script(
-        "appointment",
-        steps=(
-            Step(("help you today",), (Say("I'd like to book an appointment."),)),
-            Step(("which day",), (Say("On Wednesday."),)),
-            Step(("what time",), (Say("At four o'clock."),)),
-            Step(("shall i book",), (Say("Actually, on Friday."),)),
-            Step(("friday … shall i book",), (Say("Yes."),)),
-            _DONE,
-        ),
-        asides=(
-            Step(("sorry which day", "need a day"), (Say("On Friday."),)),
-            Step(("sorry what time", "need a time"), (Say("Four o'clock, please."),)),
-            # An earlier run's caller has it already.
-            Step(("which would you like", "all that's left"), (Press("1"),)),
-            Step(("another day another time or neither",), (Say("Another day."),)),
-            Step(("shall i book", "yes or no"), (Say("No, on Friday."),)),
-        ),
-    ),
-    facts=_the_booking,
-)
 
-DEMO_CALLS = (BALANCE, ORDER, APPOINTMENT)
+#: Weekdays in the order in which a caller would have them, Monday being 0.
+_LIKED_WEEKDAYS = (2, 4, 1, 0, 3)
+
+
+def appointment(day_of_call: date) -> DemoCall:
+    """Return the call of somebody who says one day and then another, both within a week and open for appointments.
+
+    In the demo's calendar four o'clock is free on each of them.
+    """
+    closed = {(month, day) for month, day, _ in HOLIDAYS}
+    ahead = (day_of_call + timedelta(days=days) for days in range(1, 7))
+    offered = [day for day in ahead if day.weekday() in _LIKED_WEEKDAYS and (day.month, day.day) not in closed]
+    first, then, *_ = (
+        WEEKDAYS[day.weekday()] for day in sorted(offered, key=lambda d: _LIKED_WEEKDAYS.index(d.weekday()))
+    )
+    return DemoCall(
+        title="An appointment, corrected on the way",
+        goal="book_appointment",
+        script=_script(
+            "appointment",
+            steps=(
+                Step(("help you today",), (Say("I'd like to book an appointment."),)),
+                Step(("which day",), (Say(f"On {first}."),)),
+                Step(("what time",), (Say("At four o'clock."),)),
+                Step(("shall i book",), (Say(f"Actually, on {then}."),)),
+                Step((f"{then} … at 4 PM shall i book",), (Say("Yes, please."),)),
+                _DONE,
+            ),
+            asides=(
+                Step(("sorry which day", "need a day"), (Say(f"On {then}."),)),
+                Step(("sorry what time", "need a time"), (Say("Four o'clock, please."),)),
+                Step((f"{then} … shall i book", f"yes or a no … {then}"), (Say("No, at four o'clock."),)),
+                Step(("shall i book", "yes or a no"), (Say(f"No, on {then}."),)),
+            ),
+        ),
+        facts=lambda company, caller: _the_booking(company, caller, then),
+    )
+
+
+def demo_calls(day_of_call: date) -> tuple[DemoCall, ...]:
+    """Return the calls of the demo."""
+    return (BALANCE, ORDER, appointment(day_of_call))

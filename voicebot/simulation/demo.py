@@ -6,11 +6,14 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import json
+import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +22,10 @@ from voicebot.errors import VoicebotError
 from voicebot.records.timings import Stage
 from voicebot.simulation.caller import Caller, Mind
 from voicebot.simulation.carrier import Numbers
-from voicebot.simulation.conversations import DEMO_CALLS, DemoCall
+from voicebot.simulation.conversations import DemoCall, demo_calls
 from voicebot.simulation.knowledge import knowledge_of, today
 from voicebot.simulation.phrasebook import words_of
-from voicebot.simulation.result import CallResult, Prompting, Speaker, Spoken
+from voicebot.simulation.result import CallEnd, CallResult, Prompting, Speaker, Spoken
 from voicebot.simulation.senses import Senses
 from voicebot.simulation.server import RunningServer, ServerPlan, running
 from voicebot.simulation.terminal import Terminal
@@ -32,16 +35,21 @@ FLOWS = Path(__file__).parents[2] / "flows"
 #: How long a record may take to close after the line has ended.
 RECORD_TIMEOUT_S = 20.0
 POLL_S = 0.3
+#: A call that a busy server refuses is placed again.
+MOST_DIALLED = 4
+REDIAL_AFTER_S = 5.0
+#: How long a line may take from what it tells of to the screen, so that lines come in order.
+HELD_S = 2.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; 0 when every call reached its goal, 1 when one did not, 2 when it could not be run."""
     parser = argparse.ArgumentParser(prog="demo", description="Place three spoken calls and show what happens.")
-    parser.add_argument("--data", type=Path, help="folder for everything that is kept (default: a new one)")
+    parser.add_argument("--data", type=Path, help="folder for all that is kept; its demo company is made anew")
     parser.add_argument("--port", type=int, default=8080, help="HTTP port if it is free")
     parser.add_argument("--sip-port", type=int, default=5060, help="SIP port if it is free")
     parser.add_argument("--stay", action="store_true", help="keep serving, for calls from your own browser")
-    parser.add_argument("--only", choices=[call.script.name for call in DEMO_CALLS], help="place one of the calls")
+    parser.add_argument("--only", choices=[call.script.name for call in demo_calls(today())], help="place one call")
     given = parser.parse_args(arguments)
     terminal = Terminal(sys.stdout)
     try:
@@ -58,9 +66,12 @@ async def _demo(given: argparse.Namespace, terminal: Terminal) -> int:
     kept = data / "calls"
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
-    calls = [call for call in DEMO_CALLS if given.only in {None, call.script.name}]
+    server_plan = ServerPlan(data, FLOWS, given.port, given.sip_port)
+    # In the company of an earlier run the appointment is taken already.
+    server_plan.forget_company()
+    calls = [call for call in demo_calls(today()) if given.only in {None, call.script.name}]
     terminal.title("Starting the server")
-    async with running(ServerPlan(data, FLOWS, given.port, given.sip_port), terminal.step) as server:
+    async with running(server_plan, terminal.step) as server:
         terminal.step(f"ready at {server.url}; its log is {data / 'server.log'}")
         terminal.step(server.engines)
         knowledge = await asyncio.to_thread(knowledge_of, FLOWS, today())
@@ -104,17 +115,17 @@ async def place(call: DemoCall, server: RunningServer, mind: Mind, kept: Path, t
     """
     terminal.title(call.title)
     # Each caller has a number of their own, so that what they booked can be told apart in the database.
-    numbers = Numbers(caller=f"+155501002{DEMO_CALLS.index(call):02}" if call in DEMO_CALLS else "+15550100299")
+    numbers = Numbers(caller=f"+1555010{secrets.randbelow(10_000):04}")
     show = _Show(server, terminal)
     following = asyncio.create_task(show.follow())
     try:
-        result = await Caller(call.script, mind, on_spoken=show.spoken).call(server.carrier, numbers=numbers)
+        result = await _dial(Caller(call.script, mind, on_spoken=show.spoken), server, numbers, terminal)
         record = await _closed_record(server, result.call_sid) if result.call_sid else {}
     finally:
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
-    show.turns(record)
+    show.finish(record)
     name = call.script.name
     (kept / f"{name}.wav").write_bytes(result.tape.wav())
     (kept / f"{name}.json").write_text(_json(record), encoding="utf-8")
@@ -126,19 +137,35 @@ async def place(call: DemoCall, server: RunningServer, mind: Mind, kept: Path, t
     return Verdict(call, result, record, facts, judge(call, result, record, facts))
 
 
+async def _dial(caller: Caller, server: RunningServer, numbers: Numbers, terminal: Terminal) -> CallResult:
+    """Call, and like a person call again where the server is too busy just now."""
+    for _ in range(MOST_DIALLED - 1):
+        result = await caller.call(server.carrier, numbers=numbers)
+        if result.end is not CallEnd.REFUSED:
+            return result
+        terminal.step(f"refused: {result.detail} Calling again in {REDIAL_AFTER_S:.0f} s")
+        await asyncio.sleep(REDIAL_AFTER_S)
+    return await caller.call(server.carrier, numbers=numbers)
+
+
 class _Show:
-    """Prints a call while it goes on: what the caller understood, and each turn as the server records it."""
+    """Prints a call while it goes on: what the caller understood, and each turn as the server records it.
+
+    Both come a little after they happened, so each line is held for a moment and printed in its place in time.
+    """
 
     def __init__(self, server: RunningServer, terminal: Terminal) -> None:
         self._server = server
         self._terminal = terminal
-        self._shown = 0
+        self._turns_seen = 0
+        self._known: dict[str, Any] = {}
+        self._held: list[_Held] = []
 
     def spoken(self, line: Spoken) -> None:
         if line.speaker is Speaker.CALLER:
-            self._terminal.caller_says(line.text)
+            self._hold(line.began_s, lambda: self._terminal.caller_says(line.text))
         else:
-            self._terminal.caller_hears(line.text, sure=line.sure)
+            self._hold(line.ended_s, lambda: self._terminal.caller_hears(line.text, sure=line.sure))
 
     async def follow(self) -> None:
         """Show the turns of the call that begins now, until cancelled."""
@@ -146,14 +173,44 @@ class _Show:
         while True:
             for call_sid, record in (await self._server.records()).items():
                 if call_sid not in before:
-                    self.turns(record)
+                    self._take(record)
+            self._print_due()
             await asyncio.sleep(POLL_S)
 
-    def turns(self, record: dict[str, Any]) -> None:
+    def finish(self, record: dict[str, Any]) -> None:
+        """Print all that is left of a call that is over."""
+        self._take(record)
+        self._print(self._held)
+
+    def _take(self, record: dict[str, Any]) -> None:
         turns = record.get("turns", [])
-        for turn in turns[self._shown :]:
-            self._terminal.turn(turn)
-        self._shown = max(self._shown, len(turns))
+        for turn in turns[self._turns_seen :]:
+            learned = {name: value for name, value in turn["slots"].items() if self._known.get(name) != value}
+            self._known |= turn["slots"]
+            self._hold(turn["at_ms"] / 1000, functools.partial(self._terminal.turn, turn | {"slots": learned}))
+        self._turns_seen = max(self._turns_seen, len(turns))
+
+    def _hold(self, at_s: float, show: Callable[[], None]) -> None:
+        self._held.append(_Held(at_s, time.monotonic() + HELD_S, show))
+
+    def _print_due(self) -> None:
+        now_s = time.monotonic()
+        due_s = max((held.at_s for held in self._held if held.due_s <= now_s), default=-1.0)
+        self._print([held for held in self._held if held.at_s <= due_s])
+
+    def _print(self, lines: list[_Held]) -> None:
+        for held in sorted(lines, key=lambda held: held.at_s):
+            held.show()
+        self._held = [held for held in self._held if held not in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A line of something that happened `at_s` into the call, to be printed at `due_s` of the monotonic clock."""
+
+    at_s: float
+    due_s: float
+    show: Callable[[], None]
 
 
 async def _closed_record(server: RunningServer, call_sid: str) -> dict[str, Any]:

@@ -67,13 +67,16 @@ class Step:
 class Script:
     """Steps in order. `asides` may come up at any time, each at most `most_asides` times, and do not move on.
 
-    A bot that says `patience` things in a row that fit neither is giving wrong replies, and the call has failed.
+    When the bot has said what fits neither and waits, the caller does `puzzled`, as often as an aside: a person asks
+    again for what they did not catch. A bot that says `patience` such things in a row is giving wrong replies, and the
+    call has failed.
     After the last step the caller waits for the bot to hang up, unless it hung up itself.
     """
 
     name: str
     steps: tuple[Step, ...]
     asides: tuple[Step, ...] = ()
+    puzzled: tuple[Deed, ...] = ()
     most_asides: int = 2
     patience: int = 3
     pause_s: float = 0.7

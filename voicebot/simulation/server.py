@@ -43,6 +43,16 @@ class ServerPlan:
     environment: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ("-m", "voicebot", "serve")
 
+    @property
+    def company(self) -> Path:
+        """The demo company's database."""
+        return self.data / "demo.sqlite"
+
+    def forget_company(self) -> None:
+        """Remove the demo company that an earlier server left here; the next one makes it anew."""
+        for path in self.data.glob(f"{self.company.name}*"):  # with its write-ahead log
+            path.unlink()
+
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
@@ -54,12 +64,7 @@ class RunningServer:
     account: Account
     api_token: str
     process: asyncio.subprocess.Process
-    data: Path
-
-    @property
-    def company(self) -> Path:
-        """The demo company's database."""
-        return self.data / "demo.sqlite"
+    company: Path
 
     @property
     def carrier(self) -> Carrier:
@@ -102,14 +107,14 @@ async def running(plan: ServerPlan, on_step: Callable[[str], None]) -> AsyncIter
             raise ServerFailed("The server did not get ready. Its log ends with:\n" + "\n".join(log.last))
         url, engines = ready
         http = await started.enter_async_context(aiohttp.ClientSession())
-        yield RunningServer(url, engines, http, Account(auth_token=auth_token), api_token, process, plan.data)
+        yield RunningServer(url, engines, http, Account(auth_token=auth_token), api_token, process, plan.company)
 
 
 @asynccontextmanager
 async def _started(
     plan: ServerPlan, port: int, sip_port: int, environment: Mapping[str, str], log: _Log
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, tuple[str, str] | None]]:
-    """Start a process and give it with what its ready line names, None when it never printed one; stop it at the end."""
+    """Start a process and give it with what its ready line names, None without one; stop it at the end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *plan.command, "--data", str(plan.data), "--flows", str(plan.flows)),
         *("--port", str(port), "--sip-port", str(sip_port)),

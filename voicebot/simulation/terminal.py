@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import statistics
 import textwrap
@@ -13,6 +14,8 @@ _BOLD, _DIM, _RED, _GREEN, _CYAN, _YELLOW = "1", "2", "31", "32", "36", "33"
 _MARGIN = "   "
 _LABEL_WIDTH = 14
 _WIDEST = 118
+#: Branches not taken aloud, questions to a backend (its answer follows), ends of flows.
+_BOOKKEEPING = re.compile(r": (?:branch|backend|flow_done)\b")
 
 
 class Terminal:
@@ -57,11 +60,11 @@ class Terminal:
             understood.insert(0, f"{turn['intent']} {turn['confidence']:.2f}")
         if understood:
             self._labelled("understood", " · ".join(understood), _DIM, text_code=_DIM)
-        if turn["decision"]:
-            self._labelled("decided", turn["decision"], _DIM, text_code=_DIM)
+        if decided := _decisions(turn["decision"] or ""):
+            self._labelled("decided", decided, _DIM, text_code=_DIM)
         if turn["timings_ms"]:
             stages = (f"{name.replace('_', ' ')} {value:.0f}" for name, value in turn["timings_ms"].items())
-            self._labelled("ms after speech", " · ".join(stages), _DIM, text_code=_DIM)
+            self._labelled("milliseconds", " · ".join(stages), _DIM, text_code=_DIM)
 
     def table_head(self) -> None:
         self._line(self._paint(f"{_MARGIN}{'':<34}{'median':>8}{'95 %':>8}{'worst':>8}{'n':>5}", _DIM))
@@ -88,3 +91,9 @@ class Terminal:
 
     def _line(self, text: str) -> None:
         print(text.rstrip(), file=self._stream, flush=True)
+
+
+def _decisions(trace: str) -> str:
+    """Return a turn's decisions without the bookkeeping around them; the record has every one."""
+    steps = (step for step in trace.split("; ") if step)
+    return " → ".join(step for step in steps if not _BOOKKEEPING.search(step))

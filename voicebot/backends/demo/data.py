@@ -121,6 +121,9 @@ OPENING_HOURS = (
     (5, time(10), time(14)),
 )
 
+#: Month and day of each holiday, on which the branches are closed.
+HOLIDAYS = ((1, 1, "New Year's Day"), (7, 4, "Independence Day"), (12, 25, "Christmas"))
+
 
 def make_demo_data(path: Path, today: date) -> None:
     """Write the file anew, laid out around `today`; only bookings made by callers and done writes are kept."""
@@ -204,7 +207,7 @@ def _fill(connection: sqlite3.Connection, today: date) -> None:
     for weekday, opens, closes in OPENING_HOURS:
         connection.execute("INSERT INTO opening VALUES (?, ?, ?)", (weekday, opens.isoformat(), closes.isoformat()))
     for year in (today.year, today.year + 1):
-        for month, day, name in ((1, 1, "New Year's Day"), (7, 4, "Independence Day"), (12, 25, "Christmas")):
+        for month, day, name in HOLIDAYS:
             connection.execute("INSERT INTO holiday VALUES (?, ?)", (date(year, month, day).isoformat(), name))
     _fill_calendar(connection, today)
 
