@@ -34,6 +34,7 @@ from _report import Report, parser, percentile
 from _usage import Usage, pin, usage
 
 from voicebot import g711
+from voicebot.records.timings import Stage
 from voicebot.simulation.loudness import speech_bounds
 from voicebot.simulation.server import RunningServer, ServerPlan, running
 from voicebot.simulation.voice import CALLER_VOICES, first_present, speak
@@ -69,6 +70,16 @@ ACCOUNT = "four four eight, two zero five"
 PIN = "6018"
 #: Of people's recordings: how many, of what length, and how sure the end-of-turn model must be of each.
 PEOPLE, SHORTEST_S, LONGEST_S, FINISHED = 8, 1.5, 3.5, 0.985
+#: Each stage of a turn, and the one that it is counted from.
+STAGES = (
+    (Stage.END_OF_TURN, None),
+    (Stage.FINAL, Stage.END_OF_TURN),
+    (Stage.DECISION, Stage.FINAL),
+    (Stage.FIRST_AUDIO_QUEUED, Stage.DECISION),
+    (Stage.FIRST_AUDIO_SENT, Stage.FIRST_AUDIO_QUEUED),
+)
+#: The server writes a call's record when it has ended, a moment later.
+RECORDS_WRITTEN_S = 1.5
 #: Silence after speech at which the end-of-turn model is asked.
 MODEL_HEARS_FRAMES = 10
 
@@ -82,6 +93,8 @@ class Measured:
     before: Usage
     after: Usage
     callers_cpu: float
+    #: What the server's records say of each spoken turn: milliseconds from its last speech to each stage.
+    stages: tuple[dict[str, float], ...]
 
     @property
     def cpu_per_call(self) -> float:
@@ -158,7 +171,8 @@ async def measure(system: str, count: int, seconds: float, voices: Voices, cache
                 for worker in psutil.Process(pid).children(recursive=True):
                     pin(worker.pid, SERVER_CORE)
             await _warm_up(server)
-            return await _under_load(server, count, seconds, voices.topics(system))
+            records = system not in {"echo", "stock"}
+            return await _under_load(server, count, seconds, voices.topics(system), records=records)
 
 
 async def _warm_up(server: RunningServer) -> None:
@@ -168,7 +182,9 @@ async def _warm_up(server: RunningServer) -> None:
     await asyncio.sleep(1.0)
 
 
-async def _under_load(server: RunningServer, count: int, seconds: float, topics: list[Topic]) -> Measured:
+async def _under_load(
+    server: RunningServer, count: int, seconds: float, topics: list[Topic], *, records: bool
+) -> Measured:
     pid = server.process.pid
     idle = usage(pid)
     looks: list[tuple[Usage, float]] = []
@@ -181,7 +197,14 @@ async def _under_load(server: RunningServer, count: int, seconds: float, topics:
     gc.freeze()
     load = await place_calls(server.carrier, count, topics, seconds=seconds, on_window=look)
     (before, callers_before), (after, callers_after) = looks
-    return Measured(load, idle, before, after, (callers_after - callers_before) / load.window.length_s)
+    callers_cpu = (callers_after - callers_before) / load.window.length_s
+    return Measured(load, idle, before, after, callers_cpu, await _stages(server) if records else ())
+
+
+async def _stages(server: RunningServer) -> tuple[dict[str, float], ...]:
+    await asyncio.sleep(RECORDS_WRITTEN_S)
+    turns = [turn for record in (await server.records()).values() for turn in record["turns"]]
+    return tuple(turn["timings_ms"] for turn in turns if Stage.FIRST_AUDIO_SENT in (turn["timings_ms"] or ()))
 
 
 def tell(report: Report, system: str, count: int, measured: Measured) -> None:
@@ -210,6 +233,16 @@ def tell(report: Report, system: str, count: int, measured: Measured) -> None:
                 section, name, percentile(times, share), "ms", n=len(times), low=low, high=high, yardstick=aim
             )
         report.rate(section, f"{said}: no reply", len(turns) - len(times), len(turns))
+    for stage, before in STAGES:
+        spent = [
+            turn[stage] - turn[before] if before else turn[stage]
+            for turn in measured.stages
+            if {stage, before or stage} <= turn.keys()
+        ]
+        if spent:
+            name = f"server: {before.replace('_', ' ') if before else 'last speech'} to {stage.replace('_', ' ')}"
+            report.figure(section, f"{name}, p50", percentile(spent, 0.5), "ms", n=len(spent))
+            report.figure(section, f"{name}, p95", percentile(spent, 0.95), "ms", n=len(spent))
     stops = load.stops_ms()
     if stops:
         stopped = [stop for stop in stops if stop is not None]

@@ -22,15 +22,16 @@ from voicebot.dialog.flow import Bot
 from voicebot.language.completeness import completeness
 from voicebot.media.events import LineEvent
 from voicebot.media.line import Line
+from voicebot.media.transport import CHUNK_MS
 from voicebot.records.metrics import Metrics
 from voicebot.records.recorder import Recorder, Recordings
 from voicebot.records.store import Store
 from voicebot.settings import Settings
 from voicebot.speech.listening.models import SpeechModel
-from voicebot.telephony.leg import CallLeg
+from voicebot.telephony.leg import FRAME_MS, CallLeg
 
 #: Frames in one chunk of outgoing audio.
-FRAMES_A_CHUNK = 2
+FRAMES_A_CHUNK = CHUNK_MS // FRAME_MS
 
 
 class SessionFactory:

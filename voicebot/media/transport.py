@@ -58,7 +58,11 @@ from voicebot.telephony.leg import (
 )
 
 #: How far ahead of real time the leg is kept; the carrier may queue 300 ms at most (docs/decisions/0002).
-LEAD_S = 0.2
+LEAD_S = 0.18
+#: Audio handed over at a time. Together with the lead it stays under those 300 ms.
+CHUNK_MS = 100
+#: A prompt may stay paused while the caller speaks over it, longer than pipecat thinks a write may take.
+WRITE_TIMEOUT_S = 120.0
 #: A chunk handed over later than this after its time is counted; below `LEAD_S` nobody hears it.
 LATE_S = 0.01
 #: Sent audio kept for going on after a pause: more than the lead and the carrier's delay together.
@@ -318,7 +322,8 @@ class LegTransport(BaseTransport):
             audio_in_sample_rate=SAMPLE_RATE_HZ,
             audio_out_enabled=True,
             audio_out_sample_rate=SAMPLE_RATE_HZ,
-            audio_out_10ms_chunks=4,
+            audio_out_10ms_chunks=CHUNK_MS // 10,
+            audio_out_write_timeout_secs=WRITE_TIMEOUT_S,
             audio_out_end_silence_secs=0,
             audio_out_auto_silence=False,
         )
