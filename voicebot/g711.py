@@ -43,3 +43,13 @@ def decode(mulaw: bytes) -> Pcm:
 def encode(pcm: Pcm) -> bytes:
     """Return one mu-law byte a sample of `pcm`, any one-dimensional int16 array."""
     return _ENCODE[pcm.view(np.uint16)].tobytes()
+
+
+#: Mean magnitude of 16-bit samples below which audio is silence or a quiet line: -48 dB of full scale.
+_QUIET = 130
+_MAGNITUDE = np.abs(_DECODE.astype(np.int32))
+
+
+def is_quiet(mulaw: bytes) -> bool:
+    """Return whether nobody would miss the audio, nor hear it twice."""
+    return bool(mulaw) and float(_MAGNITUDE[np.frombuffer(mulaw, dtype=np.uint8)].mean()) < _QUIET

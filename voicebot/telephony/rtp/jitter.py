@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from voicebot import g711
 from voicebot.telephony.leg import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENT_FRAME
 from voicebot.telephony.rtp.conceal import Concealer
@@ -35,8 +33,6 @@ _FRAMES_BETWEEN_CUTS = 10
 _JUMP = _FAR_TOO_MUCH
 _JUMPS_TO_BELIEVE = 3
 _MOST_PACKETS = 128
-#: Mean magnitude of 16-bit samples below which a frame is silence: about -48 dB of full scale.
-_QUIET = 130
 _HALF = 1 << 31
 _WRAP = 1 << 32
 
@@ -145,7 +141,7 @@ class JitterBuffer:
         if excess > FRAME_SAMPLES + _SLACK:
             if self._shorten(excess, frame, concealed=concealed):
                 return self._take()
-        elif excess < 0 and not concealed and _is_quiet(frame):
+        elif excess < 0 and not concealed and g711.is_quiet(frame):
             self._rest = frame + self._rest
             self.counts.repeated += 1
         return frame, concealed
@@ -234,12 +230,8 @@ class JitterBuffer:
                 self.counts.dropped += 1
         elif excess > _TOO_MUCH and self._since_cut >= _FRAMES_BETWEEN_CUTS:
             pass
-        elif not concealed and not _is_quiet(frame):
+        elif not concealed and not g711.is_quiet(frame):
             return False
         self._since_cut = 0
         self.counts.dropped += 1
         return True
-
-
-def _is_quiet(frame: bytes) -> bool:
-    return float(np.abs(g711.decode(frame).astype(np.int32)).mean()) < _QUIET

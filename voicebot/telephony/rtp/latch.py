@@ -16,7 +16,7 @@ class Latch:
     """`negotiated` is the description's address, `trusted` are hosts media may come from besides."""
 
     def __init__(self, negotiated: Address, trusted: frozenset[str], *, symmetric: bool) -> None:
-        self._negotiated = negotiated
+        self.negotiated = negotiated
         self._hosts = trusted | {negotiated[0]}
         self._symmetric = symmetric
         self._source: Address | None = None
@@ -25,7 +25,7 @@ class Latch:
     @property
     def destination(self) -> Address:
         """Where to send."""
-        return self._source if self._source and self._symmetric else self._negotiated
+        return self._source if self._source and self._symmetric else self.negotiated
 
     def admits(self, source: Address, now_s: float) -> bool:
         """Return whether a packet from `source` may be looked at."""

@@ -231,7 +231,8 @@ class RtpMedia:
         if agreed.address:
             trusted = frozenset({self._plan.signalling_address} - {""})
             negotiated = (agreed.address, agreed.rtp_port)
-            self._latch = Latch(negotiated, trusted, symmetric=self._plan.symmetric)
+            if self._latch is None or self._latch.negotiated != negotiated:
+                self._latch = Latch(negotiated, trusted, symmetric=self._plan.symmetric)
         self._encrypt(agreed)
         if agreed.held_by_peer != self._held:
             self._held = agreed.held_by_peer
