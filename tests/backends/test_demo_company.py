@@ -19,6 +19,7 @@ from voicebot.backends.demo.company import demo_company
 from voicebot.backends.demo.data import CUSTOMERS, ORDERS, ensure_demo_data, make_demo_data
 from voicebot.backends.knowledge import KnowledgeSystem
 from voicebot.dialog.events import SlotValue
+from voicebot.errors import BackendUnavailable
 
 ZONE = ZoneInfo("America/New_York")
 MONDAY = date(2026, 3, 2)
@@ -69,6 +70,20 @@ async def test_every_demo_customer_is_let_in_by_their_pin_only(company: Company,
 
 async def test_an_unknown_account_looks_like_a_wrong_pin(company: Company) -> None:
     assert (await company.call("customers.authenticate", account_number="999999", pin="4071")).outcome == "mismatch"
+
+
+@pytest.mark.parametrize("customer", CUSTOMERS, ids=lambda customer: customer.account_number)
+async def test_who_has_no_pin_is_let_in_by_date_of_birth_and_zip_code(company: Company, customer: object) -> None:
+    known = next(one for one in CUSTOMERS if one is customer)
+
+    async def told(born: date, zip_code: str) -> BackendResult:
+        return await company.call(
+            "customers.identify", account_number=known.account_number, birth_date=born, zip_code=zip_code
+        )
+
+    assert await told(known.born, known.zip_code) == BackendResult("ok", {"customer_name": known.name})
+    assert (await told(known.born, "99999")).outcome == "mismatch"
+    assert (await told(date(1999, 1, 1), known.zip_code)).outcome == "mismatch"
 
 
 async def test_too_many_wrong_pins_lock_the_account_for_a_while(company: Company) -> None:
@@ -222,10 +237,9 @@ async def test_a_bill_is_paid_in_parts_from_the_balance_and_never_more_than_it_i
 
 
 async def test_a_payment_over_the_limit_or_the_balance_moves_no_money(company: Company) -> None:
-    over = await company.call(
-        "bills.pay", account_number="415620", payee="Meridian Insurance", amount=Decimal("500.01")
-    )
-    assert over == BackendResult("over_limit", {"limit": Decimal("500.00")})
+    with pytest.raises(BackendUnavailable, match="a person's to decide"):
+        await company.call("bills.pay", account_number="415620", payee="Meridian Insurance", amount=Decimal("500.01"))
+    assert (await company.call("accounts.balance", account_number="415620")).result["balance"] == Decimal("20451.99")
     poor = await company.call("bills.pay", account_number="402938", payee="Northside Water", amount=Decimal("415.60"))
     assert poor.outcome == "not_enough_money"
     assert (await company.call("accounts.balance", account_number="402938")).result["balance"] == Decimal("312.07")
@@ -269,11 +283,11 @@ async def test_express_is_offered_once_and_brings_the_order_tomorrow(company: Co
 async def test_a_credit_goes_once_to_the_account_that_ordered(company: Company) -> None:
     status = (await company.call("orders.status", order_number="53018")).result
     assert (status["remedy"], status["credit"]) == ("credit", Decimal("15.00"))
-    other = await company.call("orders.credit", order_number="53018", account_number="400121")
+    other = await company.call("orders.credit", order_number="53018", account_number="400121", amount=Decimal("15.00"))
     assert other.outcome == "not_yours"
-    mine = await company.call("orders.credit", order_number="53018", account_number="415620")
+    mine = await company.call("orders.credit", order_number="53018", account_number="415620", amount=Decimal("15.00"))
     assert mine.result == {"credit": Decimal("15.00")}
-    again = await company.call("orders.credit", order_number="53018", account_number="415620")
+    again = await company.call("orders.credit", order_number="53018", account_number="415620", amount=Decimal("15.00"))
     assert again.outcome == "not_possible"
     assert (await company.call("accounts.balance", account_number="415620")).result["balance"] == Decimal("20466.99")
 

@@ -70,6 +70,7 @@ patterns:
   returning: Back to {title}.
   next_request: Next, {title}.
   continuing: Welcome back to {title}.
+  needs_person: A person has to decide that.
   clarify_one: Is it {first}?
   clarify_two: Is it {first} or {second}?
   clarify_again: What is it, then?

@@ -23,9 +23,9 @@ def test_every_question_has_an_expectation_of_its_own_name() -> None:
     assert "patterns.clarify" in names
 
 
-def test_only_the_pin_is_secret_and_it_is_everywhere() -> None:
+def test_what_proves_who_somebody_is_stays_secret_everywhere() -> None:
     secret = {one.name for one in shipped_bot().domain().expectations if one.secret}
-    assert secret == {"authenticate.ask_pin", "reauthenticate.ask_pin"}
+    assert secret == {"authenticate.ask_pin", "authenticate.ask_birth_date", "reauthenticate.ask_pin"}
 
 
 def test_every_question_can_be_answered_or_left_by_keys() -> None:

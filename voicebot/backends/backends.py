@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Protocol
 
 import structlog
 
+from voicebot.dialog.condition import holds
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import Operation
 from voicebot.errors import BackendUnavailable, LocalProtocolError
 
 log = structlog.get_logger(__name__)
+
+#: Limits compare arguments, never days with today.
+_NO_DAY = date.min
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,9 @@ def _check_arguments(contract: Operation, arguments: Mapping[str, SlotValue], ke
     for name, kind in contract.arguments.items():
         if not kind.accepts(arguments[name]):
             raise LocalProtocolError(f"'{name}' of '{contract.name}' must be {kind}.")
+    if contract.person_when and holds(contract.person_when, arguments.get, _NO_DAY):
+        # The dialog hands these over; should it ever fail to, the money stays where it is all the same.
+        raise BackendUnavailable(f"'{contract.name}' is a person's to decide with these arguments.")
     if contract.write and not key:
         raise LocalProtocolError(f"'{contract.name}' writes and needs an idempotency key.")
 

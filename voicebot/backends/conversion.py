@@ -99,10 +99,13 @@ _CONVERTERS: dict[ValueKind, Callable[[object], SlotValue]] = {
     ValueKind.CHOICE: _text,
     ValueKind.DIGITS: _text,
     ValueKind.ALPHANUMERIC: _text,
+    ValueKind.PHONE: _text,
+    ValueKind.POSTCODE: _text,
     ValueKind.YES_NO: _yes_no,
     ValueKind.NUMBER: _number,
     ValueKind.MONEY: _money,
     ValueKind.DATE: _date,
+    ValueKind.BIRTH_DATE: _date,
     ValueKind.TIME: _time,
     ValueKind.MOMENT: _moment,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
 from voicebot.dialog.steps import SlotType
-from voicebot.dialog.values import ValueKind
+from voicebot.dialog.values import SPELT, ValueKind
 
 #: What callers say to take an offered alternative, by its number.
 OPTION_PHRASES: tuple[tuple[str, ...], ...] = (
@@ -25,6 +25,12 @@ def keys_for(slot_type: SlotType, options: int) -> KeyEntry:
             return KeyEntry(min(slot_type.lengths), max(slot_type.lengths))
         case ValueKind.DIGITS | ValueKind.ALPHANUMERIC:
             return KeyEntry(1, 20)
+        case ValueKind.PHONE:
+            return KeyEntry(7, 15)
+        case ValueKind.POSTCODE:
+            return KeyEntry(min(slot_type.lengths), max(slot_type.lengths)) if slot_type.lengths else KeyEntry(3, 10)
+        case ValueKind.BIRTH_DATE:
+            return KeyEntry(8, 8)
         case ValueKind.DATE:
             return KeyEntry(1 if options else 4, 4)
         case ValueKind.TIME:
@@ -57,7 +63,7 @@ def expectation_for(
     kinds = (kind, AnswerKind.OPEN) if also_open and kind is not AnswerKind.OPEN else (kind,)
     choices = tuple(phrase for choice in slot_type.choices for phrase in choice.phrases)
     offered = tuple(phrase for phrases in OPTION_PHRASES[:options] for phrase in phrases)
-    coded = slot_type.kind in {ValueKind.DIGITS, ValueKind.ALPHANUMERIC}
+    coded = slot_type.kind in SPELT
     return Expectation(
         name=name,
         kinds=kinds,

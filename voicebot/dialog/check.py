@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voicebot.dialog.filling import empty_uses
+from voicebot.dialog.filling import empty_uses, unproven_calls
 from voicebot.dialog.finding import Finding, Severity, at, declared_at, error, warning
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.kinds import kind_findings
 from voicebot.dialog.loader import load_bot
 from voicebot.dialog.shape import shape_findings
+from voicebot.dialog.steps import CallStep
+from voicebot.dialog.values import ValueKind
 from voicebot.dialog.wording import wording_findings
 from voicebot.errors import ConfigurationError
 
@@ -59,6 +61,7 @@ def check(directory: Path, collide: Collide | None = None) -> Report:
     findings = [
         *shape_findings(bot),
         *_filling_findings(bot),
+        *_permission_findings(bot),
         *kind_findings(bot),
         *wording_findings(bot),
         *(_collisions(bot, collide) if collide else ()),
@@ -73,6 +76,20 @@ def _filling_findings(bot: Bot) -> Iterator[Finding]:
             what = f"'{use.slot}' may still be empty at the step '{use.step.id}'."
             fix = "Ask for it, save it or set it on every path before."
             yield error("empty", at(bot.flows[name], use.step), what, fix)
+
+
+def _permission_findings(bot: Bot) -> Iterator[Finding]:
+    for name, calls in unproven_calls(bot).items():
+        for call in calls:
+            if isinstance(call.step, CallStep):
+                what = f"'{call.step.operation}' needs '{call.slot}', and some path comes here without it."
+                fix = "Run the flow that proves it before, and leave when that fails."
+                yield error("unproven", at(bot.flows[name], call.step), what, fix)
+    for operation in bot.operations.values():
+        if operation.write and operation.person_when is None and ValueKind.MONEY in operation.arguments.values():
+            what = f"'{operation.name}' moves any amount of money without a person."
+            fix = "Add 'person_when: amount > 500' with your limit."
+            yield warning("no_limit", declared_at(bot, f"operation {operation.name}"), what, fix)
 
 
 def _collisions(bot: Bot, collide: Collide) -> Iterator[Finding]:

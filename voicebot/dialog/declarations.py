@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from voicebot.dialog.condition import Condition, ConditionError, names_in, parse_condition
@@ -26,7 +26,7 @@ IMPERSONAL = frozenset({"today", "now", "channel"})
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 OPERATION_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 TYPE_KEYS = ("kind", "length", "pattern", "choices", "secret", "must", "invalid", "keys")
-OPERATION_KEYS = ("arguments", "results", "failures", "write", "secret", "about")
+OPERATION_KEYS = ("arguments", "results", "failures", "write", "secret", "needs", "person_when", "about")
 
 
 @dataclass(slots=True)
@@ -50,6 +50,7 @@ class Declared:
     flows: dict[str, FlowHead] = field(default_factory=dict)
     command_phrases: tuple[str, ...] = ()
     places: dict[str, Place] = field(default_factory=dict)
+    operation_checks: list[Callable[[], None]] = field(default_factory=list)
 
     def note_place(self, what: str, source: Source) -> None:
         self.places[what] = Place(source.file, source.line)
@@ -235,7 +236,26 @@ def read_operations(source: Source | None, declared: Declared) -> None:
             failures=fields.texts("failures"),
             write=fields.flag("write"),
             secret=frozenset(secret),
+            needs=_read_needs(fields.get("needs"), declared),
+            person_when=_read_limit(fields.get("person_when"), arguments),
         )
+
+
+def _read_needs(source: Source | None, declared: Declared) -> Condition | None:
+    """Read what must hold for the call; which slots are remembered is known once every file is read."""
+    condition = read_condition(source) if source else None
+    if source and condition:
+        used = names_in(condition)
+        declared.operation_checks.append(lambda: check_names(used, declared.remembered, source))
+    return condition
+
+
+def _read_limit(source: Source | None, arguments: Collection[str]) -> Condition | None:
+    """Read when a person decides; only arguments are compared, so that every part of the system sees it alike."""
+    condition = read_condition(source) if source else None
+    if source and condition:
+        check_names(names_in(condition), arguments, source)
+    return condition
 
 
 def _read_signature(source: Source | None) -> dict[str, ValueKind]:

@@ -13,10 +13,10 @@ from voicebot.dialog.steps import (
     BranchStep,
     CallStep,
     ConfirmStep,
+    DoneStep,
     RunStep,
     SetStep,
     Step,
-    TakeStep,
     prompts_of,
 )
 
@@ -33,7 +33,7 @@ def empty_uses(bot: Bot) -> dict[str, list[EmptyUse]]:
     """By flow, every use of a slot before it is filled.
 
     A result saved from a system counts as filled, although the system may leave it out: which outcome gives what is
-    the system's business. What a part fills for the whole call counts after it, whatever its outcome.
+    the system's business. What a part fills for the whole call counts where every way to its outcome fills it.
     """
     at_start = _filled_at_start(bot)
     return {name: list(_empty_uses(bot, flow, at_start[name])) for name, flow in bot.flows.items()}
@@ -56,7 +56,9 @@ def _filled_at_start(bot: Bot) -> dict[str, frozenset[str]]:
         filled = narrowed
 
 
-def _filled_before(bot: Bot, flow: Flow, at_start: frozenset[str]) -> Mapping[str, frozenset[str]]:
+def _filled_before(
+    bot: Bot, flow: Flow, at_start: frozenset[str], seen: frozenset[str] = frozenset()
+) -> Mapping[str, frozenset[str]]:
     """For every reachable step, the slots filled on all paths to it."""
     before: dict[str, frozenset[str]] = {flow.start: at_start}
     waiting = [flow.start]
@@ -64,7 +66,7 @@ def _filled_before(bot: Bot, flow: Flow, at_start: frozenset[str]) -> Mapping[st
         step_id = waiting.pop()
         step = flow.steps[step_id]
         for why, target in successors(step):
-            after = _after(bot, step, why, before[step_id])
+            after = _after(bot, step, why, before[step_id], seen)
             known = before.get(target)
             merged = after if known is None else known & after
             if merged != known:
@@ -73,7 +75,7 @@ def _filled_before(bot: Bot, flow: Flow, at_start: frozenset[str]) -> Mapping[st
     return before
 
 
-def _after(bot: Bot, step: Step, why: str, before: frozenset[str]) -> frozenset[str]:
+def _after(bot: Bot, step: Step, why: str, before: frozenset[str], seen: frozenset[str]) -> frozenset[str]:
     match step:
         case AskStep(slot=slot):
             return before | {slot} if not why else before
@@ -85,7 +87,7 @@ def _after(bot: Bot, step: Step, why: str, before: frozenset[str]) -> frozenset[
         case BranchStep(condition=condition):
             return before | _filled_if(condition, is_so=why == "yes")
         case RunStep(flow=name):
-            return before | _fills_for_the_call(bot, name)
+            return before | _surely_fills(bot, name, why or bot.flows[name].outcomes[0], seen)
         case _:
             return before
 
@@ -105,26 +107,34 @@ def _filled_if(condition: Condition, *, is_so: bool) -> frozenset[str]:
             return frozenset()
 
 
-def _fills_for_the_call(bot: Bot, flow_name: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
-    """The remembered slots that a flow, or one that it runs, ever fills."""
+def _surely_fills(bot: Bot, flow_name: str, outcome: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The remembered slots that are filled whenever a flow ends with an outcome.
+
+    A flow that is skipped by `unless` was carried out before, so that what it fills is filled.
+    """
+    flow = bot.flows[flow_name]
     if flow_name in seen:
         return frozenset()
-    found: set[str] = set()
-    for step in bot.flows[flow_name].steps.values():
-        match step:
-            case AskStep(slot=slot):
-                found.add(slot)
-            case CallStep(save=save):
-                found.update(save)
-            case TakeStep(slots=slots):
-                found.update(slots)
-            case SetStep(values=values):
-                found.update(name for name, value in values.items() if value is not None)
-            case RunStep(flow=inner):
-                found |= _fills_for_the_call(bot, inner, seen | {flow_name})
-            case _:
-                pass
-    return frozenset(found) & bot.remembered.keys()
+    before = _filled_before(bot, flow, frozenset(), seen | {flow_name})
+    ends = [
+        filled
+        for step_id, filled in before.items()
+        if isinstance(step := flow.steps[step_id], DoneStep) and step.outcome == outcome
+    ]
+    return frozenset(name for name in bot.remembered if ends and all(name in filled for filled in ends))
+
+
+def unproven_calls(bot: Bot) -> dict[str, list[EmptyUse]]:
+    """By flow, every call of an operation on a path on which what it needs does not surely hold."""
+    at_start = _filled_at_start(bot)
+    found: dict[str, list[EmptyUse]] = {}
+    for flow in bot.flows.values():
+        for step_id, filled in _filled_before(bot, flow, at_start[flow.name]).items():
+            step = flow.steps[step_id]
+            needs = bot.operations[step.operation].needs if isinstance(step, CallStep) else None
+            for name in sorted(_filled_if(needs, is_so=True) - filled) if needs else ():
+                found.setdefault(flow.name, []).append(EmptyUse(step, name))
+    return found
 
 
 def _empty_uses(bot: Bot, flow: Flow, at_start: frozenset[str]) -> Iterator[EmptyUse]:

@@ -20,6 +20,8 @@ class Operation:
     """What `backends` can do: typed arguments and results, and the failures it names.
 
     A `write` is carried out exactly once by its idempotency key. Arguments named in `secret` are never written down.
+    `needs` is a condition on what is remembered of the call (``authenticated``) without which it is not carried out;
+    while `person_when` holds for its arguments (``amount > 500``) it is a person's to decide, never the bot's alone.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Operation:
     failures: tuple[str, ...] = ()
     write: bool = False
     secret: frozenset[str] = frozenset()
+    needs: Condition | None = None
+    person_when: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,7 @@ class Patterns:
     help: Prompt
     talked_too_long: Prompt
     cannot_change_now: Prompt
+    needs_person: Prompt
     keys_yes_no: Prompt
     call_too_long: Prompt
     shutting_down: Prompt
@@ -154,6 +159,7 @@ class Patterns:
             self.help,
             self.talked_too_long,
             self.cannot_change_now,
+            self.needs_person,
             self.keys_yes_no,
             self.call_too_long,
             self.shutting_down,

@@ -25,12 +25,12 @@ from voicebot.dialog.finding import Finding, at, error
 from voicebot.dialog.flow import Bot, Flow
 from voicebot.dialog.prompt import Filled
 from voicebot.dialog.steps import AskStep, BranchStep, CallStep, ConfirmStep, SetStep, Slot, Step, prompts_of
-from voicebot.dialog.values import Form, ValueKind
+from voicebot.dialog.values import SPELT, Form, ValueKind
 
 _ORDERED = {Comparison.LESS, Comparison.AT_MOST, Comparison.MORE, Comparison.AT_LEAST}
 _NUMBERS = {ValueKind.NUMBER, ValueKind.MONEY}
 _ASPECTS: dict[Aspect, set[ValueKind]] = {
-    Aspect.DAYS_AHEAD: {ValueKind.DATE, ValueKind.MOMENT},
+    Aspect.DAYS_AHEAD: {ValueKind.DATE, ValueKind.MOMENT, ValueKind.BIRTH_DATE},
     Aspect.WEEKDAY: {ValueKind.DATE, ValueKind.MOMENT},
     Aspect.HOUR: {ValueKind.TIME, ValueKind.MOMENT},
     Aspect.LENGTH: set(ValueKind),
@@ -191,8 +191,8 @@ class _FlowKinds:
                 kind = self._kind(Name(piece.name), None)
                 allowed = {
                     Form.PLAIN: set(ValueKind),
-                    Form.DIGITS: {ValueKind.DIGITS, ValueKind.ALPHANUMERIC, ValueKind.NUMBER, ValueKind.TEXT},
-                    Form.RELATIVE: {ValueKind.DATE},
+                    Form.DIGITS: {*SPELT, ValueKind.NUMBER, ValueKind.TEXT},
+                    Form.RELATIVE: {ValueKind.DATE, ValueKind.BIRTH_DATE},
                     Form.COUNT: {ValueKind.NUMBER},
                 }[piece.form]
                 if kind and kind not in allowed:
@@ -201,7 +201,11 @@ class _FlowKinds:
 
 
 def _reads_as(text: str, kind: ValueKind) -> bool:
-    readers = {ValueKind.DATE: date.fromisoformat, ValueKind.TIME: time.fromisoformat}
+    readers = {
+        ValueKind.DATE: date.fromisoformat,
+        ValueKind.BIRTH_DATE: date.fromisoformat,
+        ValueKind.TIME: time.fromisoformat,
+    }
     reader = readers.get(kind)
     if reader is None:
         return False

@@ -78,6 +78,7 @@ PATTERN_PROMPTS: dict[str, tuple[str, ...]] = {
     "help": (),
     "talked_too_long": (),
     "cannot_change_now": (),
+    "needs_person": (),
     "keys_yes_no": (),
     "call_too_long": (),
     "shutting_down": (),
@@ -182,6 +183,8 @@ class _Loader:
         declared.remembered = read_slots(self._sections.get("remember"), "", declared)
         for resolve in self._later:
             resolve()
+        for check_operation in declared.operation_checks:
+            check_operation()
         commands = self._commands()
         declared.command_phrases = self._command_phrases(commands)
         flows = {head.name: FlowLinker(head, declared).link() for head in declared.flows.values()}

@@ -145,6 +145,8 @@ def bot_schema() -> Schema:
         "failures": _NAMES,
         "write": _FLAG,
         "secret": _NAMES,
+        "needs": _CONDITION,
+        "person_when": _CONDITION,
     }
     slot_type = {
         "kind": {"enum": list(ValueKind)},

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
 from decimal import Decimal
 
@@ -15,12 +15,18 @@ from voicebot.dialog.expectation import AnswerKind
 from voicebot.dialog.flow import spoken_words
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.steps import Rule, SlotType
-from voicebot.dialog.values import ValueKind
+from voicebot.dialog.values import SPELT, ValueKind
 
 _MORNING = re.compile(r"\b(a\.? ?m\.?|morning)\b", re.IGNORECASE)
 _NAME_WORDS_MOST = 4
 _DAYS_MOST = 366
 _KEYS_MOST = 40
+_BIRTH_KEYS = 8
+#: What the language room calls a telephone number found in what was said.
+_PHONE = "phone"
+_PHONE_NUMBER = re.compile(r"\+?[0-9]{7,15}")  # ITU-T E.164: at most 15 digits
+_POSTCODE = re.compile(r"[A-Z0-9]{3,10}")
+_OLDEST_YEARS = 120
 _KEYED_MONEY = re.compile(r"[0-9]{1,9}(\*[0-9]{1,2})?")
 
 
@@ -63,6 +69,14 @@ def spoken_candidates(
             yield from _codes(said, {AnswerKind.DIGITS})
         case ValueKind.ALPHANUMERIC:
             yield from _codes(said, {AnswerKind.ALPHANUMERIC, AnswerKind.DIGITS})
+        case ValueKind.PHONE:
+            yield from _of_kind(said, {_PHONE}, ValueKind.PHONE)
+            yield from _codes(said, {AnswerKind.DIGITS})
+        case ValueKind.POSTCODE:
+            for candidate in _codes(said, {AnswerKind.ALPHANUMERIC, AnswerKind.DIGITS}):
+                yield replace(candidate, value=str(candidate.value).upper().replace(" ", ""))
+        case ValueKind.BIRTH_DATE:
+            yield from _of_kind(said, {AnswerKind.DATE}, ValueKind.BIRTH_DATE)
         case ValueKind.TIME:
             for candidate in _of_kind(said, {AnswerKind.TIME}, ValueKind.TIME):
                 yield from _both_halves_of_the_day(candidate)
@@ -81,13 +95,13 @@ def mentioned_candidates(mentioned: Sequence[Entity], words: str, slot_type: Slo
         yield from spoken_candidates(Interpretation(words, 1.0, entities=tuple(mentioned)), slot_type)
 
 
-def _of_kind(said: Interpretation, kinds: set[AnswerKind], value_kind: ValueKind) -> Iterator[Candidate]:
+def _of_kind(said: Interpretation, kinds: Collection[str], value_kind: ValueKind) -> Iterator[Candidate]:
     for entity in said.entities:
         if entity.kind in kinds and value_kind.accepts(entity.value):
             yield Candidate(entity.value, entity, len(entity.text.split()))
 
 
-def _codes(said: Interpretation, kinds: set[AnswerKind]) -> Iterator[Candidate]:
+def _codes(said: Interpretation, kinds: Collection[str]) -> Iterator[Candidate]:
     found = list(_of_kind(said, kinds, ValueKind.DIGITS))
     yield from found
     if len(found) > 1:  # a number said in pieces, with a breath between them
@@ -141,6 +155,10 @@ def keyed_candidates(
             yield Candidate(slot_type.choices[int(keys) - 1].value)
         case ValueKind.DIGITS | ValueKind.ALPHANUMERIC if _is_number(keys):
             yield Candidate(keys)
+        case ValueKind.PHONE | ValueKind.POSTCODE if _is_number(keys):
+            yield Candidate(keys)
+        case ValueKind.BIRTH_DATE if _is_number(keys) and len(keys) == _BIRTH_KEYS:
+            yield from _keyed_birth(int(keys[:2]), int(keys[2:4]), int(keys[4:]))
         case ValueKind.DATE if _is_number(keys) and len(keys) == 4:
             yield from _keyed_day(int(keys[:2]), int(keys[2:]), today)
         case ValueKind.TIME if _is_number(keys) and len(keys) in {3, 4}:
@@ -153,6 +171,14 @@ def keyed_candidates(
 
 def _is_number(keys: str) -> bool:
     return keys.isascii() and keys.isdecimal() and len(keys) <= _KEYS_MOST
+
+
+def _keyed_birth(month: int, day: int, year: int) -> Iterator[Candidate]:
+    """Month, day and year in full: 03151981."""
+    try:
+        yield Candidate(date(year, month, day))
+    except ValueError:
+        return
 
 
 def _keyed_day(month: int, day: int, today: date) -> Iterator[Candidate]:
@@ -202,8 +228,9 @@ class _Objection:
 def _objection(
     value: SlotValue, slot_type: SlotType, rules: Sequence[Rule], lookup: Lookup, today: date
 ) -> _Objection | None:
-    code = slot_type.kind in {ValueKind.DIGITS, ValueKind.ALPHANUMERIC}
-    if code and slot_type.lengths and len(str(value)) not in slot_type.lengths:
+    if not _is_of_its_kind(value, slot_type.kind, today):
+        return _Objection(slot_type.invalid)
+    if slot_type.kind in SPELT and slot_type.lengths and len(str(value)) not in slot_type.lengths:
         return _Objection(slot_type.invalid)
     if slot_type.pattern and not re.fullmatch(slot_type.pattern, str(value)):
         return _Objection(slot_type.invalid)
@@ -211,3 +238,16 @@ def _objection(
         if not holds(rule.condition, lookup, today):
             return _Objection(rule.reason)
     return None
+
+
+def _is_of_its_kind(value: SlotValue, kind: ValueKind, today: date) -> bool:
+    """What a kind demands of itself, before its type's own rules: nobody is born tomorrow."""
+    match kind:
+        case ValueKind.PHONE:
+            return _PHONE_NUMBER.fullmatch(str(value)) is not None
+        case ValueKind.POSTCODE:
+            return _POSTCODE.fullmatch(str(value)) is not None
+        case ValueKind.BIRTH_DATE:
+            return isinstance(value, date) and value <= today and value.year >= today.year - _OLDEST_YEARS
+        case _:
+            return True

@@ -311,6 +311,7 @@ def read_value(source: Source, kind: ValueKind) -> SlotValue | None:
         ValueKind.NUMBER: int,
         ValueKind.MONEY: Decimal,
         ValueKind.DATE: date.fromisoformat,
+        ValueKind.BIRTH_DATE: date.fromisoformat,
         ValueKind.TIME: time.fromisoformat,
         ValueKind.MOMENT: datetime.fromisoformat,
     }

@@ -21,7 +21,7 @@ from voicebot.dialog.actions import (
 from voicebot.dialog.condition import Literal, Lookup, Name, holds
 from voicebot.dialog.declarations import BUILT_IN, IMPERSONAL
 from voicebot.dialog.events import Entity, SlotValue
-from voicebot.dialog.flow import Bot, Flow
+from voicebot.dialog.flow import Bot, Flow, Operation
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.prompt import Prompt, Values, render
 from voicebot.dialog.reading import Scene
@@ -348,6 +348,8 @@ class Turn:
                 self.unavailable(step)
                 return True
             arguments[name] = value
+        if not self._may_call(step, operation, arguments):
+            return True
         number = self.state.requests + 1
         request_id = f"{operation.name}#{number}"
         key = f"{self.state.call_id}/{number}/{operation.name}" if operation.write else None
@@ -362,6 +364,21 @@ class Turn:
         self.actions.append(CallBackend(request_id, operation.name, arguments, key, filler, operation.secret))
         self.state = replace(self.state, phase=Phase.WAITING, waiting_for=request_id, requests=number)
         return False
+
+    def _may_call(self, step: CallStep, operation: Operation, arguments: Mapping[str, SlotValue]) -> bool:
+        """Whether the bot may do it alone and now; else the conversation goes where it is decided."""
+        if operation.needs and not holds(operation.needs, self.state.slots.get, self.today):
+            # `flows check` finds a flow that comes here unproven; this keeps one that it missed from doing harm.
+            self.record("not_allowed", detail=operation.name)
+            self.unavailable(step)
+            return False
+        if operation.person_when and holds(operation.person_when, arguments.get, self.today):
+            self.record("needs_person", detail=operation.name)
+            self.actions.append(RequestPerson("approval"))
+            self.say(self.bot.patterns.needs_person)
+            self.replace_all(self.bot.intents_by_name[self.bot.commands.person].flow or self.bot.start)
+            return False
+        return True
 
     def unavailable(self, step: CallStep) -> None:
         """Go on where the step, or else the bot, says what follows a system that does not answer."""

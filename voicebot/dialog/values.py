@@ -12,7 +12,10 @@ from voicebot.dialog.expectation import AnswerKind
 
 
 class ValueKind(StrEnum):
-    """The types an admin can name. All but `MOMENT` and `NUMBER` can be asked of a caller."""
+    """The types an admin can name. All but `MOMENT` and `NUMBER` can be asked of a caller.
+
+    `PHONE` is digits, with a + in front where it was given; `POSTCODE` is letters and digits without spaces.
+    """
 
     TEXT = "text"
     YES_NO = "yes_no"
@@ -25,6 +28,9 @@ class ValueKind(StrEnum):
     MOMENT = "moment"
     NAME = "name"
     CHOICE = "choice"
+    PHONE = "phone"
+    POSTCODE = "postcode"
+    BIRTH_DATE = "birth_date"
 
     @property
     def answer(self) -> AnswerKind | None:
@@ -53,6 +59,9 @@ _ANSWERS = {
     ValueKind.TIME: AnswerKind.TIME,
     ValueKind.NAME: AnswerKind.NAME,
     ValueKind.CHOICE: AnswerKind.CHOICE,
+    ValueKind.PHONE: AnswerKind.DIGITS,
+    ValueKind.POSTCODE: AnswerKind.ALPHANUMERIC,
+    ValueKind.BIRTH_DATE: AnswerKind.DATE,
 }
 
 _PYTHON_TYPES: dict[ValueKind, type[SlotValue]] = {
@@ -67,7 +76,12 @@ _PYTHON_TYPES: dict[ValueKind, type[SlotValue]] = {
     ValueKind.MOMENT: datetime,
     ValueKind.NAME: str,
     ValueKind.CHOICE: str,
+    ValueKind.PHONE: str,
+    ValueKind.POSTCODE: str,
+    ValueKind.BIRTH_DATE: date,
 }
+#: Kinds that are said character by character.
+SPELT = frozenset({ValueKind.DIGITS, ValueKind.ALPHANUMERIC, ValueKind.PHONE, ValueKind.POSTCODE})
 
 
 class Form(StrEnum):
@@ -141,7 +155,7 @@ def _plain(value: SlotValue, kind: ValueKind, today: date) -> str:
             return _day(value, today)
         case time():
             return _clock(value)
-        case str() if kind in {ValueKind.DIGITS, ValueKind.ALPHANUMERIC}:
+        case str() if kind in SPELT:
             return _digits(value)
         case _:
             return str(value)

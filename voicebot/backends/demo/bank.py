@@ -29,27 +29,38 @@ def hash_pin(pin: str, salt: bytes) -> bytes:
 def bank_operations(now: Callable[[], datetime]) -> dict[str, Handler]:
     """The bank's operations by name; `now` is the wall clock, in any zone."""
 
-    def authenticate(connection: sqlite3.Connection, arguments: Mapping[str, SlotValue]) -> BackendResult:
-        account = str(arguments["account_number"])
-        row = connection.execute(
-            "SELECT name, pin_salt, pin_hash, failed_tries, last_failed_at FROM customer WHERE account_number = ?",
-            (account,),
-        ).fetchone()
+    def admit(connection: sqlite3.Connection, account: str, proves: Callable[[sqlite3.Row], bool]) -> BackendResult:
+        """Let in who proves it, and count who does not: an unknown account looks like a wrong answer."""
+        cursor = connection.cursor()
+        cursor.row_factory = sqlite3.Row
+        row = cursor.execute("SELECT * FROM customer WHERE account_number = ?", (account,)).fetchone()
         if row is None:
-            hash_pin(str(arguments["pin"]), b"nobody")  # so that an unknown account takes as long as a known one
+            hash_pin("", b"nobody")  # so that an unknown account takes as long as a known one
             return BackendResult("mismatch")
-        name, salt, expected, tries, last_failed_at = row
-        recent = last_failed_at and now() - datetime.fromisoformat(last_failed_at) < LOCKED_FOR
-        if recent and tries >= TRIES_MOST:
+        failed_at = row["last_failed_at"]
+        recent = failed_at and now() - datetime.fromisoformat(failed_at) < LOCKED_FOR
+        if recent and row["failed_tries"] >= TRIES_MOST:
             return BackendResult("locked")
-        if hmac.compare_digest(hash_pin(str(arguments["pin"]), salt), expected):
+        if proves(row):
             connection.execute("UPDATE customer SET failed_tries = 0 WHERE account_number = ?", (account,))
-            return BackendResult("ok", {"customer_name": name})
+            return BackendResult("ok", {"customer_name": row["name"]})
         connection.execute(
             "UPDATE customer SET failed_tries = ?, last_failed_at = ? WHERE account_number = ?",
-            (tries + 1 if recent else 1, now().isoformat(), account),
+            (row["failed_tries"] + 1 if recent else 1, now().isoformat(), account),
         )
         return BackendResult("mismatch")
+
+    def authenticate(connection: sqlite3.Connection, arguments: Mapping[str, SlotValue]) -> BackendResult:
+        pin = str(arguments["pin"])
+        return admit(
+            connection,
+            str(arguments["account_number"]),
+            lambda row: hmac.compare_digest(hash_pin(pin, row["pin_salt"]), row["pin_hash"]),
+        )
+
+    def identify(connection: sqlite3.Connection, arguments: Mapping[str, SlotValue]) -> BackendResult:
+        told = (str(arguments["birth_date"]), str(arguments["zip_code"]))
+        return admit(connection, str(arguments["account_number"]), lambda row: told == (row["born"], row["zip"]))
 
     def balance(connection: sqlite3.Connection, arguments: Mapping[str, SlotValue]) -> BackendResult:
         row = connection.execute(
@@ -60,7 +71,11 @@ def bank_operations(now: Callable[[], datetime]) -> dict[str, Handler]:
             return BackendResult("closed")
         return BackendResult("ok", {"balance": dollars(row[0]), "pending": dollars(row[1])})
 
-    return {"customers.authenticate": authenticate, "accounts.balance": balance}
+    return {
+        "customers.authenticate": authenticate,
+        "customers.identify": identify,
+        "accounts.balance": balance,
+    }
 
 
 def dollars(cents: int) -> Decimal:

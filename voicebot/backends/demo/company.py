@@ -28,4 +28,4 @@ def demo_company(path: Path, now: Callable[[], datetime]) -> SqliteSystem:
         **shop_operations(today),
         **branch_operations(now),
     }
-    return SqliteSystem(path, handlers, bookkeeping=frozenset({"customers.authenticate"}))
+    return SqliteSystem(path, handlers, bookkeeping=frozenset({"customers.authenticate", "customers.identify"}))

@@ -34,6 +34,7 @@ class DemoCustomer:
     house_number: str = "1"
     zip_code: str = "10001"
     card_digits: str | None = None
+    born: date = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +64,63 @@ class DemoBill:
 
 
 CUSTOMERS = (
-    DemoCustomer("400121", "4071", "Maria Keller", 1_284_50, house_number="18", card_digits="3302"),
-    DemoCustomer("402938", "1593", "James Okafor", 312_07, pending_cents=45_00, zip_code="11215", card_digits="7719"),
-    DemoCustomer("415620", "8264", "Aiko Tanaka", 20_451_99, house_number="240", zip_code="07302", card_digits="5048"),
-    DemoCustomer("427713", "3350", "Samuel Ortiz", -58_20, street="Mill Lane", house_number="7", card_digits="9166"),
-    DemoCustomer("433086", "9127", "Grace Lindqvist", 7_00, street="Orchard Road", house_number="52"),
-    DemoCustomer("448205", "6018", "Omar Haddad", 1_905_33, pending_cents=250_00, zip_code="11101", card_digits="2475"),
-    DemoCustomer("450974", "2746", "Ellen Brandt", 0, closed=True),
-    DemoCustomer("461358", "5482", "Peter Novak", 88_64, street="Station Road", house_number="33", card_digits="6083"),
+    DemoCustomer(
+        "400121", "4071", "Maria Keller", 1_284_50, house_number="18", card_digits="3302", born=date(1981, 3, 15)
+    ),
+    DemoCustomer(
+        "402938",
+        "1593",
+        "James Okafor",
+        312_07,
+        pending_cents=45_00,
+        zip_code="11215",
+        card_digits="7719",
+        born=date(1992, 11, 2),
+    ),
+    DemoCustomer(
+        "415620",
+        "8264",
+        "Aiko Tanaka",
+        20_451_99,
+        house_number="240",
+        zip_code="07302",
+        card_digits="5048",
+        born=date(1967, 7, 30),
+    ),
+    DemoCustomer(
+        "427713",
+        "3350",
+        "Samuel Ortiz",
+        -58_20,
+        street="Mill Lane",
+        house_number="7",
+        card_digits="9166",
+        born=date(1988, 1, 9),
+    ),
+    DemoCustomer(
+        "433086", "9127", "Grace Lindqvist", 7_00, street="Orchard Road", house_number="52", born=date(1954, 5, 21)
+    ),
+    DemoCustomer(
+        "448205",
+        "6018",
+        "Omar Haddad",
+        1_905_33,
+        pending_cents=250_00,
+        zip_code="11101",
+        card_digits="2475",
+        born=date(1979, 9, 12),
+    ),
+    DemoCustomer("450974", "2746", "Ellen Brandt", 0, closed=True, born=date(1990, 12, 24)),
+    DemoCustomer(
+        "461358",
+        "5482",
+        "Peter Novak",
+        88_64,
+        street="Station Road",
+        house_number="33",
+        card_digits="6083",
+        born=date(1961, 2, 8),
+    ),
 )
 
 ORDERS = (
@@ -163,7 +213,7 @@ def _fill(connection: sqlite3.Connection, today: date) -> None:
         salt = hashlib.sha256(f"demo {customer.account_number}".encode()).digest()[:16]
         connection.execute(
             "INSERT INTO customer (account_number, name, pin_salt, pin_hash, balance_cents, pending_cents, closed,"
-            " street, house_number, zip) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " street, house_number, zip, born) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 customer.account_number,
                 customer.name,
@@ -175,6 +225,7 @@ def _fill(connection: sqlite3.Connection, today: date) -> None:
                 customer.street,
                 customer.house_number,
                 customer.zip_code,
+                customer.born.isoformat(),
             ),
         )
         if customer.card_digits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicebot.backends.sqlite import WRITES_TABLE
 
 #: Raised with every change below; a file of another version is laid out anew.
-VERSION = 2
+VERSION = 3
 
 TABLES = (
     """
@@ -26,7 +26,8 @@ TABLES = (
         closed INTEGER NOT NULL DEFAULT 0,
         street TEXT NOT NULL,
         house_number TEXT NOT NULL,
-        zip TEXT NOT NULL
+        zip TEXT NOT NULL,
+        born TEXT NOT NULL
     ) WITHOUT ROWID
     """,
     """

@@ -66,7 +66,7 @@ def shop_operations(today: Callable[[], date]) -> dict[str, Handler]:
         ).fetchone()
         if row is None or row[0] != arguments["account_number"]:
             return BackendResult("not_yours")
-        if row[1] != "credit":
+        if row[1] != "credit" or arguments["amount"] != dollars(row[2]):
             return BackendResult("not_possible")
         connection.execute("UPDATE shop_order SET remedy = 'done' WHERE number = ?", (arguments["order_number"],))
         connection.execute(
