@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (loopback unless told)")
     parser.add_argument("--port", type=int, help="HTTP port, 0 for any free one")
-    parser.add_argument("--sip-port", type=int, help="SIP port")
+    parser.add_argument("--sip-port", type=int, help="SIP port for UDP and TCP, 0 for any free one")
     parser.add_argument("--data", type=Path, help="folder for everything the server keeps")
     parser.add_argument("--flows", type=Path, help="folder with the bot's flows")
     parser.add_argument("--models", type=Path, help="folder with speech models and voices")
@@ -76,10 +76,9 @@ async def _serve_until_told(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with serving(settings, lambda text: log.info("starting", step=text)) as server:
-        log.info("SIP is not part of this version; calls come over Twilio Media Streams and the browser")
         print(
             f"ready {server.url} call-page={server.url}/call twilio-webhook={server.url}/twilio/voice "
-            f"engines={'; '.join(server.engines)}",
+            f"sip={server.sip.uri} engines={'; '.join(server.engines)}",
             flush=True,
         )
         await stop.wait()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +20,30 @@ from voicebot.errors import ConfigurationError, Problem
 #: The folder of published flows, inside the data folder.
 FLOW_LIBRARY = "flows"
 Positive = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class SipSettings(BaseModel):
+    """The table [sip] of voicebot.toml, or VOICEBOT_SIP__NAME in the environment. Addresses are IP addresses."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hosts: tuple[IPv4Address | IPv6Address, ...] = Field(default=(), description="where SIP listens, if not at `host`")
+    public_address: IPv4Address | IPv6Address | None = Field(
+        default=None, description="what peers beyond a NAT know this server by"
+    )
+    trunks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")), description="networks whose calls are taken"
+    )
+    realm: str = Field(default="voicebot", pattern=r"^[A-Za-z0-9 ._-]+$", description="the realm of `sip_users`")
+    rtp_first_port: Annotated[int, Field(ge=1024, le=65535)] = 16384
+    rtp_last_port: Annotated[int, Field(ge=1024, le=65535)] = 32767
+    srtp: Literal["off", "optional", "mandatory"] = "optional"
+    tls_port: Port | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = Field(default=None, description="whose certificates callers over TLS must show")
+    tls_ca: Path | None = Field(default=None, description="whose certificates are trusted when calling out over TLS")
 
 
 class Settings(BaseSettings):
@@ -28,12 +53,19 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="VOICEBOT_", toml_file="voicebot.toml", extra="forbid", frozen=True, validate_default=True
+        env_prefix="VOICEBOT_",
+        env_nested_delimiter="__",
+        toml_file="voicebot.toml",
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
     )
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    sip_port: Annotated[int, Field(ge=0, le=65535)] = 5060
+    sip_port: Port = 5060
+    sip: SipSettings = SipSettings()
+    sip_users: SecretStr | None = Field(default=None, description='who may call in by password: {"name": "password"}')
     data: Path = Path("data")
     flows: Path = Path("flows")
     models: Path | None = Field(default=None, description="folder with speech models and voices")
@@ -92,7 +124,7 @@ class _PlainToml(TomlConfigSettingsSource):
 
     def __call__(self) -> dict[str, object]:
         values: dict[str, object] = super().__call__()
-        secret = {"api_token", "twilio_auth_token", "TWILIO_AUTH_TOKEN"} & set(values)
+        secret = {"api_token", "twilio_auth_token", "TWILIO_AUTH_TOKEN", "sip_users"} & set(values)
         if secret:
             name = min(secret)
             raise ConfigurationError(
@@ -101,7 +133,7 @@ class _PlainToml(TomlConfigSettingsSource):
                         "voicebot.toml",
                         None,
                         f"`{name}` is a secret and must not stand in a file.",
-                        "Set it in the environment (VOICEBOT_API_TOKEN, TWILIO_AUTH_TOKEN).",
+                        "Set it in the environment (VOICEBOT_API_TOKEN, VOICEBOT_SIP_USERS, TWILIO_AUTH_TOKEN).",
                     )
                 ]
             )

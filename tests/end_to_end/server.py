@@ -95,6 +95,8 @@ async def running(data: Path, *arguments: str, **environment: str) -> AsyncItera
             "serve",
             "--port",
             "0",
+            "--sip-port",
+            "0",
             "--data",
             str(data),
             "--flows",

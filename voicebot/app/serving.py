@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 from voicebot.app.backends import open_backends
 from voicebot.app.editions import Edition, Editions
 from voicebot.app.sessions import SessionFactory, standing_prompts
+from voicebot.app.sip import SipServing, serving_sip
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
 from voicebot.app.understanding import learn_requests
 from voicebot.calls.admission import CpuMeter, Limits
@@ -59,6 +60,7 @@ class Serving:
     port: int
     live: LiveCalls
     engines: tuple[str, ...]
+    sip: SipServing
 
     @property
     def url(self) -> str:
@@ -147,18 +149,20 @@ async def serving(
             after_call=_GarbageCollection().after_call,
             clock=time.monotonic,
         )
-        app = _web(settings, live, store, metrics, speech, editions, chats)
+        admission = _CountedAdmission(live, metrics)
+        app = _web(settings, live, store, metrics, speech, editions, chats, admission)
         runner = make_runner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await _listen(runner, settings.host, settings.port)
+        sip = await stack.enter_async_context(serving_sip(settings, live, admission, metrics, _new_id))
         stack.push_async_callback(live.drain, settings.drain_s)
 
         # Everything alive now lives as long as the process: the collector need never look at it again.
         gc.collect()
         gc.freeze()
         gc.disable()
-        yield Serving(settings.host, _port(runner), live, speech.engines())
+        yield Serving(settings.host, _port(runner), live, speech.engines(), sip)
 
 
 def _published(library: Library) -> Path | None:
@@ -175,6 +179,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
     speech: Speech,
     editions: Editions,
     chats: Chats,
+    admission: _CountedAdmission,
 ) -> web.Application:
     def status(event: CallStatusChanged | StreamStatusChanged) -> None:
         log.info("carrier status", kind=type(event).__name__)
@@ -187,7 +192,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
     twilio_token = settings.twilio_auth_token
     return build_app(
         accept=live.accept,
-        admission=_CountedAdmission(live, metrics),
+        admission=admission,
         calls=store,
         schema=call_schema(),
         metrics=metrics.text,
@@ -222,6 +227,12 @@ class _CountedAdmission:
             self._metrics.call_refused(reason.value)
             log.warning("call refused", reason=reason.value, live_calls=self._live.count)
         return reason
+
+    def withdraw(self, call_id: str) -> None:
+        self._live.withdraw(call_id)
+
+    def is_open(self) -> bool:
+        return self._live.why_full() is None
 
 
 def _new_id() -> str:

@@ -79,10 +79,20 @@ class LiveCalls:
         `call_id` is what the leg that follows has as its `carrier_call_id`, or its `leg_id` where it has none. Asking
         again for the same call (carriers repeat webhooks) takes no second place.
         """
+        self.withdraw(call_id)
+        reason = self.why_full(caller)
+        if reason is None:
+            self._expected[call_id] = _Expected(caller, self._clock() + EXPECTED_WITHIN_S)
+        return reason
+
+    def withdraw(self, call_id: str) -> None:
+        """Give up the place of a call that was admitted and will not come."""
+        self._expected.pop(call_id, None)
+
+    def why_full(self, caller: str = "") -> RefusalReason | None:
+        """Return why one more call would be refused now, or None; nothing is kept for it."""
         now_s = self._clock()
-        self._expected = {
-            key: expected for key, expected in self._expected.items() if expected.until_s > now_s and key != call_id
-        }
+        self._expected = {key: expected for key, expected in self._expected.items() if expected.until_s > now_s}
         of_caller = sum(expected.caller == caller for expected in self._expected.values()) + self._of_caller[caller]
         load = Load(
             live_calls=len(self._sessions) + len(self._expected),
@@ -91,10 +101,7 @@ class LiveCalls:
             engine_load=self._engine_load(),
             draining=self._draining,
         )
-        reason = refuse(load, self._limits)
-        if reason is None:
-            self._expected[call_id] = _Expected(caller, now_s + EXPECTED_WITHIN_S)
-        return reason
+        return refuse(load, self._limits)
 
     async def accept(self, leg: CallLeg) -> None:
         """Carry one call until it ends. A leg that slipped past admission while draining is hung up at once."""

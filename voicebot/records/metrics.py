@@ -11,6 +11,8 @@ from voicebot.records.record import Outcome
 from voicebot.records.timings import Stage
 
 _REPLY_BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+_LOSS_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+_NETWORK_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.4, 0.8)
 _DURATION_BUCKETS_S = (5, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
 
 
@@ -48,6 +50,26 @@ class Metrics:
         self._failures = Counter(
             "voicebot_failures", "What failed inside without ending a call.", ["part", "kind"], registry=registry
         )
+        self._media_loss = Histogram(
+            "voicebot_media_loss_ratio",
+            "Share of RTP packets lost, every five seconds of a call.",
+            ["direction"],
+            buckets=_LOSS_BUCKETS,
+            registry=registry,
+        )
+        self._media_jitter = Histogram(
+            "voicebot_media_jitter_seconds",
+            "Jitter of RTP packets, every five seconds of a call.",
+            ["direction"],
+            buckets=_NETWORK_BUCKETS_S,
+            registry=registry,
+        )
+        self._media_round_trip = Histogram(
+            "voicebot_media_round_trip_seconds",
+            "Round trips that RTCP tells, every five seconds of a call.",
+            buckets=_NETWORK_BUCKETS_S,
+            registry=registry,
+        )
         # Series that exist from the start can be watched for a rise from zero.
         for outcome in Outcome:
             self._calls.labels(outcome.value)
@@ -77,6 +99,16 @@ class Metrics:
     def protocol_error(self, channel: str, kind: str) -> None:
         """Count a peer's mistake; both are constants of this code, never text from the peer."""
         self._protocol.labels(channel, kind).inc()
+
+    def media_measured(self, direction: str, loss: float | None, jitter_ms: float | None) -> None:
+        """Observe one direction ("in", "out") of a call's RTP; None is not known."""
+        if loss is not None:
+            self._media_loss.labels(direction).observe(loss)
+        if jitter_ms is not None:
+            self._media_jitter.labels(direction).observe(jitter_ms / 1000)
+
+    def media_round_trip(self, round_trip_ms: float) -> None:
+        self._media_round_trip.observe(round_trip_ms / 1000)
 
     def frames_late(self, count: int = 1) -> None:
         self._late.inc(count)

@@ -39,7 +39,7 @@ class ServerPlan:
     data: Path
     flows: Path
     port: int = 8080
-    sip_port: int = 5060
+    sip_port: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ("-m", "voicebot", "serve")
 
@@ -59,6 +59,8 @@ class RunningServer:
     """`process` ends with the block of `running`."""
 
     url: str
+    #: Where it takes SIP, such as ``sip:127.0.0.1:5060``.
+    sip_uri: str
     engines: str
     http: aiohttp.ClientSession
     account: Account
@@ -96,7 +98,7 @@ async def running(plan: ServerPlan, on_step: Callable[[str], None]) -> AsyncIter
     log = _Log(plan.data / "server.log", on_step)
     async with AsyncExitStack() as started:
         process, ready = await started.enter_async_context(
-            _started(plan, free_port(plan.port), free_port(plan.sip_port), environment, log)
+            _started(plan, free_port(plan.port), free_sip_port(plan.sip_port), environment, log)
         )
         if ready is None and _PORT_TAKEN in "".join(log.last):
             # Somebody took the port while the server was getting ready; what it has made is kept for the next one.
@@ -105,15 +107,16 @@ async def running(plan: ServerPlan, on_step: Callable[[str], None]) -> AsyncIter
             process, ready = await started.enter_async_context(_started(plan, 0, 0, environment, log))
         if ready is None:
             raise ServerFailed("The server did not get ready. Its log ends with:\n" + "\n".join(log.last))
-        url, engines = ready
+        url, sip_uri, engines = ready
         http = await started.enter_async_context(aiohttp.ClientSession())
-        yield RunningServer(url, engines, http, Account(auth_token=auth_token), api_token, process, plan.company)
+        account = Account(auth_token=auth_token)
+        yield RunningServer(url, sip_uri, engines, http, account, api_token, process, plan.company)
 
 
 @asynccontextmanager
 async def _started(
     plan: ServerPlan, port: int, sip_port: int, environment: Mapping[str, str], log: _Log
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, tuple[str, str] | None]]:
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, tuple[str, str, str] | None]]:
     """Start a process and give it with what its ready line names, None without one; stop it at the end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *plan.command, "--data", str(plan.data), "--flows", str(plan.flows)),
@@ -147,6 +150,18 @@ def free_port(wanted: int) -> int:
     raise ServerFailed("No port is free on the loopback address.")
 
 
+def free_sip_port(wanted: int) -> int:
+    """Return `wanted` if it is free on loopback for UDP and TCP, else 0, by which the server takes any free one."""
+    with closing(socket.socket(type=socket.SOCK_DGRAM)) as datagrams, closing(socket.socket()) as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            datagrams.bind(("127.0.0.1", wanted))
+            stream.bind(("127.0.0.1", wanted))
+        except OSError:
+            return 0
+    return wanted
+
+
 class _Log:
     """Keeps the server's log in a file and its last lines at hand."""
 
@@ -174,18 +189,21 @@ class _Log:
             self._on_step(str(entry.get("step")))
 
 
-async def _ready(process: asyncio.subprocess.Process) -> tuple[str, str] | None:
-    """Return the address and the engines that the ready line names; None when none comes."""
+async def _ready(process: asyncio.subprocess.Process) -> tuple[str, str, str] | None:
+    """Return the address, SIP's address and the engines that the ready line names; None when none comes."""
     if process.stdout is None:
         return None
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
-            words = (await process.stdout.readline()).decode().split(maxsplit=4)
+            line = (await process.stdout.readline()).decode()
     except TimeoutError:
         return None
+    named, _, engines = line.strip().partition(" engines=")
+    words = named.split()
     if len(words) < 2 or words[0] != "ready":
         return None
-    return words[1], words[4].strip().removeprefix("engines=") if len(words) > 4 else ""
+    sip_uri = next((word.removeprefix("sip=") for word in words if word.startswith("sip=")), "")
+    return words[1], sip_uri, engines
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
@@ -18,6 +17,8 @@ from voicebot.telephony.sip.stream import PING, PONG, StreamCutter
 #: Connections kept at once; a further one is closed at once, so that a flood cannot take all descriptors.
 MAX_CONNECTIONS = 500
 CONNECT_TIMEOUT_S = 4.0
+#: How often a port that is free for UDP is tried for TCP too.
+PORT_ATTEMPTS = 10
 #: What a peer that does not read may leave unsent before its connection is dropped.
 MAX_UNSENT_BYTES = 1_000_000
 #: A connection on which nothing came for this long is closed: longer than any call without a session timer.
@@ -30,13 +31,6 @@ _log = structlog.get_logger()
 
 class CannotListen(VoicebotError):
     """A SIP port cannot be opened; the message says which, and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    transport: Transport
-    host: str
-    port: int
 
 
 class Transports:
@@ -72,46 +66,47 @@ class Transports:
         """Return the ports really bound."""
         return dict(self._ports)
 
-    async def listen(
-        self, host: str, port: int, *, tls_port: int | None = None, tls: ssl.SSLContext | None = None
-    ) -> None:
-        """Listen for UDP and TCP on `port` (0 takes one that is free for both) and, with `tls`, on `tls_port`.
+    async def listen(self, host: str, port: int) -> int:
+        """Listen for UDP and TCP on an IP address and return the port; 0 takes one that is free for both.
 
-        Raises `CannotListen`.
+        Raises `CannotListen`. May be called again for an address of the other family.
         """
-        for attempt in range(10):
+        for attempt in range(PORT_ATTEMPTS):
             try:
-                await self._listen_udp(host, port)
-                await self._listen_stream(host, self._ports[Transport.UDP], Transport.TCP, None)
-                break
+                datagrams = _bound(host, port, socket.SOCK_DGRAM)
+                bound = int(datagrams.getsockname()[1])
+                try:
+                    await self._listen_stream(host, bound, Transport.TCP, None)
+                except OSError:
+                    datagrams.close()
+                    raise
+                transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                    lambda: _Datagrams(self._received_datagram), sock=datagrams
+                )
             except OSError as error:
-                await self.close()
-                if port or attempt == 9:
-                    raise CannotListen(f"cannot listen for SIP on {host}:{port} ({error.strerror or error})") from error
-        if tls is not None and tls_port is not None:
-            try:
-                await self._listen_stream(host, tls_port, Transport.TLS, tls)
-            except OSError as error:
-                await self.close()
-                raise CannotListen(
-                    f"cannot listen for SIP over TLS on {host}:{tls_port} ({error.strerror or error})"
-                ) from error
+                if port or attempt == PORT_ATTEMPTS - 1:
+                    raise CannotListen(f"cannot listen on {host}:{port} for SIP ({error.strerror or error})") from error
+            else:
+                self._udp[int(datagrams.family)] = transport
+                self._ports[Transport.UDP] = self._ports[Transport.TCP] = bound
+                return bound
+        raise CannotListen(f"no port on {host} is free for both UDP and TCP")
 
-    async def _listen_udp(self, host: str, port: int) -> None:
-        loop = asyncio.get_running_loop()
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(self._received_datagram), local_addr=(host, port), family=family
-        )
-        self._udp[family] = transport
-        self._ports[Transport.UDP] = int(transport.get_extra_info("sockname")[1])
+    async def listen_tls(self, host: str, port: int, tls: ssl.SSLContext) -> int:
+        """Listen for TLS and return the port; raises `CannotListen`."""
+        try:
+            await self._listen_stream(host, port, Transport.TLS, tls)
+        except OSError as error:
+            raise CannotListen(
+                f"cannot listen on {host}:{port} for SIP over TLS ({error.strerror or error})"
+            ) from error
+        return self._ports[Transport.TLS]
 
     async def _listen_stream(self, host: str, port: int, kind: Transport, tls: ssl.SSLContext | None) -> None:
-        server = await asyncio.get_running_loop().create_server(
-            lambda: _Stream(self, kind), host, port, ssl=tls, reuse_address=True
-        )
+        listening = _bound(host, port, socket.SOCK_STREAM)
+        server = await asyncio.get_running_loop().create_server(lambda: _Stream(self, kind), sock=listening, ssl=tls)
         self._servers.append(server)
-        self._ports[kind] = int(server.sockets[0].getsockname()[1])
+        self._ports[kind] = int(listening.getsockname()[1])
 
     def local(self, hop: Hop) -> tuple[str, int]:
         """Return the address under which the peer at `hop` reaches us, for Via and Contact."""
@@ -317,6 +312,23 @@ class _Stream(asyncio.Protocol):
         if self._ours:
             self._transport.write(PING)
         self._watch = loop.call_later(KEEP_ALIVE_S, self._keep_alive)
+
+
+def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, kind)
+    try:
+        bound.setblocking(False)  # noqa: FBT003  # the standard library's signature
+        if kind is socket.SOCK_STREAM:
+            # Connections of a server that was stopped just now do not keep the next one out.
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _plain_host(host: str) -> str:

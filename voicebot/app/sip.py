@@ -1,0 +1,182 @@
+"""Puts SIP together from its parts and takes it down again."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from voicebot.calls.registry import LiveCalls
+from voicebot.errors import ConfigurationError, Problem
+from voicebot.records.metrics import Metrics
+from voicebot.settings import Settings, SipSettings
+from voicebot.telephony.leg import Channel
+from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia, SrtpMode
+from voicebot.telephony.rtp.quality import Quality
+from voicebot.telephony.sip.access import Access
+from voicebot.telephony.sip.digest import Authenticator
+from voicebot.telephony.sip.endpoint import Endpoint, Identity
+from voicebot.telephony.sip.hop import Transport, host_port
+from voicebot.telephony.sip.media import Media
+from voicebot.telephony.sip.resolve import DnsLookup, Resolver
+from voicebot.telephony.sip.server import Admission, SipServer
+from voicebot.telephony.sip.transport import CannotListen
+from voicebot.web.socket_door import LiveLegs
+
+
+@dataclass(frozen=True, slots=True)
+class SipServing:
+    """Where SIP listens."""
+
+    host: str
+    port: int
+
+    @property
+    def uri(self) -> str:
+        return f"sip:{host_port(self.host, self.port)}"
+
+
+@asynccontextmanager
+async def serving_sip(
+    settings: Settings, live: LiveCalls, admission: Admission, metrics: Metrics, new_id: Callable[[], str]
+) -> AsyncIterator[SipServing]:
+    """Take calls over SIP for as long as the block lasts; raises ConfigurationError when it cannot listen."""
+    sip = settings.sip
+
+    def violated(kind: str) -> None:
+        metrics.protocol_error(Channel.SIP, kind)
+
+    legs = LiveLegs(live.accept)
+    endpoint = Endpoint(
+        Identity(public_host=str(sip.public_address) if sip.public_address else None),
+        client_tls=_client_tls(sip),
+        new_id=new_id,
+        on_violation=violated,
+    )
+    SipServer(
+        endpoint,
+        access=Access(sip.trunks, _authenticator(settings.sip_users, sip.realm)),
+        admission=admission,
+        open_media=_media_opener(sip, _MediaObserver(violated, metrics)),
+        reach=Resolver(DnsLookup()),
+        carry=legs.carry,
+        on_refused=metrics.call_refused,
+        on_referral=lambda _leg, _call, _referral: False,
+        clock=time.monotonic,
+    )
+    try:
+        yield await _listen(endpoint, settings)
+    finally:
+        await legs.hang_up_all()
+        await endpoint.close()
+
+
+async def _listen(endpoint: Endpoint, settings: Settings) -> SipServing:
+    sip = settings.sip
+    hosts = [str(host) for host in sip.hosts] or [_address_of(settings.host)]
+    port = settings.sip_port
+    try:
+        for host in hosts:
+            port = await endpoint.transports.listen(host, port)
+        if sip.tls_port is not None:
+            tls = _server_tls(sip)
+            tls_port = sip.tls_port
+            for host in hosts:
+                tls_port = await endpoint.transports.listen_tls(host, tls_port, tls)
+    except CannotListen as error:
+        fix = "Something else listens there. Choose another --sip-port, or 0 for any free one."
+        raise ConfigurationError([Problem("settings", None, f"`sip_port`: {error}.", fix)]) from error
+    return SipServing(hosts[0], endpoint.transports.ports[Transport.UDP])
+
+
+def _address_of(host: str) -> str:
+    """Return the IP address of a host name such as localhost."""
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0][4][0])
+    except OSError as error:
+        problem = Problem("settings", None, f"`host`: {host} has no address.", "Give an IP address in sip.hosts.")
+        raise ConfigurationError([problem]) from error
+
+
+class _MediaObserver:
+    def __init__(self, violated: Callable[[str], None], metrics: Metrics) -> None:
+        self.violated = violated
+        self._metrics = metrics
+
+    def late(self, frames: int) -> None:
+        self._metrics.frames_late(frames)
+
+    def measured(self, quality: Quality) -> None:
+        self._metrics.media_measured("in", quality.lost_in, quality.jitter_in_ms)
+        self._metrics.media_measured("out", quality.lost_out, quality.jitter_out_ms)
+        if quality.round_trip_ms is not None:
+            self._metrics.media_round_trip(quality.round_trip_ms)
+
+
+def _media_opener(sip: SipSettings, observer: _MediaObserver) -> Callable[[str, str], Awaitable[Media]]:
+    try:
+        ports = PortRange(sip.rtp_first_port, sip.rtp_last_port)
+    except ValueError as error:
+        problem = Problem("settings", None, f"`sip.rtp_first_port`: {error}.", "See docs/sip.md.")
+        raise ConfigurationError([problem]) from error
+    public = str(sip.public_address) if sip.public_address else ""
+
+    async def open_media(local_host: str, peer_host: str) -> Media:
+        plan = MediaPlan(local_host, public_address=public, signalling_address=peer_host, srtp=SrtpMode(sip.srtp))
+        return await RtpMedia.open(plan, ports, observer=observer)
+
+    return open_media
+
+
+def _authenticator(users: SecretStr | None, realm: str) -> Authenticator | None:
+    if users is None:
+        return None
+    try:
+        known = json.loads(users.get_secret_value())
+    except ValueError:
+        known = None
+    if not isinstance(known, dict) or not all(isinstance(password, str) for password in known.values()):
+        problem = Problem("settings", None, "`sip_users` is not what it must be.", 'Give JSON: {"name": "password"}.')
+        raise ConfigurationError([problem])
+    return Authenticator(known, realm=realm, key=secrets.token_bytes(32), clock=time.monotonic)
+
+
+def _client_tls(sip: SipSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(_file(sip.tls_ca, "tls_ca")) if sip.tls_ca else None)
+    if sip.tls_certificate is not None:
+        _load_certificate(context, sip)
+    return context
+
+
+def _server_tls(sip: SipSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _load_certificate(context, sip)
+    if sip.tls_client_ca is not None:
+        context.load_verify_locations(str(_file(sip.tls_client_ca, "tls_client_ca")))
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, sip: SipSettings) -> None:
+    certificate, key = _file(sip.tls_certificate, "tls_certificate"), sip.tls_key
+    try:
+        context.load_cert_chain(str(certificate), str(_file(key, "tls_key")) if key else None)
+    except (ssl.SSLError, OSError) as error:
+        what = f"`sip.tls_certificate`: {certificate} holds no usable certificate and key."
+        fix = "Give PEM files: the certificate with its chain, and its key without a passphrase."
+        raise ConfigurationError([Problem("settings", None, what, fix)]) from error
+
+
+def _file(path: Path | None, name: str) -> Path:
+    if path is None or not path.is_file():
+        what = f"`sip.{name}`: there is no such file." if path else f"`sip.{name}` is missing."
+        raise ConfigurationError([Problem("settings", None, what, "SIP over TLS needs it; see docs/sip.md.")])
+    return path

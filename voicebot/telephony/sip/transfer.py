@@ -1,0 +1,86 @@
+"""Transfers over SIP, ours and the peer's: REFER, alone or with Replaces (RFC 5589)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from sipmessage import URI
+
+from voicebot.telephony.leg import EndCause
+from voicebot.telephony.sip.call import Q850_NORMAL, Call, ReferOutcome
+from voicebot.telephony.sip.dialer import Dialer
+from voicebot.telephony.sip.endpoint import Endpoint
+from voicebot.telephony.sip.leg import Answered, SipLeg
+from voicebot.telephony.sip.refer import Referral, refer_to
+from voicebot.telephony.sip.uac import DialFailed
+
+_log = structlog.get_logger()
+
+#: How long the peer may take to reach whom we sent it to.
+REFER_TIMEOUT_S = 40.0
+
+
+async def send_elsewhere(leg: SipLeg, target: URI, *, referred_by: str = "") -> ReferOutcome:
+    """Have the leg's party call `target` (blind transfer); the leg ends "redirected" when it got through.
+
+    The leg goes on as it was when the peer refuses, which trunks often do. Raises `NoAnswer`.
+    """
+    return await _send(leg, refer_to(target, None), referred_by)
+
+
+async def join(leg: SipLeg, other: SipLeg, *, referred_by: str = "") -> ReferOutcome:
+    """Join the parties of two legs to each other (attended transfer) and leave; raises `NoAnswer`."""
+    dialog = other.call.dialog
+    outcome = await _send(leg, refer_to(dialog.remote_target, dialog.id), referred_by)
+    if outcome.accepted and 200 <= outcome.status < 300:
+        other.leave()
+    return outcome
+
+
+async def _send(leg: SipLeg, target: str, referred_by: str) -> ReferOutcome:
+    outcome = await leg.call.refer(target, referred_by=referred_by, timeout_s=REFER_TIMEOUT_S)
+    if outcome.accepted and 200 <= outcome.status < 300:
+        leg.leave()
+    return outcome
+
+
+class Referrals:
+    """Carries out what a peer's REFER asks for: the leg's call goes on with whom the peer named.
+
+    `trusted` decides by a call's peer whether its REFERs are heeded; where it may send us is the dialer's to say.
+    """
+
+    def __init__(self, endpoint: Endpoint, dialer: Callable[[], Dialer], trusted: Callable[[Call], bool]) -> None:
+        self._endpoint = endpoint
+        self._dialer = dialer
+        self._trusted = trusted
+
+    def __call__(self, leg: SipLeg, call: Call, referral: Referral) -> bool:
+        """Begin the transfer, or return False to refuse it."""
+        if call is not leg.call or not self._trusted(call) or not self._dialer().may_follow(referral.target):
+            return False
+        self._endpoint.start(self._follow(leg, call, referral))
+        return True
+
+    async def _follow(self, leg: SipLeg, call: Call, referral: Referral) -> None:
+        headers: tuple[tuple[str, str], ...] = ()
+        if referral.replaces is not None:
+            # The peer wrote it for the one who receives it, so it is passed on as it came.
+            replaced = referral.replaces
+            value = f"{replaced.call_id};to-tag={replaced.local_tag};from-tag={replaced.remote_tag}"
+            headers += (("Replaces", value), ("Require", "replaces"))
+        if referral.referred_by:
+            headers += (("Referred-By", referral.referred_by),)
+        call.tell_referrer(100, "Trying")
+        dialer = self._dialer()
+        try:
+            placed, media = await dialer.place(
+                dialer.target_of(str(referral.target)), timeout_s=REFER_TIMEOUT_S, headers=headers
+            )
+        except DialFailed as failed:
+            call.tell_referrer(failed.status or 503, "Not reached")
+            return
+        call.tell_referrer(200, "OK")
+        leg.move_to(Answered(placed), media)
+        call.end(EndCause.REDIRECTED, Q850_NORMAL)
