@@ -28,7 +28,9 @@ from voicebot.speech.recognition.sphinx.lexicon import cmu_dictionary
 from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Request
 from voicebot.speech.workers.capabilities import Capabilities, Feature
 
-_PARTIAL_EVERY_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 300 // 1000
+#: Asking costs little, and a turn ends as soon as its last word is known: at 300 ms every second request ended 600 ms
+#: later than its words allowed.
+_PARTIAL_EVERY_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 100 // 1000
 _ALTERNATIVES = 5
 _KEPT_QUESTIONS = 64
 _KEPT_DECODERS = 48
