@@ -50,6 +50,8 @@ async def place_call(order: CallOrder, out: TextIO = sys.stdout) -> int:
     Raises CarrierError when no server answers, WavError for a file that is no WAV, MicrophoneUnavailable,
     EngineUnavailable without a voice, ConfigurationError for broken flows.
     """
+    if order.recording is not None and not order.recording.absolute().parent.is_dir():
+        raise WavError(f"{order.recording}: there is no such folder to record to; make it first")
     script = Script("call", tuple(_steps(order.says)))
     async with aiohttp.ClientSession() as http:
         carrier = Carrier(http, order.url, Account(auth_token=order.auth_token))
@@ -94,8 +96,13 @@ async def _talk(carrier: Carrier, order: CallOrder, out: TextIO) -> int:
     microphone = Microphone()
     print(f"calling {order.url}: speak; type digits, * or # and Enter for keys; Ctrl-C hangs up", file=out)
     try:
-        async with carrier.dial(numbers=Numbers(order.caller), listener=microphone.hear) as line:
-            await microphone.talk(line)
+        impairment = Impairment(noise_snr_db=order.noise_snr_db)
+        async with carrier.dial(numbers=Numbers(order.caller), impairment=impairment, listener=microphone.hear) as line:
+            try:
+                await microphone.talk(line)
+            finally:  # Ctrl-C hangs up; what was said until then is kept
+                if order.recording is not None:
+                    order.recording.write_bytes(line.tape.wav())
     except CallRefused as refusal:
         print(f"refused: {refusal.spoken}", file=out)
         return 1
