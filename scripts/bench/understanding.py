@@ -28,7 +28,9 @@ from voicebot.errors import EngineUnavailable
 from voicebot.language.encoder import SentenceEncoder, find_encoder
 from voicebot.language.identity import SURE, Profile, ProfileSearch, SpokenIdentity
 from voicebot.language.intents import IntentClassifier
+from voicebot.language.mood import is_frustrated, is_urgent, read_mood, sentiment_label
 from voicebot.language.understanding import Understanding
+from voicebot.language.words import normalise
 
 Labelled = list[tuple[str, str]]
 
@@ -239,37 +241,30 @@ def _calibration_error(outcomes: Sequence[tuple[float, bool]]) -> float:
 
 
 def measure_phrases(bench: Bench) -> None:
-    """The hand-made phrases of tests/language/phrases; a test keeps them all right, so this shows what is covered."""
+    """The hand-made phrases of tests/language/phrases; a test keeps the first of them all right.
+
+    Of the later ones every second row was held back when the rules for the rest were made.
+    """
     sys.path.insert(0, str(ROOT))
-    from tests.language.test_phrases import phrases, read_phrase  # noqa: PLC0415  # tests are no installed package
+    from tests.language.test_phrases import LATER, phrases, read_phrase  # noqa: PLC0415  # tests are no installed package
 
-    counts: dict[str, list[int]] = {}
-    for kind, said, value, lengths in phrases():
-        counts.setdefault(kind, []).append(read_phrase(kind, said, lengths) == value)
-    for kind, hits in counts.items():
-        bench.report.rate("spoken values (hand-made phrases)", kind, sum(hits), len(hits))
+    def measure(section: str, rows: Sequence[tuple[str, str, str, tuple[int, ...]]]) -> None:
+        counts: dict[str, list[bool]] = {}
+        for kind, said, value, lengths in rows:
+            counts.setdefault(kind, []).append(read_phrase(kind, said, lengths) == value)
+        for kind, rights in counts.items():
+            bench.report.rate(section, kind, sum(rights), len(rights))
+        everything = [right for rights in counts.values() for right in rights]
+        bench.report.rate(section, "all", sum(everything), len(everything))
 
-
-def measure_time(bench: Bench) -> None:
-    """Processor time of whole turns with one reading, as the dialog asks for them, for a bot of twenty intents."""
-    corpus = banking(bench.data)
-    labels = sorted({label for _, label in corpus.train})[:20]
-    train = [row for row in draw(corpus.train, 10, 0)[0] if row[1] in labels]
-    said = [text for text, label in corpus.test if label in labels][:400]
-    expectation = Expectation("bench", (AnswerKind.OPEN,))
-    for engine, encoder in bench.engines():
-        started = time.perf_counter()
-        understanding = Understanding(grouped(train), encoder)
-        section = f"time, 20 intents of 10 examples, {engine}"
-        bench.report.figure(section, "training", time.perf_counter() - started, "s")
-        spent = []
-        for text in said:
-            before = time.thread_time()
-            understanding.interpret([(text, 1.0)], expectation, NOW)
-            spent.append(1000 * (time.thread_time() - before))
-        yardstick = "aim at most 5"
-        bench.report.figure(section, "a turn, median", percentile(spent, 0.5), "ms", n=len(spent), yardstick=yardstick)
-        bench.report.figure(section, "a turn, p95", percentile(spent, 0.95), "ms", n=len(spent), yardstick=yardstick)
+    measure("spoken values, phrases that a test keeps right", phrases())
+    numbered: dict[str, int] = {}
+    halves: tuple[list[tuple[str, str, str, tuple[int, ...]]], ...] = ([], [])
+    for row in phrases(LATER):
+        numbered[row[0]] = numbered.get(row[0], -1) + 1
+        halves[numbered[row[0]] % 2].append(row)
+    measure("spoken values, later phrases that rules were made on", halves[0])
+    measure("spoken values, later phrases held back", halves[1])
 
 
 def measure_identity(bench: Bench) -> None:
@@ -330,11 +325,53 @@ def _identify(
     report.figure(section, "a search, median", percentile(spent, 0.5), "ms", n=len(spent))
 
 
+def measure_mood(bench: Bench) -> None:
+    """F1 of mood on the half of the labelled turns that was held back when the rules were made."""
+    sys.path.insert(0, str(ROOT))
+    from tests.language.test_mood import f1, labelled_turns  # noqa: PLC0415  # tests are no installed package
+
+    section = "mood, turns held back"
+    turns = [
+        (read_mood(normalise(said)), label, angry, pressed) for said, label, angry, pressed in labelled_turns()[1::2]
+    ]
+    for label in ("negative", "neutral", "positive"):
+        pairs = [(sentiment_label(mood) == label, true == label) for mood, true, _, _ in turns]
+        bench.report.figure(section, f"sentiment {label}, F1", f1(pairs), "", n=sum(true for _, true in pairs))
+    pairs = [(is_frustrated(mood), angry) for mood, _, angry, _ in turns]
+    bench.report.figure(section, "frustration, F1", f1(pairs), "", n=sum(true for _, true in pairs))
+    pairs = [(is_urgent(mood), pressed) for mood, _, _, pressed in turns]
+    bench.report.figure(section, "urgency, F1", f1(pairs), "", n=sum(true for _, true in pairs))
+    bench.report.figure(section, "turns", float(len(turns)), "")
+
+
+def measure_time(bench: Bench) -> None:
+    """Processor time of whole turns with one reading, as the dialog asks for them, for a bot of twenty intents."""
+    corpus = banking(bench.data)
+    labels = sorted({label for _, label in corpus.train})[:20]
+    train = [row for row in draw(corpus.train, 10, 0)[0] if row[1] in labels]
+    said = [text for text, label in corpus.test if label in labels][:400]
+    expectation = Expectation("bench", (AnswerKind.OPEN,))
+    for engine, encoder in bench.engines():
+        started = time.perf_counter()
+        understanding = Understanding(grouped(train), encoder)
+        section = f"time, 20 intents of 10 examples, {engine}"
+        bench.report.figure(section, "training", time.perf_counter() - started, "s")
+        spent = []
+        for text in said:
+            before = time.thread_time()
+            understanding.interpret([(text, 1.0)], expectation, NOW)
+            spent.append(1000 * (time.thread_time() - before))
+        yardstick = "aim at most 5"
+        bench.report.figure(section, "a turn, median", percentile(spent, 0.5), "ms", n=len(spent), yardstick=yardstick)
+        bench.report.figure(section, "a turn, p95", percentile(spent, 0.95), "ms", n=len(spent), yardstick=yardstick)
+
+
 PARTS: Mapping[str, tuple[Callable[[Bench], None], str | None]] = {
     "intents": (measure_intents, "intents"),
     "none": (measure_none, "intents"),
     "phrases": (measure_phrases, None),
     "identity": (measure_identity, "identity"),
+    "mood": (measure_mood, None),
     "time": (measure_time, "intents"),
 }
 

@@ -23,12 +23,15 @@ EXPECTED = {
     "number": AnswerKind.OPEN,
     "ordinal": AnswerKind.OPEN,
     "part_of_day": AnswerKind.TIME,
+    "postcode": AnswerKind.ALPHANUMERIC,
+    "birth_date": AnswerKind.DATE,
 }
+LATER = "phrases/later"
 
 
-def phrases() -> list[tuple[str, str, str, tuple[int, ...]]]:
+def phrases(folder: str = "phrases") -> list[tuple[str, str, str, tuple[int, ...]]]:
     found = []
-    for file in sorted((Path(__file__).parent / "phrases").glob("*.tsv")):
+    for file in sorted((Path(__file__).parent / folder).glob("*.tsv")):
         for line in file.read_text(encoding="utf-8").splitlines()[1:]:
             said, value, *lengths = line.split("\t")
             found.append((file.stem, said, value, tuple(int(each) for each in lengths)))
@@ -50,12 +53,47 @@ def read_phrase(kind: str, said: str, lengths: tuple[int, ...]) -> str | None:
     """Return what a phrase is read as, written as in its file."""
     if kind == "yes_no":
         return {True: "yes", False: "no", None: "none"}[affirmative(normalise(said), expected=True)]
-    return first_value(kind, said, lengths)
+    return first_value(kind, said, lengths) or "none"
 
 
 @pytest.mark.parametrize(("kind", "said", "value", "lengths"), phrases())
 def test_a_phrase_is_read_as_it_is_meant(kind: str, said: str, value: str, lengths: tuple[int, ...]) -> None:
     assert read_phrase(kind, said, lengths) == value
+
+
+def test_nearly_all_of_the_later_phrases_are_read() -> None:
+    """Rows at odd indices were held back when the rules for the others were made, and still are."""
+    rights = [read_phrase(kind, said, lengths) == value for kind, said, value, lengths in phrases(LATER)]
+    assert len(rights) >= 270
+    assert sum(rights) >= 0.9 * len(rights)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "value"),
+    [
+        ("my zip code is nine oh two one oh and i've moved", "postcode", "90210"),
+        ("the postcode is SW1A 1AA", "postcode", "SW1A 1AA"),
+        ("i was born on the seventh of may fifty one", "birth_date", "1951-05-07"),
+        ("my birthday is july fifteenth eighty eight", "birth_date", "1988-07-15"),
+        ("call me back on two oh two five five five oh one two three", "phone", "2025550123"),
+    ],
+)
+def test_a_value_that_is_named_is_found_in_open_text(said: str, kind: str, value: str) -> None:
+    found = find_entities(normalise(said), Expectation("open", (AnswerKind.OPEN,)), NOW).entities
+    assert str(next(entity.value for entity in found if entity.kind == kind)) == value
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("i paid ninety two thousand and ten dollars", "postcode"),
+        ("book me in for the seventh of may", "birth_date"),
+        ("the order from march third nineteen ninety five dollars", "birth_date"),
+    ],
+)
+def test_a_value_that_is_not_named_is_none_in_open_text(said: str, kind: str) -> None:
+    found = find_entities(normalise(said), Expectation("open", (AnswerKind.OPEN,)), NOW).entities
+    assert kind not in {entity.kind for entity in found}
 
 
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -57,6 +57,8 @@ NAMED_DAYS = Phrases(
         "this morning": 0,
         "this afternoon": 0,
         "this evening": 0,
+        "same day next week": 7,
+        "this day next week": 7,
         "tomorrow": 1,
         "tomorrow's": 1,
         "yesterday": -1,

@@ -83,7 +83,21 @@ LETTER_NAMES = {
     "zed": "z",
     "zee": "z",
 }
-_BETWEEN = FILLERS | {"and", "then", "dash", "hyphen", "space", "slash", "letter", "number", "capital"}
+_BETWEEN = FILLERS | {
+    "and",
+    "then",
+    "dash",
+    "hyphen",
+    "space",
+    "slash",
+    "letter",
+    "number",
+    "capital",
+    "upper",
+    "lower",
+    "case",
+    "small",
+}
 _SHORTEST_IN_OPEN_TEXT = 4
 
 

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from dateutil.relativedelta import relativedelta
 
 from voicebot.language.entities.calendar_words import HOLIDAYS, MONTHS, NAMED_DAYS, PERIODS, UNITS, WEEKDAYS
+from voicebot.language.entities.months import month_after, within_month_at
 from voicebot.language.entities.numbers import TEENS, TENS, cardinal_at, literal, ordinal_at
 from voicebot.language.entities.span import Span
 from voicebot.language.entities.years import year_at
@@ -108,7 +109,8 @@ def _count_at(words: Sequence[Word], index: int) -> tuple[int, int] | None:
 def _relative_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
     """Read "in two weeks", "three days from now", "a week from tuesday", "two weeks ago", "a week on monday"."""
     leading = _text(words, index) in {"in", "within"}
-    count = _count_at(words, index + 1 if leading else index)
+    start = index + leading
+    count = _count_at(words, start + (_text(words, start) in {"about", "around", "roughly"}))
     if count is None or (unit := UNITS.get(_text(words, count[1]))) is None:
         return None
     number, after = count[0], count[1] + 1
@@ -167,23 +169,6 @@ def _calendar_day_at(words: Sequence[Word], index: int) -> tuple[int, int] | Non
     return read if read and 1 <= read[0] <= 31 else None
 
 
-def _month_after(words: Sequence[Word], index: int, today: date) -> tuple[int, int | None, int] | None:
-    """Read "of march", "march", "of next month" and return the month, its year if known, and the word after."""
-    at = index + 1 if _text(words, index) == "of" else index
-    if _text(words, at) in MONTHS:
-        return MONTHS[_text(words, at)], None, at + 1
-    for phrase, ahead in (
-        (("next", "month"), 1),
-        (("the", "next", "month"), 1),
-        (("this", "month"), 0),
-        (("the", "month"), 0),
-    ):
-        if matches(words, at, phrase):
-            month = today.replace(day=1) + relativedelta(months=ahead)
-            return month.month, month.year, at + len(phrase)
-    return None
-
-
 def _month_day_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
     """Read "march third", "the third of march", "5 june 1984", "the first of next month"."""
     start = index + 1 if _text(words, index) == "the" else index
@@ -200,7 +185,7 @@ def _month_day_at(words: Sequence[Word], index: int, today: date) -> _Found | No
         if read is None:
             return None
         day, at = read
-        following = _month_after(words, at, today)
+        following = month_after(words, at, today)
         if following is None:
             return None
         month, year, after = following
@@ -302,6 +287,7 @@ def find_dates(words: Sequence[Word], today: date, *, expected: bool = False) ->
     """
     readers: tuple[Callable[[Sequence[Word], int, date], _Found | None], ...] = (
         _weekday_with_day_at,
+        within_month_at,
         _week_then_day_at,
         _relative_at,
         _month_day_at,

@@ -10,6 +10,11 @@ from voicebot.language.entities.span import Span
 from voicebot.language.words import FILLERS, Word
 
 REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
+_PLURALS = {f"{word}{'es' if word == 'six' else 's'}": str(digit) for word, digit in UNITS.items()} | {
+    "zeros": "0",
+    "zeroes": "0",
+    "ohs": "0",
+}
 #: What recognisers write for a digit; trusted only beside a digit, and only where digits are expected.
 HOMOPHONES = {
     "to": "2",
@@ -54,10 +59,24 @@ def digit_at(words: Sequence[Word], index: int) -> str | None:
     return text if len(text) == 1 and text.isdecimal() else None
 
 
+def _times_at(words: Sequence[Word], index: int) -> _Group | None:
+    """Read "six ones", "five times zero"."""
+    count = UNITS.get(words[index].text)
+    if count is None or index + 1 >= len(words):
+        return None
+    if digit := _PLURALS.get(words[index + 1].text):
+        return _Group(digit * count, index + 2, 0)
+    again = digit_at(words, index + 2) if words[index + 1].text == "times" else None
+    return _Group(again * count, index + 3, 0) if again else None
+
+
 def _groups_at(words: Sequence[Word], index: int, *, homophones: bool) -> Iterator[_Group]:
     if index >= len(words):
         return
     text = words[index].text
+    if times := _times_at(words, index):
+        yield times
+        return
     if text in REPEATS:
         after = index + 1
         digit = digit_at(words, after)

@@ -9,6 +9,7 @@ from datetime import datetime
 from voicebot.dialog.events import Entity
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.language.corrections import correction_at
+from voicebot.language.entities.births import find_birth_dates
 from voicebot.language.entities.choices import find_choices
 from voicebot.language.entities.codes import find_codes
 from voicebot.language.entities.dates import find_dates
@@ -17,6 +18,7 @@ from voicebot.language.entities.money import find_money
 from voicebot.language.entities.names import find_names
 from voicebot.language.entities.numbers import find_numbers, find_ordinals
 from voicebot.language.entities.phones import find_phones
+from voicebot.language.entities.postcodes import find_postcodes
 from voicebot.language.entities.span import Span
 from voicebot.language.entities.times import find_parts_of_day, find_times
 from voicebot.language.words import Word, split
@@ -33,8 +35,10 @@ class Found:
 def find_entities(text: str, expectation: Expectation, now: datetime) -> Found:
     """Find every typed value in a normalised text.
 
-    Kinds beyond `AnswerKind`: "number", "ordinal", "phone", "part_of_day". Those of the expected kinds come first, in
-    the order the dialog expects them. After a correction cue ("friday, no, monday") the later value comes first.
+    Kinds beyond `AnswerKind`: "number", "ordinal", "phone", "postcode", "birth_date", "part_of_day". Those of the
+    expected kinds come first, in the order the dialog expects them. A question for digits may be after a telephone
+    number, one for a code after a postcode, one for a date after a birth date. After a correction cue ("friday, no,
+    monday") the later value comes first.
     `now` is the caller's local time.
     """
     words = split(text)
@@ -56,6 +60,8 @@ def find_entities(text: str, expectation: Expectation, now: datetime) -> Found:
         "part_of_day": lambda: find_parts_of_day(words),
         "ordinal": lambda: find_ordinals(words),
         "phone": lambda: find_phones(words, expected=AnswerKind.DIGITS in wanted),
+        "postcode": lambda: find_postcodes(words, expected=AnswerKind.ALPHANUMERIC in wanted),
+        "birth_date": lambda: find_birth_dates(words, now.date(), expected=AnswerKind.DATE in wanted),
         "number": lambda: find_numbers(words),
     }
     spans = {kind: finder() for kind, finder in finders.items()}

@@ -8,11 +8,13 @@ from decimal import Decimal
 
 from voicebot.language.entities.numbers import UNITS, ZERO, below_hundred_at, cardinal_at
 from voicebot.language.entities.span import Span
-from voicebot.language.words import Word
+from voicebot.language.words import Word, matches
 
 MAJOR = frozenset({"dollar", "dollars", "buck", "bucks", "pound", "pounds", "quid", "euro", "euros"})
 MINOR = frozenset({"cent", "cents", "pence", "penny", "pennies", "p"})
 _LITERAL = re.compile(r"([$£€]?)(\d{1,12}(?:,\d{3}){0,3}(?:\.\d{1,6})?)(k?)")
+_NOTES = {"fiver": Decimal(5), "tenner": Decimal(10)}
+_PARTS = {"half": Decimal("0.5"), "quarter": Decimal("0.25")}
 _CENT = Decimal("0.01")
 
 _Amount = tuple[Decimal, int]
@@ -62,13 +64,13 @@ def _number_at(words: Sequence[Word], index: int) -> tuple[Decimal, int, bool] |
 
 def _scaled_at(words: Sequence[Word], value: Decimal, index: int) -> _Amount | None:
     """Read "and a half", "k", "and a half thousand", "grand" after a number."""
-    half = [word.text for word in words[index : index + 3]] == ["and", "a", "half"]
-    after = index + 3 if half else index
-    value += Decimal("0.5") if half else 0
+    part = _PARTS.get(_word_at(words, index + 2)) if matches(words, index, ("and", "a")) else None
+    after = index + 3 if part else index
+    value += part or 0
     scale = {"k": 1_000, "grand": 1_000, "thousand": 1_000, "million": 1_000_000}.get(_word_at(words, after))
     if scale:
         return value * scale, after + 1
-    return (value, after) if half else None
+    return (value, after) if part else None
 
 
 def _word_at(words: Sequence[Word], index: int) -> str:
@@ -99,6 +101,8 @@ def _amount_at(words: Sequence[Word], index: int, *, expected: bool) -> _Amount 
             return Decimal(1000), index + 2
         minor = _minor_at(words, index + 2)
         return (1 + minor[0], minor[1]) if minor else (Decimal(1), index + 2)
+    if text in _NOTES:
+        return _NOTES[text], index + 1
     read = _number_at(words, index)
     if read is None:
         return None

@@ -21,6 +21,8 @@ _LEAD_INS = (
     "the name's",
     "the name on the account is",
     "the account is under",
+    "the account holder is",
+    "account holder is",
     "the last name is",
     "the surname is",
     "first name is",
@@ -149,6 +151,9 @@ def find_names(words: Sequence[Word], *, expected: bool = False, known: Sequence
                 spans.extend(_readings(start, found, known))
                 index, started = found[1], True
                 continue
+        if index > 0 and words[index - 1].text == "with":  # "Catherine with a C" spells no name of its own
+            index += 2
+            continue
         if spans and (spelled := _spelled_at(words, index)):
             spans.insert(0, Span("name", spelled[0], index, spelled[1]))
             index = spelled[1]

@@ -38,10 +38,11 @@ _YES_WORDS = _any_of(
     r"yes|yeah|yep|yup|yah|ya|yea|aye|yessir|sure|surely|uh huh|mm hmm|mhm|mm hm|uhuh|please do|do it|do so",
     r"correct|exactly|precisely|absolutely|definitely|certainly|indeed|all right|alright|spot on|bingo|affirmative",
     r"confirmed?|agreed?|perfect|fair enough|by all means|of course|go ahead|go for it|book it|let's do (?:it|that)",
-    r"you got it|you bet|sounds (?:good|great|right|fine|perfect)|that works|works for me|that'll do|that will do",
+    r"you got it|you bet|you (?:could|can|might) say (?:that|so)",
+    r"sounds (?:good|great|right|fine|perfect)|that works|works for me|that'll do|that will do",
     r"that(?:'s| is) (?:it|right|fine|good|okay|ok|me|great|the one|true|mine|perfect)",
     r"that (?:would|will) be (?:good|great|fine|lovely)|i'm (?:happy|fine|good|okay|ok) with (?:that|it)",
-    r"i (?:think|guess|suppose|believe) so|i(?:'d| would) (?:like|love) that",
+    r"i (?:think|believe) so|i (?:guess|suppose)(?: so)?|i(?:'d| would) (?:like|love) that",
 )
 #: Words that agree only when they are nearly all that was said.
 _WEAK_YES_WORDS = _any_of(
