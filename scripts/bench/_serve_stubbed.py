@@ -49,14 +49,16 @@ def vitals(collections: Collections) -> dict[str, float]:
     """Return what must not grow with the number of calls taken, and the longest garbage collection since last asked."""
     process = psutil.Process()
     memory = process.memory_full_info()
+    workers = process.children(recursive=True)
     longest_ms, collections.longest_ms = collections.longest_ms, 0.0
     return {
         "tasks": len(asyncio.all_tasks()),
         "handles": process.num_fds(),
         "threads": process.num_threads(),
-        "children": len(process.children(recursive=True)),
+        "workers": len(workers),
         "rss_mb": memory.rss / 1e6,
         "uss_mb": memory.uss / 1e6,
+        "workers_uss_mb": sum(worker.memory_full_info().uss for worker in workers) / 1e6,
         "collection_ms": longest_ms,
     }
 

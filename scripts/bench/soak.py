@@ -18,20 +18,23 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import uvloop
 from _report import Report, parser
 
 from calls import ENVIRONMENT, HERE, REQUESTS, ROOT, load_voices
-from voicebot.simulation.carrier import CallRefused, Numbers
+from voicebot.simulation.carrier import CallRefused, Carrier, Numbers
 from voicebot.simulation.line import CarrierLine
 from voicebot.simulation.server import RunningServer, ServerPlan, running
 
 #: After the last call of a block the server may take so long to wind everything up.
 WIND_UP_S = 30.0
 LOOK_S = 0.5
+#: Callers come back; as many as there are, their numbers are remembered from the first block of calls on.
+CALLERS = 200
 #: What must be as it was, and what may only grow within the noise of an allocator.
-COUNTED = ("tasks", "handles", "threads", "children")
-MEASURED = ("rss_mb", "uss_mb")
+COUNTED = ("tasks", "handles", "threads", "workers")
+MEASURED = ("rss_mb", "uss_mb", "workers_uss_mb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ KINDS = (
 )
 
 
-async def soak(server: RunningServer, calls: int, at_once: int, speech: bytes, first: int) -> Counter[str]:
+async def soak(carrier: Carrier, calls: int, at_once: int, speech: bytes, first: int) -> Counter[str]:
     """Place `calls` short calls, `at_once` of them at a time, and return how they went by kind."""
     places = asyncio.Semaphore(at_once)
     went: Counter[str] = Counter()
@@ -109,7 +112,7 @@ async def soak(server: RunningServer, calls: int, at_once: int, speech: bytes, f
 
     async def one(number: int, kind: Short) -> None:
         try:
-            async with server.carrier.dial(numbers=Numbers(caller=f"+1555{number:07d}")) as line:
+            async with carrier.dial(numbers=Numbers(caller=f"+1555{number % CALLERS:07d}")) as line:
                 await kind.hold(line, speech)
             went[kind.name] += 1
         except CallRefused:
@@ -161,29 +164,19 @@ def tell(report: Report, seen: list[tuple[int, dict[str, float]]], went: Counter
     for name, count in sorted(went.items()):
         report.rate("calls", name, count, total)
     (early_calls, early), (late_calls, late) = seen[0], seen[-1]
+    section = f"held after {early_calls} calls, and after {late_calls}"
     for name in COUNTED:
-        report.figure(
-            f"held after {early_calls} calls, and after {late_calls}",
-            name,
-            late[name],
-            "",
-            yardstick=f"was {early[name]:.0f}",
-        )
-    longest_ms = max(vital["collection_ms"] for _, vital in seen)
-    report.figure("garbage collection", "longest, with calls up", longest_ms, "ms")
+        report.figure(section, name, late[name], "", yardstick=f"was {early[name]:.0f}")
     for name in MEASURED:
-        report.figure(
-            f"held after {early_calls} calls, and after {late_calls}",
-            name,
-            late[name],
-            "MB",
-            yardstick=f"was {early[name]:.1f}",
-            note=", ".join(f"{vital[name]:.0f}" for _, vital in seen),
-        )
-        middle_calls, middle = seen[len(seen) // 2]
-        if late_calls > middle_calls:
+        course = ", ".join(f"{vital[name]:.0f}" for _, vital in seen)
+        report.figure(section, name, late[name], "MB", yardstick=f"was {early[name]:.1f}", note=course)
+    middle_calls, middle = seen[len(seen) // 2]
+    if late_calls > middle_calls:
+        for name in MEASURED:
             growth = (late[name] - middle[name]) / (late_calls - middle_calls) * 1000
             report.figure("growth over the second half", name, growth, "MB per 1000 calls")
+    longest_ms = max(vital["collection_ms"] for _, vital in seen)
+    report.figure("garbage collection", "longest, with calls up", longest_ms, "ms")
 
 
 async def run(options: Namespace, report: Report) -> None:
@@ -192,11 +185,16 @@ async def run(options: Namespace, report: Report) -> None:
     with tempfile.TemporaryDirectory(prefix="voicebot-soak-") as folder:
         command = (str(HERE / "_serve_stubbed.py"), "--speech", options.speech)
         plan = ServerPlan(Path(folder), ROOT / "flows", environment=ENVIRONMENT, command=command)
-        async with running(plan, lambda _: None) as server:
+        # Connections that are kept open for a next request would count as handles.
+        async with (
+            running(plan, lambda _: None) as server,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http,
+        ):
+            carrier = Carrier(http, server.url, server.account)
             went: Counter[str] = Counter()
             seen: list[tuple[int, dict[str, float]]] = []
             for first, size in blocks(options.calls, max(options.at_once, options.calls // options.looks)):
-                went += await soak(server, size, options.at_once, speech, first)
+                went += await soak(carrier, size, options.at_once, speech, first)
                 collected_ms = (await vitals(server))["collection_ms"]
                 seen.append((first + size, await settled(server) | {"collection_ms": collected_ms}))
                 print(json.dumps({"calls": first + size, **seen[-1][1]}), flush=True)

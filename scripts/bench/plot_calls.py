@@ -1,0 +1,79 @@
+"""Draws latency, lateness and processor time over the number of calls from what `calls --json` wrote.
+
+.venv/bin/python scripts/bench/plot_calls.py calls-*.json --to docs/images/calls.svg
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+LOOKS = {
+    "stubbed": ("voicebot, speech stubbed", "C0", "-"),
+    "matched": ("voicebot, matched to stock", "C0", "--"),
+    "stock": ("stock pipecat", "C3", "-"),
+    "echo": ("bare aiohttp echo", "C7", ":"),
+    "real": ("voicebot, real speech", "C2", "-"),
+}
+#: Title, unit, the row's name for all but the echo, and for the echo; a rate is drawn in percent.
+PANELS = (
+    (
+        "reply after the last sample, p95",
+        "ms",
+        "request: reply after the last sample, p95",
+        "a frame there and back, p95",
+    ),
+    ("frames over 10 ms late", "%", "frames over 10 ms behind their pace", "frames over 10 ms behind their pace"),
+    ("server, core in all", "%", "server, core in all", "server, core in all"),
+)
+#: Drawn on the floor of a logarithmic scale, where nought has no place.
+LEAST = {"ms": 0.1, "%": 0.01}
+
+Curve = dict[int, float]
+
+
+def curves(files: Iterable[Path], name: str, echo_name: str) -> dict[str, Curve]:
+    """Return value by number of calls for each server; later files win."""
+    found: dict[str, Curve] = {}
+    for file in files:
+        for row in json.loads(file.read_text(encoding="utf-8"))["rows"]:
+            system, _, calls = row["section"].partition(", ")
+            if row["name"] == (echo_name if system == "echo" else name) and row["value"] is not None:
+                value = row["value"] * (100 if row["unit"] == "rate" else 1)
+                found.setdefault(system, {})[int(calls.split()[0])] = value
+    return found
+
+
+def draw(files: list[Path], target: Path) -> None:
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(13, 4))
+    for axis, (title, unit, name, echo_name) in zip(axes, PANELS, strict=True):
+        for system, curve in curves(files, name, echo_name).items():
+            label, colour, line = LOOKS[system]
+            calls = sorted(curve)
+            values = [max(curve[count], LEAST[unit]) for count in calls]
+            axis.plot(calls, values, line, color=colour, marker="o", markersize=4, label=label)
+        axis.set(title=f"{title} ({unit})", xlabel="calls at once", yscale="log")
+        axis.grid(visible=True, alpha=0.3)
+    axes[0].legend(fontsize=8)
+    figure.tight_layout()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", type=Path, nargs="+", metavar="JSON")
+    parser.add_argument("--to", type=Path, required=True, metavar="IMAGE")
+    given = parser.parse_args()
+    draw(given.files, given.to)
+
+
+if __name__ == "__main__":
+    main()
