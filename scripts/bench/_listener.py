@@ -46,6 +46,8 @@ class Heard:
     """What happened: each event with the milliseconds from the start of the audio at which it was known."""
 
     events: list[tuple[int, TurnEvent]] = field(default_factory=list)
+    #: What was to come of the prompt when it was stopped last.
+    left_ms: int = 0
 
     def first(self, kind: type[TurnEvent]) -> int | None:
         """Return when the first event of `kind` was known, in ms."""
@@ -91,8 +93,12 @@ def listen(
     return heard
 
 
-def over_prompt(near: Wave, prompt: Wave, echo: Echo | None, rng: np.random.Generator, guard: EchoGuard) -> Heard:
-    """Return what a caller's audio gives while `prompt`, an open question, plays, until it is lost or the audio ends.
+def over_prompt(
+    near: Wave, prompt: Wave, echo: Echo | None, rng: np.random.Generator, guard: EchoGuard, *, to_the_end: bool = False
+) -> Heard:
+    """Return what a caller's audio gives over `prompt`, an open question, until it is confirmed as meant or ends.
+
+    With `to_the_end` on to the end of the turn that was confirmed.
 
     `guard` is the call's: handed from prompt to prompt, it remembers the line's echo.
     """
@@ -119,9 +125,12 @@ def over_prompt(near: Wave, prompt: Wave, echo: Echo | None, rng: np.random.Gene
             match event:
                 case BargeInSuspected():
                     playing, stopping = False, _QUEUED_FRAMES
+                    heard.left_ms = (prompt.size - position) // 8
                 case BargeInRetracted():
                     playing = True
-                case BargeInConfirmed():
+                case BargeInConfirmed() if not to_the_end:
+                    return heard
+                case TurnEnded():
                     return heard
                 case _:
                     pass

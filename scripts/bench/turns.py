@@ -1,8 +1,8 @@
 """Measures turn taking: turns cut off and how soon their end is known, interruptions meant and not meant, and costs.
 
 Recorded orders and digits come from --data's `commands` and `digits`; backchannels and prompts are spoken by the
-voices of this machine, coughs, music and tones are made by rule. Nothing is recognised here: in a call the words
-shorten waits and tell a short "no" from an "uh-huh".
+voices of this machine, hums, coughs, music and tones are made by rule. Words are recognised, by the engine that comes
+with the product, where they decide whether a prompt goes on; elsewhere sound alone decides, and a call is quicker.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from pathlib import Path
 import numpy as np
 import structlog
 from _listener import OPEN, Echo, Heard, listen, over_prompt
+from _orders import requests
 from _report import Report, arguments, percentile
 from _spoken import RATE_HZ, Recording, joined, recordings, spoken, with_pause
+from _words import Words
 
 from voicebot import g711
-from voicebot.dialog.expectation import AnswerKind, Expectation
-from voicebot.simulation.sounds import Wave, at_level, cough, hiss, mixed, music, on_the_line, ringback, silence
+from voicebot.dialog.expectation import AnswerKind, Domain, Expectation
+from voicebot.dialog.flow import Bot
+from voicebot.dialog.loader import load_bot
+from voicebot.language.understanding import Understanding
+from voicebot.simulation.sounds import Wave, at_level, cough, hiss, hum, mixed, music, on_the_line, ringback, silence
 from voicebot.speech.listening.dtmf import DtmfDetector
 from voicebot.speech.listening.echo import EchoGuard
-from voicebot.speech.listening.events import BargeInConfirmed, BargeInSuspected, SpeechStarted, TurnEnded
+from voicebot.speech.listening.events import BargeInConfirmed, BargeInSuspected, SpeechStarted, TurnEnded, VoiceHinted
 from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel
 from voicebot.speech.listening.turn import TurnDetector
 from voicebot.speech.listening.vad import FRAME_SAMPLES, VoiceActivity
@@ -43,7 +48,8 @@ PROMPTS = (
 PROMPT_DBFS = -20.0
 #: Streaming recognition's partial result lags by about this much.
 RECOGNISED_MS = 200.0
-BACKCHANNELS = ("uh huh", "mm hmm", "okay", "yeah", "right", "I see")
+HUMMED = "mm hmm"
+BACKCHANNELS = ("uh huh", HUMMED, "okay", "yeah", "right", "I see")
 #: Listeners say them briefly, most in 0.3 to 0.5 s; the voices here would drawl.
 BACKCHANNEL_MS = (300.0, 350.0, 400.0, 450.0, 500.0, 550.0)
 
@@ -53,6 +59,7 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report = Report("turns")
     rng = np.random.default_rng(SEED)
+    bot = load_bot(Path(__file__).parents[2] / "flows")
     model = EndOfTurnModel()
     commands = _commands(report, options.data)
     digits = _digits(report, options.data)
@@ -65,7 +72,7 @@ def main() -> None:
     if prompts:
         if commands:
             _meant(report, commands, prompts, rng)
-        _not_meant(report, prompts, rng)
+        _not_meant(report, prompts, bot, rng)
     else:
         report.missing("interruptions", "no voice on this machine speaks the prompts")
     _not_speech(report, rng)
@@ -176,35 +183,41 @@ def _short_turns(
 
 
 def _meant(report: Report, commands: Sequence[Recording], prompts: Sequence[Wave], rng: np.random.Generator) -> None:
+    words = Words(Domain("orders", requests(), (OPEN,)), None)
     for title, loss_db in (("no echo", None), ("echo at -20 dB", 20.0)):
         section = f"orders spoken over a prompt, {title}"
-        suspected, confirmed = [], []
+        lowered, suspected, confirmed = [], [], []
+        mistaken = 0
         guard = EchoGuard()
         delay_ms = rng.uniform(40, 400)
         for number, command in enumerate(commands):
             if number % 10 == 0:
                 guard, delay_ms = EchoGuard(), rng.uniform(40, 400)
             start_ms = rng.uniform(800, 2500)
-            near = np.concatenate([silence(start_ms), command.speech, silence(500)])
+            near = np.concatenate([silence(start_ms), command.speech, silence(1500)])
             echo = None if loss_db is None else Echo(delay_ms, loss_db)
-            heard = over_prompt(near, prompts[number % len(prompts)], echo, rng, guard)
+            heard = over_prompt(near, prompts[number % len(prompts)], echo, rng, guard, to_the_end=True)
+            mistaken += words.let_the_prompt_go_on(near, heard, OPEN)
             suspected.append(_since(heard, BargeInSuspected, start_ms))
+            lowered.append(min(suspected[-1], _since(heard, VoiceHinted, start_ms)))
             confirmed.append(_since(heard, BargeInConfirmed, start_ms))
+        report.rate(section, "taken for a backchannel by its words", mistaken, len(commands))
         in_time = sum(each < 600 for each in confirmed)
         report.rate(section, "confirmed within 600 ms", in_time, len(confirmed), yardstick="98 %")
-        at_once = sum(each <= 200 for each in suspected)
-        report.rate(section, "prompt stopped within 200 ms", at_once, len(suspected), yardstick="all")
-        report.figure(section, "prompt stopped after, p50", percentile(suspected, 0.5), "ms", n=len(suspected))
+        for what, times, mark in (("lowered or stopped", lowered, "all"), ("stopped", suspected, "")):
+            at_once = sum(each <= 200 for each in times)
+            report.rate(section, f"prompt {what} within 200 ms", at_once, len(times), yardstick=mark)
+            report.figure(section, f"prompt {what} after, p50", percentile(times, 0.5), "ms", n=len(times))
         report.figure(section, "confirmed after, p50", percentile(confirmed, 0.5), "ms", n=len(confirmed))
 
 
-def _since(heard: Heard, kind: type[BargeInSuspected | BargeInConfirmed], start_ms: float) -> float:
+def _since(heard: Heard, kind: type[VoiceHinted | BargeInSuspected | BargeInConfirmed], start_ms: float) -> float:
     """Return how long after `start_ms` the first such event came; for ever if none did."""
     after = [at for at, event in heard.events if isinstance(event, kind) and at > start_ms]
     return after[0] - start_ms if after else float("inf")
 
 
-def _not_meant(report: Report, prompts: Sequence[Wave], rng: np.random.Generator) -> None:
+def _not_meant(report: Report, prompts: Sequence[Wave], bot: Bot, rng: np.random.Generator) -> None:
     section = "sounds over a prompt that are no interruption"
     quiet = silence(12_000)
 
@@ -232,11 +245,31 @@ def _not_meant(report: Report, prompts: Sequence[Wave], rng: np.random.Generator
             for loss_db, delay_ms in ((14.0, 60.0), (20.0, 60.0), (20.0, 180.0), (20.0, 420.0), (30.0, 180.0))
         ),
     ]
+    words = Words(bot.domain(), Understanding({name: each.examples for name, each in bot.intents_by_name.items()}))
+    question = next(each for each in bot.domain().expectations if each.kinds == (AnswerKind.OPEN,))
     for text in BACKCHANNELS:
-        sounds = [wave for longest in BACKCHANNEL_MS for _, wave in spoken([text], longest_ms=longest)]
-        groups.append(lost(f'"{text}"', [placed(at_level(sound, rng.uniform(-28, -18))) for sound in sounds]))
+        if text == HUMMED:
+            sounds = [hum(rng) for _ in range(42)]
+        else:
+            sounds = [wave for longest in BACKCHANNEL_MS for _, wave in spoken([text], longest_ms=longest)]
+        nears = [placed(at_level(sound, rng.uniform(-28, -18))) for sound in sounds]
+        by_sound, by_words = _lost_by_words(nears, prompts, words, question, rng)
+        report.rate(section, f'"{text}": prompt lost', by_words, len(nears), note=f"by sound alone {by_sound}")
+        groups.append((by_words, len(nears)))
     total, trials = (sum(each) for each in zip(*groups, strict=True))
     report.rate(section, "all", total, trials, yardstick="under 2 %")
+
+
+def _lost_by_words(
+    nears: Sequence[Wave], prompts: Sequence[Wave], words: Words, question: Expectation, rng: np.random.Generator
+) -> tuple[int, int]:  # fmt: skip
+    """Return how often such words lose the prompt: by sound alone, and once they are recognised."""
+    by_sound = by_words = 0
+    for number, near in enumerate(nears):
+        heard = over_prompt(near, prompts[number % len(prompts)], None, rng, EchoGuard(), to_the_end=True)
+        by_sound += heard.count(BargeInConfirmed) > 0
+        by_words += not words.let_the_prompt_go_on(near, heard, question)
+    return by_sound, by_words
 
 
 def _not_speech(report: Report, rng: np.random.Generator) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from voicebot.dialog.events import IntentScore, Interpretation
 from voicebot.dialog.expectation import AnswerKind, Expectation
-from voicebot.language.backchannel import is_backchannel, only_backchannel
+from voicebot.language.backchannel import asks_for_nothing, is_backchannel, only_backchannel
 
 OPEN = Expectation("open", (AnswerKind.OPEN,))
 YES_NO = Expectation("sure", (AnswerKind.YES_NO, AnswerKind.OPEN))
@@ -39,3 +40,30 @@ def test_a_yes_or_no_question_takes_okay_for_an_answer_once_it_was_heard(
     text: str, left_ms: int, *, expected: bool
 ) -> None:
     assert is_backchannel(text, YES_NO, left_ms=left_ms) is expected
+
+
+def reading(text: str, *intents: str) -> Interpretation:
+    return Interpretation(text, 0.9, tuple(IntentScore(intent, 0.9) for intent in intents))
+
+
+@pytest.mark.parametrize(
+    ("said", "spoken_ms", "nothing"),
+    [
+        (None, 800, True),
+        (None, 4000, False),
+        (reading("the"), 800, True),
+        (reading("the"), 4000, False),
+        (reading("stop"), 800, False),
+        (reading("no that one"), 800, False),
+        (reading("balance", "check_balance"), 800, False),
+        (reading("okay"), 800, True),
+    ],
+)
+def test_a_short_sound_in_which_nothing_was_understood_asks_for_nothing(
+    said: Interpretation | None, spoken_ms: int, *, nothing: bool
+) -> None:
+    assert asks_for_nothing(said, OPEN, spoken_ms=spoken_ms, left_ms=3000) is nothing
+
+
+def test_a_word_not_understood_at_the_end_of_a_question_is_asked_again() -> None:
+    assert not asks_for_nothing(reading("plover"), OPEN, spoken_ms=800, left_ms=500)

@@ -41,10 +41,11 @@ from voicebot.dialog.events import (
     CallStarted,
     Event,
     HearingFailed,
+    Interpretation,
 )
 from voicebot.dialog.expectation import Expectation
 from voicebot.errors import BackendUnavailable
-from voicebot.language.backchannel import is_backchannel
+from voicebot.language.backchannel import asks_for_nothing
 from voicebot.media.events import (
     CallerTurn,
     KeyingBegan,
@@ -77,8 +78,6 @@ FURTHER_SILENCE_LIMIT_S = 6.0
 GOODBYE_LIMIT_S = 30.0
 #: How long work begun for the caller may go on after the line is gone.
 AFTERWORK_LIMIT_S = 20.0
-#: So much voice over a prompt without a word found in it is a mumble; more is somebody who was not understood.
-MUMBLE_MS = 1500
 
 
 class SpokenLine(Protocol):
@@ -257,16 +256,19 @@ class CallSession:
             self._meter.barge_in()
         await self._caller_spoke(turn)
 
+    def _interpret(self, turn: CallerTurn, expectation: Expectation) -> tuple[Interpretation, ...]:
+        heard = [(hypothesis.text, hypothesis.confidence) for hypothesis in turn.final.hypotheses]
+        return self._understanding.interpret(heard, expectation, self._now()) if heard else ()
+
     def _asks_for_nothing(self, turn: CallerTurn) -> bool:
         """Tell whether what was being said should go on: the caller only showed that they listen."""
         expectation = self._expectation
         if expectation is None or self._outcome is not None:
             return True
-        if not turn.final.hypotheses:
-            return turn.spoken_ms <= MUMBLE_MS
+        reading = next(iter(self._interpret(turn, expectation)), None)
         # With more to come after what was stopped, the question has not been heard.
-        left_ms = self._left_ms if len(self._unheard) <= 1 else GOODBYE_LIMIT_S * 1000
-        return is_backchannel(turn.final.hypotheses[0].text, expectation, left_ms=round(left_ms))
+        left_ms = self._left_ms if len(self._unheard) <= 1 else round(GOODBYE_LIMIT_S * 1000)
+        return asks_for_nothing(reading, expectation, spoken_ms=turn.spoken_ms, left_ms=left_ms)
 
     async def _go_on(self, turn: CallerTurn) -> None:
         self._held = False
@@ -293,11 +295,10 @@ class CallSession:
         expectation = self._expectation
         if expectation is None or self._outcome is not None:
             return
-        heard = [(hypothesis.text, hypothesis.confidence) for hypothesis in turn.final.hypotheses]
-        interpretations = self._understanding.interpret(heard, expectation, self._now()) if heard else ()
+        interpretations = self._interpret(turn, expectation)
         self._turns.caller_spoke(turn, interpretations, secret=expectation.secret)
-        if heard and not expectation.secret:
-            self._leg.show_caption("caller", heard[0][0], final=True)
+        if turn.final.hypotheses and not expectation.secret:
+            self._leg.show_caption("caller", turn.final.hypotheses[0].text, final=True)
         await self._step(
             CallerSpoke(
                 self._now(), interpretations, over_prompt=turn.over_prompt, heard_prompt=self._turns.last_heard_prompt

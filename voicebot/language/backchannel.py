@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from voicebot.dialog.events import Interpretation
 from voicebot.dialog.expectation import AnswerKind, Expectation
 
 #: Sounds and words of agreement that ask for nothing, alone or several together.
@@ -15,8 +16,15 @@ _WORDS = frozenset(
 )
 #: These answer a yes-or-no question whenever they are said; the others only where it has been heard.
 _PLAIN_YES = frozenset(("correct", "sure", "yep", "yes", "yup"))
+#: One of these asks for something, whatever else was understood.
+_CALLS = frozenset("agent excuse hang hello help hold no operator pardon repeat sorry stop wait what".split())
 #: With so little of a question left a caller knows what is asked.
 _NEARLY_HEARD_MS = 1500
+
+#: A voice over a prompt, with the 300 ms before it, that says so little in so short a time is a mumble; one that says
+#: more has not been understood, and is asked again.
+_MUMBLE_MS = 1500
+_MUMBLED_WORDS = 2
 
 _WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*")
 
@@ -25,6 +33,23 @@ def only_backchannel(text: str) -> bool:
     """Return whether `text` has words, and only such as listeners say."""
     words = _WORD.findall(text.lower())
     return bool(words) and _WORDS.issuperset(words)
+
+
+def asks_for_nothing(reading: Interpretation | None, expectation: Expectation, *, spoken_ms: int, left_ms: int) -> bool:
+    """Return whether what was said over a prompt leaves the prompt as it is.
+
+    `reading` is the likeliest one, None if no words were found in the `spoken_ms` of voice; `left_ms` of the prompt
+    were still to come. Besides backchannels that is a short sound in which nothing was understood:
+    a recogniser finds a word or two in most.
+    """
+    if reading is None:
+        return spoken_ms <= _MUMBLE_MS
+    if only_backchannel(reading.text):
+        return is_backchannel(reading.text, expectation, left_ms=left_ms)
+    understood = reading.intents or reading.entities or reading.affirmative is not None
+    words = reading.text.split()
+    mumbled = spoken_ms <= _MUMBLE_MS and len(words) <= _MUMBLED_WORDS and _CALLS.isdisjoint(words)
+    return mumbled and not understood and left_ms > _NEARLY_HEARD_MS
 
 
 def is_backchannel(text: str, expectation: Expectation, *, left_ms: int) -> bool:

@@ -64,6 +64,34 @@ def cough(rng: np.random.Generator, level_dbfs: float = -18.0) -> Wave:
     return at_level(air * shape + rng.uniform(0.0, 0.15) * hum, level_dbfs)
 
 
+def hum(rng: np.random.Generator, level_dbfs: float = -24.0) -> Wave:
+    """Return "mm-hmm" with closed lips, 350 to 550 ms: a low murmur, a breath, and a higher murmur.
+
+    A nasal murmur has its energy about 250 Hz and little above 1 kHz (Fujimura 1962).
+    """
+    pitch_hz = rng.uniform(95, 230)
+    first_s, breath_s, second_s = rng.uniform(0.12, 0.18), rng.uniform(0.03, 0.06), rng.uniform(0.18, 0.3)
+    parts = [
+        _murmur(first_s, pitch_hz, 0.95 * pitch_hz),
+        0.02 * rng.standard_normal(round(breath_s * _RATE_HZ)),
+        _murmur(second_s, 1.1 * pitch_hz, 1.35 * pitch_hz),
+    ]
+    return at_level(np.concatenate(parts), level_dbfs)
+
+
+def _murmur(duration_s: float, from_hz: float, to_hz: float) -> Wave:
+    seconds = np.arange(round(duration_s * _RATE_HZ)) / _RATE_HZ
+    phase = 2 * np.pi * np.cumsum(np.linspace(from_hz, to_hz, seconds.size)) / _RATE_HZ
+    wave = np.zeros(seconds.size)
+    for number in range(1, round(3000 / from_hz)):
+        strength = sum(
+            g * np.exp(-(((number * from_hz - at) / 120) ** 2)) for g, at in ((1.0, 250), (0.12, 1000), (0.06, 2100))
+        )
+        wave += (strength + 0.005) * np.sin(number * phase)
+    rise = np.minimum(1.0, np.minimum(seconds, duration_s - seconds) / 0.03)
+    return wave * rise
+
+
 def music(duration_ms: float, level_dbfs: float = -24.0) -> Wave:
     """Return plucked chords with overtones, two a second."""
     seconds = np.arange(round(duration_ms * _RATE_HZ / 1000)) / _RATE_HZ

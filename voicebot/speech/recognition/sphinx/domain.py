@@ -18,7 +18,7 @@ from voicebot.speech.recognition.sphinx.answers import add_answer
 from voicebot.speech.recognition.sphinx.automaton import Automaton
 from voicebot.speech.recognition.sphinx.ngram import Sentence, arpa
 
-_COMPILER = "3"
+_COMPILER = "4"
 """Part of every name: files of an older compiler are not used."""
 _SAMPLES_PER_ANSWER = 400
 _DOMAIN_FILE = "domain.json"
@@ -104,7 +104,9 @@ class Material:
             yield Sentence((*words, chance.choice(common.COURTESIES).split()[0]), weight * 0.1)
         yield from (Sentence(opening, weight * 0.1) for opening in openings)
         yield from (Sentence(words, weight * 0.1) for words in names)
-        yield from (Sentence(tuple(text.split()), weight * 0.3) for text in (*common.YES, *common.NO))
+        yield from (
+            Sentence(tuple(text.split()), weight * 0.3) for text in (*common.YES, *common.NO, *common.BACKCHANNELS)
+        )
 
 
 def _openings(names: Sequence[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:

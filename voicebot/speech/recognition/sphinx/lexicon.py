@@ -15,6 +15,10 @@ _EXTRA: Mapping[str, tuple[str, ...]] = {
     "am": ("AE M", "EY EH M"),
     "pm": ("P IY EH M",),
     "oh": ("OW",),
+    # Hummed and breathed by listeners, not read.
+    "hmm": ("HH M", "HH AH M", "HH UW M", "M UW M"),
+    "huh": ("HH AH", "AH", "HH AH N"),
+    "mm": ("M", "AH M", "M UW M"),
     "xray": ("EH K S R EY",),
     "zero": ("Z IH R OW", "Z IY R OW"),
     "wanna": ("W AA N AH",),

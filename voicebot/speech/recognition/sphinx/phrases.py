@@ -27,6 +27,11 @@ GREETINGS = (
     "hi", "hello", "hey", "good morning", "good afternoon", "hi there", "hello there", "yes", "yeah", "yes hi", "okay",
 )  # fmt: skip
 HESITATIONS = ("uh", "um", "so", "well", "yeah so", "okay so", "actually")
+BACKCHANNELS = (
+    "uh huh", "mm hmm", "hmm", "okay", "yeah", "right", "i see", "oh okay", "okay yeah", "got it", "all right", "oh",
+    "great",
+)  # fmt: skip
+"""What listeners say over a prompt. A recogniser that does not know them hears requests in them."""
 WHO = ("my name is", "this is", "i'm", "it's")
 COURTESIES = ("please", "thank you", "thanks")
 CORRECTIONS = ("no", "no sorry", "sorry", "wait", "actually", "i mean", "no i said", "no i meant", "not that")
