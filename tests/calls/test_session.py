@@ -45,6 +45,8 @@ from voicebot.dialog.events import (
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.errors import BackendUnavailable
 from voicebot.media.events import (
+    CallerTurn,
+    HearingTimings,
     LineEnded,
     LineEvent,
     RecognitionFailed,
@@ -57,6 +59,8 @@ from voicebot.media.events import (
 )
 from voicebot.records.metrics import Metrics
 from voicebot.records.record import Outcome, Speaker
+from voicebot.speech.asr import Final, Hypothesis, Word
+from voicebot.speech.synthesis.marks import Run, parse_marks, plain_text
 from voicebot.telephony.leg import EndCause, HangUpReason, LegEnded
 
 OPEN = Expectation("open", (AnswerKind.OPEN,), no_input_s=60)
@@ -93,14 +97,16 @@ class SlowSystems:
 class SilentTape:
     def __init__(self) -> None:
         self.secrets: list[bool] = []
+        self.bot_secrets: list[bool] = []
         self.closed = False
 
     def heard(self, frame: bytes, at_s: float) -> None: ...
     def sent(self, frame: bytes, at_s: float) -> None: ...
     def played(self, position_samples: int, at_s: float) -> None: ...
     def cut(self, position_samples: int, at_s: float) -> None: ...
-    def secret(self, on: bool, at_s: float) -> None:
+    def secret(self, on: bool, at_s: float, *, bot: bool = False) -> None:
         self.secrets.append(on)
+        self.bot_secrets.append(bot)
 
     def close(self) -> None:
         self.closed = True
@@ -485,3 +491,60 @@ async def test_a_dead_recogniser_drops_the_prompt_that_was_waiting_for_it() -> N
         await here.line.until(lambda: here.line.stopped == 1)
         await asyncio.sleep(0.05)
         assert len(here.heard(HearingFailed)) == 1
+
+
+async def test_a_slower_pace_is_asked_of_the_voice_and_not_written_down() -> None:
+    def answer(event: Event) -> Sequence[Action]:
+        match event:
+            case CallStarted():
+                parts = (PromptPart("your code is [slow]"), PromptPart("4 2[/slow]", static=False))
+                return [Say("code", parts, pace=0.85), Listen(OPEN)]
+            case CallerHungUp():
+                return [EndCall("hung_up")]
+            case _:
+                return []
+
+    async with stage(answer) as call:
+        await call.line.until(lambda: call.line.expectations == [OPEN])
+        pieces = [text for text, _ in call.line.said[0].pieces]
+        assert [plain_text(text) for text in pieces] == ["your code is", "4 2"]
+        speeds = [part.speed for text in pieces for part in parse_marks(text) if isinstance(part, Run)]
+        assert speeds == [0.85, pytest.approx(0.85 * 0.8)]
+        call.leg.end()
+        await call.finish()
+        assert call.journal.turns[0].text == "your code is 4 2"
+
+
+async def test_a_personal_prompt_is_left_out_of_the_recording_while_a_secret_is_asked_for() -> None:
+    def answer(event: Event) -> Sequence[Action]:
+        match event:
+            case CallStarted():
+                return [Say("p", (PromptPart("for the account 4 4 1"),), personal=True), Listen(PIN)]
+            case CallerHungUp():
+                return [EndCall("hung_up")]
+            case _:
+                return []
+
+    made = Stage(answer, speaks=False)
+    await made.line.until(lambda: made.line.expectations == [PIN])
+    assert (made.tape.secrets, made.tape.bot_secrets) == ([True], [True])
+    made.leg.end()
+    await made.finish()
+
+
+async def test_words_go_to_the_record_with_their_place_in_the_recording() -> None:
+    async with stage(greet) as call:
+        await call.line.until(lambda: call.line.expectations != [])
+        started_s = time.monotonic()
+        words = (Word("hello", 0.1, 0.4, 0.8), Word("there", 0.4, 0.9, 1.2))
+        final = Final((Hypothesis("hello there", 0.9, words),), "scripted", 5.0)
+        timings = HearingTimings(started_s + 2.0, started_s + 3.0, started_s + 3.1, started_s + 3.2)
+        call.line.on_event(CallerTurn(final, timings, "open", over_prompt=False))
+        await call.line.until(lambda: len(call.line.said) == 2)
+        call.leg.end()
+        await call.finish()
+    (turn,) = [turn for turn in call.journal.turns if turn.speaker is Speaker.CALLER]
+    assert [word.text for word in turn.words] == ["hello", "there"]
+    first, second = turn.words
+    assert (first.start_ms - turn.at_ms, first.end_ms - turn.at_ms) == (100, 400)
+    assert (second.end_ms - turn.at_ms, second.confidence) == (900, 1.0)

@@ -100,6 +100,20 @@ def test_an_article_that_changes_makes_a_new_version(source: Path, library: Libr
     assert library.publish(source, at=AT + timedelta(hours=1)).name != first.name
 
 
+def test_a_lexicon_and_recordings_are_part_of_a_version_and_no_flows(source: Path, library: Library) -> None:
+    first = library.publish(source, at=AT)
+    (source / "lexicon.yaml").write_text("Nguyen: win\n", encoding="utf-8")
+    (source / "recordings").mkdir()
+    (source / "recordings" / "0123456789abcdef.wav").write_bytes(b"RIFF\xff\xfe")
+    second = library.publish(source, at=AT + timedelta(hours=1))
+    assert second.name != first.name
+    assert (second.folder / "recordings" / "0123456789abcdef.wav").is_file()
+    assert library.load_current().folder == second.folder
+    shown = library.diff(first.name, second.name)
+    assert "+Nguyen: win" in shown
+    assert "+6 bytes of audio" in shown
+
+
 def test_a_story_that_changes_makes_none(source: Path, library: Library) -> None:
     first = library.publish(source, at=AT)
     (source / "stories").mkdir()

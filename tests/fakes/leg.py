@@ -29,14 +29,15 @@ _CONFIRM_EVERY_SAMPLES = 1600
 
 
 class FakeLeg:
-    def __init__(self, caller: str = "+15550100", leg_id: str = "leg-1") -> None:
+    def __init__(self, caller: str = "+15550100", leg_id: str = "leg-1", *, keys_apart: bool = True) -> None:
+        keys = {Capability.KEYS_APART} if keys_apart else set()
         self._info = LegInfo(
             leg_id,
             Channel.TWILIO,
             Direction.INBOUND,
             caller,
             "+15550199",
-            capabilities=frozenset({Capability.PLAYBACK_CONFIRMED}),
+            capabilities=frozenset({Capability.PLAYBACK_CONFIRMED, *keys}),
         )
         self._events: asyncio.Queue[LegEvent] = asyncio.Queue()
         self._sent: list[bytes] = []

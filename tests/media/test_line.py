@@ -31,7 +31,8 @@ from voicebot.media.events import (
 )
 from voicebot.media.frames import Utterance
 from voicebot.media.line import Line
-from voicebot.telephony.leg import FRAME_BYTES, SAMPLE_RATE_HZ
+from voicebot.speech.listening.dtmf import tone
+from voicebot.telephony.leg import FRAME_BYTES, SAMPLE_RATE_HZ, SILENT_FRAME
 
 E = TypeVar("E", bound=LineEvent)
 
@@ -62,8 +63,8 @@ class Tape:
 class Room:
     """A line with its fakes, and a way to wait for what happens on it."""
 
-    def __init__(self, voice: HummingVoice, transcriber: ScriptedTranscriber) -> None:
-        self.leg = FakeLeg()
+    def __init__(self, voice: HummingVoice, transcriber: ScriptedTranscriber, *, keys_apart: bool) -> None:
+        self.leg = FakeLeg(keys_apart=keys_apart)
         self.tape = Tape()
         self.transcriber = transcriber
         self.events: list[LineEvent] = []
@@ -119,9 +120,13 @@ class Undecided:
 
 @contextlib.asynccontextmanager
 async def room(
-    *words: str | None, voice: HummingVoice | None = None, recognition_delay_s: float = 0.0
+    *words: str | None,
+    voice: HummingVoice | None = None,
+    recognition_delay_s: float = 0.0,
+    keys_apart: bool = True,
 ) -> AsyncIterator[Room]:
-    made = Room(voice or HummingVoice(), ScriptedTranscriber(list(words), delay_s=recognition_delay_s))
+    transcriber = ScriptedTranscriber(list(words), delay_s=recognition_delay_s)
+    made = Room(voice or HummingVoice(), transcriber, keys_apart=keys_apart)
     try:
         yield made
     finally:
@@ -343,6 +348,49 @@ async def test_keys_stop_the_prompt_at_once_and_arrive_as_one_entry() -> None:
             await asyncio.sleep(0.12)
         assert (await here.until(KeysEntered)).keys == "1224"
         assert (await here.until(SpeakingEnded)).cut
+
+
+def in_audio(keys: str) -> list[bytes]:
+    """Return frames with the tones of `keys`, 100 ms each and as much between them."""
+    frames: list[bytes] = []
+    for key in keys:
+        mulaw = g711.encode(tone(key, 100))
+        frames += [mulaw[start : start + FRAME_BYTES] for start in range(0, len(mulaw), FRAME_BYTES)]
+        frames += [SILENT_FRAME] * 5
+    return frames
+
+
+async def test_keys_are_found_in_the_audio_of_a_line_that_sends_none_apart() -> None:
+    async with room(keys_apart=False) as here:
+        await here.line.listen(Expectation("pin", (AnswerKind.DIGITS,), keys=KeyEntry(4, 4)))
+        await here.line.say(one("a", " ".join(["word"] * 20)))
+        await here.until(SpeakingBegan)
+        await here.leg.speak(in_audio("1224"))
+        assert (await here.until(KeysEntered)).keys == "1224"
+        assert (await here.until(SpeakingEnded)).cut
+
+
+async def test_tones_are_left_alone_on_a_line_that_sends_keys_apart() -> None:
+    async with room("", "") as here:
+        await here.line.listen(Expectation("pin", (AnswerKind.DIGITS,), keys=KeyEntry(4, 4)))
+        await here.leg.speak(in_audio("1224"))
+        await here.leg.stay_silent(0.3)
+        assert here.all(KeysEntered) == []
+
+
+@pytest.mark.parametrize("keys_apart", [True, False])
+async def test_a_key_in_the_middle_of_speech_drops_what_was_being_said(*, keys_apart: bool) -> None:
+    async with room("four", "unused", keys_apart=keys_apart) as here:
+        await here.line.listen(Expectation("pin", (AnswerKind.DIGITS,), keys=KeyEntry(2, 2)))
+        await here.leg.speak(buzz(0.5))
+        if keys_apart:
+            here.leg.press("42")
+        else:
+            await here.leg.speak(in_audio("42"))
+        assert (await here.until(KeysEntered)).keys == "42"
+        await here.leg.stay_silent(1.5)
+        assert here.all(CallerTurn) == []
+        assert here.transcriber.cancelled == 1
 
 
 async def test_a_habitual_hash_after_a_complete_entry_is_no_answer_to_the_next_question() -> None:

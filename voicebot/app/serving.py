@@ -6,6 +6,7 @@ import asyncio
 import gc
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ async def serving(
         speech = first.speech
 
         cpu = CpuMeter(lambda: psutil.cpu_percent(interval=None))
-        sampling = asyncio.create_task(_sample(cpu))
+        sampling = asyncio.create_task(_sample(cpu, speech, metrics))
         stack.callback(sampling.cancel)
 
         continuations = Continuations(clock=time.monotonic)
@@ -255,9 +256,13 @@ def _port(runner: web.AppRunner) -> int:
     return int(address[1])
 
 
-async def _sample(cpu: CpuMeter) -> None:
+async def _sample(cpu: CpuMeter, speech: Speech, metrics: Metrics) -> None:
+    counted: Counter[str] = Counter()
     while True:
         cpu.sample()
+        for kind in (speech.restarts() - counted).elements():
+            metrics.worker_restarted(kind)
+            counted[kind] += 1
         await asyncio.sleep(CPU_SAMPLE_S)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import structlog
 
 from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.flow import Bot
+from voicebot.dialog.loader import LEXICON, RECORDINGS
 from voicebot.errors import EngineUnavailable
 from voicebot.media.hearing import TurnModel
 from voicebot.media.speaking import Voice as SpeakingVoice
@@ -20,9 +22,11 @@ from voicebot.speech.listening.end_of_turn import EndOfTurnClient
 from voicebot.speech.models import Recogniser, RecogniserWish, choose_recognisers
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
-from voicebot.speech.synthesis.phrases import PhraseCache
+from voicebot.speech.synthesis.lexicon import Lexicon, load_lexicon
+from voicebot.speech.synthesis.phrases import Performer, PhraseCache
+from voicebot.speech.synthesis.recorded import RecordedPrompts, load_recorded, text_id
 from voicebot.speech.synthesis.synthesizer import VoiceDeadlines, WorkerSynthesizer, voice_pool
-from voicebot.speech.synthesis.voices import choose_voice
+from voicebot.speech.synthesis.voices import choose_voice, second_voice
 from voicebot.speech.tts import Voice
 from voicebot.speech.workers.pool import WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
@@ -58,6 +62,11 @@ class Speech:
         """Return how full the fullest kind of engine is, 0 to 1."""
         return max((pool.status().load for pool in self.pools), default=0.0)
 
+    def restarts(self) -> Counter[str]:
+        """Return how often workers of each kind died and were started again."""
+        states = [pool.status() for pool in self.pools]
+        return Counter({state.kind: sum(peer.restarts for peer in state.peers) for state in states})
+
     def parts(self) -> dict[str, str]:
         return {state.kind: "ready" if state.ready else "down" for state in (pool.status() for pool in self.pools)}
 
@@ -79,6 +88,10 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
     voice = choose_voice(configured_voice(settings), settings.models)
     log.info("voice chosen", engine=str(voice.voice.engine), name=voice.voice.name, why=voice.why)
     speaking = voice_pool(voice.voice, settings.models, workers=settings.voice_workers)
+    second = None
+    if another := second_voice(voice.voice, settings.models):
+        log.info("second voice", engine=str(another.engine), name=another.name)
+        second = voice_pool(another, settings.models)
     # Its answer is worth something for 400 ms only, and takes 30: it goes before the other workers.
     turn_pool = WorkerPool(WorkerSpec("turn", niceness=0))
     hearing: list[WorkerPool] = []
@@ -89,14 +102,13 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
     else:
         log.warning("recognition is switched off: callers can only use keys")
     progress("starting speech workers")
-    pools = (speaking, turn_pool, *hearing)
+    pools = (speaking, *([second] if second else []), turn_pool, *hearing)
     for pool in pools:
         stack.push_async_callback(pool.stop)
     async with asyncio.TaskGroup() as group:
         for pool in pools:
             group.create_task(pool.start())
     directory = settings.data / "cache" / "phrases"
-    phrases = PhraseCache(WorkerSynthesizer(speaking), voice=voice.voice, directory=directory)
     turn_model = EndOfTurnClient(turn_pool)
 
     async def learn(bot: Bot, progress: Progress) -> Speech:
@@ -109,13 +121,33 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
             await worker_transcriber.prepare()
             transcriber = worker_transcriber
         texts = bot.static_prompts()
+        lexicon, recorded = await asyncio.to_thread(_pronunciation, bot, texts)
+
+        def cache(performer: Performer) -> PhraseCache:
+            return PhraseCache(
+                performer,
+                voice=voice.voice,
+                directory=directory,
+                fallback=WorkerSynthesizer(second) if second else None,
+                lexicon=lexicon,
+                recorded=recorded,
+            )
+
         # Nobody waits for a word yet, so rendering may take its time, even on a busy machine.
-        patient = PhraseCache(WorkerSynthesizer(speaking, deadlines=PATIENT), voice=voice.voice, directory=directory)
-        await patient.warm(texts, _tenths(progress, "rendering prompts"))
+        await cache(WorkerSynthesizer(speaking, deadlines=PATIENT)).warm(texts, _tenths(progress, "rendering prompts"))
+        phrases = cache(WorkerSynthesizer(speaking))
         await phrases.warm(texts, _nothing)
         return Speech(transcriber, phrases, turn_model, pools, learn)
 
     return await learn(bot, progress)
+
+
+def _pronunciation(bot: Bot, texts: Sequence[str]) -> tuple[Lexicon, RecordedPrompts]:
+    """Read how the bot's own words are said, and the prompts that a person has recorded."""
+    recorded = load_recorded(bot.folder / RECORDINGS, {text_id(text): text for text in texts})
+    if recorded.unused:
+        log.warning("recordings that no prompt asks for", files=recorded.unused)
+    return load_lexicon(bot.folder / LEXICON), recorded
 
 
 def recogniser_wish(settings: Settings) -> RecogniserWish:

@@ -68,7 +68,7 @@ class Meter(Protocol):
 class Recording(Tap, Protocol):
     """The recorder of one call; a `Tap` that can be told to keep a secret."""
 
-    def secret(self, on: bool, at_s: float) -> None: ...  # noqa: FBT001  # a switch
+    def secret(self, on: bool, at_s: float, *, bot: bool = False) -> None: ...  # noqa: FBT001  # a switch
     def close(self) -> None: ...
 
 

@@ -65,7 +65,7 @@ from voicebot.media.events import (
 )
 from voicebot.media.frames import Utterance
 from voicebot.records.record import Outcome
-from voicebot.speech.synthesis.marks import carry_marks, plain_text
+from voicebot.speech.synthesis.marks import at_pace, carry_marks, plain_text
 from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason
 
 log = structlog.get_logger(__name__)
@@ -345,7 +345,7 @@ class CallSession:
         text = plain_text(say.text)
         self._turns.bot_says(utterance_id, say, text)
         self._leg.show_caption("bot", text, final=True)
-        texts = carry_marks(part.text for part in say.parts)
+        texts = carry_marks(at_pace(part.text, say.pace) for part in say.parts)
         pieces = tuple((text, part.static) for text, part in zip(texts, say.parts, strict=True))
         await self._line.say(Utterance(utterance_id, pieces, say.interruptible))
 
@@ -355,7 +355,9 @@ class CallSession:
     async def _listen(self, expectation: Expectation) -> None:
         was_secret, self._expectation = self._secret, expectation
         if was_secret != expectation.secret:
-            self._recording.secret(expectation.secret, self._clock())
+            # What we say of the caller's own meanwhile may be the secret, or lead to it.
+            repeats = any(say.personal for say in self._unheard.values())
+            self._recording.secret(expectation.secret, self._clock(), bot=repeats)
         await self._line.listen(expectation)
 
     async def _end(self, outcome: str) -> None:

@@ -8,8 +8,9 @@ from voicebot.calls.seams import Journal, Meter
 from voicebot.dialog.actions import RecordDecision, Say
 from voicebot.dialog.events import Interpretation, SlotValue
 from voicebot.media.events import CallerTurn, SpeakingBegan, SpeakingEnded
-from voicebot.records.record import Speaker, TurnRecord
+from voicebot.records.record import HeardWord, Speaker, TurnRecord
 from voicebot.records.timings import Stage
+from voicebot.speech.asr import Word
 
 
 class _Draft:
@@ -30,6 +31,7 @@ class _Draft:
         self.slots: dict[str, str] = {}
         self.decisions: list[str] = []
         self.alternatives: tuple[str, ...] = ()
+        self.words: tuple[HeardWord, ...] = ()
         self.timings_ms: dict[str, float] = {}
         #: Monotonic time from which this turn's stages are counted.
         self.zero_s: float | None = None
@@ -50,6 +52,7 @@ class _Draft:
             slots={} if self.secret else self.slots,
             decision="; ".join(self.decisions) or None,
             alternatives=() if self.secret else self.alternatives,
+            words=() if self.secret else self.words,
             timings_ms=self.timings_ms,
         )
 
@@ -78,6 +81,8 @@ class TurnLog:
         draft.secret = secret
         draft.over_prompt = turn.over_prompt
         draft.alternatives = tuple(texts[1:])
+        if turn.final.hypotheses:
+            draft.words = tuple(_in_recording(word, draft.at_ms) for word in turn.final.hypotheses[0].words)
         draft.zero_s = timings.last_speech_s
         draft.timings_ms = {
             Stage.END_OF_TURN: _ms(timings.turn_ended_s - timings.last_speech_s),
@@ -167,6 +172,12 @@ class TurnLog:
 
     def _ms(self, at_s: float) -> int:
         return max(0, round((at_s - self._started_s) * 1000))
+
+
+def _in_recording(word: Word, turn_at_ms: int) -> HeardWord:
+    """Place a word, timed from the beginning of its utterance, in the recording."""
+    start_ms, end_ms = (turn_at_ms + max(0, round(at_s * 1000)) for at_s in (word.start_s, word.end_s))
+    return HeardWord(word.text, start_ms, end_ms, min(1.0, max(0.0, word.confidence)))
 
 
 def _ms(seconds: float) -> float:

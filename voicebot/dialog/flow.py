@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from voicebot.dialog.condition import Condition
 from voicebot.dialog.expectation import Domain, Expectation
@@ -179,7 +180,8 @@ class Place:
 class Bot:
     """A whole bot as loaded. `version` is a hash of its files' content; equal content, equal version.
 
-    `places` tells where things that are no steps were declared (``"intent balance"``, ``"type pin"``).
+    `folder` is where it was loaded from. `places` tells where things that are no steps were declared
+    (``"intent balance"``, ``"type pin"``).
     """
 
     name: str
@@ -198,6 +200,7 @@ class Bot:
     understanding: Understanding = field(default_factory=Understanding)
     limits: Limits = field(default_factory=Limits)
     names: tuple[str, ...] = ()
+    folder: Path = Path()
     places: Mapping[str, Place] = field(default_factory=dict)
 
     @property

@@ -169,4 +169,8 @@ def _diff(one: Path, other: Path, one_name: str, other_name: str) -> Iterator[st
 
 
 def _lines(path: Path | None) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines(keepends=True) if path else []
+    if path is None:
+        return []
+    if path.suffix == ".wav":
+        return [f"{path.stat().st_size} bytes of audio\n"]
+    return path.read_text(encoding="utf-8").splitlines(keepends=True)

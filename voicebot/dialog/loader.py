@@ -41,6 +41,9 @@ from voicebot.errors import ConfigurationError, Problem
 
 #: Folders inside a bot's directory that are about the bot, but no part of what callers get.
 OTHER_FOLDERS = frozenset({"stories", "schema"})
+#: How the bot's own words are said, and recorded prompts: parts of its version, too, read by `speech`.
+LEXICON = "lexicon.yaml"
+RECORDINGS = "recordings"
 #: How operations are carried out: a part of the bot's version, read by `backends`.
 SYSTEMS = "systems.yaml"
 #: The folder of articles that questions are answered from.
@@ -99,7 +102,7 @@ def load_bot(directory: Path) -> Bot:
     for path in paths:
         name = path.relative_to(directory).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-        if path.suffix != ".yaml" or path.name == SYSTEMS:
+        if path.suffix != ".yaml" or path.name in {SYSTEMS, LEXICON}:
             continue
         document = read_yaml(path, name, problems)
         if document:
@@ -107,15 +110,16 @@ def load_bot(directory: Path) -> Bot:
     loader = _Loader(problems)
     for document in documents:
         loader.declare(document)
-    bot = loader.build(digest.hexdigest()[:12])
+    bot = loader.build(digest.hexdigest()[:12], directory)
     if problems or bot is None:
         raise ConfigurationError(sorted(problems, key=lambda problem: (problem.file, problem.line or 0)))
     return bot
 
 
 def bot_files(directory: Path) -> list[Path]:
-    """All files that make up the bot in `directory`, in a fixed order: its YAML and its articles."""
+    """All files that make up the bot in `directory`, in a fixed order: its YAML, its articles and its recordings."""
     found = [*directory.rglob("*.yaml"), *(directory / KNOWLEDGE).rglob("*.md")]
+    found += (directory / RECORDINGS).glob("*.wav")
     return sorted(path for path in found if not OTHER_FOLDERS.intersection(path.relative_to(directory).parts[:-1]))
 
 
@@ -178,7 +182,7 @@ class _Loader:
         # Types may be declared in a file that is read after this one.
         self._later.append(lambda: head.slots.update(read_slots(fields.get("slots"), name, self._declared)))
 
-    def build(self, version: str) -> Bot | None:
+    def build(self, version: str, folder: Path) -> Bot | None:
         declared = self._declared
         declared.remembered = read_slots(self._sections.get("remember"), "", declared)
         for resolve in self._later:
@@ -197,6 +201,7 @@ class _Loader:
         return Bot(
             name=self._text("bot"),
             version=version,
+            folder=folder,
             language=self._text("language"),
             start=start,
             flows=flows,

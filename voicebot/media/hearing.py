@@ -37,6 +37,7 @@ from voicebot.media.frames import (
     ResumeSpeechFrame,
 )
 from voicebot.speech.asr import Final, Transcriber, Utterance
+from voicebot.speech.listening.dtmf import DtmfDetector
 from voicebot.speech.listening.echo import EchoGuard
 from voicebot.speech.listening.events import (
     BargeInConfirmed,
@@ -125,6 +126,7 @@ class HearingProcessor(FrameProcessor):
         completeness: Completeness,
         voice_judge: VoiceJudge | None,
         echo: EchoGuard,
+        tones: DtmfDetector | None,
         clock: Callable[[], float],
     ) -> None:
         super().__init__(enable_direct_mode=True)
@@ -134,6 +136,8 @@ class HearingProcessor(FrameProcessor):
         self._clock = clock
         self._activity = VoiceActivity(voice_judge)
         self._echo = echo
+        #: Finds keys in the audio, on lines that do not send them apart.
+        self._tones = tones
         self._detector = TurnDetector()
         self._keys: KeyCollector | None = None
         self._key_timer: asyncio.TimerHandle | None = None
@@ -183,6 +187,8 @@ class HearingProcessor(FrameProcessor):
 
     async def _hear(self, pcm: bytes, arrived_s: float) -> None:
         self._history.append(pcm)
+        for tone in self._tones.feed(pcm) if self._tones else ():
+            await self._key(tone.key, arrived_s)
         activity = self._echo.judge(pcm, self._activity.feed(pcm))
         if self._attempt:
             self._attempt.feed(pcm)

@@ -19,9 +19,10 @@ from voicebot.media.hearing import Completeness, HearingProcessor, TurnModel
 from voicebot.media.speaking import SpeakingProcessor, Voice
 from voicebot.media.transport import LegTransport, Tap
 from voicebot.speech.asr import Transcriber
+from voicebot.speech.listening.dtmf import DtmfDetector
 from voicebot.speech.listening.echo import EchoGuard
 from voicebot.speech.listening.vad import VoiceJudge
-from voicebot.telephony.leg import SAMPLE_RATE_HZ, CallLeg
+from voicebot.telephony.leg import SAMPLE_RATE_HZ, CallLeg, Capability
 
 
 class Line:
@@ -57,6 +58,7 @@ class Line:
                     completeness=completeness,
                     voice_judge=voice_judge,
                     echo=echo,
+                    tones=None if Capability.KEYS_APART in leg.info.capabilities else DtmfDetector(),
                     clock=clock,
                 ),
                 self._conversation,

@@ -36,6 +36,8 @@ class Capability(StrEnum):
     """What a leg can do beyond carrying audio; ask before calling."""
 
     SEND_KEYS = "send_keys"
+    #: Keys come as messages; without it they may be tones in the audio.
+    KEYS_APART = "keys_apart"
     HOLD = "hold"
     REDIRECT = "redirect"
     #: The carrier confirms playback, so `AudioPlayed` is measured, not estimated.

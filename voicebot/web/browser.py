@@ -97,7 +97,7 @@ class BrowserDoor:
             direction=Direction.INBOUND,
             caller="",
             called="",
-            capabilities=frozenset({Capability.PLAYBACK_CONFIRMED, Capability.CAPTIONS}),
+            capabilities=frozenset({Capability.KEYS_APART, Capability.PLAYBACK_CONFIRMED, Capability.CAPTIONS}),
         )
         return BrowserLeg(self._door.line(request, socket, info))
 

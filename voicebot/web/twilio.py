@@ -143,7 +143,7 @@ class TwilioDoor:
             called=ticket.claims.get("to", ""),
             carrier_call_id=start.call_sid,
             parameters={name: value for name, value in start.parameters.items() if name != TICKET_PARAMETER},
-            capabilities=frozenset({Capability.PLAYBACK_CONFIRMED}),
+            capabilities=frozenset({Capability.KEYS_APART, Capability.PLAYBACK_CONFIRMED}),
         )
         return TwilioLeg(self._door.line(request, socket, info), stream)
 

@@ -17,7 +17,7 @@ from voicebot.errors import EngineUnavailable
 from voicebot.speech.synthesis import voices
 from voicebot.speech.synthesis.piper import SUGGESTED_VOICE, PiperEngine, find_piper_voice, pull_piper_voice
 from voicebot.speech.synthesis.sound import active_level_dbfs
-from voicebot.speech.synthesis.voices import choose_voice, list_voices, load_speaker
+from voicebot.speech.synthesis.voices import choose_voice, list_voices, load_speaker, second_voice
 from voicebot.speech.tts import Voice
 
 
@@ -219,3 +219,15 @@ def test_a_fetch_that_breaks_off_leaves_no_voice(tmp_path: Path, monkeypatch: py
 def test_what_is_no_voice_s_name_is_not_fetched(tmp_path: Path, name: str) -> None:
     with pytest.raises(EngineUnavailable, match="one looks like en_US-ljspeech-medium"):
         pull_piper_voice(name, tmp_path)
+
+
+@pytest.mark.usefixtures("with_flite")
+def test_the_second_voice_is_the_best_of_another_engine(tmp_path: Path) -> None:
+    make_piper_voice(tmp_path / "voices", "en_US-hum-low")
+    assert second_voice(Voice("piper", "en_US-hum-low"), tmp_path) == Voice("flite", "rms")
+    assert second_voice(Voice("flite", "rms"), tmp_path) == Voice("piper", "en_US-hum-low")
+
+
+@pytest.mark.usefixtures("without_flite")
+def test_there_is_no_second_voice_where_one_engine_is_alone() -> None:
+    assert second_voice(Voice("espeak", "en-us+klatt5"), None) is None

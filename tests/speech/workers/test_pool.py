@@ -84,6 +84,7 @@ async def test_a_killed_worker_is_noticed_without_any_request(pool: WorkerPool) 
     await until(lambda: pool.status().peers[0].state is not PeerState.READY, NOTICED_WITHIN_S)
     await until_whole_again(pool)
     assert pool.status().peers[0].pid != victim.pid
+    assert pool.status().peers[0].restarts == 1
 
 
 async def test_a_stuck_worker_is_noticed_in_two_seconds_and_replaced(pool: WorkerPool) -> None:

@@ -80,6 +80,12 @@ def plain_text(text: str) -> str:
     return " ".join(_MARK.sub(" ", text).split())
 
 
+def at_pace(text: str, pace: float) -> str:
+    """Return `text` so marked that it is spoken at `pace` times its speed, within what voices can."""
+    pace = round(min(max(pace, SLOWEST_SPEED), FASTEST_SPEED), 2)
+    return text if pace == 1.0 or not text else f"[speed {pace}]{text}[/speed]"
+
+
 def carry_marks(texts: Iterable[str]) -> tuple[str, ...]:
     """Close at the end of each piece of a prompt the marks that are open there, and open them again in the next.
 

@@ -82,6 +82,13 @@ def choose_voice(configured: Voice | None, models_dir: Path | None) -> VoiceChoi
     raise EngineUnavailable(f"no voice is installed: {fixes}")
 
 
+def second_voice(first: Voice, models_dir: Path | None) -> Voice | None:
+    """Return the best voice on this machine that another engine speaks, to go on where `first` fails; None without."""
+    return next(
+        (each.voice for each in list_voices(models_dir) if each.present and each.voice.engine != first.engine), None
+    )
+
+
 def load_speaker(voice: Voice, models_dir: Path | None, *, threads: int = 1) -> Speaker:
     """Load `voice`, here and now: call it in a speech worker only. EngineUnavailable when it cannot speak."""
     try:

@@ -67,6 +67,7 @@ class PeerStatus:
     model: str
     pid: int | None
     failures: int
+    restarts: int
     sessions: int
     max_sessions: int | None
 
@@ -80,6 +81,8 @@ class Peer:
         self.state = PeerState.STARTING
         self.capabilities = _UNKNOWN
         self.failures = 0
+        #: How often it was brought up anew.
+        self.restarts = 0
         self._patience = patience
         self._changed = changed
         self._lines: set[Line] = set()
@@ -106,6 +109,7 @@ class Peer:
             model=self.capabilities.model,
             pid=self.pid,
             failures=self.failures,
+            restarts=self.restarts,
             sessions=self.sessions,
             max_sessions=self.capabilities.max_sessions,
         )
@@ -141,6 +145,7 @@ class Peer:
                 self._abort_lines()
                 await self._take_down()
                 await asyncio.sleep(self._patience.back_off_s(self.failures))
+                self.restarts += 1
                 self._set_state(PeerState.STARTING)
         finally:
             self._set_state(PeerState.STOPPED)

@@ -217,7 +217,8 @@ class SipServer:
             called=identity.called,
             carrier_call_id=request.call_id,
             parameters=identity.parameters,
-            capabilities=CAPABILITIES,
+            # Where events were not agreed upon, keys come as tones in the audio, if at all.
+            capabilities=CAPABILITIES | ({Capability.KEYS_APART} if b"telephone-event" in terms.sdp else frozenset()),
         )
         _log.info("call comes in", leg_id=info.leg_id, caller=Personal(info.caller), source=terms.hop.host)
         return SipLeg(info, terms.media, signal, clock=self._clock, on_referral=self._on_referral)
