@@ -35,6 +35,7 @@ from _usage import Usage, pin, usage
 
 from voicebot import g711
 from voicebot.records.timings import Stage
+from voicebot.simulation.line import LineEnd
 from voicebot.simulation.loudness import speech_bounds
 from voicebot.simulation.server import RunningServer, ServerPlan, running
 from voicebot.simulation.voice import CALLER_VOICES, first_present, speak
@@ -111,6 +112,8 @@ class Voices:
     """What callers say: by synthetic voice what the engines can understand, and people's own, mu-law."""
 
     spoken: dict[str, bytes]
+    #: Recordings of people that the end-of-turn model finds finished, and such as they come.
+    finished: tuple[bytes, ...]
     people: tuple[bytes, ...]
 
     def topics(self, system: str) -> list[Topic]:
@@ -126,8 +129,9 @@ class Voices:
                 Line(Said.DIGITS, self.spoken[ACCOUNT]),
                 Line(Said.KEYS, keys=PIN),
             )
-            return [balance, *((Line(Said.REQUEST, self.spoken[text]),) for text in REQUESTS)]
-        said = self.people or tuple(self.spoken[text] for text in REQUESTS)
+            asked = [(Line(Said.REQUEST, self.spoken[text]),) for text in REQUESTS]
+            return [balance, *asked, *((Line(Said.PERSON, mulaw),) for mulaw in self.people)]
+        said = self.finished or tuple(self.spoken[text] for text in REQUESTS)
         return [(Line(Said.REQUEST, mulaw),) for mulaw in said]
 
 
@@ -138,24 +142,32 @@ def load_voices(data: Path | None) -> Voices:
         texts = [*REQUESTS, BALANCE, ACCOUNT]
         spoken = {text: pool.submit(speak, voice, text).result() for text in texts}
         commands = data / "commands" if data else None
-        people = pool.submit(finished_people, commands).result() if commands and commands.is_dir() else ()
-        return Voices(spoken, people)
+        if commands is None or not commands.is_dir():
+            return Voices(spoken, (), ())
+        return Voices(spoken, *pool.submit(recorded_people, commands).result())
 
 
-def finished_people(folder: Path) -> tuple[bytes, ...]:
-    """Return recorded requests that the end-of-turn model is sure are finished, so that it holds up neither side."""
+def recorded_people(folder: Path) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Return recorded requests that the end-of-turn model is sure are finished, and as many as they come.
+
+    The first hold up neither side of a comparison.
+    """
     model = EndOfTurnModel()
-    found: list[bytes] = []
+    finished: list[bytes] = []
+    people: list[bytes] = []
     for path in sorted(folder.glob("*.wav")):
         mulaw = read_mulaw_wav(path)
         start, end = speech_bounds(mulaw)
         said = mulaw[start:end]
+        if not SHORTEST_S < len(said) / SAMPLE_RATE_HZ < LONGEST_S:
+            continue
+        people.append(said)
         heard = g711.decode(said + SILENT_FRAME * MODEL_HEARS_FRAMES)
-        if SHORTEST_S < len(said) / SAMPLE_RATE_HZ < LONGEST_S and model.probability(heard) >= FINISHED:
-            found.append(said)
-        if len(found) == PEOPLE:
+        if model.probability(heard) >= FINISHED:
+            finished.append(said)
+        if len(finished) == PEOPLE:
             break
-    return tuple(found)
+    return tuple(finished), tuple(people[:PEOPLE])
 
 
 async def measure(system: str, count: int, seconds: float, voices: Voices, cache: Path) -> Measured:
@@ -211,15 +223,19 @@ def tell(report: Report, system: str, count: int, measured: Measured) -> None:
     """Add the rows of one server under one load."""
     section = f"{system}, {count} calls"
     load = measured.load
-    refused = sum(call.refused for call in load.calls)
-    if refused:
-        report.rate(section, "refused", refused, count)
+    for what, calls in (
+        ("refused", sum(call.refused for call in load.calls)),
+        ("ended by the server", sum(each.end is LineEnd.SERVER_CLOSED for each in load.reports)),
+    ):
+        if calls:
+            report.rate(section, what, calls, count)
     if system == "echo":
         trips = load.trips_ms()
         report.figure(section, "a frame there and back, p50", percentile(trips, 0.5), "ms", n=len(trips))
         report.figure(section, "a frame there and back, p95", percentile(trips, 0.95), "ms", n=len(trips))
     for said, yardstick in (
         (Said.REQUEST, ("at most 500", "at most 900")),
+        (Said.PERSON, ("at most 500", "at most 900")),
         (Said.DIGITS, ("", "wait + 500")),
         (Said.KEYS, ("", "")),
     ):
@@ -285,7 +301,7 @@ def interval(values: Sequence[float], share: float) -> tuple[float | None, float
 
 async def run(options: argparse.Namespace, report: Report, cache: Path) -> None:
     voices = await asyncio.to_thread(load_voices, options.data)
-    if not voices.people:
+    if not voices.finished:
         report.missing("recorded requests", "no commands under --data; callers have synthetic voices only")
     os.sched_setaffinity(0, {CALLER_CORE})
     for count in options.calls or COUNTS:
