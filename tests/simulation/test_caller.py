@@ -101,6 +101,17 @@ async def test_an_aside_repeats_without_moving_on_and_only_so_often() -> None:
     assert often.end is CallEnd.WRONG_REPLY
 
 
+async def test_a_puzzled_caller_asks_again_when_the_bot_waits() -> None:
+    bot = StreamsBot([GREETING, GIBBERISH, ASKS_PIN], stays=True)
+    script = Script(
+        "b", (ASKS, Step(("pin",), (HangUp(),), timeout_s=8)), puzzled=(Say("sorry could you say that again"),)
+    )
+    result = await place(bot, script)
+    assert result.end is CallEnd.DONE
+    said = [line.text for line in result.spoken if line.speaker is Speaker.CALLER]
+    assert said == ["my balance", "sorry could you say that again"]
+
+
 async def test_what_the_bot_says_in_two_breaths_is_taken_together() -> None:
     bot = StreamsBot([GREETING + b"\xff" * 8000 + ASKS_PIN], stays=True)
     script = Script("b", (Step(("your pin please",), (HangUp(),)),))

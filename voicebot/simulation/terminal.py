@@ -51,7 +51,11 @@ class Terminal:
     def turn(self, turn: dict[str, Any]) -> None:
         """Show a turn of the record: what was said or heard, what it was taken for, and how long each stage took."""
         if turn["speaker"] == "bot":
-            self._labelled("bot says", turn["text"], _CYAN)
+            cut_off = turn["heard_text"]
+            if cut_off is None:
+                self._labelled("bot says", turn["text"], _CYAN)
+            elif cut_off:
+                self._labelled("bot says", f"{cut_off} … (interrupted)", _CYAN)
             return
         heard = "(kept secret)" if turn["secret"] else turn["text"] or "(nothing)"
         self._labelled("bot hears", heard, _CYAN)
