@@ -80,17 +80,20 @@ def _variables(spec: Spec) -> tuple[str, ...]:
             return (*address, value)
         case OAuthClient(client_id=client_id, client_secret=client_secret):
             return (*address, client_id, client_secret)
-        case ClientCertificate(certificate=certificate, key=key):
-            return (*address, certificate, key)
+        case ClientCertificate(certificate=certificate, key=key, authority=authority):
+            return (*address, certificate, key, *((authority,) if authority else ()))
 
 
 def _tls(spec: HttpSpec, environ: Mapping[str, str]) -> ssl.SSLContext | None:
     if not isinstance(spec.auth, ClientCertificate):
         return None
-    context = ssl.create_default_context()
+    authority = spec.auth.authority
     try:
+        context = ssl.create_default_context(cafile=environ[authority] if authority else None)
         context.load_cert_chain(environ[spec.auth.certificate], environ[spec.auth.key])
     except (OSError, ssl.SSLError) as error:
         what = f"The certificate of '{spec.name}' cannot be read."
-        raise ConfigurationError([Problem(FILE, None, what, "Check both paths and that they fit.")]) from error
+        raise ConfigurationError(
+            [Problem(FILE, None, what, "Check the paths and that certificate and key fit.")]
+        ) from error
     return context

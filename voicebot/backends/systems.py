@@ -78,10 +78,15 @@ class OAuthClient:
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """Mutual TLS: environment variables with the paths of certificate and key."""
+    """Mutual TLS: environment variables with the paths of certificate and key.
+
+    `authority` names the path of the only authority that the service's own certificate may come from; empty for those
+    that the machine trusts.
+    """
 
     certificate: str
     key: str
+    authority: str = ""
 
 
 Auth = HeaderAuth | OAuthClient | ClientCertificate
@@ -252,8 +257,12 @@ class _Reader:
                 fields.text("scope"),
             )
         if "certificate" in names:
-            fields = source.fields(("certificate", "key"))
-            return ClientCertificate(self._variable(fields.get("certificate")), self._variable(fields.require("key")))
+            fields = source.fields(("certificate", "key", "authority"))
+            return ClientCertificate(
+                self._variable(fields.get("certificate")),
+                self._variable(fields.require("key")),
+                self._variable(fields.get("authority")),
+            )
         source.problem("This is no known way to log in.", "Use 'header:', 'token_url:' or 'certificate:'.")
         return None
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from voicebot.backends.openapi import as_yaml, read_openapi
 from voicebot.dialog.check import ExampleTaken, Report, check
 from voicebot.dialog.finding import Finding
 from voicebot.dialog.library import Library, RefusedVersion
@@ -40,6 +41,12 @@ def add_flows(parser: argparse.ArgumentParser) -> None:
     drawing.add_argument("names", nargs="*", metavar="FLOW", help="flows to draw; all unless told")
     drawing.add_argument("--format", choices=("mermaid", "svg"), default="mermaid")
     drawing.add_argument("--out", type=Path, metavar="FOLDER", help="write a file for each flow here")
+    importing = commands.add_parser("import", help="write the operations of an OpenAPI document as YAML, to be edited")
+    importing.add_argument("document", type=Path, help="the OpenAPI 3 document, YAML or JSON")
+    importing.add_argument("--system", required=True, help="what the system is called in flows, such as crm")
+    importing.add_argument("--url", required=True, help="its address, or the environment variable that holds it")
+    importing.add_argument("--only", nargs="*", default=[], metavar="OPERATION_ID", help="these operations alone")
+    importing.set_defaults(run=_import)
     chatting = command("chat", _chat, "talk to the bot by typing")
     chatting.add_argument("--explain", action="store_true", help="show intents, slots and decisions after each turn")
     chatting.add_argument("--data", type=Path, help="folder with the company's data")
@@ -143,6 +150,11 @@ def _graph(given: argparse.Namespace) -> int:
         path.write_text(draw(flow), encoding="utf-8")
         print(path)
     return 0 if flows else 1
+
+
+def _import(given: argparse.Namespace) -> int:
+    print(as_yaml(read_openapi(given.document, given.system, given.only), given.system, given.url), end="")
+    return 0
 
 
 def _chat(given: argparse.Namespace) -> int:
