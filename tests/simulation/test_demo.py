@@ -173,3 +173,29 @@ async def test_a_server_that_cannot_start_is_reported_with_its_last_words(tmp_pa
         async with running(ServerPlan(tmp_path / "data", flows, 0, 0), steps.append):
             pass
     assert json.dumps(steps)
+
+
+async def test_a_port_taken_while_the_server_gets_ready_is_given_up_for_another(tmp_path: Path) -> None:
+    server = tmp_path / "server.py"
+    # Stands for a server that finds its port taken only when it is ready to listen; any port will do for port 0.
+    server.write_text(
+        "import sys\n"
+        "port = sys.argv[sys.argv.index('--port') + 1]\n"
+        "if port != '0':\n"
+        "    sys.exit(f'voicebot: settings: `port`: cannot listen on 127.0.0.1:{port} (in use).')\n"
+        "print('ready http://127.0.0.1:1 call-page=x twilio-webhook=y engines=none', flush=True)\n"
+        "sys.stdin.read()\n",
+        encoding="utf-8",
+    )
+    steps: list[str] = []
+    plan = ServerPlan(tmp_path / "data", tmp_path, command=(str(server),))
+    async with running(plan, steps.append) as started:
+        assert started.url == "http://127.0.0.1:1"
+    assert steps == ["a port was taken meanwhile: starting again on others"]
+
+
+def test_a_run_on_an_earlier_ones_folder_begins_with_a_new_company(tmp_path: Path) -> None:
+    for name in ("demo.sqlite", "demo.sqlite-wal", "voicebot.sqlite3"):
+        (tmp_path / name).touch()
+    ServerPlan(tmp_path, tmp_path).forget_company()
+    assert [path.name for path in tmp_path.iterdir()] == ["voicebot.sqlite3"]
