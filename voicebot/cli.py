@@ -84,8 +84,13 @@ async def _serve_until_told(settings: Settings) -> None:
         await stop.wait()
 
 
+#: Where `voicebot serve` listens unless told otherwise, by the way in.
+_ADDRESSES = {"sip": "sip:127.0.0.1:5060", "twilio": "http://127.0.0.1:8080"}
+
+
 def _add_call(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", default="http://127.0.0.1:8080", help="where the server listens")
+    parser.add_argument("--via", choices=sorted(_ADDRESSES), default="twilio", help="how the call comes in")
+    parser.add_argument("--url", help="where the server listens: http://HOST:PORT, over SIP sip:HOST:PORT")
     parser.add_argument("--text", action=_Said, help="say this, or press it if it is keys; may be given again")
     parser.add_argument("--wav", action=_Said, help="play this recording; may be given again")
     parser.add_argument("--mic", action="store_true", help="talk yourself")
@@ -116,7 +121,7 @@ def _call(given: argparse.Namespace) -> int:
     settings = load_settings(flows=given.flows)
     token = settings.twilio_auth_token
     order = CallOrder(
-        url=given.url,
+        url=given.url or _ADDRESSES[given.via],
         says=tuple(given.says),
         microphone=given.mic,
         noise_snr_db=given.noise,

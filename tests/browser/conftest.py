@@ -81,7 +81,7 @@ class RunningBot:
 @pytest.fixture(scope="module")
 def running_bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBot]:
     token = "token-of-the-browser-tests"  # opens nothing but this test's server
-    command = [str(Path(sys.executable).with_name("voicebot")), "serve", "--port", "0"]
+    command = [str(Path(sys.executable).with_name("voicebot")), "serve", "--port", "0", "--sip-port", "0"]
     data = tmp_path_factory.mktemp("data")
     # The tests beside this one may keep the machine busy, which is no reason to refuse its calls.
     environment = os.environ | {"VOICEBOT_API_TOKEN": token, "VOICEBOT_DRAIN_S": "1", "VOICEBOT_MAX_CPU_PERCENT": "100"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -135,13 +136,18 @@ async def test_a_killed_voice_is_covered_by_prompts_rendered_before(tmp_path: Pa
         assert record["ended_at"] is None
 
 
-def test_a_busy_port_is_a_clear_error_not_a_trace(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--port", "--sip-port"])
+def test_a_busy_port_is_a_clear_error_not_a_trace(tmp_path: Path, option: str) -> None:
+    ports = {"--port": "0", "--sip-port": "0"}
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         ended = subprocess.run(
-            [sys.executable, "-m", "voicebot", "serve", "--port", str(port), "--data", str(tmp_path)],
+            [
+                *(sys.executable, "-m", "voicebot", "serve", "--data", str(tmp_path)),
+                *itertools.chain(*(ports | {option: str(port)}).items()),
+            ],
             env={**os.environ, "VOICEBOT_RECOGNIZER": "off"},
             capture_output=True,
             text=True,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from voicebot.simulation.attention import Attention, BotBegan, BotPaused
-from voicebot.simulation.carrier import CallRefused, Carrier, Numbers
+from voicebot.simulation.carrier import CallRefused, Network, Numbers
 from voicebot.simulation.ears import Heard
 from voicebot.simulation.impairment import Impairment
 from voicebot.simulation.line import CarrierLine, LineEnd, Utterance
@@ -72,7 +72,7 @@ class Caller:
 
     async def call(
         self,
-        carrier: Carrier,
+        carrier: Network,
         *,
         numbers: Numbers = Numbers(),  # noqa: B008 # frozen, so sharing it is safe
         impairment: Impairment = Impairment(),  # noqa: B008 # frozen, so sharing it is safe

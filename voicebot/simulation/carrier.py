@@ -9,8 +9,9 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import aiohttp
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # twilio ships no types
@@ -59,6 +60,16 @@ class Numbers:
 
     caller: str = CALLER_NUMBER
     called: str = CALLED_NUMBER
+
+
+class Network(Protocol):
+    """Whatever places a caller's calls."""
+
+    def dial(
+        self, *, numbers: Numbers = ..., impairment: Impairment = ..., listener: Listener | None = ...
+    ) -> AbstractAsyncContextManager[CarrierLine]:
+        """Place a call and yield its line; raises CallRefused or CarrierError."""
+        ...
 
 
 class Carrier:

@@ -7,9 +7,10 @@ import contextlib
 import os
 import socket as sockets
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -38,6 +39,17 @@ _FRAME_S = FRAME_MS / 1000
 
 #: Called with every 20 ms frame the caller hears and the time its end was heard.
 Listener = Callable[[bytes, float], None]
+
+
+class StreamSocket(Protocol):
+    """What a line needs of an aiohttp WebSocket."""
+
+    @property
+    def close_code(self) -> int | None: ...
+    async def send_str(self, data: str) -> None: ...
+    def __aiter__(self) -> AsyncIterator[aiohttp.WSMessage]: ...
+    async def close(self) -> object: ...
+    def get_extra_info(self, name: str) -> Any: ...
 
 
 class LineEnd(StrEnum):
@@ -110,7 +122,7 @@ class CarrierLine:
 
     def __init__(
         self,
-        socket: aiohttp.ClientWebSocketResponse,
+        socket: StreamSocket,
         start: Start,
         *,
         impairment: Impairment,

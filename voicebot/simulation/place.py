@@ -12,13 +12,14 @@ import aiohttp
 
 from voicebot import g711
 from voicebot.simulation.caller import Caller
-from voicebot.simulation.carrier import CALLER_NUMBER, Account, CallRefused, Carrier, Numbers
+from voicebot.simulation.carrier import CALLER_NUMBER, Account, CallRefused, Carrier, Network, Numbers
 from voicebot.simulation.impairment import Impairment
 from voicebot.simulation.knowledge import knowledge_of, today
 from voicebot.simulation.mic import Microphone
 from voicebot.simulation.result import CallEnd, CallResult, Prompting, Spoken
 from voicebot.simulation.script import Deed, HangUp, PlayAudio, Press, Say, Script, Step
 from voicebot.simulation.senses import Senses
+from voicebot.simulation.sip_carrier import SipCarrier
 from voicebot.speech.synthesis.sound import to_telephone
 from voicebot.telephony.leg import FRAME_MS
 from voicebot.wav import WavError, read_wav
@@ -31,7 +32,7 @@ class CallOrder:
     """What to say, in order, each time the bot has paused: a text, keys, or a WAV file. Nothing: only listen once.
 
     A text of keys only (``"1234#"``) is pressed. `noise_snr_db` is speech over line noise. `recording` receives both
-    sides as a two-channel WAV.
+    sides as a two-channel WAV. A `url` that begins with ``sip:`` is called over SIP.
     """
 
     url: str = "http://127.0.0.1:8080"
@@ -54,7 +55,11 @@ async def place_call(order: CallOrder, out: TextIO = sys.stdout) -> int:
         raise WavError(f"{order.recording}: there is no such folder to record to; make it first")
     script = Script("call", tuple(_steps(order.says)))
     async with aiohttp.ClientSession() as http:
-        carrier = Carrier(http, order.url, Account(auth_token=order.auth_token))
+        carrier: Network
+        if order.url.startswith(("sip:", "sips:")):
+            carrier = SipCarrier(order.url)
+        else:
+            carrier = Carrier(http, order.url, Account(auth_token=order.auth_token))
         if order.microphone:
             return await _talk(carrier, order, out)
         async with Senses(knowledge_of(order.flows, today())) as senses:
@@ -92,7 +97,7 @@ def _telephone_audio(path: Path) -> bytes:
     return g711.encode(to_telephone(wav.mono(), wav.rate_hz))
 
 
-async def _talk(carrier: Carrier, order: CallOrder, out: TextIO) -> int:
+async def _talk(carrier: Network, order: CallOrder, out: TextIO) -> int:
     microphone = Microphone()
     print(f"calling {order.url}: speak; type digits, * or # and Enter for keys; Ctrl-C hangs up", file=out)
     try:

@@ -64,7 +64,7 @@ class Registration:
         self._plan = plan
         self._credentials = credentials
         self._reach = reach
-        self._call_id = f"{endpoint.new_id()}@{endpoint.identity.user}"
+        self._call_id = endpoint.new_id()
         self._tag = endpoint.new_id()
         self._cseq = 0
         self._expires_s = plan.expires_s

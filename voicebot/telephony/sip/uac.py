@@ -122,7 +122,7 @@ class Dialling:
         self._plan = plan
         self._media = media
         self._on_progress = on_progress
-        self._call_id = f"{endpoint.new_id()}@{endpoint.identity.user}"
+        self._call_id = endpoint.new_id()
         self._from_tag = endpoint.new_id()
         self._cseq = 0
         self._offer = media.offer()
