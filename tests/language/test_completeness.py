@@ -15,6 +15,8 @@ INTENTS = {
 }
 OPEN = Expectation("open", (AnswerKind.OPEN,))
 SURE = Expectation("sure", (AnswerKind.YES_NO, AnswerKind.OPEN))
+DAY = Expectation("day", (AnswerKind.DATE, AnswerKind.OPEN))
+TIME = Expectation("time", (AnswerKind.TIME, AnswerKind.OPEN))
 ACCOUNT = Expectation("account", (AnswerKind.DIGITS, AnswerKind.OPEN), lengths=(6,))
 
 
@@ -41,6 +43,38 @@ def understanding() -> Understanding:
     ],
 )
 def test_words_tell_whether_more_must_follow(
+    understanding: Understanding, text: str, expectation: Expectation, *, whole: bool
+) -> None:
+    (reading,) = understanding.interpret([(text, 1.0)], expectation, NOW)
+    assert (completeness(reading, expectation) > 0) is whole
+
+
+@pytest.mark.parametrize(
+    ("text", "expectation", "whole"),
+    [
+        ("next tuesday at three", DAY, True),
+        ("next tuesday", DAY, True),
+        ("tomorrow afternoon", DAY, True),
+        ("friday morning please", DAY, True),
+        ("on tuesday i think", DAY, True),
+        ("next tuesday at", DAY, False),
+        ("tuesday or", DAY, False),
+        ("tuesday or maybe", DAY, False),
+        ("tuesday no", DAY, False),
+        ("the fourteenth", DAY, False),
+        ("the fourteenth of october", DAY, False),
+        ("in the morning", DAY, False),
+        ("three thirty", TIME, True),
+        ("half past two", TIME, True),
+        ("three pm please", TIME, True),
+        ("noon", TIME, True),
+        ("at three or", TIME, False),
+        ("in the morning", TIME, False),
+        ("tuesday", TIME, False),
+        ("tomorrow", ACCOUNT, False),
+    ],
+)
+def test_a_day_or_time_that_was_asked_for_may_be_whole(
     understanding: Understanding, text: str, expectation: Expectation, *, whole: bool
 ) -> None:
     (reading,) = understanding.interpret([(text, 1.0)], expectation, NOW)

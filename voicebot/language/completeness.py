@@ -13,6 +13,14 @@ _DANGLING = frozenset(
     ).split()
 )
 _SPELT = (AnswerKind.DIGITS, AnswerKind.ALPHANUMERIC)
+_MOMENTS = (AnswerKind.DATE, AnswerKind.TIME)
+_PART_OF_DAY = "part_of_day"
+#: Days that need neither month nor year.
+_DAYS = frozenset(
+    "monday tuesday wednesday thursday friday saturday sunday today tonight tomorrow mondays tuesdays week".split()
+)
+#: What people put behind a day or time that is whole.
+_AFTERTHOUGHTS = frozenset("good great if is i guess please possible suits thank thanks think would works you".split())
 #: A request this surely understood may be whole, whatever the voice sounds like.
 _SURE = 0.85
 #: Fewer words may be only the opening ("hello", "good morning").
@@ -25,7 +33,8 @@ def completeness(reading: Interpretation, expectation: Expectation) -> float:
     """Return 0 to 1: how likely the words of `reading` are all that the caller has to say to `expectation`.
 
     0.0 means that nothing speaks for it, not that more must follow. Digits count as whole only at an allowed length,
-    with nothing behind them; a date or time never does, since its year or part of day may follow.
+    with nothing behind them. A day named by its weekday or as today's neighbour may be whole, and so may a time; a day
+    of a month is not, since its month or year may follow.
     """
     words = reading.text.split()
     if not words or words[-1] in _DANGLING:
@@ -34,11 +43,24 @@ def completeness(reading: Interpretation, expectation: Expectation) -> float:
     first = kinds[0] if kinds else AnswerKind.OPEN
     if first in _SPELT and any(entity.kind in _SPELT for entity in reading.entities):
         return _spelt(reading, expectation)
+    if first in _MOMENTS and _is_moment(reading, first):
+        return _REQUEST
     if first is AnswerKind.YES_NO and reading.affirmative is not None and len(words) <= 3:
         return 1.0
     if AnswerKind.OPEN in kinds and reading.intents and len(words) >= _FEWEST_WORDS:
         return _REQUEST if reading.intents[0].confidence >= _SURE else 0.0
     return 0.0
+
+
+def _is_moment(reading: Interpretation, asked: AnswerKind) -> bool:
+    """Return whether `reading` names the day or time that was asked for and, courtesies apart, ends with one."""
+    named = [entity for entity in reading.entities if entity.kind in _MOMENTS or entity.kind == _PART_OF_DAY]
+    if not any(entity.kind == asked for entity in named):
+        return False
+    if asked is AnswerKind.DATE and _DAYS.isdisjoint(reading.text.split()):
+        return False
+    after = reading.text[max(entity.end for entity in named) :].split()
+    return _AFTERTHOUGHTS.issuperset(after)
 
 
 def _spelt(reading: Interpretation, expectation: Expectation) -> float:
