@@ -18,6 +18,12 @@ class ScriptedDialog:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self.events: list[Event] = []
+        self.forks: list[ScriptedDialog] = []
+
+    def fork(self) -> ScriptedDialog:
+        """A copy that answers alike; its events are noted apart."""
+        self.forks.append(ScriptedDialog(self._answer))
+        return self.forks[-1]
 
     def step(self, event: Event) -> tuple[Action, ...]:
         self.events.append(event)

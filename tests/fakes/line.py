@@ -34,6 +34,7 @@ class FakeLine:
         self.mute = mute
         self.stopped = 0
         self.resumed = 0
+        self.prepared: list[tuple[tuple[str, bool], ...]] = []
         self._closed = asyncio.Event()
         self._clock = itertools.count(1)
         self._changed = asyncio.Event()
@@ -53,6 +54,10 @@ class FakeLine:
 
     async def listen(self, expectation: Expectation | None) -> None:
         self.expectations.append(expectation)
+        self._changed.set()
+
+    async def prepare(self, pieces: tuple[tuple[str, bool], ...]) -> None:
+        self.prepared.append(pieces)
         self._changed.set()
 
     async def resume_speaking(self) -> None:

@@ -28,6 +28,7 @@ class HummingVoice:
         self._cached = cached
         self._slow_s = slow_s
         self.broken: set[str] = set()
+        self.rendered: list[str] = []
 
     def ready(self, text: str) -> bytes | None:
         return hum(text) if text in self._cached else None
@@ -37,6 +38,7 @@ class HummingVoice:
         await asyncio.sleep(self._slow_s)
         if text in self.broken:
             raise EngineUnavailable("the humming voice is told to fail")
+        self.rendered.append(text)
         audio = hum(text)
         for start in range(0, len(audio), 1000):
             yield audio[start : start + 1000]

@@ -22,6 +22,8 @@ from voicebot.media.events import (
     KeysEntered,
     LineEnded,
     LineEvent,
+    PauseBegan,
+    PauseEnded,
     RecognitionFailed,
     SpeakingBegan,
     SpeakingEnded,
@@ -164,6 +166,41 @@ async def test_a_dynamic_piece_is_rendered_while_the_static_one_plays() -> None:
         assert ended.heard_text == "your balance is now ten dollars"
         # 800 ms of static speech hide the 500 ms of rendering: nothing was waited for.
         assert ended.at_s - began.at_s < 6 * WORD_MS / 1000 + 0.35
+
+
+async def test_what_was_prepared_is_heard_at_once_when_it_is_said() -> None:
+    async with room(voice=HummingVoice(slow_s=0.6)) as here:
+        await here.line.prepare((("your balance is ten", False),))
+        await asyncio.sleep(0.8)
+        asked_s = time.monotonic()
+        await here.line.say(Utterance("a", (("your balance is ten", False),)))
+        began = await here.until(SpeakingBegan)
+        assert began.at_s - asked_s < 0.3
+        ended = await here.until(SpeakingEnded)
+        assert ended.heard_text == "your balance is ten"
+
+
+async def test_what_is_no_longer_wanted_is_not_rendered_to_its_end() -> None:
+    voice = HummingVoice(slow_s=0.3)
+    async with room(voice=voice) as here:
+        await here.line.prepare((("your balance is ten", False),))
+        await here.line.prepare(())
+        await asyncio.sleep(0.5)
+        assert voice.rendered == []
+        await here.line.say(one("a", "something else"))
+        assert (await here.until(SpeakingEnded)).heard_text == "something else"
+        assert voice.rendered == ["something else"]
+
+
+async def test_a_pause_is_told_with_its_words_and_so_is_its_end() -> None:
+    async with room("next tuesday", "unused") as here:
+        await here.line.listen(OPEN)
+        await here.leg.speak(buzz(0.6))
+        await here.leg.stay_silent(0.4)
+        assert (await here.until(PauseBegan)).text == "next tuesday"
+        await here.leg.speak(buzz(0.4))
+        await here.until(PauseEnded)
+        assert here.all(CallerTurn) == []
 
 
 async def test_the_carrier_never_holds_more_than_300_ms_of_ours() -> None:

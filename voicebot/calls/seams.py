@@ -23,6 +23,10 @@ class Dialog(Protocol):
 
     def step(self, event: Event) -> tuple[Action, ...]: ...
 
+    def fork(self) -> Dialog:
+        """Return a copy to try an event on; the original is not touched."""
+        ...
+
 
 class Understanding(Protocol):
     def interpret(

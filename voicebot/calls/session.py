@@ -15,6 +15,7 @@ from typing import Protocol, assert_never
 
 import structlog
 
+from voicebot.calls.ahead import Pieces, pieces_of, reply_ahead
 from voicebot.calls.seams import Dialog, Journal, Meter, Operations, Recording, StandingPrompts, Understanding
 from voicebot.calls.timers import Timer, TimerRan, Timers
 from voicebot.calls.turns import TurnLog
@@ -53,6 +54,8 @@ from voicebot.media.events import (
     LineEnded,
     LineEvent,
     PartialHeard,
+    PauseBegan,
+    PauseEnded,
     RecognitionFailed,
     SpeakingBegan,
     SpeakingEnded,
@@ -65,7 +68,7 @@ from voicebot.media.events import (
 )
 from voicebot.media.frames import Utterance
 from voicebot.records.record import Outcome
-from voicebot.speech.synthesis.marks import at_pace, carry_marks, plain_text
+from voicebot.speech.synthesis.marks import plain_text
 from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason
 
 log = structlog.get_logger(__name__)
@@ -85,6 +88,7 @@ class SpokenLine(Protocol):
 
     async def run(self) -> None: ...
     async def say(self, utterance: Utterance) -> None: ...
+    async def prepare(self, pieces: Pieces) -> None: ...
     async def listen(self, expectation: Expectation | None) -> None: ...
     async def resume_speaking(self) -> None: ...
     async def stop_speaking(self) -> None: ...
@@ -143,6 +147,8 @@ class CallSession:
         self._retried: set[str] = set()
         #: Where the utterance that is heard was stopped last: how much of it was still to come.
         self._left_ms = 0
+        #: The words of a pause that a reply was prepared for.
+        self._ahead_of = ""
         #: A turn over a prompt is over, its words are not yet known: what was being said waits for them, paused.
         self._held = False
         self._ids = itertools.count(1)
@@ -215,6 +221,10 @@ class CallSession:
             case PartialHeard(text):
                 if not self._secret:
                     self._leg.show_caption("caller", text, final=False)
+            case PauseBegan(text):
+                await self._prepare_reply(text)
+            case PauseEnded():
+                await self._forget_reply()
             case RecognitionFailed():
                 if self._held:
                     await self._drop_speech()
@@ -304,6 +314,23 @@ class CallSession:
                 self._now(), interpretations, over_prompt=turn.over_prompt, heard_prompt=self._turns.last_heard_prompt
             )
         )
+        await self._forget_reply()
+
+    async def _prepare_reply(self, text: str) -> None:
+        """Render what would be said if the caller, who has paused after `text`, had finished; nothing is committed."""
+        expectation = self._expectation
+        if expectation is None or expectation.secret or self._outcome is not None or text == self._ahead_of:
+            return
+        self._ahead_of = text
+        now = self._now()
+        reading = self._understanding.interpret([(text, 1.0)], expectation, now)
+        pieces = reply_ahead(self._dialog, CallerSpoke(now, reading)) if reading else ()
+        await self._line.prepare(pieces)
+
+    async def _forget_reply(self) -> None:
+        if self._ahead_of:
+            self._ahead_of = ""
+            await self._line.prepare(())
 
     async def _step(self, event: Event) -> None:
         if self._outcome is not None and not isinstance(event, CallMustEnd | CallerHungUp):
@@ -345,9 +372,7 @@ class CallSession:
         text = plain_text(say.text)
         self._turns.bot_says(utterance_id, say, text)
         self._leg.show_caption("bot", text, final=True)
-        texts = carry_marks(at_pace(part.text, say.pace) for part in say.parts)
-        pieces = tuple((text, part.static) for text, part in zip(texts, say.parts, strict=True))
-        await self._line.say(Utterance(utterance_id, pieces, say.interruptible))
+        await self._line.say(Utterance(utterance_id, pieces_of(say), say.interruptible))
 
     async def _say_text(self, prompt: str, text: str) -> None:
         await self._say(Say(prompt, (PromptPart(text),)))

@@ -67,6 +67,21 @@ class PartialHeard:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseBegan:
+    """The caller has paused after these words, and may go on: whatever is begun on them must be free to undo."""
+
+    text: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PauseEnded:
+    """It was only a pause: what was begun on its words is void."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class KeysEntered:
     """A finished key entry without its terminator. Personal."""
 
@@ -143,6 +158,8 @@ LineEvent = (
     | SpeechDismissed
     | TurnOver
     | PartialHeard
+    | PauseBegan
+    | PauseEnded
     | KeysEntered
     | KeyingBegan
     | TalkedTooLong

@@ -28,6 +28,13 @@ class SpeakFrame(SystemFrame):
 
 
 @dataclass
+class PrepareFrame(SystemFrame):
+    """Session to speaking processor: these pieces, as in `Utterance`, may be said next; none takes the wish back."""
+
+    pieces: tuple[tuple[str, bool], ...] = ()
+
+
+@dataclass
 class ListenFrame(SystemFrame):
     """Session to hearing processor: this is what the dialog expects from now on; None stops listening."""
 

@@ -21,6 +21,8 @@ from voicebot.media.events import (
     KeysEntered,
     LineEvent,
     PartialHeard,
+    PauseBegan,
+    PauseEnded,
     RecognitionFailed,
     SpeechBegan,
     SpeechDismissed,
@@ -224,9 +226,12 @@ class HearingProcessor(FrameProcessor):
                     self._attempt.pause = pause
                     self._judge_words(self._attempt)
                     self._run(self._judge_voice(self._attempt, pause))
+                    if self._attempt.text:
+                        await self._tell(PauseBegan(self._attempt.text, arrived_s))
             case SpeechResumed():
                 if self._attempt:
                     self._attempt.pause = None
+                    await self._tell(PauseEnded(arrived_s))
             case TurnEnded():
                 if self._attempt:
                     await self._tell(TurnOver(arrived_s, self._attempt.over_prompt))
@@ -316,6 +321,8 @@ class HearingProcessor(FrameProcessor):
             if only_backchannel(partial.text):
                 self._detector.words_heard(meant=False)
             await self._tell(PartialHeard(partial.text, self._clock()))
+            if attempt.pause is not None and partial.text:
+                await self._tell(PauseBegan(partial.text, self._clock()))
 
     async def _key(self, key: str, at_s: float) -> None:
         if self._keys is None:

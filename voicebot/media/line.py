@@ -14,7 +14,7 @@ from pipecat.workers.runner import WorkerRunner
 from voicebot.dialog.expectation import Expectation
 from voicebot.media.conversation import ConversationProcessor
 from voicebot.media.events import LineEvent
-from voicebot.media.frames import ListenFrame, ResumeSpeechFrame, SpeakFrame, Utterance
+from voicebot.media.frames import ListenFrame, PrepareFrame, ResumeSpeechFrame, SpeakFrame, Utterance
 from voicebot.media.hearing import Completeness, HearingProcessor, TurnModel
 from voicebot.media.speaking import SpeakingProcessor, Voice
 from voicebot.media.transport import LegTransport, Tap
@@ -95,6 +95,11 @@ class Line:
         """Queue an utterance after those already asked for."""
         await self._started.wait()
         await self._conversation.push_frame(SpeakFrame(utterance=utterance))
+
+    async def prepare(self, pieces: tuple[tuple[str, bool], ...]) -> None:
+        """Render what may be said next; without pieces, stop rendering what was prepared before."""
+        await self._started.wait()
+        await self._conversation.push_frame(PrepareFrame(pieces=pieces))
 
     async def listen(self, expectation: Expectation | None) -> None:
         """Expect this from now on, over a prompt too; None stops listening."""

@@ -24,6 +24,7 @@ from voicebot.media.events import SpeakingBegan, SpeakingEnded, VoiceFailed
 from voicebot.media.frames import (
     LineEventFrame,
     PieceFrame,
+    PrepareFrame,
     SpeakFrame,
     Utterance,
     UtteranceBeganFrame,
@@ -86,17 +87,24 @@ class SpeakingProcessor(FrameProcessor):
         self._task: asyncio.Task[None] | None = None
         #: Asked for and not begun: of these the output knows nothing yet, so their end is told from here.
         self._not_begun: dict[str, Utterance] = {}
+        #: Rendered ahead, by text and whether it is static.
+        self._prepared: dict[tuple[str, bool], _Rendering] = {}
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, SpeakFrame) and frame.utterance:
             utterance = frame.utterance
-            renderings = [_Rendering(self._voice, text, static=static) for text, static in utterance.pieces if text]
+            renderings = [self._rendering(text, static=static) for text, static in utterance.pieces if text]
             self._queue.append((utterance, renderings))
             self._not_begun[utterance.utterance_id] = utterance
             if self._task is None:
                 self._task = self.create_task(self._speak_all())
             return
+        if isinstance(frame, PrepareFrame):
+            self._prepare(frame.pieces)
+            return
+        if isinstance(frame, EndFrame | CancelFrame):
+            self._prepare(())
         if isinstance(frame, LineEventFrame) and isinstance(frame.event, SpeakingBegan | VoiceFailed):
             self._not_begun.pop(frame.event.utterance_id, None)
         elif isinstance(frame, InterruptionFrame | EndFrame | CancelFrame):
@@ -104,6 +112,17 @@ class SpeakingProcessor(FrameProcessor):
         await self.push_frame(frame, direction)
         if isinstance(frame, InterruptionFrame):
             await self._tell_dropped()
+
+    def _rendering(self, text: str, *, static: bool) -> _Rendering:
+        prepared = self._prepared.pop((text, static), None)
+        return prepared or _Rendering(self._voice, text, static=static)
+
+    def _prepare(self, pieces: tuple[tuple[str, bool], ...]) -> None:
+        wanted = {(text, static) for text, static in pieces if text and self._voice.ready(text) is None}
+        for piece in self._prepared.keys() - wanted:
+            self._prepared.pop(piece).cancel()
+        for text, static in wanted - self._prepared.keys():
+            self._prepared[text, static] = _Rendering(self._voice, text, static=static)
 
     async def _tell_dropped(self) -> None:
         """Report what will never begin, after the output has reported what was cut in mid-word."""
