@@ -84,11 +84,15 @@ async def test_a_request_in_the_callers_words_is_heard(transcriber: WorkerTransc
     assert 0.0 < final.hypotheses[0].confidence <= 1.0
     assert [word.text for word in final.hypotheses[0].words][-2:] == ["a", "person"]
     assert final.hypotheses[0].words[-1].start_s > 0.5
+    assert len({word.confidence for word in final.hypotheses[0].words}) > 1, "each word has a confidence of its own"
 
 
 async def test_digits_are_heard_where_digits_are_expected(transcriber: WorkerTranscriber) -> None:
     final = await hear(transcriber, ACCOUNT, "four two seven one nine three")
     assert final.hypotheses[0].text == "four two seven one nine three"
+    others = [hypothesis.text.split() for hypothesis in final.hypotheses[1:]]
+    assert len(others) > 20, "numbers to check against those that there are"
+    assert sum(len(words) == 6 for words in others) > 20
 
 
 async def test_an_open_request_is_heard_in_place_of_digits(transcriber: WorkerTranscriber) -> None:

@@ -15,6 +15,7 @@ from voicebot.speech.recognition.sphinx.features import (
     over_floor,
     regression_text,
     speech_frames,
+    without_noise,
 )
 from voicebot.speech.recognition.sphinx.lexicon import model_directory
 
@@ -111,3 +112,12 @@ def test_a_model_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, pa
 def test_a_regression_matrix_is_written_for_each_stream_of_features() -> None:
     lines = regression_text(np.eye(2)).splitlines()
     assert lines == ["1", "3", *(["2", "1 0", "0 1", "0 0", "1 1"] * 3)]
+
+
+def test_a_hum_that_is_always_there_is_taken_out_and_speech_is_kept() -> None:
+    energies = np.full((200, 25), 8.0)
+    energies[:, 3] = 14.0
+    energies[100:130, 10] = 18.0
+    cleaned = without_noise(energies)
+    assert cleaned[:90, 3].max() < 12.5
+    assert cleaned[105:125, 10].min() > 17.9

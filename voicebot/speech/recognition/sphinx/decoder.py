@@ -23,6 +23,7 @@ from voicebot.speech.recognition.sphinx.lexicon import Pronunciations, dictionar
 
 FRAMES_PER_S = 100
 _SEARCH = "question"
+_MOST_PATHS = 400
 
 pocketsphinx.set_loglevel("FATAL")
 
@@ -135,24 +136,34 @@ class QuestionDecoder:
             return None
         words = tuple(
             Spoken(
-                _plain(segment.word.partition("(")[0]),
+                _plain(segment.word),
                 segment.start_frame,
                 segment.end_frame,
                 segment.prob,
             )
             for segment in self._decoder.seg()
-            if segment.word[0] not in "<[+"
+            if segment.word[0] not in "<[+("
         )
         return Result(words, _log(hypothesis.prob), self._decoder.n_frames())
 
     def alternatives(self, most: int) -> list[str]:
-        """Return up to `most` different texts, likeliest first."""
+        """Return up to `most` different texts, likeliest first; none when the search left no lattice."""
         texts: dict[str, None] = {}
-        for count, hypothesis in enumerate(self._decoder.nbest()):
+        for count, hypothesis in enumerate(self._decoder.nbest() or ()):
             if count > 20 * most or len(texts) == most or hypothesis is None:
                 break
             texts[_plain(hypothesis.hypstr)] = None
         return list(texts)
+
+    def scores(self) -> dict[str, float]:
+        """Return the log score of each different text, comparable within one utterance."""
+        found: dict[str, float] = {}
+        for count, hypothesis in enumerate(self._decoder.nbest() or ()):
+            if count == _MOST_PATHS or hypothesis is None:
+                break
+            text = _plain(hypothesis.hypstr)
+            found[text] = max(_log(hypothesis.score), found.get(text, -math.inf))
+        return found
 
 
 def _write_regression(front_end: FrontEnd, folder: Path) -> str | None:
@@ -170,5 +181,5 @@ def _log(probability: float) -> float:
 
 
 def _plain(text: str) -> str:
-    """Spell letters as callers' software expects them: "b" for the lexicon's "b."."""
-    return " ".join(word.rstrip(".") for word in text.split())
+    """Spell words as callers' software expects them: "b" for the lexicon's "b.", "two" for its "two(3)"."""
+    return " ".join(word.partition("(")[0].rstrip(".") for word in text.split())

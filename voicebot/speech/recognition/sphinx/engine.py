@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from voicebot.speech.recognition.sphinx.decoder import (
     Result,
     Search,
 )
+from voicebot.speech.recognition.sphinx.digits import DigitReader
 from voicebot.speech.recognition.sphinx.domain import Compiled, Material, Shape, read_compiled, read_material
 from voicebot.speech.recognition.sphinx.features import CEPSTRA, FeatureStream
 from voicebot.speech.recognition.sphinx.lexicon import cmu_dictionary
@@ -32,6 +34,12 @@ from voicebot.speech.workers.capabilities import Capabilities, Feature
 #: later than its words allowed.
 _PARTIAL_EVERY_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 100 // 1000
 _ALTERNATIVES = 5
+#: Six digits give a million strings; so many are worth checking against those that there are.
+_DIGIT_STRINGS = 30
+#: What an alternative's confidence is of that of the one before it, at most.
+_NEXT = 0.97
+#: The share of words that two searches have in common (0 to 1) from which on they heard the same thing.
+_ALIKE = 0.5
 _KEPT_QUESTIONS = 64
 _KEPT_DECODERS = 48
 _T = TypeVar("_T")
@@ -59,6 +67,7 @@ class SphinxEngine:
         self._materials: dict[Path | None, Material] = {None: NO_DOMAIN}
         self._questions: OrderedDict[tuple[str, str], _Question] = OrderedDict()
         self._idle: OrderedDict[tuple[tuple[str, str], Search], list[QuestionDecoder]] = OrderedDict()
+        self._digit_reader: DigitReader | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -120,6 +129,12 @@ class SphinxEngine:
         for search, decoder in decoders.items():
             self._give_back(question, search, decoder)
 
+    def digit_reader(self) -> DigitReader:
+        """Return what weighs single digits, loaded when first asked for; for the decoding thread."""
+        if self._digit_reader is None:
+            self._digit_reader = DigitReader(self._acoustics)
+        return self._digit_reader
+
     def _material(self, domain: Path | None) -> Material:
         if domain not in self._materials:
             assert domain is not None
@@ -175,6 +190,7 @@ class SphinxStream:
         self._on_partial = on_partial
         self._since_partial = 0
         self._shown = ""
+        self._heard = bytearray()
         self._running = True
 
     async def feed(self, pcm: bytes) -> None:
@@ -209,6 +225,7 @@ class SphinxStream:
                 decoder.end()
 
     def _decode(self, features: bytes) -> None:
+        self._heard += features
         for decoder in self._decoders.values():
             decoder.hear(features)
 
@@ -221,33 +238,69 @@ class SphinxStream:
             return ()
         closed = self._decoders[Search.GRAMMAR].result() if Search.GRAMMAR in self._decoders else None
         sure = _confidence(free)
-        results = [free]
-        if closed is not None and closed.words:
-            # A grammar finds something that fits in whatever was said, and its scores cannot be compared with those of
-            # a language model. So its word comes first only where nothing else may be said.
-            results.insert(1 if self._is_open else 0, closed)
-        hypotheses: list[Hypothesis] = []
-        for result in results:
-            hypotheses.append(_hypothesis(result, sure))
-            sure *= 0.9
-        for text in free_decoder.alternatives(_ALTERNATIVES):
-            hypotheses.append(Hypothesis(text, sure))
-            sure *= 0.9
-        unique = {hypothesis.text: hypothesis for hypothesis in reversed(hypotheses) if hypothesis.text}
-        return tuple(sorted(unique.values(), key=lambda hypothesis: -hypothesis.confidence)[:_ALTERNATIVES])
+        hypotheses = [_hypothesis(free, sure, posteriors=True)]
+        hypotheses += [Hypothesis(text, sure) for text in free_decoder.alternatives(_ALTERNATIVES)]
+        if closed is None or not closed.words:
+            return _ranked(hypotheses, _ALTERNATIVES)
+        answers = self._answers(closed, sure)
+        if self._is_open and not _alike(closed.text, free.text):
+            return _ranked([hypotheses[0], answers[0], *hypotheses[1:]], _ALTERNATIVES)
+        return _ranked([*answers, *hypotheses], max(_ALTERNATIVES, len(answers)))
+
+    def _answers(self, closed: Result, sure: float) -> list[Hypothesis]:
+        """Return what the grammar heard, and other digits where it heard digits, likeliest first."""
+        heard = _hypothesis(closed, sure)
+        if AnswerKind.DIGITS not in self._question.shape.kinds:
+            return [heard]
+        read = self._engine.digit_reader().read(closed, bytes(self._heard), _DIGIT_STRINGS)
+        if not read:
+            return [heard]
+        others = [Hypothesis(text, sure * chance / read[0][1]) for text, chance in read if text != closed.text]
+        return [heard, *others]
 
     @property
     def _is_open(self) -> bool:
         return AnswerKind.OPEN in self._question.shape.kinds
 
 
+def _ranked(hypotheses: Sequence[Hypothesis], most: int) -> tuple[Hypothesis, ...]:
+    """Return each text once, in the given order, every one a little less sure than the one before it."""
+    ranked: dict[str, Hypothesis] = {}
+    ceiling = 1.0
+    for hypothesis in hypotheses:
+        if hypothesis.text and hypothesis.text not in ranked and len(ranked) < most:
+            ceiling = min(hypothesis.confidence, ceiling)
+            ranked[hypothesis.text] = replace(hypothesis, confidence=ceiling)
+            ceiling *= _NEXT
+    return tuple(ranked.values())
+
+
+def _alike(closed: str, free: str) -> bool:
+    """Say whether both searches heard much the same.
+
+    A grammar finds something that fits in whatever was said, and its scores cannot be compared with those of a language
+    model. But where it was an answer, the language model, which knows answers too, hears most of the same words; then
+    the grammar, which knows more, is right about the rest.
+    """
+    return SequenceMatcher(None, closed.split(), free.split(), autojunk=False).ratio() >= _ALIKE
+
+
 def _confidence(result: Result) -> float:
     return math.exp(min(0.0, result.posterior) / max(1, result.frames))
 
 
-def _hypothesis(result: Result, confidence: float) -> Hypothesis:
+def _hypothesis(result: Result, confidence: float, *, posteriors: bool = False) -> Hypothesis:
+    """Return what was heard; with `posteriors` each word has its own confidence, else that of the whole.
+
+    Only a language model's lattice gives words a posterior; a grammar's figures are no probabilities.
+    """
     words = tuple(
-        Word(word.text, word.start_frame / FRAMES_PER_S, (word.end_frame + 1) / FRAMES_PER_S, confidence)
+        Word(
+            word.text,
+            word.start_frame / FRAMES_PER_S,
+            (word.end_frame + 1) / FRAMES_PER_S,
+            min(1.0, word.probability) if posteriors else confidence,
+        )
         for word in result.words
     )
     return Hypothesis(result.text, confidence, words)

@@ -35,6 +35,10 @@ _FIRST_FRAMES = 100
 _REMEMBERED_FRAMES = 1000
 #: In natural logarithms of energy: 52 dB.
 _FLOOR_BELOW_LOUDEST = 12.0
+#: What is taken for noise, how much of it is subtracted, and the gain that is left where there is nothing else.
+_NOISE_PERCENTILE = 30
+_SUBTRACTED = 1.5
+_LEAST_GAIN = 0.15
 #: Frames this near to speech count as speech: soft beginnings and ends, and the short pauses within.
 _AROUND_SPEECH_FRAMES = 12
 
@@ -148,11 +152,33 @@ class FeatureStream:
         if not self._new:
             return b""
         self._energies = self._energies[-max(_REMEMBERED_FRAMES, self._new) :]
-        cepstra = self._front_end.cepstra(over_floor(self._energies, self._front_end.deaf_bands))
-        mean = cepstra[speech_frames(self._energies)].mean(axis=0)
+        clean = without_noise(self._energies)
+        cepstra = self._front_end.cepstra(over_floor(clean, self._front_end.deaf_bands))
+        mean = cepstra[speech_frames(clean)].mean(axis=0)
         ready: npt.NDArray[np.float32] = (cepstra[-self._new :] - mean).astype(np.float32)
         self._new = 0
         return ready.tobytes()
+
+
+def without_noise(energies: Floats) -> Floats:
+    """Return log energies less what is always there, band by band (Boll 1979, over filters instead of bins).
+
+    The noise of a band is what 30 % of its smoothed frames do not exceed. A little of it stays, or its rests would
+    sound like speech of their own.
+    """
+    smooth = _smoothed(np.exp(energies))
+    noise = np.percentile(smooth, _NOISE_PERCENTILE, axis=0)
+    kept = np.clip(1.0 - _SUBTRACTED * noise / smooth, _LEAST_GAIN, 1.0)
+    cleaned: Floats = np.maximum(energies + np.log(kept), np.log(_LEAST_ENERGY))
+    return cleaned
+
+
+def _smoothed(power: Floats) -> Floats:
+    """Return each frame's mean with its two neighbours on either side, the outermost repeated."""
+    padded = np.pad(power, ((2, 2), (0, 0)), mode="edge")
+    sums = np.cumsum(np.vstack([np.zeros((1, power.shape[1])), padded]), axis=0)
+    smooth: Floats = np.maximum((sums[5:] - sums[:-5]) / 5, _LEAST_ENERGY)
+    return smooth
 
 
 def over_floor(energies: Floats, deaf_bands: int) -> Floats:

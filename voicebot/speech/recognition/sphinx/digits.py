@@ -1,0 +1,102 @@
+"""A second look at digit strings: each digit is heard again alone, so that every other digit gets a probability.
+
+A search through a whole string keeps a handful of strings, and the right one is often not among them. But where the
+digits lie is found well, and of a single digit all ten can be weighed. Their products, likeliest first, are what a
+system that knows which numbers there are, by a check digit or a list, picks the right one from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from voicebot.speech.recognition.sphinx import spoken
+from voicebot.speech.recognition.sphinx.automaton import Automaton
+from voicebot.speech.recognition.sphinx.decoder import Acoustics, QuestionDecoder, Result, Search, Spoken
+from voicebot.speech.recognition.sphinx.domain import Compiled
+from voicebot.speech.recognition.sphinx.features import CEPSTRA
+from voicebot.speech.recognition.sphinx.lexicon import cmu_dictionary
+
+#: Frames around each digit that are heard with it: the first search cuts a little early or late.
+_AROUND = 3
+_QUIET_FRAMES = 15
+#: A decoder's scores are likelihoods to the power of 1/20 or so, by frames; this undoes it to where the probability
+#: given to the right digit is highest on average.
+_SHARPNESS = 20.0
+#: What a digit gets that the search dropped altogether.
+_LEAST = 0.003
+_OH = "oh"
+
+Chances = Mapping[str, float]
+Frames = npt.NDArray[np.float32]
+
+
+class DigitReader:
+    """Weighs single digits. Blocks; used on the decoding thread."""
+
+    def __init__(self, acoustics: Acoustics) -> None:
+        grammar = Automaton()
+        grammar.one_of(grammar.start, grammar.end, (*spoken.DIGITS, _OH))
+        compiled = Compiled(grammar.to_fsg("digit"), "", grammar.words())
+        self._decoder = QuestionDecoder(acoustics, compiled, Search.GRAMMAR, cmu_dictionary())
+
+    def read(self, result: Result, features: bytes, most: int) -> list[tuple[str, float]]:
+        """Return up to `most` texts like that of `result` with other digits, and the probability of each.
+
+        Words that are no single digits stay as they are. Empty when there is nothing to weigh.
+        """
+        frames = np.frombuffer(features, np.float32).reshape(-1, CEPSTRA)
+        places = [self._chances(word, frames) if _is_digit(word) else {word.text: 1.0} for word in result.words]
+        return likeliest(places, most) if any(len(chances) > 1 for chances in places) else []
+
+    def _chances(self, word: Spoken, frames: Frames) -> Chances:
+        digit = frames[max(0, word.start_frame - _AROUND) : word.end_frame + 1 + _AROUND]
+        # A digit cut out of speech has no quiet around it, and a search that ends in mid-word finds nothing at all.
+        quiet = _quietest(frames)
+        self._decoder.begin()
+        self._decoder.hear(np.concatenate([quiet, digit, quiet]).tobytes())
+        self._decoder.end()
+        return chances_of(self._decoder.scores(), heard=word.text)
+
+
+def _quietest(frames: Frames) -> Frames:
+    """Return the stretch of the utterance with the least loudness, which is what the first coefficient says."""
+    loudness = np.convolve(frames[:, 0], np.ones(_QUIET_FRAMES), "valid")
+    start = int(np.argmin(loudness)) if len(frames) >= _QUIET_FRAMES else 0
+    return frames[start : start + _QUIET_FRAMES]
+
+
+def chances_of(scores: Mapping[str, float], *, heard: str) -> Chances:
+    """Return the probability of each digit from its log score; `heard`, from the whole string, if there are none."""
+    by_digit: dict[str, float] = {}
+    for text, score in scores.items():
+        digit = _plain(text)
+        by_digit[digit] = max(score, by_digit.get(digit, -math.inf))
+    if not by_digit:
+        by_digit = {_plain(heard): 0.0}
+    best = max(by_digit.values())
+    weights = {
+        digit: math.exp(_SHARPNESS * (by_digit[digit] - best)) if digit in by_digit else 0.0 for digit in spoken.DIGITS
+    }
+    total = sum(max(weight, _LEAST) for weight in weights.values())
+    return {digit: max(weight, _LEAST) / total for digit, weight in weights.items()}
+
+
+def likeliest(places: Sequence[Chances], most: int) -> list[tuple[str, float]]:
+    """Return the `most` likeliest sequences of one word from each place, with their probabilities."""
+    strings: list[tuple[tuple[str, ...], float]] = [((), 1.0)]
+    for chances in places:
+        longer = [((*words, word), sure * chance) for words, sure in strings for word, chance in chances.items()]
+        strings = sorted(longer, key=lambda string: -string[1])[:most]
+    return [(" ".join(words), sure) for words, sure in strings]
+
+
+def _is_digit(word: Spoken) -> bool:
+    return _plain(word.text) in spoken.DIGITS
+
+
+def _plain(word: str) -> str:
+    return spoken.DIGITS[0] if word == _OH else word
