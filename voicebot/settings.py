@@ -88,6 +88,13 @@ class Settings(BaseSettings):
     recognition_workers: Annotated[int, Field(ge=1, le=64)] = 1
     voice_workers: Annotated[int, Field(ge=1, le=64)] = 1
 
+    model_url: str | None = Field(
+        default=None, description="OpenAI-compatible service that words answers from articles; off unless set"
+    )
+    model_name: str = "default"
+    model_key: SecretStr | None = None
+    model_timeout_s: Positive = 2.5
+
     max_call_s: Positive = 1800
     max_calls: Annotated[int, Field(ge=1)] = 100
     max_calls_per_caller: Annotated[int, Field(ge=1)] = 3
@@ -124,7 +131,7 @@ class _PlainToml(TomlConfigSettingsSource):
 
     def __call__(self) -> dict[str, object]:
         values: dict[str, object] = super().__call__()
-        secret = {"api_token", "twilio_auth_token", "TWILIO_AUTH_TOKEN", "sip_users"} & set(values)
+        secret = {"api_token", "model_key", "twilio_auth_token", "TWILIO_AUTH_TOKEN", "sip_users"} & set(values)
         if secret:
             name = min(secret)
             raise ConfigurationError(

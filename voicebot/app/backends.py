@@ -16,16 +16,23 @@ from voicebot.backends.demo.company import demo_company
 from voicebot.backends.demo.data import ensure_demo_data
 from voicebot.backends.knowledge import KnowledgeSystem
 from voicebot.backends.opening import open_systems
+from voicebot.backends.phrasing import ModelAccess, PhrasedAnswers
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.loader import KNOWLEDGE
+from voicebot.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 BACKEND_TIMEOUT_S = 8.0
 
 
-def open_backends(folder: Path, bot: Bot, *, data: Path, zone: ZoneInfo) -> Backends:
-    """Open all systems behind the bot in `folder`; `ConfigurationError` names each that cannot be."""
+def open_backends(settings: Settings, folder: Path, bot: Bot, *, data: Path | None = None) -> Backends:
+    """Open all systems behind the bot in `folder`; `ConfigurationError` names each that cannot be.
+
+    `data` is where their files lie, the server's data folder unless told.
+    """
+    data = data or settings.data
+    zone = ZoneInfo(settings.zone)
     path = data / "demo.sqlite"
     if ensure_demo_data(path, datetime.now(zone).date()):
         log.info("demo data made", file=path.name)
@@ -39,5 +46,11 @@ def open_backends(folder: Path, bot: Bot, *, data: Path, zone: ZoneInfo) -> Back
     )
     # The last one that does an operation does it: what systems.yaml declares replaces the demo company's.
     company = demo_company(path, lambda: datetime.now(zone))
-    systems: tuple[System, ...] = (company, KnowledgeSystem(folder / KNOWLEDGE), *declared)
+    articles: System = KnowledgeSystem(folder / KNOWLEDGE)
+    if settings.model_url:
+        key = settings.model_key.get_secret_value() if settings.model_key else ""
+        access = ModelAccess(settings.model_url, settings.model_name, key, settings.model_timeout_s)
+        articles = PhrasedAnswers(articles, access)
+        log.info("a model words the answers from articles", model=settings.model_name)
+    systems: tuple[System, ...] = (company, articles, *declared)
     return Backends(systems, bot.operations, timeout_s=BACKEND_TIMEOUT_S)

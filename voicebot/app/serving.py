@@ -97,7 +97,7 @@ async def serving(
         async def edition_of(folder: Path, speech: Speech | None) -> Edition:
             progress("reading flows")
             bot = await asyncio.to_thread(load_bot, folder)
-            backends = await asyncio.to_thread(open_backends, folder, bot, data=settings.data, zone=zone)
+            backends = await asyncio.to_thread(open_backends, settings, folder, bot)
             try:
                 heard = await (
                     speech.learned(bot) if speech else (make_speech or start_speech)(settings, bot, stack, progress)

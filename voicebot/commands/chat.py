@@ -41,7 +41,7 @@ async def _chat(
     zone = ZoneInfo(settings.zone)
     bot = await asyncio.to_thread(load_bot, settings.flows)
     understanding = await asyncio.to_thread(learn_requests, bot.intents, settings.models)
-    backends = await asyncio.to_thread(open_backends, settings.flows, bot, data=data, zone=zone)
+    backends = await asyncio.to_thread(open_backends, settings, settings.flows, bot, data=data)
     conversation = WrittenConversation(
         Conversation(bot), understanding=understanding, operations=backends, now=lambda: datetime.now(zone)
     )
