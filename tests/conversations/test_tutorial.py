@@ -10,14 +10,17 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.dialog.strategies import FLOWS
+from voicebot import cli
 from voicebot.backends.backends import BackendResult
 from voicebot.backends.opening import open_systems
 from voicebot.dialog.check import check
 from voicebot.dialog.rehearsal import rehearse
 from voicebot.dialog.story import load_stories
 
+COMMANDS = re.compile(r"asked for: it was said with the request. Now\n\n```sh\n(.*?)```", re.DOTALL)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "flows.md"
 FILE = re.compile(r"```yaml\n# flows/(\S+)\n(.*?)```", re.DOTALL)
 
@@ -60,3 +63,25 @@ async def test_the_tutorials_system_answers_from_a_real_database(followed: Path,
     missing = await warehouse.call("stock.level", {"item": "jacket", "size": "large"}, idempotency_key=None)
     assert missing.outcome == "unknown"
     await warehouse.close()
+
+
+def test_the_tutorials_commands_do_what_it_says(
+    followed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "warehouse.sqlite")) as connection, connection:
+        connection.execute("CREATE TABLE stock (item TEXT, size TEXT, pieces INTEGER, due TEXT)")
+        connection.execute("INSERT INTO stock VALUES ('jacket', 'medium', 3, '2026-03-09')")
+    monkeypatch.setenv("WAREHOUSE_URL", f"sqlite:///{tmp_path / 'warehouse.sqlite'}")
+    typed = iter(["is the jacket in stock", "medium please", "/9"])
+    monkeypatch.setattr("builtins.input", lambda _: next(typed))
+    (commands,) = COMMANDS.findall(DOCUMENT.read_text(encoding="utf-8"))
+    tasks = [line.split("#")[0].split() for line in commands.splitlines() if line.startswith("voicebot ")]
+    assert [task[2] for task in tasks] == ["check", "test", "chat", "publish"]
+    for task in tasks:
+        assert cli.main([*task[1:], "--flows", str(followed)]) == 0, capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "0 errors" in shown
+    assert "Yes, there are 3 pieces of the jacket in medium." in shown
+    assert "is published" in shown
+    structlog.reset_defaults()
