@@ -32,10 +32,7 @@ _SETTLE_S = 2.0
 class Said(StrEnum):
     """What a turn waits for decides how long the server may take."""
 
-    #: By a synthetic voice, in words that the bot knows.
     REQUEST = "request"
-    #: By a person, in words that it may not know.
-    PERSON = "person"
     DIGITS = "digits"
     KEYS = "keys"
 
@@ -214,7 +211,7 @@ async def _one(
 async def _talk(line: CarrierLine, call: Call, lines: Sequence[Line]) -> None:
     for turn in range(10_000 if lines else 0):
         saying = lines[turn % len(lines)]
-        interrupting = turn % 3 == 2 and saying.said in {Said.REQUEST, Said.PERSON}
+        interrupting = turn % 3 == 2 and saying.said is Said.REQUEST
         if interrupting:
             await _bot_began(line)
             await asyncio.sleep(INTERRUPT_AFTER_S)

@@ -112,8 +112,6 @@ class Voices:
     """What callers say: by synthetic voice what the engines can understand, and people's own, mu-law."""
 
     spoken: dict[str, bytes]
-    #: Recordings of people that the end-of-turn model finds finished, and such as they come.
-    finished: tuple[bytes, ...]
     people: tuple[bytes, ...]
 
     def topics(self, system: str) -> list[Topic]:
@@ -129,9 +127,8 @@ class Voices:
                 Line(Said.DIGITS, self.spoken[ACCOUNT]),
                 Line(Said.KEYS, keys=PIN),
             )
-            asked = [(Line(Said.REQUEST, self.spoken[text]),) for text in REQUESTS]
-            return [balance, *asked, *((Line(Said.PERSON, mulaw),) for mulaw in self.people)]
-        said = self.finished or tuple(self.spoken[text] for text in REQUESTS)
+            return [balance, *((Line(Said.REQUEST, self.spoken[text]),) for text in REQUESTS)]
+        said = self.people or tuple(self.spoken[text] for text in REQUESTS)
         return [(Line(Said.REQUEST, mulaw),) for mulaw in said]
 
 
@@ -142,32 +139,24 @@ def load_voices(data: Path | None) -> Voices:
         texts = [*REQUESTS, BALANCE, ACCOUNT]
         spoken = {text: pool.submit(speak, voice, text).result() for text in texts}
         commands = data / "commands" if data else None
-        if commands is None or not commands.is_dir():
-            return Voices(spoken, (), ())
-        return Voices(spoken, *pool.submit(recorded_people, commands).result())
+        people = pool.submit(finished_people, commands).result() if commands and commands.is_dir() else ()
+        return Voices(spoken, people)
 
 
-def recorded_people(folder: Path) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """Return recorded requests that the end-of-turn model is sure are finished, and as many as they come.
-
-    The first hold up neither side of a comparison.
-    """
+def finished_people(folder: Path) -> tuple[bytes, ...]:
+    """Return recorded requests that the end-of-turn model is sure are finished, so that it holds up neither side."""
     model = EndOfTurnModel()
-    finished: list[bytes] = []
-    people: list[bytes] = []
+    found: list[bytes] = []
     for path in sorted(folder.glob("*.wav")):
         mulaw = read_mulaw_wav(path)
         start, end = speech_bounds(mulaw)
         said = mulaw[start:end]
-        if not SHORTEST_S < len(said) / SAMPLE_RATE_HZ < LONGEST_S:
-            continue
-        people.append(said)
         heard = g711.decode(said + SILENT_FRAME * MODEL_HEARS_FRAMES)
-        if model.probability(heard) >= FINISHED:
-            finished.append(said)
-        if len(finished) == PEOPLE:
+        if SHORTEST_S < len(said) / SAMPLE_RATE_HZ < LONGEST_S and model.probability(heard) >= FINISHED:
+            found.append(said)
+        if len(found) == PEOPLE:
             break
-    return tuple(finished), tuple(people[:PEOPLE])
+    return tuple(found)
 
 
 async def measure(system: str, count: int, seconds: float, voices: Voices, cache: Path) -> Measured:
@@ -235,7 +224,6 @@ def tell(report: Report, system: str, count: int, measured: Measured) -> None:
         report.figure(section, "a frame there and back, p95", percentile(trips, 0.95), "ms", n=len(trips))
     for said, yardstick in (
         (Said.REQUEST, ("at most 500", "at most 900")),
-        (Said.PERSON, ("at most 500", "at most 900")),
         (Said.DIGITS, ("", "wait + 500")),
         (Said.KEYS, ("", "")),
     ):
@@ -301,7 +289,7 @@ def interval(values: Sequence[float], share: float) -> tuple[float | None, float
 
 async def run(options: argparse.Namespace, report: Report, cache: Path) -> None:
     voices = await asyncio.to_thread(load_voices, options.data)
-    if not voices.finished:
+    if not voices.people:
         report.missing("recorded requests", "no commands under --data; callers have synthetic voices only")
     os.sched_setaffinity(0, {CALLER_CORE})
     for count in options.calls or COUNTS:
