@@ -33,6 +33,8 @@ PANELS = (
     ("frames over 10 ms late", "%", "frames over 10 ms behind their pace", "frames over 10 ms behind their pace"),
     ("server, core in all", "%", "server, core in all", "server, core in all"),
 )
+#: A measurement whose callers sent more than this share of their own frames late says nothing about the server.
+CHECK, MOST_LATE = "check: callers' own frames sent late", 0.005
 #: Drawn on the floor of a logarithmic scale, where nought has no place.
 LEAST = {"ms": 0.1, "%": 0.01}
 
@@ -40,11 +42,15 @@ Curve = dict[int, float]
 
 
 def curves(files: Iterable[Path], name: str, echo_name: str) -> dict[str, Curve]:
-    """Return value by number of calls for each server; later files win."""
+    """Return value by number of calls for each server; later files win, and disturbed measurements are left out."""
     found: dict[str, Curve] = {}
     for file in files:
-        for row in json.loads(file.read_text(encoding="utf-8"))["rows"]:
+        rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+        disturbed = {row["section"] for row in rows if row["name"] == CHECK and row["value"] > MOST_LATE}
+        for row in rows:
             system, _, calls = row["section"].partition(", ")
+            if row["section"] in disturbed:
+                continue
             if row["name"] == (echo_name if system == "echo" else name) and row["value"] is not None:
                 value = row["value"] * (100 if row["unit"] == "rate" else 1)
                 found.setdefault(system, {})[int(calls.split()[0])] = value
