@@ -121,7 +121,7 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
             await worker_transcriber.prepare()
             transcriber = worker_transcriber
         texts = bot.static_prompts()
-        lexicon, recorded = await asyncio.to_thread(_pronunciation, bot, texts)
+        lexicon, recorded = await asyncio.to_thread(pronunciation, bot, texts)
 
         def cache(performer: Performer) -> PhraseCache:
             return PhraseCache(
@@ -142,7 +142,7 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
     return await learn(bot, progress)
 
 
-def _pronunciation(bot: Bot, texts: Sequence[str]) -> tuple[Lexicon, RecordedPrompts]:
+def pronunciation(bot: Bot, texts: Sequence[str]) -> tuple[Lexicon, RecordedPrompts]:
     """Read how the bot's own words are said, and the prompts that a person has recorded."""
     recorded = load_recorded(bot.folder / RECORDINGS, {text_id(text): text for text in texts})
     if recorded.unused:
