@@ -18,8 +18,8 @@ from voicebot.simulation.line import CarrierLine, LineReport, Utterance
 from voicebot.simulation.playout import LATE_S, Arrival
 from voicebot.telephony.leg import FRAME_MS
 
-#: Silence after the bot's voice that callers take for its end.
-PAUSE_S = 0.7
+#: Silence after the bot's voice that callers take for its end; between its sentences there are 0.75 s.
+PAUSE_S = 1.0
 #: How far into a reply those who interrupt do so.
 INTERRUPT_AFTER_S = 1.2
 REPLY_TIMEOUT_S = 8.0
@@ -245,6 +245,11 @@ async def _until_reply(line: CarrierLine, call: Call, said: Said, asked_s: float
     while (replied_s := line.reply_arrived_after(asked_s)) is None and line.now_s() - asked_s < REPLY_TIMEOUT_S:
         await asyncio.sleep(_LOOK_EVERY_S)  # an event for every message would cost more than looking
     call.turns.append(Turn(said, asked_s, None if replied_s is None else replied_s - asked_s, interrupting))
+    if replied_s is None:
+        return
+    # What has arrived is heard a moment later; until then the bot seems to have paused long ago.
+    while line.heard_s[-1:] < [replied_s] and not line.ended.is_set():
+        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 def _note_stop(line: CarrierLine, call: Call, utterance: Utterance) -> None:
