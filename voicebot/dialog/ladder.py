@@ -11,13 +11,14 @@ from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.state import Phase
 from voicebot.dialog.steps import AskStep, ConfirmStep, QuestionStep
 from voicebot.dialog.turn import Turn
+from voicebot.dialog.walk import walk
 
 Miss = Literal["silence", "no_match", "hearing"]
 
 
 def walk_on(turn: Turn) -> None:
     """Walk until the conversation waits or ends, counting a miss if that is what the walk came to."""
-    turn.walk()
+    walk(turn)
     if turn.is_unknown:
         turn.is_unknown = False
         turn.state = replace(turn.state, phase=Phase.ASKING)

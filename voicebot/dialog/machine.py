@@ -26,7 +26,7 @@ from voicebot.dialog.events import (
     SlotValue,
 )
 from voicebot.dialog.flow import Bot
-from voicebot.dialog.ladder import missed, say_question, walk_on
+from voicebot.dialog.ladder import missed, walk_on
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.reading import (
@@ -43,19 +43,14 @@ from voicebot.dialog.reading import (
     read_keys,
     read_turn,
 )
-from voicebot.dialog.state import Origin, Phase, Queued, State
+from voicebot.dialog.requests import asked, clarify, go_to_first_request, intent_of, queue, start_flow
+from voicebot.dialog.state import Origin, Phase, State
 from voicebot.dialog.steps import AskStep, ConfirmStep, QuestionStep, RequestStep
 from voicebot.dialog.systems import backend_answered, backend_failed
 from voicebot.dialog.turn import Turn
 
-#: How long a caller who asked us to wait may take.
-_PATIENCE_S = 45.0
 #: Fewer words than this are no question for the knowledge base, but a noise or a fragment.
 _WORDS_OF_A_QUESTION = 3
-_SLOWER = 0.85
-_SLOWEST = 0.6
-#: Requests remembered from one sentence.
-_QUEUED_MOST = 3
 
 
 def new_state(bot: Bot) -> State:
@@ -130,7 +125,7 @@ def _start(bot: Bot, state: State, event: CallStarted) -> Turn:
 def _continue(turn: Turn, continuation: Continuation) -> bool:
     """Greet whoever comes back by going on with what they were about; False when that cannot be."""
     before = turn.state
-    _go_to_first_request(turn)
+    go_to_first_request(turn)
     if not take_up(turn, continuation):
         turn.state = before
         return False
@@ -218,11 +213,11 @@ def _act_on(turn: Turn, step_: QuestionStep, meaning: Meaning, reading: Reading 
         case Asked(intent, confidence, entities):
             words = reading.said.text if reading else ""
             if reading:
-                _queue(turn, reading.said, intent)
-            _asked(turn, step_, intent, confidence, entities=entities, words=words)
+                queue(turn, reading.said, intent)
+            asked(turn, step_, intent, confidence, entities=entities, words=words)
         case ChoseFlow(flow):
             turn.record("menu", detail=flow)
-            _start_flow(turn, flow, _intent_of(turn.bot, flow))
+            start_flow(turn, flow, intent_of(turn.bot, flow))
         case SaidYes() | SaidNo() if turn.state.clarifying:
             turn.record("declined" if isinstance(meaning, SaidNo) else "no_match", confidence=heard)
             turn.state = replace(turn.state, clarifying=())
@@ -235,7 +230,7 @@ def _act_on(turn: Turn, step_: QuestionStep, meaning: Meaning, reading: Reading 
         case Refused(slot, reason):
             _refused(turn, step_, slot, reason, heard)
         case Unsure(intents, confidence):
-            _clarify(turn, intents, confidence)
+            clarify(turn, intents, confidence)
         case Answered():
             missed(turn, "no_match")
         case _:
@@ -294,112 +289,6 @@ def _refused(turn: Turn, step_: QuestionStep, slot: str, reason: Prompt | None, 
         walk_on(turn)
         return
     missed(turn, "no_match", reason)
-
-
-# --- requests
-
-
-def _asked(
-    turn: Turn,
-    step_: QuestionStep,
-    intent: str,
-    confidence: float,
-    *,
-    entities: tuple[Entity, ...],
-    words: str,
-) -> None:
-    commands = turn.bot.commands
-    turn.record("intent", intent=intent, confidence=confidence)
-    if intent == commands.repeat:
-        turn.actions += turn.state.last_said
-        turn.listen()
-    elif intent == commands.help:
-        turn.say(turn.bot.patterns.help)
-        say_question(turn, step_, with_keys=True)
-        turn.listen()
-    elif intent == commands.wait:
-        turn.is_aside = True
-        turn.say(turn.bot.patterns.wait)
-        turn.listen(_PATIENCE_S)
-    elif intent == commands.slower:
-        pace = max(_SLOWEST, turn.state.pace * _SLOWER)
-        turn.state = replace(turn.state, pace=pace)
-        turn.actions += [replace(said, pace=pace) for said in turn.state.last_said]
-        turn.listen()
-    elif intent in turn.bot.replies:
-        turn.say(turn.bot.replies[intent])
-        say_question(turn, step_, with_keys=False)
-        turn.listen()
-    elif intent == commands.start_over:
-        _start_over(turn)
-    else:
-        flow = turn.bot.intents_by_name[intent].flow
-        if flow:
-            _start_flow(turn, flow, intent, entities, words)
-
-
-def _queue(turn: Turn, said: Interpretation, first: str) -> None:
-    """Remember what was asked for in the same breath, to be done after the first."""
-    for score in said.further:
-        intent = turn.bot.intents_by_name.get(score.intent)
-        known = intent is not None and intent.flow is not None and score.confidence >= turn.bot.understanding.accept
-        if known and score.intent not in {first, *(queued.intent for queued in turn.state.queued)}:
-            queued = Queued(score.intent, said.entities, said.text)
-            turn.state = replace(turn.state, queued=(*turn.state.queued, queued)[:_QUEUED_MOST])
-
-
-def _start_over(turn: Turn) -> None:
-    """Back to the bot's first open question; what the caller proved about themselves stays."""
-    turn.say(turn.bot.patterns.start_over)
-    turn.replace_all(turn.bot.start)
-    _go_to_first_request(turn)
-    walk_on(turn)
-
-
-def _go_to_first_request(turn: Turn) -> None:
-    requests = [other for other in turn.flow.steps.values() if isinstance(other, RequestStep)]
-    if requests:
-        turn.go_to(min(requests, key=lambda other: other.line).id)
-
-
-def _intent_of(bot: Bot, flow: str) -> str | None:
-    return next((intent.name for intent in bot.intents_by_name.values() if intent.flow == flow), None)
-
-
-def _start_flow(
-    turn: Turn, flow_name: str, intent: str | None, entities: tuple[Entity, ...] = (), words: str = ""
-) -> None:
-    flow = turn.bot.flows[flow_name]
-    if flow.replaces:
-        turn.replace_all(flow_name)
-        walk_on(turn)
-        return
-    running = any(frame.flow == flow_name for frame in turn.state.stack)
-    if running or len(turn.state.stack) > turn.bot.limits.stack * 2:
-        missed(turn, "no_match")
-        return
-    turn.start_request(flow_name, intent, entities, words)
-    walk_on(turn)
-
-
-def _clarify(turn: Turn, intents: tuple[str, ...], confidence: float) -> None:
-    """Ask which of one or two intents it was, unless that question was just asked."""
-    if turn.state.clarifying == intents:
-        missed(turn, "no_match")
-        return
-    turn.record("unsure", intent=intents[0], confidence=confidence, detail=" or ".join(intents))
-    titles = [_title(turn.bot, intent) for intent in intents]
-    turn.state = replace(turn.state, clarifying=intents)
-    if len(titles) == 1:
-        turn.say(turn.bot.patterns.clarify_one, {"first": titles[0]})
-    else:
-        turn.say(turn.bot.patterns.clarify_two, {"first": titles[0], "second": titles[1]})
-    turn.listen()
-
-
-def _title(bot: Bot, intent: str) -> str:
-    flow = bot.intents_by_name[intent].flow
-    return bot.flows[flow].title if flow else intent
 
 
 # --- the end

@@ -10,6 +10,7 @@ from voicebot.dialog.ladder import walk_on
 from voicebot.dialog.state import Phase
 from voicebot.dialog.steps import CallStep
 from voicebot.dialog.turn import Turn
+from voicebot.dialog.walk import unavailable
 
 
 def backend_answered(turn: Turn, request_id: str, outcome: str, result: Mapping[str, SlotValue | None]) -> None:
@@ -24,7 +25,7 @@ def backend_answered(turn: Turn, request_id: str, outcome: str, result: Mapping[
     turn.state = replace(turn.state, waiting_for="")
     if broken or (outcome != "ok" and outcome not in step_.outcomes):
         turn.record("contract_broken", detail=operation.name)
-        turn.unavailable(step_)
+        unavailable(turn, step_)
     else:
         for slot, value in saved.items():
             turn.fill(slot, value)
@@ -41,7 +42,7 @@ def backend_failed(turn: Turn, request_id: str) -> None:
         turn.record("ignored", detail="late failure")
         return
     turn.state = replace(turn.state, waiting_for="")
-    turn.unavailable(step_)
+    unavailable(turn, step_)
     _go_on(turn)
 
 
