@@ -44,6 +44,17 @@ class SipSettings(BaseModel):
     tls_key: Path | None = None
     tls_client_ca: Path | None = Field(default=None, description="whose certificates callers over TLS must show")
     tls_ca: Path | None = Field(default=None, description="whose certificates are trusted when calling out over TLS")
+    outbound_proxy: str | None = Field(default=None, description="takes calls to numbers, such as sip:trunk.example")
+    caller: str = Field(default="voicebot", description="the number or name that calls out come from")
+    user: str | None = Field(default=None, description="our name at the proxy and the registrar; default `caller`")
+    registrar: str | None = Field(default=None, description="where to register, such as sip:pbx.example")
+    register_expires_s: Annotated[int, Field(ge=60, le=86400)] = 600
+    dial_prefixes: tuple[str, ...] = Field(default=(), description="numbers that may be called begin so: +1555")
+    dial_hosts: tuple[str, ...] = Field(default=(), description="hosts whose SIP addresses may be called")
+    dial_region: str = Field(default="US", pattern=r"^[A-Z]{2}$", description="country of numbers without a prefix")
+    max_dials_per_hour: Annotated[int, Field(ge=0)] = 60
+    max_dials_at_once: Annotated[int, Field(ge=0)] = 10
+    accept_refer: bool = Field(default=False, description="heed transfers that trunks ask for by REFER")
 
 
 class Settings(BaseSettings):
@@ -65,6 +76,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     sip_port: Port = 5060
     sip: SipSettings = SipSettings()
+    sip_password: SecretStr | None = Field(default=None, description="of `sip.user`")
     sip_users: SecretStr | None = Field(default=None, description='who may call in by password: {"name": "password"}')
     data: Path = Path("data")
     flows: Path = Path("flows")
@@ -131,7 +143,8 @@ class _PlainToml(TomlConfigSettingsSource):
 
     def __call__(self) -> dict[str, object]:
         values: dict[str, object] = super().__call__()
-        secret = {"api_token", "model_key", "twilio_auth_token", "TWILIO_AUTH_TOKEN", "sip_users"} & set(values)
+        names = {"api_token", "model_key", "twilio_auth_token", "TWILIO_AUTH_TOKEN", "sip_password", "sip_users"}
+        secret = names & set(values)
         if secret:
             name = min(secret)
             raise ConfigurationError(
@@ -140,7 +153,7 @@ class _PlainToml(TomlConfigSettingsSource):
                         "voicebot.toml",
                         None,
                         f"`{name}` is a secret and must not stand in a file.",
-                        "Set it in the environment (VOICEBOT_API_TOKEN, VOICEBOT_SIP_USERS, TWILIO_AUTH_TOKEN).",
+                        "Set it in the environment (VOICEBOT_API_TOKEN, VOICEBOT_SIP_PASSWORD, TWILIO_AUTH_TOKEN).",
                     )
                 ]
             )

@@ -16,6 +16,7 @@ from typing import Any
 from sipmessage import Request, Response
 
 from tests.telephony.sip.messages import raw
+from voicebot.simulation.loudness import is_audible
 from voicebot.telephony.leg import EndCause, FrameReceived, HangUpReason, KeyPressed, LegEnded, LegHeld
 from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia
 from voicebot.telephony.sip.access import Access
@@ -38,6 +39,8 @@ class Carried:
     leg: SipLeg
     keys: str = ""
     frames: int = 0
+    #: Frames that were not silent.
+    loud: int = 0
     holds: list[bool] = field(default_factory=list)
     cause: EndCause | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -82,6 +85,7 @@ class SipBot:
                 match event:
                     case FrameReceived(payload=payload):
                         call.frames += 1
+                        call.loud += is_audible(payload)
                         leg.send(payload)
                     case KeyPressed(key=key):
                         call.keys += key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import socket
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
+from sipmessage import URI
 
 from voicebot.calls.registry import LiveCalls
 from voicebot.errors import ConfigurationError, Problem
@@ -22,22 +24,28 @@ from voicebot.telephony.leg import Channel
 from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia, SrtpMode
 from voicebot.telephony.rtp.quality import Quality
 from voicebot.telephony.sip.access import Access
-from voicebot.telephony.sip.digest import Authenticator
+from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
+from voicebot.telephony.sip.digest import Authenticator, Credentials
 from voicebot.telephony.sip.endpoint import Endpoint, Identity
 from voicebot.telephony.sip.hop import Transport, host_port
 from voicebot.telephony.sip.media import Media
+from voicebot.telephony.sip.message import parse_uri
+from voicebot.telephony.sip.numbers import DialLimits, NumberPlan
+from voicebot.telephony.sip.registration import Registration, RegistrationPlan
 from voicebot.telephony.sip.resolve import DnsLookup, Resolver
 from voicebot.telephony.sip.server import Admission, SipServer
+from voicebot.telephony.sip.transfer import Referrals
 from voicebot.telephony.sip.transport import CannotListen
 from voicebot.web.socket_door import LiveLegs
 
 
 @dataclass(frozen=True, slots=True)
 class SipServing:
-    """Where SIP listens."""
+    """Where SIP listens, and what places calls."""
 
     host: str
     port: int
+    dialer: Dialer
 
     @property
     def uri(self) -> str:
@@ -61,25 +69,75 @@ async def serving_sip(
         new_id=new_id,
         on_violation=violated,
     )
-    SipServer(
+    access = Access(sip.trunks, _authenticator(settings.sip_users, sip.realm))
+    resolver = Resolver(DnsLookup())
+    open_media = _media_opener(sip, _MediaObserver(violated, metrics))
+    credentials = _credentials(settings, new_id)
+    referrals = Referrals(endpoint, trusted=lambda call: sip.accept_refer and access.is_trunk(call.hop.host))
+    dialer = Dialer(
         endpoint,
-        access=Access(sip.trunks, _authenticator(settings.sip_users, sip.realm)),
-        admission=admission,
-        open_media=_media_opener(sip, _MediaObserver(violated, metrics)),
-        reach=Resolver(DnsLookup()),
-        carry=legs.carry,
+        OutboundPolicy(
+            proxy=_uri(sip.outbound_proxy, "outbound_proxy"),
+            hosts=frozenset(host.lower() for host in sip.dial_hosts),
+            caller=sip.caller,
+            credentials=credentials,
+        ),
+        numbers=NumberPlan(sip.dial_prefixes, region=sip.dial_region),
+        limits=DialLimits(per_hour=sip.max_dials_per_hour, at_once=sip.max_dials_at_once, clock=time.monotonic),
+        reach=resolver,
+        open_media=open_media,
         on_refused=metrics.call_refused,
-        on_referral=lambda _leg, _call, _referral: False,
+        on_referral=referrals,
         clock=time.monotonic,
     )
+    referrals.dial_with(dialer)
+    SipServer(
+        endpoint,
+        access=access,
+        admission=admission,
+        open_media=open_media,
+        reach=resolver,
+        carry=legs.carry,
+        on_refused=metrics.call_refused,
+        on_referral=referrals,
+        clock=time.monotonic,
+    )
+    registering: asyncio.Task[None] | None = None
     try:
-        yield await _listen(endpoint, settings)
+        host, port = await _listen(endpoint, settings)
+        registrar = _uri(sip.registrar, "registrar")
+        if registrar is not None:
+            account = URI("sip", registrar.host, user=sip.user or sip.caller)
+            plan = RegistrationPlan(registrar, account, sip.register_expires_s)
+            registering = asyncio.create_task(Registration(endpoint, plan, credentials, resolver).run())
+        yield SipServing(host, port, dialer)
     finally:
         await legs.hang_up_all()
+        if registering is not None:
+            registering.cancel()
+            await asyncio.gather(registering, return_exceptions=True)
         await endpoint.close()
 
 
-async def _listen(endpoint: Endpoint, settings: Settings) -> SipServing:
+def _uri(text: str | None, name: str) -> URI | None:
+    if text is None:
+        return None
+    try:
+        return parse_uri(text)
+    except ValueError:
+        problem = Problem(
+            "settings", None, f"`sip.{name}` is no SIP address.", "Write it as sip:host or sip:host:port."
+        )
+        raise ConfigurationError([problem]) from None
+
+
+def _credentials(settings: Settings, new_id: Callable[[], str]) -> Credentials | None:
+    if settings.sip_password is None:
+        return None
+    return Credentials(settings.sip.user or settings.sip.caller, settings.sip_password.get_secret_value(), new_id)
+
+
+async def _listen(endpoint: Endpoint, settings: Settings) -> tuple[str, int]:
     sip = settings.sip
     hosts = [str(host) for host in sip.hosts] or [_address_of(settings.host)]
     port = settings.sip_port
@@ -94,7 +152,7 @@ async def _listen(endpoint: Endpoint, settings: Settings) -> SipServing:
     except CannotListen as error:
         fix = "Something else listens there. Choose another --sip-port, or 0 for any free one."
         raise ConfigurationError([Problem("settings", None, f"`sip_port`: {error}.", fix)]) from error
-    return SipServing(hosts[0], endpoint.transports.ports[Transport.UDP])
+    return hosts[0], endpoint.transports.ports[Transport.UDP]
 
 
 def _address_of(host: str) -> str:

@@ -51,19 +51,24 @@ class Referrals:
     `trusted` decides by a call's peer whether its REFERs are heeded; where it may send us is the dialer's to say.
     """
 
-    def __init__(self, endpoint: Endpoint, dialer: Callable[[], Dialer], trusted: Callable[[Call], bool]) -> None:
+    def __init__(self, endpoint: Endpoint, *, trusted: Callable[[Call], bool]) -> None:
         self._endpoint = endpoint
-        self._dialer = dialer
         self._trusted = trusted
+        self._dialer: Dialer | None = None
+
+    def dial_with(self, dialer: Dialer) -> None:
+        """Name the dialer, whose own legs are referred by this too; until then every REFER is refused."""
+        self._dialer = dialer
 
     def __call__(self, leg: SipLeg, call: Call, referral: Referral) -> bool:
         """Begin the transfer, or return False to refuse it."""
-        if call is not leg.call or not self._trusted(call) or not self._dialer().may_follow(referral.target):
+        dialer = self._dialer
+        if dialer is None or call is not leg.call or not self._trusted(call) or not dialer.may_follow(referral.target):
             return False
-        self._endpoint.start(self._follow(leg, call, referral))
+        self._endpoint.start(self._follow(leg, call, referral, dialer))
         return True
 
-    async def _follow(self, leg: SipLeg, call: Call, referral: Referral) -> None:
+    async def _follow(self, leg: SipLeg, call: Call, referral: Referral, dialer: Dialer) -> None:
         headers: tuple[tuple[str, str], ...] = ()
         if referral.replaces is not None:
             # The peer wrote it for the one who receives it, so it is passed on as it came.
@@ -73,7 +78,6 @@ class Referrals:
         if referral.referred_by:
             headers += (("Referred-By", referral.referred_by),)
         call.tell_referrer(100, "Trying")
-        dialer = self._dialer()
         try:
             placed, media = await dialer.place(
                 dialer.target_of(str(referral.target)), timeout_s=REFER_TIMEOUT_S, headers=headers

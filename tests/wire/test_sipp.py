@@ -1,0 +1,202 @@
+"""sipp as caller and as agent, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.buzz import buzz
+from tests.fakes.sip_server import sip_bot
+from tests.telephony.sip.test_calls_out import office
+from tests.wire.sipp import HELD, SDP, VIDEO_ONLY, answer, pause, receive, run_sipp, send, stream
+from voicebot.telephony.leg import HangUpReason
+from voicebot.telephony.sip.uac import DialFailed, DialFailure
+
+CALL = [send("INVITE", 1, body=SDP), receive(100, optional=True), receive(180, optional=True), receive(200)]
+ACK = send("ACK", 1, inside=True)
+BYE = [send("BYE", 9, inside=True), receive(200)]
+
+SCENARIOS = {
+    "plain call": [*CALL, ACK, pause(200), *BYE],
+    "delayed offer": [
+        send("INVITE", 1),
+        receive(100, optional=True),
+        receive(180, optional=True),
+        receive(200),
+        send("ACK", 1, inside=True, body=SDP),
+        pause(200),
+        *BYE,
+    ],
+    "hold and resume": [
+        *CALL,
+        ACK,
+        send("INVITE", 2, inside=True, body=HELD),
+        receive(200),
+        send("ACK", 2, inside=True),
+        send("INVITE", 3, inside=True, body=SDP),
+        receive(200),
+        send("ACK", 3, inside=True),
+        *BYE,
+    ],
+    "update": [*CALL, ACK, send("UPDATE", 2, inside=True, body=HELD), receive(200), *BYE],
+    "key by info": [
+        *CALL,
+        ACK,
+        send("INFO", 2, inside=True, body="Signal=5\nDuration=160", kind="application/dtmf-relay"),
+        receive(200),
+        *BYE,
+    ],
+    "options in the call": [*CALL, ACK, send("OPTIONS", 2, inside=True), receive(200), *BYE],
+    "options outside": [send("OPTIONS", 1), receive(200, check=("Allow", "INVITE"))],
+    "nothing acceptable": [
+        send("INVITE", 1, body=VIDEO_ONLY),
+        receive(100, optional=True),
+        receive(488),
+        send("ACK", 1, inside=True, branch="[branch-3]"),
+    ],
+    "no such call": [send("BYE", 1), receive(481)],
+    "prack": [
+        send("INVITE", 1, body=SDP, headers="Require: 100rel\n"),
+        receive(100, optional=True),
+        (
+            '<recv response="180"><action><ereg regexp="[0-9]+" search_in="hdr" header="RSeq:" check_it="true" '
+            'assign_to="2"/></action></recv>'
+        ),
+        send("PRACK", 2, inside=True, headers="RAck: [$2] 1 INVITE\n"),
+        receive(200),
+        receive(200),
+        ACK,
+        *BYE,
+    ],
+    "session timer": [
+        send("INVITE", 1, body=SDP, headers="Supported: timer\nSession-Expires: 120;refresher=uac\n"),
+        receive(100, optional=True),
+        receive(180, optional=True),
+        receive(200, check=("Session-Expires", "120;refresher=uac")),
+        ACK,
+        send("UPDATE", 2, inside=True, headers="Supported: timer\nSession-Expires: 120;refresher=uac\n"),
+        receive(200, check=("Session-Expires", "120;refresher=uac")),
+        *BYE,
+    ],
+    "session interval too small": [
+        send("INVITE", 1, body=SDP, headers="Supported: timer\nSession-Expires: 10\n"),
+        receive(422, check=("Min-SE", "90")),
+        send("ACK", 1, inside=True, branch="[branch-2]"),
+    ],
+    "refer refused": [
+        *CALL,
+        ACK,
+        send("REFER", 2, inside=True, headers="Refer-To: <sip:other@127.0.0.1>\n"),
+        receive(603),
+        *BYE,
+    ],
+}
+
+
+@pytest.mark.parametrize("transport", ["u1", "t1"])
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_sipp_calls_in(name: str, transport: str, tmp_path: Path) -> None:
+    async with sip_bot() as bot:
+        ran = await run_sipp(tmp_path, SCENARIOS[name], "-t", transport, remote_port=bot.port)
+        assert ran.status == 0, ran.errors
+        await asyncio.sleep(0.1)
+        assert bot.leaks == {"dialogs": 0, "ports": 0}
+
+
+async def test_sipp_cancels_a_call_that_rings(tmp_path: Path) -> None:
+    steps = [
+        send("INVITE", 1, body=SDP),
+        receive(100, optional=True),
+        receive(180),
+        send("CANCEL", 1, branch="[branch-3]"),
+        receive(200),
+        receive(487),
+        send("ACK", 1, inside=True, branch="[branch-6]"),
+    ]
+    async with sip_bot() as bot:
+
+        async def never(_leg: object) -> None:
+            await asyncio.sleep(0)
+
+        bot.on_call = never
+        ran = await run_sipp(tmp_path, steps, remote_port=bot.port)
+        assert ran.status == 0, ran.errors
+
+
+async def test_sipp_meets_a_full_house(tmp_path: Path) -> None:
+    steps = [
+        send("INVITE", 1, body=SDP),
+        receive(503, check=("Retry-After", "[0-9]+")),
+        send("ACK", 1, inside=True, branch="[branch-2]"),
+    ]
+    async with sip_bot() as bot:
+        bot.open = False
+        ran = await run_sipp(tmp_path, steps, remote_port=bot.port)
+        assert ran.status == 0, ran.errors
+
+
+async def test_sipp_streams_audio_that_reaches_the_leg(tmp_path: Path) -> None:
+    audio = tmp_path / "buzz.ul"
+    audio.write_bytes(b"".join(buzz(1.0)))
+    async with sip_bot() as bot:
+        ran = await run_sipp(tmp_path, [*CALL, ACK, stream(audio), pause(1200), *BYE], remote_port=bot.port)
+        assert ran.status == 0, ran.errors
+        assert bot.calls[0].loud > 25
+
+
+AGENTS = {
+    "busy": ([receive("INVITE"), answer(486), receive("ACK")], DialFailure.BUSY),
+    "declines": ([receive("INVITE"), answer(603), receive("ACK")], DialFailure.DECLINED),
+    "does not answer": (
+        [receive("INVITE"), answer(180), receive("CANCEL"), answer(200)],
+        DialFailure.NO_ANSWER,
+    ),
+    "asks who we are": (
+        [
+            receive("INVITE"),
+            answer(401, headers='WWW-Authenticate: Digest realm="pbx", nonce="abc", qop="auth", algorithm=MD5\n'),
+            receive("ACK"),
+            receive("INVITE", check=("Authorization", "Digest")),
+            answer(200, body=SDP),
+            receive("ACK"),
+            receive("BYE"),
+            answer(200, tag=False),
+        ],
+        None,
+    ),
+    "answers": (
+        [
+            receive("INVITE"),
+            answer(180),
+            answer(200, body=SDP),
+            receive("ACK"),
+            receive("BYE"),
+            answer(200, tag=False),
+        ],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+async def test_sipp_as_the_agent_we_call(name: str, tmp_path: Path) -> None:
+    steps, failure = AGENTS[name]
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    async with office() as there:
+        running = asyncio.create_task(run_sipp(tmp_path, steps, local_port=port))
+        await asyncio.sleep(0.5)
+        dialling = there.dialer.dial(f"sip:agent@127.0.0.1:{port}", timeout_s=1.5)
+        if failure is None:
+            leg = await dialling
+            await leg.hang_up(HangUpReason.COMPLETED)
+        else:
+            with pytest.raises(DialFailed) as failed:
+                await dialling
+            assert failed.value.reason is failure
+        ran = await running
+        assert ran.status == 0, ran.errors
