@@ -17,7 +17,7 @@ from voicebot.telephony.sip.call import Call, Party
 from voicebot.telephony.sip.dialog import Dialog
 from voicebot.telephony.sip.digest import Credentials
 from voicebot.telephony.sip.endpoint import Endpoint
-from voicebot.telephony.sip.hop import Hop
+from voicebot.telephony.sip.hop import Hop, Transport
 from voicebot.telephony.sip.leg import Answered, OnReferral, SipLeg
 from voicebot.telephony.sip.media import Media, OpenMedia
 from voicebot.telephony.sip.message import parse_uri
@@ -27,6 +27,10 @@ from voicebot.telephony.sip.server import CAPABILITIES
 from voicebot.telephony.sip.uac import CallPlan, DialFailed, DialFailure, Dialling, OnProgress
 
 _log = structlog.get_logger()
+
+#: What fits a datagram on any path (RFC 3261 section 18.1.1), and what an INVITE of ours takes without more headers.
+MAX_DATAGRAM_BYTES = 1300
+INVITE_BYTES = 1150
 
 
 class Reach(Protocol):
@@ -152,7 +156,7 @@ class Dialer:
                 self._endpoint, self._plan(target, hops[0], caller, headers), media, on_progress=on_progress
             )
             async with asyncio.timeout(timeout_s):
-                call = await dialling.place(hops, self.may_follow)
+                call = await dialling.place(await self._wide_enough(hops, headers), self.may_follow)
             call.hop = await self._reach.of_dialog(call.dialog, call.hop)
             answered = True
         except TimeoutError as error:
@@ -161,6 +165,16 @@ class Dialer:
             if not answered:
                 await media.close()
         return call, media
+
+    async def _wide_enough(self, hops: Sequence[Hop], headers: tuple[tuple[str, str], ...]) -> Sequence[Hop]:
+        """Return the hops over TCP where an INVITE with these headers may not fit a datagram (section 18.1.1)."""
+        size = INVITE_BYTES + sum(len(name) + len(value) for name, value in headers)
+        first = hops[0]
+        if first.transport is not Transport.UDP or size <= MAX_DATAGRAM_BYTES:
+            return hops
+        over_tcp = Hop(Transport.TCP, first.host, first.port)
+        # A peer without TCP gets the datagram after all.
+        return [over_tcp, *hops[1:]] if await self._endpoint.transports.connect(over_tcp) else hops
 
     def _plan(self, target: URI, hop: Hop, caller: str, headers: tuple[tuple[str, str], ...]) -> CallPlan:
         host, _ = self._endpoint.transports.local(hop)

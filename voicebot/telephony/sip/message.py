@@ -70,6 +70,7 @@ _REQUEST_LINE = re.compile(r"(\S+) (\S+) (SIP/\d+\.\d+)", re.IGNORECASE)
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6]\d\d) (.*)", re.IGNORECASE)
 _FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
 _TAG = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^;,\s>\"]+)", re.IGNORECASE)
+_BARE_IPV6 = re.compile(r";[ \t]*received[ \t]*=[ \t]*([0-9A-Fa-f]*:[0-9A-Fa-f:.]+)", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 #: An address whose URI is of a scheme that the parser does not know (RFC 4475 section 3.3.3): opaque, but no error.
 _FOREIGN_ADDRESS = re.compile(
@@ -160,7 +161,9 @@ def _headers(lines: list[str]) -> Headers:
         name = COMPACT_FORMS.get(name.lower(), name)
         # One entry a header: the parser knows no space before a comma.
         for entry in split_list(value) if name.lower() in _LISTS else [value]:
-            headers.add(name, entry.strip(" \t"))
+            # Nor an IPv6 address without brackets, which RFC 5118 section 4.5 allows here.
+            known = _BARE_IPV6.sub(r";received=[\1]", entry) if name.lower() == "via" else entry
+            headers.add(name, known.strip(" \t"))
     return headers
 
 
@@ -289,11 +292,12 @@ def split_list(value: str) -> list[str]:
 def stamp_source(message: Request, host: str, port: int) -> None:
     """Note in the top Via where the request came from (section 18.2.1 and RFC 3581)."""
     first, *others = message.headers.getlist("Via")
+    received = f"[{host}]" if ":" in host else host
     via = message.via[0]
     if "rport" in via.parameters:
         first = re.sub(r";\s*rport\s*(=[^;]*)?(?=;|$)", f";rport={port}", first, count=1)
     if "rport" in via.parameters or via.host.strip("[]") != host:
-        first = re.sub(r";\s*received\s*=[^;]*(?=;|$)", "", first) + f";received={host}"
+        first = re.sub(r";\s*received\s*=[^;]*(?=;|$)", "", first) + f";received={received}"
     message.headers.setlist("Via", [first, *others])
 
 
