@@ -94,3 +94,16 @@ def test_what_follows_a_clear_is_a_new_utterance() -> None:
     playout.clear()
     playout.receive(LOUD, 0.4)
     assert playout.arrivals[-1].late_s == 0
+
+
+def test_audio_cut_in_two_for_a_mark_has_the_pace_of_the_whole() -> None:
+    playout = Playout()
+    playout.receive(LOUD * 3, 0.0)
+    assert playout.mark("m") == ()
+    playout.receive(LOUD * 2, 0.0005)
+    for tick in range(5):
+        playout.tick(tick * 0.02)
+    playout.receive(LOUD * 5, 0.1)
+    assert playout.arrivals[-1].over_pace_s < 0.001
+    playout.receive(LOUD * 5, 0.23)
+    assert round(playout.arrivals[-1].over_pace_s, 6) == 0.03

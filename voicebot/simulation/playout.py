@@ -12,6 +12,8 @@ from voicebot.telephony.leg import FRAME_BYTES, SAMPLE_RATE_HZ, SILENT_FRAME
 _NEW_UTTERANCE_S = 0.1
 #: An utterance has ended quietly when this much of its end is inaudible.
 _QUIET_END_BYTES = 3 * FRAME_BYTES
+#: Messages that come within so long of each other are one piece of audio, cut in two for a mark.
+_TOGETHER_S = 0.002
 #: The limit of the service goal "frames over 10 ms late".
 LATE_S = 0.010
 
@@ -119,5 +121,7 @@ class Playout:
             late_s = dry_s
             over_pace_s = max(0.0, at_s - self._last_arrival_s - self._last_size_s)
         self.arrivals.append(Arrival(at_s, len(payload), late_s, over_pace_s, is_audible(payload)))
-        self._last_arrival_s, self._last_size_s = at_s, len(payload) / SAMPLE_RATE_HZ
+        if not going_on or ended or at_s - self._last_arrival_s > _TOGETHER_S:
+            self._last_arrival_s, self._last_size_s = at_s, 0.0
+        self._last_size_s += len(payload) / SAMPLE_RATE_HZ
         self._tail = (self._tail + payload)[-_QUIET_END_BYTES:]
