@@ -7,7 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.dialog.strategies import START, answers, any_event, caller_events, later, shipped_bot, starts
-from voicebot.dialog.actions import Action, CallBackend, EndCall, Listen, RequestPerson
+from voicebot.dialog.actions import Action, CallBackend, EndCall, Listen, RequestPerson, Say
+from voicebot.dialog.buttons import buttons
+from voicebot.dialog.continuing import continuation_of
 from voicebot.dialog.events import (
     BackendFailed,
     CallerSilent,
@@ -171,3 +173,17 @@ def spoken(digits: str, scores: tuple[IntentScore, ...]) -> CallerSpoke:
 
     found = (Entity("digits", digits, digits, 0, 4),) if digits else ()
     return CallerSpoke(START, (Interpretation(digits, 0.9, scores, found),))
+
+
+@relaxed
+@given(data=st.data())
+def test_any_state_has_its_buttons_and_any_end_can_be_gone_on_from_in_writing(data: st.DataObject) -> None:
+    bot = shipped_bot()
+    state, _, _ = random_call(bot, data, events_most=15)
+    offered = buttons(bot, state)
+    assert len({button.keys for button in offered}) == len(offered)
+    again = CallStarted(START, "chat", "+1", "", "UTC", 1, call_id="c2", continues=continuation_of(bot, state))
+    later_state, actions = step(bot, new_state(bot), again)
+    assert later_state.phase in {Phase.ASKING, Phase.WAITING}
+    assert "authenticated" not in later_state.slots
+    assert any(isinstance(action, Say) for action in actions) or later_state.phase is Phase.WAITING

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import yaml
+
 from voicebot.backends.openapi import as_yaml, read_openapi
 from voicebot.dialog.check import ExampleTaken, Report, check
 from voicebot.dialog.finding import Finding
@@ -41,6 +43,7 @@ def add_flows(parser: argparse.ArgumentParser) -> None:
     drawing.add_argument("names", nargs="*", metavar="FLOW", help="flows to draw; all unless told")
     drawing.add_argument("--format", choices=("mermaid", "svg"), default="mermaid")
     drawing.add_argument("--out", type=Path, metavar="FOLDER", help="write a file for each flow here")
+    command("prompts", _prompts, "print every prompt by its name, to be put into other words in prompts/LANGUAGE.yaml")
     importing = commands.add_parser("import", help="write the operations of an OpenAPI document as YAML, to be edited")
     importing.add_argument("document", type=Path, help="the OpenAPI 3 document, YAML or JSON")
     importing.add_argument("--system", required=True, help="what the system is called in flows, such as crm")
@@ -154,6 +157,13 @@ def _graph(given: argparse.Namespace) -> int:
 
 def _import(given: argparse.Namespace) -> int:
     print(as_yaml(read_openapi(given.document, given.system, given.only), given.system, given.url), end="")
+    return 0
+
+
+def _prompts(given: argparse.Namespace) -> int:
+    listed = {prompt.name: list(prompt.templates) for prompt in load_bot(_settings(given).flows).prompts()}
+    plain = {name: texts[0] if len(texts) == 1 else texts for name, texts in listed.items()}
+    print(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110), end="")
     return 0
 
 

@@ -37,6 +37,7 @@ from voicebot.dialog.flow import (
 )
 from voicebot.dialog.linker import FlowLinker
 from voicebot.dialog.prompt import Prompt
+from voicebot.dialog.rewording import reword
 from voicebot.errors import ConfigurationError, Problem
 
 #: Folders inside a bot's directory that are about the bot, but no part of what callers get.
@@ -48,6 +49,8 @@ RECORDINGS = "recordings"
 SYSTEMS = "systems.yaml"
 #: The folder of articles that questions are answered from.
 KNOWLEDGE = "knowledge"
+#: The folder of prompts by language, ``prompts/de.yaml``; the bot's own language is the one that is said.
+PROMPTS = "prompts"
 
 FLOW_KEYS = ("flow", "title", "about", "intents", "slots", "outcomes", "unless", "replaces", "steps")
 BOT_KEYS = (
@@ -95,6 +98,7 @@ def load_bot(directory: Path) -> Bot:
     """Load every ``*.yaml`` under `directory`; `ConfigurationError` carries all problems with file, line and fix."""
     problems: list[Problem] = []
     documents: list[Source] = []
+    wordings: dict[str, Source] = {}
     digest = sha256()
     paths = bot_files(directory)
     if not any(path.suffix == ".yaml" for path in paths):
@@ -105,12 +109,16 @@ def load_bot(directory: Path) -> Bot:
         if path.suffix != ".yaml" or path.name in {SYSTEMS, LEXICON}:
             continue
         document = read_yaml(path, name, problems)
-        if document:
+        if document and PROMPTS in path.relative_to(directory).parts[:-1]:
+            wordings[path.stem] = document
+        elif document:
             documents.append(document)
     loader = _Loader(problems)
     for document in documents:
         loader.declare(document)
     bot = loader.build(digest.hexdigest()[:12], directory)
+    if bot and bot.language in wordings:
+        bot = reword(bot, wordings[bot.language])
     if problems or bot is None:
         raise ConfigurationError(sorted(problems, key=lambda problem: (problem.file, problem.line or 0)))
     return bot

@@ -37,6 +37,13 @@ class Filled:
 Piece = Fixed | Filled
 
 
+def _template(piece: Piece) -> str:
+    if isinstance(piece, Fixed):
+        return piece.text
+    form = "" if piece.form is Form.PLAIN else f":{piece.form} {piece.noun}".rstrip()
+    return f"{{{piece.name}{form}}}{piece.closing}"
+
+
 class TemplateError(ValueError):
     """A template cannot be read; the message says why."""
 
@@ -59,6 +66,11 @@ class Prompt:
         return " ".join(
             piece.text if isinstance(piece, Fixed) else f"{{{piece.name}}}{piece.closing}" for piece in self.variants[0]
         )
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """Each variant that is spoken, as `parse_template` reads it."""
+        return tuple(" ".join(_template(piece) for piece in pieces) for pieces in self.variants)
 
     @property
     def names(self) -> frozenset[str]:
