@@ -90,6 +90,14 @@ class Settings(BaseSettings):
     trusted_proxies: tuple[str, ...] = Field(default=(), description="addresses whose X-Forwarded-* are believed")
     public_url: str | None = Field(default=None, description="what callers' carriers reach, if not the Host header")
 
+    asterisk_peers: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="phone systems that may bring calls by chan_websocket and AudioSocket; none by default"
+    )
+    asterisk_password: SecretStr | None = Field(default=None, description="what chan_websocket must show besides")
+    audiosocket_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        default=None, description="where AudioSocket is listened for; 9092 is usual"
+    )
+
     recognizer: Literal["auto", "whisper", "pocketsphinx", "wyoming", "off"] = "auto"
     recognition_servers: tuple[str, ...] = Field(
         default=(), description="Wyoming servers, such as tcp://10.0.0.7:10300"
@@ -143,7 +151,15 @@ class _PlainToml(TomlConfigSettingsSource):
 
     def __call__(self) -> dict[str, object]:
         values: dict[str, object] = super().__call__()
-        names = {"api_token", "model_key", "twilio_auth_token", "TWILIO_AUTH_TOKEN", "sip_password", "sip_users"}
+        names = {
+            "api_token",
+            "asterisk_password",
+            "model_key",
+            "twilio_auth_token",
+            "TWILIO_AUTH_TOKEN",
+            "sip_password",
+            "sip_users",
+        }
         secret = names & set(values)
         if secret:
             name = min(secret)

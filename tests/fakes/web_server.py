@@ -23,6 +23,7 @@ from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded, LegEvent
 from voicebot.telephony.twilio.messages import CarrierMessage, Connected, Media, Start, Stop, Track, serialise
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.address import PublicAddress
+from voicebot.web.chan_websocket import AsteriskPeers
 from voicebot.web.server import Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
 from voicebot.web.twilio_forms import TwilioAccess
@@ -198,6 +199,7 @@ async def serving(
     limits: WebLimits | None = None,
     wall_clock: Callable[[], float] = time.time,
     chats: Chats | None = None,
+    asterisk: AsteriskPeers | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run the server on a free port of loopback."""
     admission, reader = FakeAdmission(), calls or FakeCalls()
@@ -220,6 +222,7 @@ async def serving(
         on_violation=lambda channel, kind: violations.append((channel, kind)),
         on_status=statuses.append,
         limits=limits,
+        asterisk=asterisk,
         chats=chats,
     )
     runner = make_runner(app, shutdown_timeout_s=1)

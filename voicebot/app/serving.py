@@ -20,6 +20,8 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from voicebot.app import audiosocket
+from voicebot.app.audiosocket import AudioSocketDoor
 from voicebot.app.backends import open_backends
 from voicebot.app.editions import Edition, Editions
 from voicebot.app.sessions import SessionFactory, standing_prompts
@@ -40,6 +42,7 @@ from voicebot.records.store import Store
 from voicebot.settings import FLOW_LIBRARY, Settings
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.address import PublicAddress
+from voicebot.web.chan_websocket import AsteriskPeers
 from voicebot.web.server import Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
 from voicebot.web.twilio_forms import TwilioAccess
@@ -157,6 +160,7 @@ async def serving(
         stack.push_async_callback(runner.cleanup)
         await _listen(runner, settings.host, settings.port)
         sip = await stack.enter_async_context(serving_sip(settings, live, admission, metrics, _new_id))
+        await _open_audiosocket(settings, live, metrics, stack)
         stack.push_async_callback(live.drain, settings.drain_s)
 
         # Everything alive now lives as long as the process: the collector need never look at it again.
@@ -214,7 +218,35 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
         on_status=status,
         limits=WebLimits(max_connections=2 * settings.max_calls, max_starts_per_minute=settings.max_starts_per_minute),
         chats=chats,
+        asterisk=_asterisk_peers(settings),
     )
+
+
+def _asterisk_peers(settings: Settings) -> AsteriskPeers | None:
+    password = settings.asterisk_password
+    if not settings.asterisk_peers:
+        if settings.audiosocket_port is not None or password is not None:
+            what = "`asterisk_peers`: is empty, so nobody could use `audiosocket_port` or `asterisk_password`."
+            fix = "Name the phone system's address, such as 10.0.0.5/32."
+            raise ConfigurationError([Problem("settings", None, what, fix)])
+        return None
+    return AsteriskPeers(settings.asterisk_peers, password.get_secret_value() if password else None)
+
+
+async def _open_audiosocket(settings: Settings, live: LiveCalls, metrics: Metrics, stack: AsyncExitStack) -> None:
+    peers = _asterisk_peers(settings)
+    if settings.audiosocket_port is None or peers is None:
+        return
+    door = AudioSocketDoor(
+        accept=live.accept,
+        admission=_CountedAdmission(live, metrics),
+        peers=peers,
+        max_connections=2 * settings.max_calls,
+        on_violation=metrics.protocol_error,
+        new_id=_new_id,
+    )
+    port = await stack.enter_async_context(audiosocket.listening(door, settings.host, settings.audiosocket_port))
+    log.info("listening for audiosocket", port=port)
 
 
 class _CountedAdmission:

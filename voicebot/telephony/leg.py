@@ -24,6 +24,7 @@ class Channel(StrEnum):
     TWILIO = "twilio"
     SIP = "sip"
     AUDIOSOCKET = "audiosocket"
+    CHAN_WEBSOCKET = "chan_websocket"
     BROWSER = "browser"
 
 

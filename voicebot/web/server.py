@@ -14,6 +14,7 @@ from voicebot.telephony.leg import Channel
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.address import PublicAddress
 from voicebot.web.browser import OUT_OF_DATE, BrowserDoor
+from voicebot.web.chan_websocket import AsteriskPeers, ChanWebsocketDoor
 from voicebot.web.chat import MESSAGES_A_MINUTE, ChatDoor
 from voicebot.web.doors import Accept, Admission, CountViolation
 from voicebot.web.limits import ConnectionLimit, RateLimit
@@ -87,12 +88,14 @@ def build_app(
     on_status: Callable[[CallStatusChanged | StreamStatusChanged], None],
     refusal: RefusalPrompt | None = None,
     limits: WebLimits | None = None,
+    asterisk: AsteriskPeers | None = None,
     chats: Chats | None = None,
 ) -> web.Application:
     """Return the whole web server.
 
     `accept` runs one call until it ends. `metrics` gives Prometheus text. `clock` is monotonic, in seconds; `new_id`
-    gives fresh random names of letters, digits, - and _. See the doors for the rest.
+    gives fresh random names of letters, digits, - and _. `asterisk` opens the way for chan_websocket. See the
+    doors for the rest.
     """
     refusal = refusal or RefusalPrompt()
     limits = limits or WebLimits()
@@ -136,6 +139,26 @@ def build_app(
         refusal_text=refusal.text,
         new_id=new_id,
     )
+    asterisk_doors = []
+    if asterisk is not None:
+        asterisk_doors.append(
+            ChanWebsocketDoor(
+                peers=asterisk,
+                public=public,
+                admission=admission,
+                door=SocketDoor(
+                    Channel.CHAN_WEBSOCKET,
+                    legs=legs,
+                    connections=ConnectionLimit(
+                        max_connections=limits.max_connections, max_per_address=limits.max_connections
+                    ),
+                    public=public,
+                    on_violation=on_violation,
+                    clock=clock,
+                ),
+                new_id=new_id,
+            )
+        )
     records_door = RecordsDoor(
         calls=calls,
         schema=schema,
@@ -162,6 +185,8 @@ def build_app(
     app.add_routes(twilio_door.routes() + browser_door.routes() + records_door.routes())
     if chats is not None:
         app.add_routes(_written_routes(chats, forms, api_token, tickets, public, clock, new_id, limits))
+    for door in asterisk_doors:
+        app.add_routes(door.routes())
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics_text)])
     app.router.add_static("/static", str(resources.files("voicebot.web") / "static"))
     app.on_response_prepare.append(_add_security_headers)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicebot.telephony.twilio.playback import Playback
+from voicebot.telephony.playback import Playback
 
 SECOND = 8000
 

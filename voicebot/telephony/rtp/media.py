@@ -141,12 +141,12 @@ class RtpMedia:
     @property
     def sent_samples(self) -> int:
         """Samples handed to `send` so far, the unit of `AudioPlayed.position_samples`."""
-        return self._sender.queued_samples
+        return self._sender.playout.queued_samples
 
     @property
     def queued_samples(self) -> int:
         """Samples sent that have not left for the peer yet."""
-        return self._sender.queued_samples - self._sender.left_samples
+        return self._sender.playout.queued_samples - self._sender.playout.left_samples
 
     def offer(self) -> bytes:
         """Return the SDP of an offer; also for a re-INVITE without one."""
@@ -180,13 +180,13 @@ class RtpMedia:
         if len(frame) != FRAME_BYTES:
             raise LocalProtocolError(f"A frame has {FRAME_BYTES} bytes, not {len(frame)}.")
         if not self._closed:
-            self._sender.queue(frame)
+            self._sender.playout.queue(frame)
 
     def clear(self) -> int:
         """Drop what has not left and return the position in samples of what has."""
-        left = self._sender.clear()
+        left = self._sender.playout.clear()
         if left is None:
-            return self._sender.left_samples
+            return self._sender.playout.left_samples
         self.inbox.put(AudioPlayed(left, self._now()))
         return left
 
@@ -349,7 +349,7 @@ class RtpMedia:
         if due_s >= self._report_due_s:
             self._report_due_s = due_s + self._report_every_s()
             self._report(due_s)
-        played = self._sender.played()
+        played = self._sender.playout.played()
         if played is not None:
             self.inbox.put(AudioPlayed(played, due_s))
         since_s = self._silent_since_s

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 from collections import deque
 
-from voicebot.telephony.leg import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENT_FRAME
+from voicebot.telephony.leg import FRAME_MS, FRAME_SAMPLES, SILENT_FRAME
+from voicebot.telephony.playout import Playout
 from voicebot.telephony.rtp.codecs import Codec, Convert
 from voicebot.telephony.rtp.events import KeySender, tones
 from voicebot.telephony.rtp.negotiation import Agreed
 from voicebot.telephony.rtp.packet import RtpPacket, build
 
-#: Playback is reported once so much audio has left, and when there is no more.
-_REPORT_SAMPLES = SAMPLE_RATE_HZ // 5
-#: Frames that wait; whoever sends keeps 200 ms ahead, so more than five seconds is a fault of theirs.
-_MOST_WAITING = 250
-
 
 class Sender:
-    """One stream. Positions are samples since the first one queued, as in `CallLeg`.
+    """One stream.
 
     `sequence` and `timestamp` are random starts (RFC 3550, section 5.1). `key_ms` and `gap_ms` are each key's length
     and the pause after it.
@@ -37,38 +33,10 @@ class Sender:
         self._keys = KeySender(key_ms=key_ms, gap_ms=gap_ms)
         self._codec: Codec | None = None
         self._encode: Convert | None = None
-        self._waiting: deque[bytes] = deque()
+        #: The audio of `CallLeg.send`.
+        self.playout = Playout()
         self._tones: deque[bytes] = deque()
-        self._queued = 0
-        self._left = 0
-        self._reported = 0
         self._talking = False
-
-    @property
-    def queued_samples(self) -> int:
-        """Samples handed to `queue` since the beginning."""
-        return self._queued
-
-    @property
-    def left_samples(self) -> int:
-        """Samples of those that have left for the peer, or were dropped."""
-        return self._left
-
-    def queue(self, frame: bytes) -> None:
-        self._queued += FRAME_BYTES
-        self._waiting.append(frame)
-        if len(self._waiting) > _MOST_WAITING:
-            self._waiting.popleft()
-            self._left += FRAME_BYTES
-
-    def clear(self) -> int | None:
-        """Drop what has not left and return the position of what has; None if nothing was dropped."""
-        if not self._waiting:
-            return None
-        left = self._left
-        self._waiting.clear()
-        self._left = self._reported = self._queued
-        return left
 
     def press(self, keys: str, agreed: Agreed | None) -> None:
         """Queue keys, as tones for a peer without telephone-events; `LocalProtocolError` for what is no key."""
@@ -90,24 +58,13 @@ class Sender:
             frame = SILENT_FRAME
         elif self._tones:
             frame = self._tones.popleft()
-        elif self._waiting:
-            frame = self._waiting.popleft()
-            self._left += FRAME_BYTES
         else:
-            frame = SILENT_FRAME
+            frame = self.playout.next() or SILENT_FRAME
         if not agreed.sends:
             # The peer holds: our audio goes on without being heard, as on any line.
             self._talking = False
             return []
         return self._audio(frame, began, agreed)
-
-    def played(self) -> int | None:
-        """Return the position to report as played, if there is something to report."""
-        left = self._left
-        if left - self._reported < _REPORT_SAMPLES and (self._waiting or left == self._reported):
-            return None
-        self._reported = left
-        return left
 
     def _audio(self, frame: bytes, timestamp: int, agreed: Agreed) -> list[bytes]:
         if agreed.codec is not self._codec:

@@ -20,9 +20,9 @@ from voicebot.telephony.leg import (
     LegEvent,
     LegInfo,
 )
+from voicebot.telephony.playback import Playback
 from voicebot.telephony.socket_line import Socket, SocketLine
 from voicebot.telephony.twilio.messages import Dtmf, Mark, Start, Stop
-from voicebot.telephony.twilio.playback import Playback
 from voicebot.telephony.twilio.stream import AudioReceived, StreamEvent, StreamState, TwilioStream, Violation
 
 #: A mark after this much audio, so that what was heard before a barge-in is known to within it.

@@ -1,7 +1,7 @@
-"""How much of what was sent to Twilio the party has heard, from returned marks and, between them, the clock. Pure.
+"""How much of what was sent to a carrier the party has heard, from returned marks and, between them, the clock. Pure.
 
-Twilio plays a stream's audio in real time as long as it has some. It returns a mark when all audio before it was
-played, and also when a `clear` drops that audio, which must not count as heard.
+Twilio and Asterisk play a stream's audio in real time as long as they have some. They return a mark when all audio
+before it was played; Twilio also when a `clear` drops that audio, which must not count as heard.
 """
 
 from __future__ import annotations
