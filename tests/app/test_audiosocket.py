@@ -134,6 +134,8 @@ async def test_hanging_up_is_told_to_asterisk() -> None:
     async with serving(listener) as server, server.call() as asterisk:
         await until(lambda: listener.legs)
         await listener.legs[0].hang_up(HangUpReason.COMPLETED)
+        for _ in range(100):  # a phone system goes on talking until it has heard of it
+            asterisk.say(messages.audio(FRAME))
         last = [message async for message in _all(asterisk)][-1]
         assert last == messages.HungUp()
 

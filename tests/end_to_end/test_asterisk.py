@@ -67,13 +67,15 @@ async def test_a_call_by_audiosocket_is_served_to_its_end(beside_a_pbx: tuple[Se
     heard: list[object] = []
 
     async def speak() -> None:
-        while True:
+        while not writer.is_closing():
             writer.write(messages.audio(SILENT_FRAME))
             await asyncio.sleep(0.02)
 
     async def listen() -> None:
         while data := await reader.read(4096):
             heard.extend(parser.feed(data))
+        # As Asterisk does: the server's end of the connection is the end of ours.
+        writer.close()
 
     async def press(key: str) -> None:
         writer.write(messages.key(key))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ class AsteriskPeers:
         scheme, _, credentials = (authorization or "").partition(" ")
         try:
             _, _, given = base64.b64decode(credentials, validate=True).partition(b":")
-        except binascii.Error:
+        except ValueError:
             return False
         return scheme.lower() == "basic" and hmac.compare_digest(given, self.password.encode())
 

@@ -117,9 +117,9 @@ class AudioSocketLeg:
         if self._inbox.ended:
             return
         self._end(EndCause.WE_HUNG_UP)
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # the peer may have gone first
             self._writer.write(messages.hang_up())
-        self._writer.close()
+            self._writer.write_eof()
 
     def show_caption(self, speaker: str, text: str, *, final: bool) -> None:
         """Do nothing: a telephone shows no captions."""
@@ -133,11 +133,14 @@ class AudioSocketLeg:
             self._end(EndCause.CONNECTION_LOST)
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
-            self._writer.close()
             try:
                 async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    # Closing over audio unread would reset the connection, and the peer lose our hang-up.
+                    while await self._reader.read(_READ_BYTES):
+                        pass
+                    self._writer.close()
                     await self._writer.wait_closed()
-            except (TimeoutError, ConnectionError):
+            except OSError:  # a time-out is one as well
                 self._writer.transport.abort()
 
     def _end(self, cause: EndCause) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -79,7 +78,7 @@ def master_key(crypto: Crypto) -> bytes:
         raise RemoteProtocolError("bad_crypto", "A crypto line has several keys, or one with an identifier.")
     try:
         key = base64.b64decode(inline + "=" * (-len(inline) % 4), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise RemoteProtocolError("bad_crypto", "A crypto line's key is not base64.") from error
     suite = _SUITES[crypto.suite]
     if len(key) != suite.key_bytes + suite.salt_bytes:

@@ -1,0 +1,196 @@
+"""Measures audio over RTP: concurrent legs on one core beside a bare echo, and the jitter buffer on a bad network.
+
+    scripts/bench/media [--legs 100,200,400] [--seconds 10] [--json FILE]
+
+The generator and the server are two processes on two cores. Every leg gets G.711 each 20 ms and sends as much; its
+audio goes through jitter buffer, playout and recorder. How late our packets are is taken from the kernel's time of
+their arrival, against the stream's own earliest packet. The echo sends back each packet as it comes, which is the least
+that any server in this language can do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from _report import Report, parser, percentile
+
+from voicebot.telephony.leg import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENT_FRAME
+from voicebot.telephony.rtp.jitter import Audio, JitterBuffer
+from voicebot.telephony.rtp.packet import RtpPacket, build
+
+HOST = "127.0.0.1"
+FRAME_S = 0.02
+LATE_S = 0.01
+SERVER_CORE, GENERATOR_CORE = 1, 0
+WARM_S = 2.0
+_TIMESTAMP_NS = 35  # SO_TIMESTAMPNS, which Python's socket module does not name
+VOICE = bytes(range(64, 224))
+
+
+@dataclass(slots=True)
+class Load:
+    """What one run gave. `arrivals` are seconds, by stream, each with its packet's timestamp."""
+
+    used: dict[str, float]
+    seconds: float
+    legs: int
+    arrivals: dict[tuple[int, int], list[tuple[float, int]]] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> int:
+        return round(self.legs * self.seconds / FRAME_S)
+
+    @property
+    def cpu_us_a_frame(self) -> float:
+        return self.used["cpu_s"] * 1e6 / self.frames
+
+    @property
+    def core_share(self) -> float:
+        return self.used["cpu_s"] / self.seconds
+
+    def late(self) -> tuple[int, int]:
+        """Return how many packets came over 10 ms after their time, and how many came."""
+        late = count = 0
+        for stream in self.arrivals.values():
+            first = stream[0][1]
+            offsets = [at_s - ((timestamp - first) & 0xFFFFFFFF) / SAMPLE_RATE_HZ for at_s, timestamp in stream]
+            # The fifth percentile is the stream's own beat: a single early packet must not make all others late.
+            beat = percentile(offsets, 0.05)
+            late += sum(offset - beat > LATE_S for offset in offsets)
+            count += len(offsets)
+        return late, count
+
+
+def drive(kind: str, legs: int, seconds: float) -> Load:
+    """Send to `legs` streams for `seconds` and note what comes back."""
+    os.sched_setaffinity(0, {GENERATOR_CORE})
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.bind((HOST, 0))
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        line.setsockopt(socket.SOL_SOCKET, _TIMESTAMP_NS, 1)
+        line.settimeout(0)
+        command = [sys.executable, str(Path(__file__).with_name("_serve_media.py"))]
+        command += [kind, str(legs), str(SERVER_CORE), str(line.getsockname()[1])]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+            if server.stdin is None or server.stdout is None:
+                raise RuntimeError("the server has no pipes")
+            ports = json.loads(server.stdout.readline())
+            try:
+                load = Load({}, seconds, legs)
+                _send(line, ports, WARM_S, 0, Load({}, WARM_S, legs))
+                server.stdin.write("\n")
+                server.stdin.flush()
+                server.stdout.readline()
+                _send(line, ports, seconds, round(WARM_S / FRAME_S), load)
+                server.stdin.write("\n")
+                server.stdin.flush()
+                load.used = json.loads(server.stdout.readline())
+            finally:
+                server.stdin.close()
+                server.wait(30)
+    return load
+
+
+def _send(line: socket.socket, ports: list[int], seconds: float, first: int, load: Load) -> None:
+    start_s = time.monotonic()
+    gap_s = FRAME_S / len(ports)
+    total = round(seconds / FRAME_S) * len(ports)
+    for turn in range(total):
+        frame, leg = divmod(turn, len(ports))
+        due_s = start_s + turn * gap_s
+        while (now_s := time.monotonic()) < due_s:
+            select.select([line], [], [], due_s - now_s)
+            _drain(line, load)
+        number = first + frame
+        packet = RtpPacket(0, number & 0xFFFF, number * FRAME_SAMPLES, leg, VOICE)
+        line.sendto(build(packet), (HOST, ports[leg]))
+    _drain(line, load)
+
+
+def _drain(line: socket.socket, load: Load) -> None:
+    while True:
+        try:
+            data, ancillary, _, address = line.recvmsg(2048, 64)
+        except BlockingIOError:
+            return
+        if data[1] & 0x7F != 0:
+            continue
+        seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
+        (timestamp, ssrc) = struct.unpack_from("!II", data, 4)
+        load.arrivals.setdefault((address[1], ssrc), []).append((seconds + nanoseconds / 1e9, timestamp))
+
+
+@dataclass(slots=True)
+class Heard:
+    frames: int = 0
+    concealed: int = 0
+    delays_ms: list[float] = field(default_factory=list)
+
+
+def bad_network(loss: float, jitter_s: float, seconds: int) -> tuple[Heard, int]:
+    """Play a stream with random loss and even jitter; return what was heard and how many packets were lost."""
+    chance = random.Random(5)  # noqa: S311  # the same network every time
+    sent = round(seconds / FRAME_S)
+    kept = [index for index in range(sent) if chance.random() >= loss]
+    arrivals = sorted((index * FRAME_S + chance.random() * jitter_s, index) for index in kept)
+    buffer, heard, at = JitterBuffer(), Heard(), 0
+    for tick in range(sent):
+        now_s = tick * FRAME_S
+        while at < len(arrivals) and arrivals[at][0] <= now_s:
+            arrived_s, index = arrivals[at]
+            frame = SILENT_FRAME if index % 250 > 200 else VOICE
+            buffer.put(Audio(index * FRAME_SAMPLES, FRAME_SAMPLES, frame, bytes), arrived_s)
+            at += 1
+        pulled = buffer.pull(now_s)
+        if pulled is not None:
+            heard.frames += 1
+            heard.concealed += pulled[1]
+            heard.delays_ms.append(buffer.delay_ms(now_s))
+    return heard, sent - len(kept)
+
+
+def main() -> None:
+    options_of = parser("Measures audio over RTP.")
+    options_of.add_argument("--legs", default="100,200,300,400", help="how many at once, a run each")
+    options_of.add_argument("--seconds", type=float, default=10.0, help="length of a run")
+    options = options_of.parse_args()
+    report = Report("media")
+    counts = [int(count) for count in options.legs.split(",")]
+    echo = drive("echo", counts[-1], options.seconds)
+    came = echo.late()[1]
+    report.figure("echo", f"CPU a frame, {counts[-1]} streams", echo.cpu_us_a_frame, "µs", n=echo.frames)
+    report.rate("echo", "packets that came back", min(came, echo.frames), echo.frames)
+    for legs in counts:
+        load = drive("legs", legs, options.seconds)
+        section = f"{legs} legs"
+        late, received = load.late()
+        report.figure(section, "CPU a frame, in and out", load.cpu_us_a_frame, "µs", n=load.frames)
+        times = load.cpu_us_a_frame / echo.cpu_us_a_frame
+        report.figure(section, "as a multiple of the echo's", times, "times", yardstick="at most 4")
+        report.figure(section, "share of one core", load.core_share * 100, "%")
+        report.rate(section, "packets over 10 ms late", late, received, yardstick="under 0.1 % at 400")
+        report.figure(section, "deadlines missed by over 10 ms", load.used["late"], "frames", n=load.frames)
+        report.rate(section, "packets that came back", min(received, load.frames), load.frames)
+        report.figure(section, "memory a call", load.used["bytes_a_call"] / 1024, "KiB")
+    for loss, jitter_ms in ((0.0, 0), (0.0, 60), (0.05, 60)):
+        heard, lost = bad_network(loss, jitter_ms / 1000, 600)
+        section = f"jitter buffer, {loss:.0%} loss, {jitter_ms} ms jitter"
+        report.rate(section, "frames concealed", heard.concealed, heard.frames)
+        report.rate(section, "packets lost", lost, 600 * 50)
+        report.figure(section, "delay added, median", statistics.median(heard.delays_ms), "ms", n=heard.frames)
+        report.figure(section, "delay added, p95", percentile(heard.delays_ms, 0.95), "ms", n=heard.frames)
+    report.finish(options.json)
+
+
+main()
