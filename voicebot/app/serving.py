@@ -43,6 +43,7 @@ from voicebot.settings import FLOW_LIBRARY, Settings
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.address import PublicAddress
 from voicebot.web.chan_websocket import AsteriskPeers
+from voicebot.web.doors import Admission
 from voicebot.web.server import Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
 from voicebot.web.twilio_forms import TwilioAccess
@@ -160,7 +161,7 @@ async def serving(
         stack.push_async_callback(runner.cleanup)
         await _listen(runner, settings.host, settings.port)
         sip = await stack.enter_async_context(serving_sip(settings, live, admission, metrics, _new_id))
-        await _open_audiosocket(settings, live, metrics, stack)
+        await _open_audiosocket(settings, live, admission, metrics, stack)
         stack.push_async_callback(live.drain, settings.drain_s)
 
         # Everything alive now lives as long as the process: the collector need never look at it again.
@@ -233,13 +234,15 @@ def _asterisk_peers(settings: Settings) -> AsteriskPeers | None:
     return AsteriskPeers(settings.asterisk_peers, password.get_secret_value() if password else None)
 
 
-async def _open_audiosocket(settings: Settings, live: LiveCalls, metrics: Metrics, stack: AsyncExitStack) -> None:
+async def _open_audiosocket(
+    settings: Settings, live: LiveCalls, admission: Admission, metrics: Metrics, stack: AsyncExitStack
+) -> None:
     peers = _asterisk_peers(settings)
     if settings.audiosocket_port is None or peers is None:
         return
     door = AudioSocketDoor(
         accept=live.accept,
-        admission=_CountedAdmission(live, metrics),
+        admission=admission,
         peers=peers,
         max_connections=2 * settings.max_calls,
         on_violation=metrics.protocol_error,
