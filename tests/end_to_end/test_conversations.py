@@ -162,8 +162,9 @@ async def test_the_bot_stops_for_a_caller_who_interrupts_and_does_what_they_say(
     # The prompt was dropped while the caller spoke, not after: nothing of it was left at the carrier to be heard.
     assert any(utterance.speech_started_s < at_s < utterance.speech_ended_s for at_s in report.clears_s)
     cut = [turn for turn in record["turns"] if turn["heard_text"] is not None]
-    assert len(cut) == 1, transcript(record)
-    assert 0 < len(cut[0]["heard_text"]) < len(cut[0]["text"])
+    # The first was cut in the middle; what waited behind it was never heard.
+    assert 0 < len(cut[0]["heard_text"]) < len(cut[0]["text"]), transcript(record)
+    assert {turn["heard_text"] for turn in cut[1:]} <= {""}, transcript(record)
     assert [turn["over_prompt"] for turn in record["turns"] if turn["speaker"] == "caller"] == [False, True]
 
 

@@ -42,6 +42,16 @@ def test_a_yes_or_no_question_takes_okay_for_an_answer_once_it_was_heard(
     assert is_backchannel(text, YES_NO, left_ms=left_ms) is expected
 
 
+@pytest.mark.parametrize(
+    ("text", "left_ms", "expected"),
+    [("please", 3000, True), ("thank you", 3000, True), ("okay thanks", 3000, True), ("thank you", 800, False)],
+)
+def test_a_courtesy_after_the_answer_leaves_the_prompt_and_at_its_end_is_a_reply(
+    text: str, left_ms: int, *, expected: bool
+) -> None:
+    assert is_backchannel(text, OPEN, left_ms=left_ms) is expected
+
+
 def reading(text: str, *intents: str) -> Interpretation:
     return Interpretation(text, 0.9, tuple(IntentScore(intent, 0.9) for intent in intents))
 

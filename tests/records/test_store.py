@@ -329,6 +329,7 @@ async def test_a_full_disk_is_counted_and_everything_is_written_when_there_is_ro
         await _until(lambda: failures.count(JournalFailure.RETRIED) == 3)
         full = False
         await store.journal.flush()
+        await _until(lambda: len(logs) >= 2)  # said after the writing, which is all that `flush` waits for
     record = await store.get("c1")
     assert record
     assert len(record["turns"]) == 2

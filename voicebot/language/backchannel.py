@@ -14,6 +14,8 @@ _WORDS = frozenset(
         "see sure uh uh-huh uhhuh uhm um well yeah yep yes yup"
     ).split()
 )
+#: What is left of "yes, please" or "okay, thank you" when its first word has been answered already.
+_COURTESIES = frozenset(("please", "thank", "thanks", "you"))
 #: These answer a yes-or-no question whenever they are said; the others only where it has been heard.
 _PLAIN_YES = frozenset(("correct", "sure", "yep", "yes", "yup"))
 #: One of these asks for something, whatever else was understood.
@@ -32,7 +34,7 @@ _WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*")
 def only_backchannel(text: str) -> bool:
     """Return whether `text` has words, and only such as listeners say."""
     words = _WORD.findall(text.lower())
-    return bool(words) and _WORDS.issuperset(words)
+    return bool(words) and (_WORDS | _COURTESIES).issuperset(words)
 
 
 def asks_for_nothing(reading: Interpretation | None, expectation: Expectation, *, spoken_ms: int, left_ms: int) -> bool:
@@ -65,4 +67,5 @@ def is_backchannel(text: str, expectation: Expectation, *, left_ms: int) -> bool
         return False
     if AnswerKind.YES_NO in expectation.kinds:
         return left_ms > _NEARLY_HEARD_MS and _PLAIN_YES.isdisjoint(words)
-    return True
+    # At the end of a question "thank you" is a reply to it.
+    return left_ms > _NEARLY_HEARD_MS or _COURTESIES.isdisjoint(words)

@@ -18,7 +18,7 @@ from voicebot.speech.recognition.sphinx.answers import add_answer
 from voicebot.speech.recognition.sphinx.automaton import Automaton
 from voicebot.speech.recognition.sphinx.ngram import Sentence, arpa
 
-_COMPILER = "4"
+_COMPILER = "5"
 """Part of every name: files of an older compiler are not used."""
 _SAMPLES_PER_ANSWER = 400
 _DOMAIN_FILE = "domain.json"

@@ -29,7 +29,7 @@ GREETINGS = (
 HESITATIONS = ("uh", "um", "so", "well", "yeah so", "okay so", "actually")
 BACKCHANNELS = (
     "uh huh", "mm hmm", "hmm", "okay", "yeah", "right", "i see", "oh okay", "okay yeah", "got it", "all right", "oh",
-    "great",
+    "great", "please", "thank you", "thanks",
 )  # fmt: skip
 """What listeners say over a prompt. A recogniser that does not know them hears requests in them."""
 WHO = ("my name is", "this is", "i'm", "it's")
