@@ -107,7 +107,7 @@ async def serving(
                     speech.learned(bot) if speech else (make_speech or start_speech)(settings, bot, stack, progress)
                 )
                 progress("learning intents")
-                understanding = await asyncio.to_thread(learn_requests, bot.intents, settings.models)
+                understanding = await asyncio.to_thread(learn_requests, bot.intents, settings.models, settings.data)
             except BaseException:
                 await backends.close()
                 raise

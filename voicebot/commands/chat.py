@@ -40,7 +40,7 @@ async def _chat(
 ) -> int:
     zone = ZoneInfo(settings.zone)
     bot = await asyncio.to_thread(load_bot, settings.flows)
-    understanding = await asyncio.to_thread(learn_requests, bot.intents, settings.models)
+    understanding = await asyncio.to_thread(learn_requests, bot.intents, settings.models, settings.data)
     backends = await asyncio.to_thread(open_backends, settings, settings.flows, bot, data=data)
     conversation = WrittenConversation(
         Conversation(bot), understanding=understanding, operations=backends, now=lambda: datetime.now(zone)

@@ -81,7 +81,9 @@ def collisions(settings: Settings) -> Callable[[Mapping[str, Sequence[str]]], Se
     from voicebot.app.understanding import learn_requests  # noqa: PLC0415
 
     def measure(intents: Mapping[str, Sequence[str]]) -> Sequence[ExampleTaken]:
-        learnt = learn_requests({name: tuple(examples) for name, examples in intents.items()}, settings.models)
+        learnt = learn_requests(
+            {name: tuple(examples) for name, examples in intents.items()}, settings.models, settings.data
+        )
         return [ExampleTaken(one.example, one.intent, one.taken_for, one.confidence) for one in learnt.collisions]
 
     return measure

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -62,11 +63,20 @@ class SentenceEncoder:
                 f"The sentence encoder in {folder} does not load ({type(error).__name__}); "
                 "make it again with scripts/sentence_encoder.py."
             ) from error
+        self._folder = folder
         words = {word: number for number, word in enumerate(vocabulary)}
         self._tokenizer = _tokenizer(words)
 
         # A turn is encoded for its intent, for the articles and for comparison with later turns: once is enough.
         self._remembered = lru_cache(_REMEMBERED)(self._encode)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of the encoder's files: what names the vectors that it makes."""
+        digest = hashlib.sha256()
+        for name in (ENCODER_FILE, VOCABULARY_FILE):
+            digest.update((self._folder / name).read_bytes())
+        return digest.hexdigest()
 
     def vector(self, sentence: str) -> Vectors:
         """Return one sentence's vector, shape ``(384,)``, not to be written to."""

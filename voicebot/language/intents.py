@@ -9,7 +9,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # i
 
 from voicebot.dialog.events import IntentScore
 from voicebot.language.encoder import SentenceEncoder
-from voicebot.language.model import IntentModel, Sight
+from voicebot.language.model import IntentModel, Labels, Seen, Sight
+from voicebot.language.training import Training
+from voicebot.language.training_cache import TrainingCache, training_key
+from voicebot.language.trials import Trials
 from voicebot.language.validation import Collision, Threshold, background, validate
 from voicebot.language.wording import bare_request
 from voicebot.language.words import normalise
@@ -20,21 +23,27 @@ _MOST_SCORES = 5
 class IntentClassifier:
     """Classifies requests among the intents it was built from. Immutable once built, so any thread may use it."""
 
-    def __init__(self, examples: Mapping[str, Sequence[str]], encoder: SentenceEncoder | None = None) -> None:
+    def __init__(
+        self,
+        examples: Mapping[str, Sequence[str]],
+        encoder: SentenceEncoder | None = None,
+        cache: TrainingCache | None = None,
+    ) -> None:
         """Train on example sentences by intent: a second or two for a few hundred of them.
 
         An intent's name, read as words ("order_status"), is one more example of it. Without an `encoder` only words
-        and letters count.
+        and letters count. What `cache` holds for the same examples is not trained again.
         """
         pairs = _pairs(examples)
         self._labels = sorted({intent for _, intent in pairs})
         self.threshold = Threshold(1.0, in_scope_right=0.0, in_scope_kept=0.0, strangers_refused=1.0, examples=0)
+        self.trials = Trials(np.zeros(0), np.zeros(0, bool), np.zeros(0, bool))
         self.collisions: tuple[Collision, ...] = ()
         if not pairs:
             return
         # The matrices are small: threads of the algebra libraries would only get into each other's and the calls' way.
         with threadpool_limits(limits=1):
-            self._train(pairs, encoder)
+            self._train(pairs, encoder, cache)
 
     def classify(self, text: str) -> tuple[IntentScore, ...]:
         """Return the likeliest intents with calibrated probabilities, best first; empty when it is none of them."""
@@ -50,30 +59,47 @@ class IntentClassifier:
         confidence = float(self._judge.confidence(evidence)[0])
         probabilities = evidence.probabilities[0]
         ranked = np.argsort(-probabilities, kind="stable")[:_MOST_SCORES]
-        # What is not the best intent's is shared among the others as the model saw them.
-        rest = (1 - confidence) / max(1 - float(probabilities[ranked[0]]), 1e-9)
-        others = (min(confidence, rest * float(probabilities[label])) for label in ranked[1:])
+        others = self._judge.others(confidence, probabilities)[ranked[1:]]
         return tuple(
-            IntentScore(self._labels[label], score) for label, score in zip(ranked, (confidence, *others), strict=True)
+            IntentScore(self._labels[label], float(score))
+            for label, score in zip(ranked, (confidence, *others), strict=True)
         )
 
-    def _train(self, pairs: Sequence[tuple[str, str]], encoder: SentenceEncoder | None) -> None:
+    def _train(
+        self, pairs: Sequence[tuple[str, str]], encoder: SentenceEncoder | None, cache: TrainingCache | None
+    ) -> None:
         texts = [text for text, _ in pairs]
-        targets = np.array([self._labels.index(intent) for _, intent in pairs], dtype=np.int64)
-        talk = [bare_request(normalise(line)) for line in background()]
-        self._sight = Sight(texts + talk, encoder)
-        seen, strangers = self._sight.see(texts), self._sight.see(talk)
-        verdicts = validate(seen, targets, len(self._labels), strangers)
-        self._judge, self.threshold = verdicts.judge, verdicts.threshold
-        self.collisions = tuple(
-            Collision(texts[row], self._labels[targets[row]], self._labels[taken], float(confidence))
-            for row, taken, confidence in zip(verdicts.left_out, verdicts.taken_for, verdicts.confidences, strict=True)
-            if taken != targets[row] and confidence >= self.threshold.confidence
-        )
         names = [bare_request(normalise(label.replace("_", " "))) for label in self._labels]
-        everything = seen.joined(self._sight.see(names))
-        self._model = IntentModel(
-            everything, np.concatenate([targets, np.arange(len(names))]), len(self._labels), strangers
+        talk = [bare_request(normalise(line)) for line in background()]
+        targets = np.array([self._labels.index(intent) for _, intent in pairs], dtype=np.int64)
+        self._sight = Sight(texts + talk, encoder)
+        key = training_key(pairs, encoder.fingerprint if encoder else "") if cache else ""
+        kept = cache.load(key) if cache else None
+        everything = self._sight.see(texts + names, kept.example_meanings if kept else None)
+        strangers = self._sight.see(talk, kept.background_meanings if kept else None)
+        all_targets = np.concatenate([targets, np.arange(len(names))])
+        self._model = IntentModel(everything, all_targets, len(self._labels), strangers, kept.fitted if kept else None)
+        training = kept or self._validate(texts, targets, everything, strangers)
+        if cache and not kept:
+            cache.keep(key, training)
+        self._judge, self.threshold, self.trials = training.judge, training.threshold, training.trials
+        self.collisions = training.collisions
+
+    def _validate(self, texts: Sequence[str], targets: Labels, everything: Seen, strangers: Seen) -> Training:
+        verdicts = validate(everything.take(np.arange(len(texts))), targets, len(self._labels), strangers)
+        confidences = verdicts.trials.confidences[: len(verdicts.left_out)]
+        return Training(
+            example_meanings=everything.meanings,
+            background_meanings=strangers.meanings,
+            fitted=self._model.fitted,
+            judge=verdicts.judge,
+            threshold=verdicts.threshold,
+            trials=verdicts.trials,
+            collisions=tuple(
+                Collision(texts[row], self._labels[targets[row]], self._labels[taken], float(confidence))
+                for row, taken, confidence in zip(verdicts.left_out, verdicts.taken_for, confidences, strict=True)
+                if taken != targets[row] and confidence >= verdicts.threshold.confidence
+            ),
         )
 
 

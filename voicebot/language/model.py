@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix, vstack
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from voicebot.language.encoder import SentenceEncoder
+from voicebot.language.encoder import SentenceEncoder, Vectors
 from voicebot.language.lexical import WordFeatures
 
 Floats = NDArray[np.float64]
@@ -35,7 +35,7 @@ class Seen:
     """Sentences as the model sees them: sparse TF-IDF rows and, with an encoder, sentence vectors (else None)."""
 
     words: csr_matrix
-    meanings: NDArray[np.float32] | None
+    meanings: Vectors | None
 
     def take(self, rows: NDArray[Any]) -> Seen:
         """Return the rows chosen by a mask or by indices."""
@@ -58,8 +58,11 @@ class Sight:
         self._features = WordFeatures(texts)
         self._encoder = encoder
 
-    def see(self, texts: Sequence[str]) -> Seen:
-        return Seen(self._features.rows(texts), None if self._encoder is None else self._encoder.vectors(texts))
+    def see(self, texts: Sequence[str], meanings: Vectors | None = None) -> Seen:
+        """Return how the model sees `texts`; their sentence vectors are computed where `meanings` are not given."""
+        if meanings is None and self._encoder is not None:
+            meanings = self._encoder.vectors(texts)
+        return Seen(self._features.rows(texts), meanings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,45 @@ class Evidence:
         return np.stack([np.log(top / (1 - top)), self.nearest, self.familiarity, known], axis=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """The weights of a linear classifier: shape ``(features, labels)``, a bias a label; one column a label always."""
+
+    weights: Floats
+    bias: Floats
+
+    @staticmethod
+    def of(fitted: Any) -> Linear:
+        """Take the weights of scikit-learn's classifier, which has a single column where there are two labels."""
+        weights, bias = np.asarray(fitted.coef_), np.asarray(fitted.intercept_)
+        if len(bias) == 1:
+            half = 0.5 if isinstance(fitted, LogisticRegression) else 1.0
+            sides = np.array([-half, half])
+            weights, bias = sides[:, None] * weights, sides * bias
+        return Linear(np.ascontiguousarray(weights.T), bias)
+
+    def scores(self, rows: Any) -> Floats:
+        return np.asarray(rows @ self.weights + self.bias, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What fitting takes time for. `margins` is None for a single label, `meanings` also without an encoder."""
+
+    margins: Linear | None
+    meanings: Linear | None
+
+
+def fit(seen: Seen, targets: Labels) -> Fitted:
+    """Fit to `seen` and the label numbers of its rows."""
+    if len(set(targets.tolist())) < 2:
+        return Fitted(None, None)
+    margins = Linear.of(LinearSVC(C=_MARGIN_C, random_state=0).fit(seen.words, targets))
+    if seen.meanings is None:
+        return Fitted(margins, None)
+    return Fitted(margins, Linear.of(LogisticRegression(C=_SHARPNESS, max_iter=300).fit(seen.meanings, targets)))
+
+
 class IntentModel:
     """Weighs the labels of requests.
 
@@ -105,18 +147,19 @@ class IntentModel:
     of each label's nearest example are summed as log weights. Without an encoder TF-IDF serves for all three.
     """
 
-    def __init__(self, seen: Seen, targets: Labels, labels: int, background: Seen) -> None:
-        """Fit to `seen` and the label numbers of its rows; `labels` counts all labels, also ones without rows here."""
+    def __init__(
+        self, seen: Seen, targets: Labels, labels: int, background: Seen, fitted: Fitted | None = None
+    ) -> None:
+        """Take `seen` and the label numbers of its rows; `labels` counts all labels, also ones without rows here.
+
+        `fitted` is what `fit` made of the same rows before; without it they are fitted now.
+        """
         self._background = background
         order = np.argsort(targets, kind="stable")
         self._labels = labels
         self._present, self._starts = np.unique(targets[order], return_index=True)
         self._examples = seen.take(order)
-        self._margins = self._linear = None
-        if len(self._present) > 1:
-            self._margins = _Linear(LinearSVC(C=_MARGIN_C, random_state=0).fit(seen.words, targets))
-            if seen.meanings is not None:
-                self._linear = _Linear(LogisticRegression(C=_SHARPNESS, max_iter=300).fit(seen.meanings, targets))
+        self.fitted = fitted or fit(seen, targets)
 
     def weigh(self, seen: Seen) -> Evidence:
         """Return the evidence for each row of `seen`."""
@@ -130,9 +173,10 @@ class IntentModel:
         likeness = _likeness(self._examples, seen)
         neighbours = np.maximum.reduceat(likeness, self._starts, axis=1)
         zeros = np.zeros_like(neighbours)
-        margins = self._margins.scores(seen.words) if self._margins else zeros
-        if self._linear is not None and seen.meanings is not None:
-            logs = _log_softmax(self._linear.scores(seen.meanings))
+        fitted = self.fitted
+        margins = fitted.margins.scores(seen.words) if fitted.margins else zeros
+        if fitted.meanings and seen.meanings is not None:
+            logs = _log_softmax(fitted.meanings.scores(seen.meanings))
         else:
             logs = _log_softmax(_MARGIN_AS_LOG * margins)
         sums = logs + _MARGIN_WEIGHT * margins + _NEIGHBOUR_WEIGHT * neighbours
@@ -144,21 +188,6 @@ class IntentModel:
         familiarity = np.exp(logs.max(axis=1)) + nearest + _FAMILIAR_MARGIN_WEIGHT * margins[rows, best]
         strange = _likeness(self._background, seen).max(axis=1)
         return Evidence(probabilities, nearest, strange, familiarity)
-
-
-class _Linear:
-    """The weights of a fitted linear classifier, one column a class also where there are two."""
-
-    def __init__(self, fitted: Any) -> None:
-        weights, bias = np.asarray(fitted.coef_), np.asarray(fitted.intercept_)
-        if len(bias) == 1:
-            half = 0.5 if isinstance(fitted, LogisticRegression) else 1.0
-            sides = np.array([-half, half])
-            weights, bias = sides[:, None] * weights, sides * bias
-        self._weights, self._bias = np.ascontiguousarray(weights.T), bias
-
-    def scores(self, rows: Any) -> Floats:
-        return np.asarray(rows @ self._weights + self._bias, dtype=np.float64)
 
 
 def _likeness(examples: Seen, seen: Seen) -> Floats:

@@ -13,6 +13,8 @@ from voicebot.language.entities.yes_no import affirmative
 from voicebot.language.intents import IntentClassifier
 from voicebot.language.mood import read_mood
 from voicebot.language.rephrasing import Rephrasing, find_rephrasing
+from voicebot.language.training_cache import TrainingCache
+from voicebot.language.trials import Trials
 from voicebot.language.validation import Collision, Threshold
 from voicebot.language.wording import split_clauses
 from voicebot.language.words import normalise
@@ -28,18 +30,34 @@ class Understanding:
     event loop. Construction trains the intents (under a second for a few hundred examples): do it in a thread.
     """
 
-    def __init__(self, intents: Mapping[str, tuple[str, ...]], encoder: SentenceEncoder | None = None) -> None:
+    def __init__(
+        self,
+        intents: Mapping[str, tuple[str, ...]],
+        encoder: SentenceEncoder | None = None,
+        cache: TrainingCache | None = None,
+    ) -> None:
         """Take example sentences by intent name; five to ten each are enough.
 
         Without an `encoder` requests are understood by their words alone; whoever builds this says so to the operator.
+        `cache` spares the training when it was done before.
         """
-        self._classifier = IntentClassifier(intents, encoder)
+        self._classifier = IntentClassifier(intents, encoder, cache)
         self._encoder = encoder
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether meaning counts; words alone do without an encoder."""
+        return self._encoder is not None
 
     @property
     def threshold(self) -> Threshold:
         """The confidence under which a request is "none", with the validation figures behind it."""
         return self._classifier.threshold
+
+    @property
+    def trials(self) -> Trials:
+        """What became of the sentences that the threshold was set on."""
+        return self._classifier.trials
 
     @property
     def collisions(self) -> tuple[Collision, ...]:

@@ -8,7 +8,7 @@ guessing pays most.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from voicebot.language.model import Evidence, Floats, IntentModel, Labels, Seen
+from voicebot.language.trials import Flags, Trials
 
 _FOLDS = 5
 #: Beyond this many examples two folds are enough, and each takes long.
@@ -31,12 +32,12 @@ _FEWEST_INTENTS = 3
 #: How many trials the expectation that every kind of evidence counts is worth.
 _PRIOR = 3.0
 
-#: What a wrong guess costs beside what a right one gains: the dialog asks back before it acts on an unsure one.
-_COST_OF_WRONG = 0.6
+#: From the threshold on the dialog asks back, or acts where it is sure: what a wrong question costs beside what a
+#: right one gains. A request turned away by mistake costs the caller a turn as well.
+_COST_OF_WRONG = 0.5
 #: The threshold is sought within these; outside them a few trials have misled the search.
 _THRESHOLDS = (0.25, 0.6)
 
-Flags = NDArray[np.bool_]
 #: The rows left out, and what the model that has not seen them makes of them.
 _Trial = tuple[NDArray[np.int64], Evidence]
 
@@ -46,7 +47,7 @@ class Threshold:
     """The confidence under which a request is "none", and the figures of the validation it was set on.
 
     Shares are 0 to 1: of left-out examples, `in_scope_right` were given their own intent and `in_scope_kept` were not
-    turned away; `strangers_refused` is the share of other sentences that were.
+    turned away; `strangers_refused` is the share of other sentences that were. `examples` and `strangers` count both.
     """
 
     confidence: float
@@ -54,6 +55,7 @@ class Threshold:
     in_scope_kept: float
     strangers_refused: float
     examples: int
+    strangers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +68,29 @@ class Collision:
     confidence: float
 
 
+@dataclass(frozen=True, slots=True)
 class Judge:
     """Turns evidence into the probability that the best intent is right, by a logistic regression.
 
-    More evidence never lowers it: slopes are not negative, and where trials are few they stay near one standard
-    deviation each. A handful of examples would otherwise teach by chance that strange requests are the safe ones.
+    `middle`, `spread` and `slopes` have a number for each of the evidence's features. `rivals` is how much of what the
+    model gives the runner-up it deserves: the rest belongs to "none of these".
     """
 
-    def __init__(self, features: Floats, right: Flags, weights: Floats) -> None:
-        """Fit to trials: a row of features each, whether the best intent was right, and how much the trial counts."""
-        self._middle = features.mean(axis=0)
-        self._spread = features.std(axis=0) + 1e-3
-        scaled = (features - self._middle) / self._spread
+    middle: Floats
+    spread: Floats
+    slopes: Floats
+    offset: float
+    rivals: float = 1.0
+
+    @staticmethod
+    def fit(features: Floats, right: Flags, weights: Floats) -> Judge:
+        """Fit to trials: a row of features each, whether the best intent was right, and how much the trial counts.
+
+        More evidence never lowers the probability: slopes are not negative, and where trials are few they stay near one
+        standard deviation each. A handful of examples would otherwise teach by chance that strange requests are safe.
+        """
+        middle, spread = features.mean(axis=0), features.std(axis=0) + 1e-3
+        scaled = (features - middle) / spread
         sides = np.where(right, 1.0, -1.0)
 
         def loss(parameters: Floats) -> tuple[float, Floats]:
@@ -91,23 +104,37 @@ class Judge:
         count = features.shape[1]
         bounds = [(0.0, None)] * count + [(None, None)]
         best = minimize(loss, np.append(np.ones(count), 0.0), jac=True, method="L-BFGS-B", bounds=bounds)
-        self._slopes, self._offset = best.x[:-1], float(best.x[-1])
+        return Judge(middle, spread, best.x[:-1], float(best.x[-1]))
 
     def confidence(self, evidence: Evidence) -> Floats:
         """Return a probability for each row of `evidence`."""
-        scores = (evidence.features() - self._middle) / self._spread @ self._slopes + self._offset
+        return self.confidence_of(evidence.features())
+
+    def confidence_of(self, features: Floats) -> Floats:
+        scores = (features - self.middle) / self.spread @ self.slopes + self.offset
         return np.asarray(expit(scores), dtype=np.float64)
+
+    def others(self, confidence: float, probabilities: Floats) -> Floats:
+        """Return what the intents other than the best deserve, from what the model gave all of one request.
+
+        What is not the best intent's is shared among the others as the model saw them, and "none of these".
+        """
+        rest = (1 - confidence) / max(1 - float(probabilities.max()), 1e-9)
+        return np.asarray(np.minimum(confidence, self.rivals * rest * probabilities), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What came of validating a model: the judge, the threshold, and which left-out examples went to which label."""
+    """What came of validating a model: the judge, the threshold, and which left-out examples went to which label.
+
+    `trials` are all the sentences tried, each judged by a judge that has not seen it; its first rows are `left_out`.
+    """
 
     judge: Judge
     threshold: Threshold
+    trials: Trials
     left_out: NDArray[np.int64]
     taken_for: Labels
-    confidences: Floats
 
 
 def background() -> tuple[str, ...]:
@@ -124,20 +151,43 @@ def validate(seen: Seen, targets: Labels, labels: int, strangers: Seen) -> Verdi
     if labels >= _FEWEST_INTENTS:
         strange.append(_left_out_intents(seen, targets, labels, strangers, folds))
     left_out = np.concatenate([rows for rows, _ in known])
-    trials = [evidence for _, evidence in known]
-    found = np.concatenate([evidence.best() for evidence in trials])
-    in_scope_features = np.concatenate([evidence.features() for evidence in trials])
-    right = found == targets[left_out]
-    strange_features = [np.concatenate([each.features() for each in group]) for group in strange if group]
-    features = np.concatenate([in_scope_features, *strange_features])
-    in_scope = np.arange(len(features)) < len(right)
-    all_right = np.concatenate([right, np.zeros(len(features) - len(right), bool)])
-    shares = _spread(1 - _NONE_SHARE, [len(right)]) + _spread(_NONE_SHARE, [len(group) for group in strange_features])
-    weight = np.concatenate(shares) * len(features)
-    judge = Judge(features, all_right, weight)
-    confidences = np.concatenate([judge.confidence(evidence) for group in (trials, *strange) for evidence in group])
-    threshold = _threshold(confidences, all_right, in_scope, weight, len(seen))
-    return Verdicts(judge, threshold, left_out, found, confidences[in_scope])
+    strangers_by_kind = [Evidence.joined(group) for group in strange if group]
+    evidence = Evidence.joined([*(each for _, each in known), *strangers_by_kind])
+    # No label is a stranger's own.
+    own = np.concatenate([targets[left_out], np.full(len(evidence.nearest) - len(left_out), -1)])
+    found = evidence.best()
+    features, right, in_scope = evidence.features(), found == own, own >= 0
+    shares = _spread(1 - _NONE_SHARE, [len(left_out)])
+    shares += _spread(_NONE_SHARE, [len(each.nearest) for each in strangers_by_kind])
+    weights = np.concatenate(shares) * len(features)
+    judge = Judge.fit(features, right, weights)
+    trials = Trials(_judged_apart(features, right, weights), right, in_scope)
+    judge = replace(judge, rivals=_rivals(judge, evidence, own, weights))
+    return Verdicts(judge, _threshold(trials, weights, len(seen)), trials, left_out, found[in_scope])
+
+
+def _judged_apart(features: Floats, right: Flags, weights: Floats) -> Floats:
+    """Return the confidence of each trial by a judge that was fitted to the others."""
+    confidences = np.zeros(len(features))
+    fold_of = np.arange(len(features)) % _FOLDS
+    for fold in range(_FOLDS):
+        out = fold_of == fold
+        if out.any():
+            kept = _others(out)
+            confidences[out] = Judge.fit(features[kept], right[kept], weights[kept]).confidence_of(features[out])
+    return confidences
+
+
+def _rivals(judge: Judge, evidence: Evidence, own: Labels, weights: Floats) -> float:
+    """Return how often the runner-up was right beside how often `judge` would say so; 1 at most."""
+    if evidence.probabilities.shape[1] < 2:
+        return 1.0
+    seconds = np.argsort(-evidence.probabilities, axis=1, kind="stable")[:, 1]
+    said = [
+        float(judge.others(float(confidence), row)[second])
+        for confidence, row, second in zip(judge.confidence(evidence), evidence.probabilities, seconds, strict=True)
+    ]
+    return float(min(1.0, (weights @ (seconds == own)) / max(weights @ np.array(said), 1e-9)))
 
 
 def _left_out_examples(seen: Seen, targets: Labels, labels: int, strangers: Seen, folds: int) -> list[_Trial]:
@@ -195,15 +245,17 @@ def _spread(share: float, sizes: list[int]) -> list[Floats]:
     return [np.full(size, share / len(sizes) / max(size, 1)) for size in sizes]
 
 
-def _threshold(confidences: Floats, right: Flags, in_scope: Flags, weights: Floats, examples: int) -> Threshold:
-    gain = np.where(right, weights, -_COST_OF_WRONG * weights)
+def _threshold(trials: Trials, weights: Floats, examples: int) -> Threshold:
+    gain = np.where(trials.right, weights, -_COST_OF_WRONG * weights)
     grid = np.round(np.arange(*_THRESHOLDS, 0.01), 2)
-    level = float(grid[int(np.argmax([float(gain[confidences >= each].sum()) for each in grid]))])
-    kept = confidences >= level
+    level = float(grid[int(np.argmax([float(gain[trials.confidences >= each].sum()) for each in grid]))])
+    kept = trials.confidences >= level
+    in_scope = trials.in_scope
     return Threshold(
         confidence=level,
-        in_scope_right=float(right[in_scope].mean()),
+        in_scope_right=float(trials.right[in_scope].mean()),
         in_scope_kept=float(kept[in_scope].mean()),
         strangers_refused=float((~kept)[~in_scope].mean()) if (~in_scope).any() else 1.0,
         examples=examples,
+        strangers=int((~in_scope).sum()),
     )
