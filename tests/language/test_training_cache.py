@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from unittest.mock import patch
 
@@ -20,7 +21,7 @@ SAID = ("has my parcel left yet", "i want a pizza", "what do i have in savings",
 
 
 def trained(
-    folder: Path, examples: dict[str, tuple[str, ...]] = INTENTS, encoder: SentenceEncoder | None = None
+    folder: Path, examples: Mapping[str, tuple[str, ...]] = INTENTS, encoder: SentenceEncoder | None = None
 ) -> tuple[IntentClassifier, int]:
     """Return a classifier and how many times it was trained for it."""
     with patch("voicebot.language.intents.validate", wraps=validate) as validated:
