@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,20 +57,22 @@ class Tries:
 
 @dataclass(frozen=True, slots=True)
 class Guesser:
-    """Takes the likeliest alternative in use; asks again where the next one in use is nearly as likely.
+    """Takes the likeliest alternative in use if it is likely enough; else asks once more, and adds up both tries.
 
-    `lead` is how many times likelier the first must be; a number heard in both tries counts twice.
+    `near` is how likely it must be beside the likeliest string of all, used or not; `lead` is how many times likelier
+    it must be than the next one in use. What was among the alternatives of both tries needs the lead alone.
     """
 
     in_use: NumbersInUse
+    near: float
     lead: float
 
     @classmethod
     def tuned(cls, in_use: NumbersInUse, tries: Sequence[Tries]) -> Guesser:
         """Return the guesser that finds most and takes a wrong one in at most half a percent of these tries."""
-        best, most = cls(in_use, 1e9), -1
-        for lead in (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 40.0, 100.0):
-            guesser = cls(in_use, lead)
+        best, most = cls(in_use, 2.0, 1e9), -1
+        for near, lead in itertools.product((0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0), (1.0, 1.1, 1.5, 2.0, 4.0, 8.0)):
+            guesser = cls(in_use, near, lead)
             outcomes = [(guesser.outcome(each), each.number) for each in tries]
             right = sum(found == number for found, number in outcomes)
             wrong = sum(found not in (None, number) for found, number in outcomes)
@@ -80,15 +83,26 @@ class Guesser:
     def outcome(self, tries: Tries) -> str | None:
         """Return the number that is taken in the end; None when the caller goes to a person."""
         likelihood: dict[str, float] = {}
+        nearest: dict[str, float] = {}
         for hypotheses in tries.heard:
-            seen: dict[str, float] = {}
-            for hypothesis in hypotheses:
-                number = self.in_use.number_in(hypothesis.text)
-                if number in self.in_use:
-                    seen[number] = max(seen.get(number, 0.0), hypothesis.confidence)
-            for number, confidence in seen.items():
-                likelihood[number] = likelihood.get(number, 0.0) + confidence
+            again = set(likelihood)
+            for number, share in self._candidates(hypotheses).items():
+                likelihood[number] = likelihood.get(number, 0.0) + share
+                nearest[number] = max(share, nearest.get(number, 0.0), 1.0 if number in again else 0.0)
             ranked = sorted(likelihood.items(), key=lambda each: -each[1])
-            if ranked and (len(ranked) == 1 or ranked[0][1] >= self.lead * ranked[1][1]):
+            if (
+                ranked
+                and nearest[ranked[0][0]] >= self.near
+                and (len(ranked) == 1 or ranked[0][1] >= self.lead * ranked[1][1])
+            ):
                 return ranked[0][0]
         return None
+
+    def _candidates(self, hypotheses: Sequence[Hypothesis]) -> dict[str, float]:
+        """Return the numbers in use among the alternatives, each as a share of the likeliest string's confidence."""
+        found: dict[str, float] = {}
+        for hypothesis in hypotheses:
+            number = self.in_use.number_in(hypothesis.text)
+            if number in self.in_use:
+                found[number] = max(found.get(number, 0.0), hypothesis.confidence / hypotheses[0].confidence)
+        return found

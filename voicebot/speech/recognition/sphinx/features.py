@@ -4,8 +4,8 @@ The front end is that of the Sphinx trainer, with the parameters that every mode
 25 ms every 10 ms, a mel filter bank, logarithm, cosine transform. Two things are different. The model's filters above
 4 kHz hear nothing on a telephone; here they say the same at every moment, and `telephone_transform` makes the model
 expect just that, so that nothing has to be invented for the missing half of the spectrum. And the mean that is taken
-off, which removes what the line does to the sound, is that of this utterance's speech, from its first second on:
-a mean over the pauses too, or over other callers, costs one order in ten.
+off, which removes what the line does to the sound, is that of this utterance's speech, from its first
+0.6 s on: a mean over the pauses too, or over other callers, costs one order in ten.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PRE_EMPHASIS = 0.97
 #: Energies below this are digital silence, in units of squared 16-bit samples.
 _LEAST_ENERGY = 1.0
 #: Cepstra wait for as much audio as this before the first are handed out with the mean of what there is.
-_FIRST_FRAMES = 100
+_FIRST_FRAMES = 60
 #: The mean is that of the last ten seconds.
 _REMEMBERED_FRAMES = 1000
 #: In natural logarithms of energy: 52 dB.
