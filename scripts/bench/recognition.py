@@ -198,6 +198,10 @@ def measure_numbers(bench: Bench) -> None:
         count += len(tries)
     bench.report.rate(section, "right one found in two tries", right, count, yardstick="aim 80 %")
     bench.report.rate(section, "wrong one accepted", wrong, count, yardstick="aim under 1 %")
+    everything = [(Guesser(in_use, 0.0, 1.0).outcome(each), each.number) for tries in tried.values() for each in tries]
+    found = sum(number == said for number, said in everything)
+    bench.report.rate(section, "right one, the likeliest in use always taken", found, count)
+    bench.report.rate(section, "wrong one, the same", sum(n not in (None, s) for n, s in everything), count)
 
 
 def measure_foreign(bench: Bench) -> None:
