@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
-from voicebot.calls.seams import Dialog
+from datetime import datetime
+
+from voicebot.calls.seams import Dialog, SpokenLine, Understanding
 from voicebot.dialog.actions import CallBackend, Say
-from voicebot.dialog.events import Event
+from voicebot.dialog.events import CallerSpoke, Event
+from voicebot.dialog.expectation import Expectation
 from voicebot.speech.synthesis.marks import at_pace, carry_marks
 
 Pieces = tuple[tuple[str, bool], ...]
+
+
+class ReplyAhead:
+    """The reply that is rendered while the caller pauses; one at a time, and none is ever said by this."""
+
+    def __init__(self, dialog: Dialog, understanding: Understanding, line: SpokenLine) -> None:
+        self._dialog = dialog
+        self._understanding = understanding
+        self._line = line
+        #: The words of a pause that a reply was prepared for.
+        self._text = ""
+
+    async def prepare(self, text: str, expectation: Expectation, now: datetime) -> None:
+        """Render what would be said if the caller, who has paused after `text`, had finished; nothing is committed."""
+        if text == self._text:
+            return
+        self._text = text
+        reading = self._understanding.interpret([(text, 1.0)], expectation, now)
+        pieces = reply_ahead(self._dialog, CallerSpoke(now, reading)) if reading else ()
+        await self._line.prepare(pieces)
+
+    async def forget(self) -> None:
+        """Drop what was rendered: the caller went on, or it has been said."""
+        if self._text:
+            self._text = ""
+            await self._line.prepare(())
 
 
 def pieces_of(say: Say) -> Pieces:

@@ -10,6 +10,7 @@ from typing import Protocol
 from voicebot.dialog.actions import Action
 from voicebot.dialog.events import Event, Interpretation, SlotValue
 from voicebot.dialog.expectation import Expectation
+from voicebot.media.frames import Utterance
 from voicebot.media.transport import Tap
 from voicebot.records.record import Outcome, TurnRecord
 from voicebot.telephony.leg import LegInfo
@@ -26,6 +27,18 @@ class Dialog(Protocol):
     def fork(self) -> Dialog:
         """Return a copy to try an event on; the original is not touched."""
         ...
+
+
+class SpokenLine(Protocol):
+    """What a session steers; `voicebot.media.line.Line` in production."""
+
+    async def run(self) -> None: ...
+    async def say(self, utterance: Utterance) -> None: ...
+    async def prepare(self, pieces: tuple[tuple[str, bool], ...]) -> None: ...
+    async def listen(self, expectation: Expectation | None) -> None: ...
+    async def resume_speaking(self) -> None: ...
+    async def stop_speaking(self) -> None: ...
+    async def close(self) -> None: ...
 
 
 class Understanding(Protocol):

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import structlog
 
-from voicebot.calls.ahead import Pieces, pieces_of, reply_ahead
-from voicebot.calls.seams import Dialog, Journal, Meter, Operations, Recording, StandingPrompts, Understanding
+from voicebot.calls.ahead import ReplyAhead
+from voicebot.calls.backends import BackendRequests
+from voicebot.calls.over_prompt import TurnOverPrompt
+from voicebot.calls.said import Unheard
+from voicebot.calls.seams import (
+    Dialog,
+    Journal,
+    Meter,
+    Operations,
+    Recording,
+    SpokenLine,
+    StandingPrompts,
+    Understanding,
+)
 from voicebot.calls.timers import Timer, TimerRan, Timers
 from voicebot.calls.turns import TurnLog
 from voicebot.dialog.actions import (
@@ -45,8 +56,6 @@ from voicebot.dialog.events import (
     Interpretation,
 )
 from voicebot.dialog.expectation import Expectation
-from voicebot.errors import BackendUnavailable
-from voicebot.language.backchannel import asks_for_nothing
 from voicebot.media.events import (
     CallerTurn,
     KeyingBegan,
@@ -66,9 +75,7 @@ from voicebot.media.events import (
     TurnOver,
     VoiceFailed,
 )
-from voicebot.media.frames import Utterance
 from voicebot.records.record import Outcome
-from voicebot.speech.synthesis.marks import plain_text
 from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason
 
 log = structlog.get_logger(__name__)
@@ -81,18 +88,6 @@ FURTHER_SILENCE_LIMIT_S = 6.0
 GOODBYE_LIMIT_S = 30.0
 #: How long work begun for the caller may go on after the line is gone.
 AFTERWORK_LIMIT_S = 20.0
-
-
-class SpokenLine(Protocol):
-    """What the session steers; `voicebot.media.line.Line` in production."""
-
-    async def run(self) -> None: ...
-    async def say(self, utterance: Utterance) -> None: ...
-    async def prepare(self, pieces: Pieces) -> None: ...
-    async def listen(self, expectation: Expectation | None) -> None: ...
-    async def resume_speaking(self) -> None: ...
-    async def stop_speaking(self) -> None: ...
-    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +124,10 @@ class CallSession:
         now: Callable[[], datetime],
     ) -> None:
         self._plan = plan
+        self._log = log.bind(call_id=plan.call_id)
         self._leg = leg
         self._dialog = dialog
         self._understanding = understanding
-        self._operations = operations
         self._journal = journal
         self._meter = meter
         self._recording = recording
@@ -143,25 +138,14 @@ class CallSession:
         self._line = make_line(self._inbox.put_nowait)
         self._turns = TurnLog(plan.call_id, journal, meter, clock())
         self._expectation: Expectation | None = None
-        self._unheard: dict[str, Say] = {}
-        self._retried: set[str] = set()
-        #: Where the utterance that is heard was stopped last: how much of it was still to come.
-        self._left_ms = 0
-        #: The words of a pause that a reply was prepared for.
-        self._ahead_of = ""
-        #: A turn over a prompt is over, its words are not yet known: what was being said waits for them, paused.
-        self._held = False
-        self._ids = itertools.count(1)
+        self._unheard = Unheard(self._line, leg, self._turns)
+        self._ahead = ReplyAhead(dialog, understanding, self._line)
+        self._over_prompt = TurnOverPrompt()
         self._timers = Timers(self._inbox.put_nowait)
-        self._tasks: set[asyncio.Task[None]] = set()
-        #: Backend requests that have not been answered.
-        self._asked: set[str] = set()
-        #: What to say if the backend asked last is slow.
-        self._filler: Say | None = None
+        self._backends = BackendRequests(operations, self._inbox.put_nowait, now, self._log)
         self._outcome: str | None = None
         self._hang_up_reason = HangUpReason.COMPLETED
         self._cause: EndCause | None = None
-        self._log = log.bind(call_id=plan.call_id)
 
     async def run(self) -> None:
         """Carry the call until its leg has ended and all work begun for it is done."""
@@ -216,7 +200,7 @@ class CallSession:
             case SpeechDismissed():
                 self._await_input()
             case TurnOver(over_prompt=over_prompt):
-                self._held = over_prompt
+                self._over_prompt.held = over_prompt
                 self._timers.start(Timer.SILENCE, SILENCE_LIMIT_S)
             case PartialHeard(text):
                 if not self._secret:
@@ -224,9 +208,9 @@ class CallSession:
             case PauseBegan(text):
                 await self._prepare_reply(text)
             case PauseEnded():
-                await self._forget_reply()
+                await self._ahead.forget()
             case RecognitionFailed():
-                if self._held:
+                if self._over_prompt.held:
                     await self._drop_speech()
                 await self._step(HearingFailed(self._now()))
             case TalkedTooLong(over_prompt=over_prompt):
@@ -234,11 +218,11 @@ class CallSession:
                     await self._drop_speech()
                 await self._step(CallerTalkedTooLong(self._now()))
             case SpeakingBegan():
-                self._filler = None
+                self._backends.filler = None
                 self._timers.stop(Timer.SILENCE)
                 self._turns.speaking_began(item)
             case SpeakingPaused(left_ms=left_ms):
-                self._left_ms = left_ms
+                self._over_prompt.left_ms = left_ms
             case SpeakingEnded():
                 await self._spoken(item)
             case VoiceFailed(utterance_id):
@@ -248,7 +232,7 @@ class CallSession:
             case TimerRan():
                 await self._timer_ran(item)
             case BackendAnswered(request_id=request_id) | BackendFailed(request_id=request_id):
-                self._asked.discard(request_id)
+                self._backends.answered(request_id)
                 await self._step(item)
             case _:
                 await self._step(item)
@@ -276,12 +260,12 @@ class CallSession:
         if expectation is None or self._outcome is not None:
             return True
         reading = next(iter(self._interpret(turn, expectation)), None)
-        # With more to come after what was stopped, the question has not been heard.
-        left_ms = self._left_ms if len(self._unheard) <= 1 else round(GOODBYE_LIMIT_S * 1000)
-        return asks_for_nothing(reading, expectation, spoken_ms=turn.spoken_ms, left_ms=left_ms)
+        return self._over_prompt.asks_for_nothing(
+            reading, expectation, spoken_ms=turn.spoken_ms, question_unheard=len(self._unheard) > 1
+        )
 
     async def _go_on(self, turn: CallerTurn) -> None:
-        self._held = False
+        self._over_prompt.held = False
         self._timers.stop(Timer.SILENCE)
         self._turns.caller_agreed(turn, secret=self._secret)
         await self._line.resume_speaking()
@@ -289,7 +273,7 @@ class CallSession:
 
     async def _drop_speech(self) -> None:
         """Drop what waits paused, and note what of it was heard before the caller's words are acted upon."""
-        self._held = False
+        self._over_prompt.held = False
         await self._line.stop_speaking()
         others: list[_Item] = []
         while not self._inbox.empty():
@@ -314,23 +298,12 @@ class CallSession:
                 self._now(), interpretations, over_prompt=turn.over_prompt, heard_prompt=self._turns.last_heard_prompt
             )
         )
-        await self._forget_reply()
+        await self._ahead.forget()
 
     async def _prepare_reply(self, text: str) -> None:
         """Render what would be said if the caller, who has paused after `text`, had finished; nothing is committed."""
-        expectation = self._expectation
-        if expectation is None or expectation.secret or self._outcome is not None or text == self._ahead_of:
-            return
-        self._ahead_of = text
-        now = self._now()
-        reading = self._understanding.interpret([(text, 1.0)], expectation, now)
-        pieces = reply_ahead(self._dialog, CallerSpoke(now, reading)) if reading else ()
-        await self._line.prepare(pieces)
-
-    async def _forget_reply(self) -> None:
-        if self._ahead_of:
-            self._ahead_of = ""
-            await self._line.prepare(())
+        if self._expectation and not self._expectation.secret and self._outcome is None:
+            await self._ahead.prepare(text, self._expectation, self._now())
 
     async def _step(self, event: Event) -> None:
         if self._outcome is not None and not isinstance(event, CallMustEnd | CallerHungUp):
@@ -348,9 +321,7 @@ class CallSession:
             case Listen(expectation):
                 await self._listen(expectation)
             case CallBackend():
-                self._asked.add(action.request_id)
-                self._start(self._call_backend(action))
-                self._filler = action.filler
+                self._backends.ask(action)
                 self._timers.start(Timer.SILENCE, SILENCE_LIMIT_S)
             case RecordDecision():
                 self._turns.decision(action, secret=self._secret)
@@ -364,15 +335,9 @@ class CallSession:
                 assert_never(action)
 
     async def _say(self, say: Say) -> None:
-        if not say.text:
-            return
-        utterance_id = f"u{next(self._ids)}"
-        self._unheard[utterance_id] = say
-        self._timers.stop(Timer.NO_INPUT)
-        text = plain_text(say.text)
-        self._turns.bot_says(utterance_id, say, text)
-        self._leg.show_caption("bot", text, final=True)
-        await self._line.say(Utterance(utterance_id, pieces_of(say), say.interruptible))
+        if say.text:
+            self._timers.stop(Timer.NO_INPUT)
+            await self._unheard.say(say)
 
     async def _say_text(self, prompt: str, text: str) -> None:
         await self._say(Say(prompt, (PromptPart(text),)))
@@ -381,7 +346,7 @@ class CallSession:
         was_secret, self._expectation = self._secret, expectation
         if was_secret != expectation.secret:
             # What we say of the caller's own meanwhile may be the secret, or lead to it.
-            repeats = any(say.personal for say in self._unheard.values())
+            repeats = self._unheard.personal
             self._recording.secret(expectation.secret, self._clock(), bot=repeats)
         await self._line.listen(expectation)
 
@@ -397,27 +362,24 @@ class CallSession:
             await self._leg.hang_up(self._hang_up_reason)
 
     async def _spoken(self, ended: SpeakingEnded) -> None:
-        self._unheard.pop(ended.utterance_id, None)
-        self._turns.speaking_ended(ended)
-        if self._asked and not self._unheard:
+        self._unheard.ended(ended)
+        if self._backends.waiting and not self._unheard:
             self._timers.start(Timer.SILENCE, FURTHER_SILENCE_LIMIT_S)
         self._await_input()
         await self._hang_up_when_heard()
 
     async def _voice_failed(self, utterance_id: str) -> None:
         """Say it once more, after a word from the cache that needs no engine."""
-        say = self._unheard.pop(utterance_id, None)
+        say = self._unheard.failed(utterance_id)
         if say is None:
             return
-        self._turns.never_spoken(utterance_id)
-        if say.prompt in self._retried or self._outcome is not None:
+        if not self._unheard.may_retry(say) or self._outcome is not None:
             self._log.error("voice stays silent", prompt=say.prompt)
             if self._outcome is None:
                 await self._say_text("voice_trouble", self._plan.prompts.voice_trouble)
                 await self._end(Outcome.FAILED)
             await self._hang_up_when_heard()
             return
-        self._retried.add(say.prompt)
         await self._say_text("one_moment", self._plan.prompts.one_moment)
         await self._say(say)
 
@@ -438,21 +400,10 @@ class CallSession:
                         pass  # nobody is there to hear it
             self._outcome = self._outcome or Outcome.CALLER_HUNG_UP
 
-    async def _call_backend(self, action: CallBackend) -> None:
-        try:
-            answer = await self._operations.call(
-                action.operation, action.arguments, idempotency_key=action.idempotency_key
-            )
-        except BackendUnavailable as error:
-            self._log.warning("backend unavailable", operation=action.operation, problem=str(error))
-            self._inbox.put_nowait(BackendFailed(self._now(), action.request_id))
-            return
-        self._inbox.put_nowait(BackendAnswered(self._now(), action.request_id, answer.outcome, answer.result))
-
     def _await_input(self) -> None:
         """Start the no-input timer once all that was said has been heard and we are listening."""
         expectation = self._expectation
-        if expectation and not self._unheard and self._outcome is None and not self._asked:
+        if expectation and not self._unheard and self._outcome is None and not self._backends.waiting:
             self._timers.start(Timer.NO_INPUT, expectation.no_input_s)
 
     async def _timer_ran(self, ran: TimerRan) -> None:
@@ -466,39 +417,33 @@ class CallSession:
             case Timer.SILENCE:
                 await self._break_silence()
             case Timer.GOODBYE:
-                self._unheard.clear()
+                self._unheard.forget()
                 await self._hang_up_when_heard()
 
     async def _break_silence(self) -> None:
         """Say a word while the caller waits for something slow."""
-        if self._held:
+        if self._over_prompt.held:
             # Recognition is slow: whatever was said, it is too late to go on where the prompt was stopped.
             await self._drop_speech()
         if self._unheard or self._outcome is not None:
             return
-        filler, self._filler = self._filler, None
-        if filler:
+        if filler := self._backends.take_filler():
             await self._say(filler)
         else:
             await self._say_text("one_moment", self._plan.prompts.one_moment)
-
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _apologise(self) -> None:
         """Tell the caller that something broke, and hang up once heard; nothing here may raise."""
         with contextlib.suppress(Exception):  # the call is over; there is nobody left to tell
             await self._line.stop_speaking()
-            self._unheard.clear()
+            self._unheard.forget()
             await self._say_text("internal_trouble", self._plan.prompts.internal_trouble)
             deadline_s = self._clock() + GOODBYE_LIMIT_S
             while self._unheard and self._cause is None and self._clock() < deadline_s:
                 async with asyncio.timeout(GOODBYE_LIMIT_S):
                     match await self._inbox.get():
                         case SpeakingEnded(utterance_id) | VoiceFailed(utterance_id):
-                            self._unheard.pop(utterance_id, None)
+                            self._unheard.drop(utterance_id)
                         case LineEnded(cause):
                             self._cause = cause
                         case _:
@@ -516,7 +461,7 @@ class CallSession:
         await self._line.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(AFTERWORK_LIMIT_S):
-                await asyncio.gather(line, *self._tasks, return_exceptions=True)
+                await asyncio.gather(line, *self._backends.tasks, return_exceptions=True)
         line.cancel()
         self._turns.close()
         self._recording.close()
