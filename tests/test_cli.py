@@ -1,13 +1,17 @@
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import structlog
 
 from tests.dialog.small_bot import write_bot
 from voicebot import cli
+from voicebot.app.understanding import learn_requests
+from voicebot.dialog.loader import load_bot
 from voicebot.simulation import place
 
 FLOWS = str(Path(__file__).parents[1] / "flows")
@@ -70,6 +74,45 @@ def test_intents_that_sound_alike_are_found_with_the_real_classifier(
     path.write_text(text, encoding="utf-8")
     cli.main(["flows", "check", "--flows", str(tmp_path)])
     assert "but sounds like slower" in capsys.readouterr().out
+
+
+def test_a_check_shows_the_levels_with_the_figures_behind_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["flows", "check", "--flows", FLOWS]) == 0
+    said = capsys.readouterr().out
+    level = re.search(r"acted on from 55%, asked about from (\d+)%\.", said)
+    assert level
+    assert 25 <= int(level[1]) <= 60
+    examples = re.search(r"(\d+) examples, each left out of training: .* acted on .* (\d+)% turned away\.", said)
+    assert examples
+    assert int(examples[1]) > 100
+    assert int(examples[2]) < 40
+    assert re.search(r"\d+ sentences that are none of the bot's: .* turned away", said)
+    assert len(re.findall(r"where it was \d+% to \d+% sure, \d+% were right \(\d+ sentences\)", said)) >= 3
+
+    assert cli.main(["flows", "check", "--flows", FLOWS, "--format", "json"]) == 0
+    figures = json.loads(capsys.readouterr().out)["understanding"]
+    assert f"{figures['none_below']:.0%}" == f"{level[1]}%"
+    assert figures["examples"]["trials"] == int(examples[1])
+    assert f"{figures['examples']['none']:.0%}" == f"{examples[2]}%"
+    assert sum(figures["examples"][part] for part in ("acted", "asked", "none")) == pytest.approx(1)
+    assert sum(each["weight"] for each in figures["reliability"]) == pytest.approx(1)
+
+
+def test_a_quick_check_has_no_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["flows", "check", "--flows", FLOWS, "--quick", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["understanding"] is None
+
+
+def test_a_publish_shows_the_figures_and_leaves_the_training_for_the_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["flows", "publish", "--flows", FLOWS, "--data", str(tmp_path / "server")]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"\d+ examples, each left out of training: ", said)
+    assert said.strip().endswith("calls that go on keep theirs.")
+    with patch("voicebot.language.intents.validate") as trained:
+        learn_requests(load_bot(Path(FLOWS)).intents, None, tmp_path / "server")
+    assert not trained.called
 
 
 def test_versions_are_published_compared_and_taken_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

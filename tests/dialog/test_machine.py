@@ -326,3 +326,24 @@ def test_a_time_answers_a_question_that_comes_later() -> None:
     talk = Talk().presses("3").says(words, "", 0, day, at)
     assert talk.call.arguments == {"day": date(2026, 3, 10), "time": time(15)}
     assert "said_before" in talk.rules
+
+
+def _scores(**sure: float) -> CallerSpoke:
+    scores = tuple(IntentScore(intent, confidence) for intent, confidence in sure.items())
+    return CallerSpoke(START, (Interpretation("something", 0.9, scores),))
+
+
+@pytest.mark.parametrize(
+    ("sure", "reply"),
+    [
+        ({"balance": 0.56, "order_status": 0.2}, "account number"),
+        ({"balance": 0.33, "order_status": 0.2}, "Is this about your account balance?"),
+        ({"balance": 0.3, "order_status": 0.27}, "Is this about your account balance, or the status of an order?"),
+        ({"balance": 0.3, "order_status": 0.2}, "Is this about your account balance?"),
+        ({"balance": 0.2, "order_status": 0.15}, "Sorry, I missed that."),
+    ],
+    ids=["sure", "unsure", "between two", "two, but not close", "two, both unlikely"],
+)
+def test_the_bot_acts_asks_or_asks_which_by_how_likely_the_intents_are(sure: dict[str, float], reply: str) -> None:
+    talk = Talk().take(_scores(**sure))
+    assert reply in talk.said

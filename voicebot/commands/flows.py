@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
 
 from voicebot.backends.openapi import as_yaml, read_openapi
-from voicebot.dialog.check import ExampleTaken, Report, check
+from voicebot.commands.learning import Learning
+from voicebot.dialog.check import Report, check
 from voicebot.dialog.finding import Finding
 from voicebot.dialog.library import Library, RefusedVersion
 from voicebot.dialog.loader import load_bot
@@ -75,27 +76,15 @@ def _library(settings: Settings) -> Library:
     return Library(settings.data / FLOW_LIBRARY)
 
 
-def collisions(settings: Settings) -> Callable[[Mapping[str, Sequence[str]]], Sequence[ExampleTaken]]:
-    """Return how to measure which examples collide, with the classifier that will understand callers."""
-    # Imported here: the libraries behind it take a second, which a quick check should not pay.
-    from voicebot.app.understanding import learn_requests  # noqa: PLC0415
-
-    def measure(intents: Mapping[str, Sequence[str]]) -> Sequence[ExampleTaken]:
-        learnt = learn_requests(
-            {name: tuple(examples) for name, examples in intents.items()}, settings.models, settings.data
-        )
-        return [ExampleTaken(one.example, one.intent, one.taken_for, one.confidence) for one in learnt.collisions]
-
-    return measure
-
-
 def _check(given: argparse.Namespace) -> int:
     settings = _settings(given)
-    report = check(settings.flows, None if given.quick else collisions(settings))
+    learning = Learning(settings)
+    report = check(settings.flows, None if given.quick else learning.collide)
     if given.format == "json":
-        print(json.dumps(_document(report), indent=2))
+        print(json.dumps(_document(report) | {"understanding": learning.document(report.bot)}, indent=2))
     else:
         _print_report(report)
+        print("\n".join(learning.lines(report.bot)))
     return 0 if report.may_go_live else 1
 
 
@@ -170,7 +159,7 @@ def _prompts(given: argparse.Namespace) -> int:
 
 
 def _chat(given: argparse.Namespace) -> int:
-    from voicebot.commands.chat import chat  # noqa: PLC0415  # see `collisions`
+    from voicebot.commands.chat import chat  # noqa: PLC0415  # see `Learning`
 
     return chat(_settings(given), explain=given.explain)
 
@@ -179,18 +168,20 @@ def _publish(given: argparse.Namespace) -> int:
     settings = _settings(given)
     library = _library(settings)
     before = library.current_name()
+    learning = Learning(settings)
     try:
         version = library.publish(
             settings.flows,
             at=datetime.now(UTC),
             by=given.by or getpass.getuser(),
             note=given.note,
-            collide=collisions(settings),
+            collide=learning.collide,
         )
     except RefusedVersion as refused:
         _print_report(refused.report)
         print(f"Nothing was published; new calls still get {before or 'the flows the server was started with'}.")
         return 1
+    print("\n".join(learning.lines(load_bot(version.folder))))
     print(f"{version.name} is published; new calls get it within a second or two, calls that go on keep theirs.")
     return 0
 

@@ -103,12 +103,13 @@ class Commands:
 class Understanding:
     """Calibrated probabilities: at `accept` an intent is taken, at `clarify` it is asked about.
 
-    Two intents closer than `margin` are asked about too. `digress` is what an intent needs to leave a question that
-    wants something else.
+    What is none of the intents by the level that training found has no scores at all, so `clarify` matters only above
+    that. Two intents closer than `margin`, and together at `accept`, are asked about too. `digress` is what an intent
+    needs to leave a question that wants something else.
     """
 
     accept: float = 0.55
-    clarify: float = 0.35
+    clarify: float = 0.25
     margin: float = 0.12
     digress: float = 0.7
 

@@ -261,13 +261,16 @@ def _requested(scene: Scene, said: Interpretation) -> Asked | Unsure | None:
     needed = scene.bot.understanding
     known = [score for score in said.intents if score.intent in scene.bot.intents_by_name]
     ranked = sorted(known, key=lambda score: score.confidence, reverse=True)
-    if not ranked or not ranked[0].confidence >= needed.clarify:
+    if not ranked:
         return None
     top = ranked[0]
     titled = [score for score in ranked if _title_of(scene, score.intent)]
     rivals = [score for score in titled[:2] if top.confidence - score.confidence < needed.margin]
-    if len(rivals) == 2 and rivals[1].confidence >= needed.clarify:
+    # Neither need be likely alone: that it is one of them must be as likely as an intent that is taken.
+    if len(rivals) == 2 and rivals[0].confidence + rivals[1].confidence >= needed.accept:
         return Unsure((rivals[0].intent, rivals[1].intent), top.confidence)
+    if not top.confidence >= needed.clarify:
+        return None
     if top.confidence >= needed.accept:
         return Asked(top.intent, top.confidence, said.entities)
     return Unsure((top.intent,), top.confidence) if _title_of(scene, top.intent) else None

@@ -18,6 +18,10 @@ from voicebot.language.wording import bare_request
 from voicebot.language.words import normalise
 
 _MOST_SCORES = 5
+#: What two intents need together where neither is likely: as much as the dialog asks of one that it takes.
+_SURE_OF_A_PAIR = 0.55
+#: An example that is likelier another intent's than not collides with it; below that callers are asked.
+_COLLIDES = 0.5
 
 
 class IntentClassifier:
@@ -37,7 +41,7 @@ class IntentClassifier:
         pairs = _pairs(examples)
         self._labels = sorted({intent for _, intent in pairs})
         self.threshold = Threshold(1.0, in_scope_right=0.0, in_scope_kept=0.0, strangers_refused=1.0, examples=0)
-        self.trials = Trials(np.zeros(0), np.zeros(0, bool), np.zeros(0, bool))
+        self.trials = Trials.none()
         self.collisions: tuple[Collision, ...] = ()
         if not pairs:
             return
@@ -46,9 +50,14 @@ class IntentClassifier:
             self._train(pairs, encoder, cache)
 
     def classify(self, text: str) -> tuple[IntentScore, ...]:
-        """Return the likeliest intents with calibrated probabilities, best first; empty when it is none of them."""
+        """Return the likeliest intents with calibrated probabilities, best first; empty when it is none of them.
+
+        One that is unlikely alone counts when it and the next are likely together: the dialog can ask which.
+        """
         scores = self.scores(text)
-        return scores if scores and scores[0].confidence >= self.threshold.confidence else ()
+        if not scores or scores[0].confidence >= self.threshold.confidence:
+            return scores
+        return scores if sum(score.confidence for score in scores[:2]) >= _SURE_OF_A_PAIR else ()
 
     def scores(self, text: str) -> tuple[IntentScore, ...]:
         """Return the likeliest intents as `classify` does, also when the best is too unlikely to be taken."""
@@ -98,7 +107,7 @@ class IntentClassifier:
             collisions=tuple(
                 Collision(texts[row], self._labels[targets[row]], self._labels[taken], float(confidence))
                 for row, taken, confidence in zip(verdicts.left_out, verdicts.taken_for, confidences, strict=True)
-                if taken != targets[row] and confidence >= verdicts.threshold.confidence
+                if taken != targets[row] and confidence >= _COLLIDES
             ),
         )
 

@@ -48,6 +48,7 @@ def to_arrays(training: Training) -> dict[str, NDArray[Any]]:
         "trial_confidences": training.trials.confidences,
         "trial_right": training.trials.right,
         "trial_in_scope": training.trials.in_scope,
+        "trial_weights": training.trials.weights,
         "collisions": np.array([(one.example, one.intent, one.taken_for) for one in training.collisions], str),
         "collision_confidences": np.array([one.confidence for one in training.collisions]),
     }
@@ -74,7 +75,7 @@ def from_arrays(arrays: Arrays) -> Training:
         fitted=Fitted(_linear(arrays, "margins"), _linear(arrays, "meanings")),
         judge=Judge(arrays["middle"], arrays["spread"], arrays["slopes"], offset, rivals),
         threshold=Threshold(confidence, right, kept, refused, int(examples), int(strangers)),
-        trials=Trials(arrays["trial_confidences"], arrays["trial_right"], arrays["trial_in_scope"]),
+        trials=Trials(*(arrays[f"trial_{part}"] for part in ("confidences", "right", "in_scope", "weights"))),
         collisions=tuple(
             Collision(example, intent, taken_for, float(confidence))
             for (example, intent, taken_for), confidence in zip(

@@ -14,12 +14,16 @@ _BINS = 5
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Trials whose confidence was from `low` to under `high`: `said` on average, and the share that was `right`."""
+    """Trials whose confidence was from `low` to under `high`: `said` on average, and the share that was `right`.
+
+    Both are weighted as `Trials` says; `weight` is the share of all trials.
+    """
 
     low: float
     high: float
     said: float
     right: float
+    weight: float
     trials: int
 
 
@@ -41,11 +45,19 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """A row a sentence: the confidence in its best intent, whether that was right, and whether it had an intent."""
+    """A row a sentence: the confidence in its best intent, whether that was right, and whether it had an intent.
+
+    `weights` count each as often as callers are taken to say such things, whatever number of them was there to try.
+    """
 
     confidences: NDArray[np.float64]
     right: Flags
     in_scope: Flags
+    weights: NDArray[np.float64]
+
+    @staticmethod
+    def none() -> Trials:
+        return Trials(np.zeros(0), np.zeros(0, bool), np.zeros(0, bool), np.zeros(0))
 
     def shares(self, none_below: float, act_from: float, *, in_scope: bool) -> Shares:
         """Return what becomes of the sentences in scope, or of the others, with these two levels."""
@@ -65,22 +77,22 @@ class Trials:
     def reliability(self) -> tuple[Reliability, ...]:
         """Return the reliability of confidences in five equal bins, those without a trial left out."""
         bins = np.minimum((self.confidences * _BINS).astype(int), _BINS - 1)
-        return tuple(
-            Reliability(
-                low=each / _BINS,
-                high=(each + 1) / _BINS,
-                said=float(self.confidences[bins == each].mean()),
-                right=float(self.right[bins == each].mean()),
-                trials=int((bins == each).sum()),
-            )
-            for each in range(_BINS)
-            if (bins == each).any()
-        )
+        return tuple(self._bin(each, bins == each) for each in range(_BINS) if (bins == each).any())
 
     def calibration_error(self) -> float:
         """Return the expected calibration error over those bins (Guo et al. 2017), 0 to 1."""
-        count = max(len(self.confidences), 1)
-        return sum(abs(each.said - each.right) * each.trials for each in self.reliability()) / count
+        return sum(abs(each.said - each.right) * each.weight for each in self.reliability())
+
+    def _bin(self, number: int, inside: Flags) -> Reliability:
+        weights = self.weights[inside]
+        return Reliability(
+            low=number / _BINS,
+            high=(number + 1) / _BINS,
+            said=float(np.average(self.confidences[inside], weights=weights)),
+            right=float(np.average(self.right[inside], weights=weights)),
+            weight=float(weights.sum() / self.weights.sum()),
+            trials=int(inside.sum()),
+        )
 
 
 def _mean(flags: Flags, when_empty: float) -> float:

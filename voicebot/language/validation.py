@@ -34,7 +34,7 @@ _PRIOR = 3.0
 
 #: From the threshold on the dialog asks back, or acts where it is sure: what a wrong question costs beside what a
 #: right one gains. A request turned away by mistake costs the caller a turn as well.
-_COST_OF_WRONG = 0.5
+_COST_OF_WRONG = 0.4
 #: The threshold is sought within these; outside them a few trials have misled the search.
 _THRESHOLDS = (0.25, 0.6)
 
@@ -161,9 +161,9 @@ def validate(seen: Seen, targets: Labels, labels: int, strangers: Seen) -> Verdi
     shares += _spread(_NONE_SHARE, [len(each.nearest) for each in strangers_by_kind])
     weights = np.concatenate(shares) * len(features)
     judge = Judge.fit(features, right, weights)
-    trials = Trials(_judged_apart(features, right, weights), right, in_scope)
+    trials = Trials(_judged_apart(features, right, weights), right, in_scope, weights)
     judge = replace(judge, rivals=_rivals(judge, evidence, own, weights))
-    return Verdicts(judge, _threshold(trials, weights, len(seen)), trials, left_out, found[in_scope])
+    return Verdicts(judge, _threshold(trials, len(seen)), trials, left_out, found[in_scope])
 
 
 def _judged_apart(features: Floats, right: Flags, weights: Floats) -> Floats:
@@ -245,8 +245,8 @@ def _spread(share: float, sizes: list[int]) -> list[Floats]:
     return [np.full(size, share / len(sizes) / max(size, 1)) for size in sizes]
 
 
-def _threshold(trials: Trials, weights: Floats, examples: int) -> Threshold:
-    gain = np.where(trials.right, weights, -_COST_OF_WRONG * weights)
+def _threshold(trials: Trials, examples: int) -> Threshold:
+    gain = np.where(trials.right, trials.weights, -_COST_OF_WRONG * trials.weights)
     grid = np.round(np.arange(*_THRESHOLDS, 0.01), 2)
     level = float(grid[int(np.argmax([float(gain[trials.confidences >= each].sum()) for each in grid]))])
     kept = trials.confidences >= level
