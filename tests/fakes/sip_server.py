@@ -18,7 +18,7 @@ from sipmessage import Request, Response
 from tests.telephony.sip.messages import raw
 from voicebot.simulation.loudness import is_audible
 from voicebot.telephony.leg import EndCause, FrameReceived, HangUpReason, KeyPressed, LegEnded, LegHeld
-from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia
+from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia, SrtpMode
 from voicebot.telephony.sip.access import Access
 from voicebot.telephony.sip.digest import Authenticator
 from voicebot.telephony.sip.endpoint import Endpoint, Identity
@@ -123,6 +123,7 @@ async def sip_bot(
     tls: ssl.SSLContext | None = None,
     client_tls: ssl.SSLContext | None = None,
     media_timeout_s: float = 20.0,
+    srtp: SrtpMode = SrtpMode.OFF,
 ) -> AsyncIterator[SipBot]:
     """Run a SIP server on a free port."""
     violations: list[str] = []
@@ -139,7 +140,7 @@ async def sip_bot(
 
     async def open_media(local_host: str, peer_host: str) -> Media:
         return await RtpMedia.open(
-            MediaPlan(local_host, signalling_address=peer_host, media_timeout_s=media_timeout_s), ports
+            MediaPlan(local_host, signalling_address=peer_host, media_timeout_s=media_timeout_s, srtp=srtp), ports
         )
 
     bot = SipBot(endpoint, port, ports, violations=violations)

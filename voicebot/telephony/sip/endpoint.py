@@ -137,9 +137,9 @@ class Endpoint:
     def contact(self, hop: Hop) -> str:
         """Return the Contact under which the peer at `hop` reaches this endpoint."""
         host, port = self.transports.local(hop)
-        scheme = "sips" if hop.transport is Transport.TLS else "sip"
-        transport = {Transport.UDP: "", Transport.TCP: ";transport=tcp", Transport.TLS: ";transport=tcp"}
-        return f"<{scheme}:{self.identity.user}@{host_port(host, port)}{transport[hop.transport]}>"
+        # Not sips: many a PBX that speaks TLS does not take it, and all understand this.
+        transport = "" if hop.transport is Transport.UDP else f";transport={hop.transport.lower()}"
+        return f"<sip:{self.identity.user}@{host_port(host, port)}{transport}>"
 
     def send(self, message: Request | Response, hop: Hop) -> None:
         """Put a message on the wire."""
