@@ -49,4 +49,4 @@ class Words:
             said = [(each.text, each.confidence) for each in hypotheses[:1]]
             reading = next(iter(self._understanding.interpret(said, expectation, _NOW)), None)
         spoken_ms = (ended.last_speech_sample - ended.start_sample) // 8
-        return asks_for_nothing(reading, expectation, spoken_ms=spoken_ms, left_ms=heard.left_ms)
+        return asks_for_nothing(reading, expectation, frozenset(), spoken_ms=spoken_ms, left_ms=heard.left_ms)

@@ -347,3 +347,7 @@ def _scores(**sure: float) -> CallerSpoke:
 def test_the_bot_acts_asks_or_asks_which_by_how_likely_the_intents_are(sure: dict[str, float], reply: str) -> None:
     talk = Talk().take(_scores(**sure))
     assert reply in talk.said
+
+
+def test_starting_over_and_goodbye_drop_everything_and_a_person_does_not() -> None:
+    assert Conversation(shipped_bot()).drops_all == {"start_over", "goodbye"}

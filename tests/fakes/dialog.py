@@ -14,6 +14,7 @@ Answer = Callable[[Event], Sequence[Action]]
 
 class ScriptedDialog:
     flow_version = "scripted"
+    drops_all = frozenset({"start_over"})
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

@@ -10,6 +10,7 @@ from voicebot.language.backchannel import asks_for_nothing, is_backchannel, only
 
 OPEN = Expectation("open", (AnswerKind.OPEN,))
 YES_NO = Expectation("sure", (AnswerKind.YES_NO, AnswerKind.OPEN))
+DRASTIC = frozenset({"start_over", "goodbye"})
 CHOICE = Expectation("which", (AnswerKind.CHOICE,), phrases=("the right one", "Right", "left"))
 
 
@@ -72,8 +73,27 @@ def reading(text: str, *intents: str) -> Interpretation:
 def test_a_short_sound_in_which_nothing_was_understood_asks_for_nothing(
     said: Interpretation | None, spoken_ms: int, *, nothing: bool
 ) -> None:
-    assert asks_for_nothing(said, OPEN, spoken_ms=spoken_ms, left_ms=3000) is nothing
+    assert asks_for_nothing(said, OPEN, DRASTIC, spoken_ms=spoken_ms, left_ms=3000) is nothing
 
 
 def test_a_word_not_understood_at_the_end_of_a_question_is_asked_again() -> None:
-    assert not asks_for_nothing(reading("plover"), OPEN, spoken_ms=800, left_ms=500)
+    assert not asks_for_nothing(reading("plover"), OPEN, DRASTIC, spoken_ms=800, left_ms=500)
+
+
+@pytest.mark.parametrize(
+    ("text", "intent", "confidence", "left_ms", "nothing"),
+    [
+        ("main", "start_over", 0.84, 3000, True),
+        ("main", "start_over", 0.84, 500, True),
+        ("goodbye", "goodbye", 0.99, 3000, True),
+        ("goodbye", "goodbye", 0.99, 500, False),  # a reply to "is there anything else"
+        ("start over", "start_over", 0.99, 3000, False),
+        ("can we go back there", "start_over", 0.6, 3000, True),
+        ("balance", "balance", 0.84, 3000, False),
+    ],
+)
+def test_what_gives_up_everything_is_taken_from_no_doubtful_turn_over_a_prompt(
+    text: str, intent: str, confidence: float, left_ms: int, *, nothing: bool
+) -> None:
+    said = Interpretation(text, 0.9, (IntentScore(intent, confidence),))
+    assert asks_for_nothing(said, OPEN, DRASTIC, spoken_ms=900, left_ms=left_ms) is nothing

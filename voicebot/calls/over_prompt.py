@@ -11,7 +11,10 @@ _QUESTION_UNHEARD_MS = 30_000
 
 
 class TurnOverPrompt:
-    def __init__(self) -> None:
+    """`drastic` are the intents that give up whatever the caller has under way."""
+
+    def __init__(self, drastic: frozenset[str]) -> None:
+        self._drastic = drastic
         #: A turn over a prompt is over, its words are not yet known: what was being said waits for them, paused.
         self.held = False
         #: Where the utterance that is heard was stopped last: how much of it was still to come.
@@ -25,4 +28,4 @@ class TurnOverPrompt:
         `question_unheard` says that more prompts wait behind the one that was stopped.
         """
         left_ms = _QUESTION_UNHEARD_MS if question_unheard else self.left_ms
-        return asks_for_nothing(reading, expectation, spoken_ms=spoken_ms, left_ms=left_ms)
+        return asks_for_nothing(reading, expectation, self._drastic, spoken_ms=spoken_ms, left_ms=left_ms)

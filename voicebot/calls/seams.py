@@ -22,6 +22,11 @@ class Dialog(Protocol):
     @property
     def flow_version(self) -> str: ...
 
+    @property
+    def drops_all(self) -> frozenset[str]:
+        """The intents that give up whatever the caller has under way."""
+        ...
+
     def step(self, event: Event) -> tuple[Action, ...]: ...
 
     def fork(self) -> Dialog:

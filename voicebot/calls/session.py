@@ -140,7 +140,7 @@ class CallSession:
         self._expectation: Expectation | None = None
         self._unheard = Unheard(self._line, leg, self._turns)
         self._ahead = ReplyAhead(dialog, understanding, self._line)
-        self._over_prompt = TurnOverPrompt()
+        self._over_prompt = TurnOverPrompt(dialog.drops_all)
         self._timers = Timers(self._inbox.put_nowait)
         self._backends = BackendRequests(operations, self._inbox.put_nowait, now, self._log)
         self._outcome: str | None = None

@@ -27,6 +27,8 @@ _NEARLY_HEARD_MS = 1500
 #: more has not been understood, and is asked again.
 _MUMBLE_MS = 1500
 _MUMBLED_WORDS = 2
+#: Over a prompt, what gives up everything under way must be understood better than this.
+_DRASTIC_CONFIDENCE = 0.9
 
 _WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*")
 
@@ -37,12 +39,20 @@ def only_backchannel(text: str) -> bool:
     return bool(words) and (_WORDS | _COURTESIES).issuperset(words)
 
 
-def asks_for_nothing(reading: Interpretation | None, expectation: Expectation, *, spoken_ms: int, left_ms: int) -> bool:
+def asks_for_nothing(
+    reading: Interpretation | None,
+    expectation: Expectation,
+    drastic: frozenset[str],
+    *,
+    spoken_ms: int,
+    left_ms: int,
+) -> bool:
     """Return whether what was said over a prompt leaves the prompt as it is.
 
     `reading` is the likeliest one, None if no words were found in the `spoken_ms` of voice; `left_ms` of the prompt
     were still to come. Besides backchannels that is a short sound in which nothing was understood:
-    a recogniser finds a word or two in most.
+    a recogniser finds a word or two in most. An intent that gives up everything, one of `drastic`, is taken from no
+    doubtful turn: who meant it says it again, who did not would have lost the call.
     """
     if reading is None:
         return spoken_ms <= _MUMBLE_MS
@@ -50,6 +60,8 @@ def asks_for_nothing(reading: Interpretation | None, expectation: Expectation, *
         return is_backchannel(reading.text, expectation, left_ms=left_ms)
     understood = reading.intents or reading.entities or reading.affirmative is not None
     words = reading.text.split()
+    if reading.intents and (top := reading.intents[0]).intent in drastic:
+        return top.confidence < _DRASTIC_CONFIDENCE or (len(words) == 1 and left_ms > _NEARLY_HEARD_MS)
     mumbled = spoken_ms <= _MUMBLE_MS and len(words) <= _MUMBLED_WORDS and _CALLS.isdisjoint(words)
     return mumbled and not understood and left_ms > _NEARLY_HEARD_MS
 
