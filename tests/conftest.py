@@ -1,17 +1,26 @@
-"""What every test gets: no way out to the network, and Hypothesis without a stopwatch on a busy machine."""
+"""What every test gets: no way out to the network, logs of its own, and Hypothesis without a stopwatch."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("voicebot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("voicebot")
 
 _AT_HOME = ("127.", "::1", "localhost", "0.0.0.0")  # connecting to it reaches this machine only
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Iterator[None]:
+    """Undo what a command has done to the logs of its process, which here is that of every other test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

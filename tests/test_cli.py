@@ -1,12 +1,10 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-import structlog
 
 from tests.dialog.small_bot import write_bot
 from voicebot import cli
@@ -18,11 +16,8 @@ FLOWS = str(Path(__file__).parents[1] / "flows")
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    yield
-    # The command configures the logs of its process, which here is that of every other test.
-    structlog.reset_defaults()
 
 
 def test_the_shipped_flows_are_checked_and_their_stories_pass(capsys: pytest.CaptureFixture[str]) -> None:

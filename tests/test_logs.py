@@ -26,7 +26,6 @@ def _quiet_afterwards() -> Iterator[None]:
     yield
     configure_logs("console", "error", stream=io.StringIO())
     logging.getLogger().setLevel(before)
-    structlog.reset_defaults()
 
 
 def _lines(stream: io.StringIO) -> list[dict[str, Any]]:

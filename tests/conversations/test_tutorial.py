@@ -10,7 +10,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-import structlog
 
 from tests.dialog.strategies import FLOWS
 from voicebot import cli
@@ -84,4 +83,3 @@ def test_the_tutorials_commands_do_what_it_says(
     assert "0 errors" in shown
     assert "Yes, there are 3 pieces of the jacket in medium." in shown
     assert "is published" in shown
-    structlog.reset_defaults()
