@@ -302,7 +302,7 @@ async def _sample(cpu: CpuMeter, speech: Speech, metrics: Metrics) -> None:
 
 
 class _GarbageCollection:
-    """Collects between calls, since it stops the audio of every call meanwhile (docs/decisions/0006)."""
+    """Collects between calls, since it stops the audio of every call meanwhile (docs/decisions/0005)."""
 
     def __init__(self) -> None:
         self._ended_calls = 0
