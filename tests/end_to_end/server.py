@@ -30,6 +30,7 @@ class Server:
 
     process: asyncio.subprocess.Process
     url: str
+    sip_uri: str
     data: Path
     log: Path
     http: aiohttp.ClientSession
@@ -118,7 +119,8 @@ async def running(data: Path, *arguments: str, **environment: str) -> AsyncItera
             line = (await process.stdout.readline()).decode()
         assert line.startswith("ready "), f"no ready line; the log ends with:\n{log.read_text()[-2000:]}"
         async with aiohttp.ClientSession() as http:
-            yield Server(process, line.split()[1], data, log, http)
+            sip_uri = next(word.removeprefix("sip=") for word in line.split() if word.startswith("sip="))
+            yield Server(process, line.split()[1], sip_uri, data, log, http)
     finally:
         if process.returncode is None:
             process.terminate()

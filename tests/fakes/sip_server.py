@@ -22,7 +22,6 @@ from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia, SrtpMod
 from voicebot.telephony.sip.access import Access
 from voicebot.telephony.sip.digest import Authenticator
 from voicebot.telephony.sip.endpoint import Endpoint, Identity
-from voicebot.telephony.sip.hop import Transport
 from voicebot.telephony.sip.leg import SipLeg
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import parse
@@ -236,7 +235,3 @@ def tag(response: Response) -> str:
     found = re.search(r";tag=([^;>\s]+)", response.headers["To"])
     assert found is not None
     return found[1]
-
-
-def udp_port(endpoint: Endpoint) -> int:
-    return endpoint.transports.ports[Transport.UDP]

@@ -314,11 +314,6 @@ class Call:
         """Put the peer on hold or take it back; raises `RequestRefused` or `NoAnswer`."""
         await self._reoffer(lambda: self.media.hold(held))
 
-    async def send_info_key(self, key: str, duration_ms: int = 160) -> None:
-        """Send a key in an INFO; raises `RequestRefused` or `NoAnswer`."""
-        body = f"Signal={key}\r\nDuration={duration_ms}\r\n".encode()
-        await self._ask("INFO", body=body, content_type="application/dtmf-relay")
-
     async def refer(self, refer_to: str, *, referred_by: str = "", timeout_s: float) -> ReferOutcome:
         """Ask the peer to call somebody else and tell how that went. Raises `NoAnswer`."""
         self._refer_result = asyncio.get_running_loop().create_future()

@@ -145,9 +145,6 @@ class Transports:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def is_connected(self, hop: Hop) -> bool:
-        return hop.transport is Transport.UDP or hop in self._streams
-
     async def connect(self, hop: Hop) -> bool:
         """Open a stream unless there is one, and tell whether there is."""
         if hop not in self._streams and hop not in self._connecting:
