@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from voicebot import __version__
+from voicebot.commands.audit import add_audit
 from voicebot.commands.flows import add_flows
 from voicebot.errors import VoicebotError
 from voicebot.logs import configure_logs
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_call(commands.add_parser("call", help="place a call to a running server as a caller would"))
     _add_models(commands.add_parser("models", help="what hears and speaks here, and why"))
     add_flows(commands.add_parser("flows", help="check, try, draw and publish a bot's flows"))
+    add_audit(commands.add_parser("audit", help="find what was changed in the trail of decisions"))
     given = parser.parse_args(arguments)
     configure_logs("console", "warning")
     try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from voicebot import cli
 from voicebot.errors import ConfigurationError
 from voicebot.records.audit import AuditEntry, AuditReport, Head, append, read_heads, verify, write_head
 from voicebot.records.journal import JournalFailure
@@ -198,6 +202,24 @@ async def test_every_decision_of_a_call_and_its_end_are_audited(tmp_path: Path) 
         ("dana", "listened", "call:1"),
     ]
     assert '"decision":"balance.start: asked for"' in str(content)
+
+
+def test_the_command_names_the_entry_that_was_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def record() -> None:
+        async with Store.open(tmp_path, on_failure=print) as store:
+            store.journal.begin_call("c1", _Party(), START, "f")
+            store.journal.end_call("c1", START, Outcome.COMPLETED, "we_hung_up")
+            store.journal.audit(_entry(1))
+
+    asyncio.run(record())
+    assert cli.main(["audit", "verify", "--data", str(tmp_path)]) == 0
+    assert "2 entries, the contents of 0 deleted: sound" in capsys.readouterr().out
+    with closing(sqlite3.connect(tmp_path / "voicebot.sqlite3")) as database, database:
+        database.execute("UPDATE audit SET actor = 'somebody else' WHERE number = 1")
+    assert cli.main(["audit", "verify", "--data", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("entry 1: ")
+    assert "NOT SOUND" in printed
 
 
 async def test_a_secret_turns_audit_entry_holds_its_decision_and_no_digit(tmp_path: Path) -> None:
