@@ -105,9 +105,12 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
     pools = (speaking, *([second] if second else []), turn_pool, *hearing)
     for pool in pools:
         stack.push_async_callback(pool.stop)
-    async with asyncio.TaskGroup() as group:
-        for pool in pools:
-            group.create_task(pool.start())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for pool in pools:
+                group.create_task(pool.start())
+    except* EngineUnavailable as failures:
+        raise failures.exceptions[0] from None  # the first reason is enough
     directory = settings.data / "cache" / "phrases"
     turn_model = EndOfTurnClient(turn_pool)
 

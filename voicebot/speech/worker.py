@@ -103,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(_serve(parsed, announcements))
     except EngineUnavailable as error:
         _log.error("speech engine cannot start", error=str(error))
+        print("failed", " ".join(str(error).split()), file=announcements, flush=True)
         return 1
     finally:
         scheme, _, path = parsed.listen.partition("://")

@@ -81,6 +81,8 @@ class Peer:
         self.state = PeerState.STARTING
         self.capabilities = _UNKNOWN
         self.failures = 0
+        #: What it failed of last.
+        self.trouble = ""
         #: How often it was brought up anew.
         self.restarts = 0
         self._patience = patience
@@ -140,8 +142,8 @@ class Peer:
                 except (PeerLost, RemoteProtocolError) as error:
                     steady = ready_at is not None and loop.time() - ready_at > self._patience.steady_after_s
                     self.failures = 1 if steady else self.failures + 1
-                    reason = str(error)
-                self._set_state(PeerState.BACKING_OFF, reason=reason, failures=self.failures)
+                    self.trouble = str(error)
+                self._set_state(PeerState.BACKING_OFF, reason=self.trouble, failures=self.failures)
                 self._abort_lines()
                 await self._take_down()
                 await asyncio.sleep(self._patience.back_off_s(self.failures))

@@ -80,7 +80,8 @@ class WorkerPool:
         self._keepers = [asyncio.create_task(peer.keep_running(), name=peer.name) for peer in self._peers]
         if not await self._wait_until_warm():
             await self.stop()
-            raise EngineUnavailable(f"No {self.kind} worker could be started; the log says why.")
+            troubles = " ".join(dict.fromkeys(peer.trouble for peer in self._peers if peer.trouble))
+            raise EngineUnavailable(f"No {self.kind} worker could be started. {troubles or 'None got warm in time.'}")
         status = self.status()
         _log.info(
             "speech engine running", kind=self.kind, engine=status.engine, model=status.model,

@@ -58,8 +58,9 @@ class WorkerProcess(Peer):
                 announced = await self._process.stdout.readline()
         except TimeoutError as error:
             raise PeerLost(f"The speech worker {self.name} did not get warm in time.") from error
-        if announced.strip() != b"ready":
-            raise PeerLost(f"The speech worker {self.name} ended before it was ready; its log says why.")
+        word, _, reason = announced.decode(errors="replace").strip().partition(" ")
+        if word != "ready":
+            raise PeerLost(f"The speech worker {self.name} does not start: {reason or 'its log says why'}")
 
     async def _until_lost(self) -> None:
         """Wait for the process's end and for a missing sign of life, whichever comes first."""
