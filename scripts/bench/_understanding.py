@@ -1,0 +1,36 @@
+"""What every part of the benchmark of understanding works with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from _report import Report
+
+from voicebot.language.encoder import SentenceEncoder
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every part works with: where the rows go, the material, and the encoder if there is one."""
+
+    report: Report
+    data: Path
+    encoder: SentenceEncoder | None
+
+    def engines(self) -> Iterator[tuple[str, SentenceEncoder | None]]:
+        yield "words only", None
+        if self.encoder:
+            yield "with encoder", self.encoder
+
+
+def calibration_error(outcomes: Sequence[tuple[float, bool]]) -> float:
+    """Return the expected calibration error over ten equal bins (Guo et al. 2017), 0 to 1."""
+    error = 0.0
+    for tenth in range(10):
+        inside = [each for each in outcomes if min(int(each[0] * 10), 9) == tenth]
+        error += abs(sum(said for said, _ in inside) - sum(right for _, right in inside)) / len(outcomes)
+    return error
