@@ -81,3 +81,22 @@ def test_no_turn_held_back_is_an_example() -> None:
     examples = {example for sentences in shipped_bot().intents.values() for example in sentences}
     said = {said for _, said in caller_turns()[1::2]}
     assert said & examples <= {"hello"}
+
+
+def test_requests_held_back_are_done_or_asked_about() -> None:
+    counts = outcomes(shipped_understanding(), held_back(in_scope=True))
+    assert counts[Became.RIGHT] >= 0.8 * counts.total()
+    assert counts[Became.RIGHT] + counts[Became.ASKED_RIGHT] >= 0.85 * counts.total()
+    assert counts[Became.WRONG] <= 0.1 * counts.total()
+
+
+def test_what_is_no_request_is_hardly_ever_acted_on() -> None:
+    counts = outcomes(shipped_understanding(), held_back(in_scope=False))
+    assert counts[Became.WRONG] <= 0.2 * counts.total()
+    assert counts[Became.ASKED_WRONG] <= 0.5 * counts.total()
+
+
+def test_without_an_encoder_most_requests_still_arrive() -> None:
+    counts = outcomes(Understanding(shipped_bot().intents), held_back(in_scope=True))
+    assert counts[Became.RIGHT] + counts[Became.ASKED_RIGHT] >= 0.65 * counts.total()
+    assert counts[Became.WRONG] <= 0.15 * counts.total()

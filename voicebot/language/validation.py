@@ -32,9 +32,9 @@ _FEWEST_INTENTS = 3
 #: How many trials the expectation that every kind of evidence counts is worth.
 _PRIOR = 3.0
 
-#: From the threshold on the dialog asks back, or acts where it is sure: what a wrong question costs beside what a
-#: right one gains. A request turned away by mistake costs the caller a turn as well.
-_COST_OF_WRONG = 0.4
+#: From the threshold on the dialog asks back, or acts where it is sure: what a wrong guess costs beside what a right one
+#: gains. Where nothing is guessed, articles are looked up, and the caller says it again.
+_COST_OF_WRONG = 0.6
 #: The threshold is sought within these; outside them a few trials have misled the search.
 _THRESHOLDS = (0.25, 0.6)
 
