@@ -32,8 +32,8 @@ _FEWEST_INTENTS = 3
 #: How many trials the expectation that every kind of evidence counts is worth.
 _PRIOR = 3.0
 
-#: From the threshold on the dialog asks or acts: what a wrong guess costs beside what a right one gains. Where nothing is
-#: guessed, articles are looked up, and the caller says it again.
+#: From the threshold on the dialog asks or acts: what a wrong guess costs beside what a right one gains. Where nothing
+#: is guessed, articles are looked up, and the caller says it again.
 _COST_OF_WRONG = 0.6
 #: The threshold is sought within these; outside them a few trials have misled the search.
 _THRESHOLDS = (0.25, 0.6)
