@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -105,7 +106,15 @@ TIMES = [
     ("a ratio of 3:1", "a ratio of three to one"),
     ("We close at 6 p.m. Please call again.", "We close at six P M. Please call again."),
     ("between 2:30 PM and 3 PM", "between two thirty P M and three P M"),
-    ("99:99", "ninety-nine to ninety-nine"),
+    ("99:99", "nine nine, nine nine"),
+    ("10:60", "one zero, six zero"),
+    ("25:00", "two five, zero zero"),
+    ("24:00", "midnight"),
+    ("2026-11-21T06:30:00Z", "November twenty-first, twenty twenty-six at six thirty U T C"),
+    ("2026-11-21T14:05+02:00", "November twenty-first, twenty twenty-six at two oh five P M U T C plus two"),
+    ("2h 30m", "two hours thirty minutes"),
+    ("30s", "thirty seconds"),
+    ("Mon-Fri, 9-5", "Monday to Friday, nine to five"),
 ]
 NUMBERS = [
     ("0", "zero"),
@@ -289,12 +298,134 @@ TEXT = [
     ("\u200bhidden\u200b", "hidden"),
     ("a = b", "a equals b"),
 ]
-CASES = [*MONEY, *DATES, *TIMES, *NUMBERS, *CODES, *ABBREVIATIONS, *TEXT]
+NASTY = [
+    ("AT&T", "eigh T and T"),
+    ("Ask AT&T.", "Ask eigh T and T."),
+    ("C++", "C plus plus"),
+    ("C# or F#", "C sharp or F sharp"),
+    (".NET", "dot net"),
+    ("1e6", "one million"),
+    ("1.5E3 calls", "one thousand five hundred calls"),
+    ("2.5e-3", "two point five times ten to the power of minus three"),
+    ("2^10", "two to the power of ten"),
+    ("Henry VIII", "Henry the eighth"),
+    ("Queen Elizabeth II", "Queen Elizabeth the second"),
+    ("Louis XIV of France", "Louis the fourteenth of France"),
+    ("Richard III's horse", "Richard the third's horse"),
+    ("John Paul II.", "John Paul the second."),
+    ("Pope Benedict X", "Pope Benedict the tenth"),
+    ("George V", "George the fifth"),
+    ("Henry I of England", "Henry the first of England"),
+    ("Henry I am not", "Henry I am not"),
+    ("Tom and I", "Tom and I"),
+    ("I think I am fine", "I think I am fine"),
+    ("John V. Smith", "John V. Smith"),
+    ("Malcolm X", "Malcolm X"),
+    ("Ms Lee is here", "Miz Lee is here"),
+    ("World War II", "World War two"),
+    ("Chapter IV", "Chapter four"),
+    ("Type I diabetes", "Type I diabetes"),
+    ("Part I.", "Part one."),
+    ("an IV", "an I V"),
+    ("5'10\"", "five feet ten inches"),
+    ("6' 2\" tall", "six feet two inches tall"),
+    ('12" pizza', "twelve inch pizza"),
+    ('7"', "seven inches"),
+    ('say "press 7" now', "say press seven now"),
+    ("5 in. wide", "five inches wide"),
+    ("½", "one half"),
+    ("⅛", "one eighth"),
+    ("2½ cups", "two and a half cups"),
+    ("3/4", "three quarters"),
+    ("5/8 of it", "five eighths of it"),
+    ("The tank is 3/4 full", "The tank is three quarters full"),
+    ("on 3/4", "on March fourth"),
+    ("Due by 3/4.", "Due by March fourth."),
+    ("from 3/4 to 3/8", "from March fourth to March eighth"),
+    ("Friday, 3/4", "Friday, March fourth"),
+    ("50/50", "fifty-fifty"),
+    ("8x10", "eight by ten"),
+    ("401(k)", "four oh one K"),
+    ("9-1-1", "nine one one"),
+    ("1-800-FLOWERS", "one, eight hundred, flowers"),
+    ("192.168.0.1", "one nine two dot one six eight dot zero dot one"),
+    ("https://example.com/a?id=42&x=1.", "example dot com slash a question mark id equals four two and x equals one."),
+    ("http://localhost:8080/status", "localhost colon eight zero eight zero slash status"),
+    ("file.txt", "file dot txt"),
+    (
+        "DE89 3704 0044 0532 01",
+        "D E eight nine, three seven zero four, zero zero four four, zero five three two, zero one",
+    ),
+    ("GB29NWBK6016133192", "G B two nine, N W B K, six zero one six, one three three one, nine two"),
+    ("10-12", "ten to twelve"),
+    ("1st-3rd", "first to third"),
+    ("Jan-Mar", "January to March"),
+    ("pp. 5-7", "pages five to seven"),
+    ("§ 5", "section five"),
+    ("-$1.2m", "minus one point two million dollars"),
+    ("$1.2bn", "one point two billion dollars"),
+    ("$.50", "fifty cents"),
+    ("C$20.50", "twenty Canadian dollars and fifty cents"),
+    ("20 €", "twenty euros"),
+    ("1.000,50 €", "one thousand euros and fifty cents"),
+    ("10\u202f000 miles", "ten thousand miles"),
+    ("Rs. 500", "five hundred rupees"),
+    ("5k", "five thousand"),
+    ("10K runners", "ten thousand runners"),
+    ("mid-1980s", "mid-nineteen eighties"),
+    ("the '90s", "the nineties"),
+    ("Mr. O'Neil", "Mister O'Neil"),
+    ("a/b/c", "a or b or c"),
+    ("approx 5", "approximately five"),
+    ("20 m²", "twenty square meters"),
+    ("2.4 GHz", "two point four gigahertz"),
+    ("5 km/h", "five kilometers per hour"),
+    ("-3%", "minus three percent"),
+    ("12.5‰", "twelve point five per thousand"),
+    ("-5 °C", "minus five degrees Celsius"),
+    ("±2", "plus or minus two"),
+    ("x ≤ 5", "x is at most five"),
+    ("ext 12", "extension twelve"),
+    ("\U0001f468\u200d\U0001f469\u200d\U0001f467 family \U0001f44d\U0001f3fd", "family"),
+    ("hello\x07there\x00", "hello there"),
+    ("\uff28\uff45llo \uff11\uff12", "Hello twelve"),
+    ("٣ items", "three items"),
+    ("Call Привет now", "Call Привет now"),
+    ("東京 Tokyo", "東京 Tokyo"),
+    ("H₂O", "H two O"),
+    ("Acme™ Inc. is here", "Acme Incorporated is here"),
+    ("salt &amp; <b>pepper</b>", "salt and pepper"),
+    ("A+", "eigh plus"),
+    ("grade B-.", "grade B minus."),
+    ("1,5", "one, five"),
+    ("--5", "minus five"),
+]
+CASES = [*NASTY, *MONEY, *DATES, *TIMES, *NUMBERS, *CODES, *ABBREVIATIONS, *TEXT]
 
 
 @pytest.mark.parametrize(("written", "said"), CASES, ids=[written or "nothing" for written, _ in CASES])
 def test_what_is_written_becomes_what_a_clerk_would_say(written: str, said: str) -> None:
     assert normalize(written) == said
+
+
+@pytest.mark.parametrize(
+    "unit", ["1.", "A-", "$", "((", "1/", "Mon-", "5'10\" ", "http://a.", "a.b.", "King II ", "1 2 "]
+)
+def test_the_time_grows_with_the_text_and_not_with_its_square(unit: str) -> None:
+    def cost_s(length: int) -> float:
+        text = (unit * length)[:length]
+        began_s = time.process_time()
+        normalize(text)
+        return time.process_time() - began_s
+
+    once_s = min(cost_s(10_000) for _ in range(2))
+    # A square would take sixteen times as long.
+    assert min(cost_s(40_000) for _ in range(2)) < 8 * once_s + 0.1
+
+
+def test_a_long_text_is_read_as_its_sentences_are() -> None:
+    sentence = "Your order #48213 for $42.60 ships on 10/14."
+    assert normalize(" ".join([sentence] * 100)) == " ".join([normalize(sentence)] * 100)
 
 
 def test_the_table_is_as_long_as_promised() -> None:

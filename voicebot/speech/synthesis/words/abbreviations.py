@@ -86,7 +86,10 @@ _ANYWHERE = {
     "and/or": "and or",
     "P.O.": "P O",
     "P.S.": "P S",
+    "e.g": "for example",
+    "i.e": "that is",
     "U.S.A.": "U S eigh",
+    "U.S.A": "U S eigh",
     "U.S.": "U S",
     "U.K.": "U K",
     "D.C.": "D C",
@@ -124,7 +127,7 @@ _CAPITAL_WORDS = frozenset({"PIN", "PINS", "SIM", "ZIP", "VISA", "NASA", "RAM", 
 _INITIALISMS = frozenset({
     "AC", "ACH", "AI", "API", "APR", "APY", "ATM", "BMW", "CD", "CEO", "CFO", "CTO", "DHL", "DIY", "DMV", "DOB",
     "DVD", "EIN", "EMV", "ETA", "EU", "EV", "FAQ", "FBI", "GMT", "GPS", "HMO", "HOA", "HR", "IBAN", "ID", "IOU",
-    "IP", "IRA", "IRS", "ISBN", "IVR", "LED", "LLC", "MRI", "PDF", "POS", "PPO", "QA", "QR", "RMA", "SKU", "SMS",
+    "IP", "IRA", "IRS", "ISBN", "IV", "IVR", "LED", "LLC", "MRI", "PDF", "POS", "PPO", "QA", "QR", "RMA", "SKU", "SMS",
     "SSN", "SUV", "TV", "TVS", "UK", "UPS", "URL", "US", "USA", "USB", "USPS", "UTC", "VAT", "VIN", "VIP", "VOIP",
     "VPN", "WIFI",
 })
@@ -224,7 +227,7 @@ EARLY_RULES: tuple[Rule, ...] = (
     ),
 )
 RULES: tuple[Rule, ...] = (
-    rule(rf"(?<!\w)(?:{_any_of(_ANYWHERE)})(?!\w)", _anywhere),
+    rule(rf"(?<![\w/])(?:{_any_of(_ANYWHERE)})(?![\w/])", _anywhere),
     rule(rf"\b(?P<title>{_any_of(_TITLES)})\.\s(?=[A-Z]|and\s)", _title),
     rule(r"\b(?P<title>Mr|Mrs|Ms|Dr|Prof)\s(?=[A-Z])", _title),
     rule(rf"(?P<name>\b[A-Z][\w']*)\s(?P<kind>{_STREET_KIND})\.(?!\w)", _street),

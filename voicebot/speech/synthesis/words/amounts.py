@@ -20,6 +20,7 @@ class _Currency:
 _DOLLAR = _Currency("dollar", "dollars")
 _EURO = _Currency("euro", "euros")
 _POUND = _Currency("pound", "pounds", "penny", "pence")
+_RUPEE = _Currency("rupee", "rupees", "paisa", "paise")
 _CURRENCIES = {
     "$": _DOLLAR,
     "US$": _Currency("US dollar", "US dollars"),
@@ -30,12 +31,28 @@ _CURRENCIES = {
     "£": _POUND,
     "GBP": _POUND,
     "¥": _Currency("yen", "yen"),
+    "JPY": _Currency("yen", "yen"),
+    "A$": _Currency("Australian dollar", "Australian dollars"),
+    "C$": _Currency("Canadian dollar", "Canadian dollars"),
+    "CHF": _Currency("Swiss franc", "Swiss francs"),
+    "₹": _RUPEE,
+    "Rs.": _RUPEE,
+    "INR": _RUPEE,
 }
-_SIGN = r"US\$|[$€£¥]"
-_CODE = "USD|EUR|GBP|CAD"
-_AMOUNT = r"(?P<amount>[-\u2212]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)"
-_SCALE = r"(?:\s?(?P<scale>thousand|million|billion|trillion|[Kk]|M|B|bn|mn)\b)?"
-_SCALES = {"K": "thousand", "k": "thousand", "M": "million", "mn": "million", "B": "billion", "bn": "billion"}
+_SIGN = r"(?:(?<!\w)(?:US|A|C))?\$|\bRs\.|[€£¥₹]"
+_CODE = "USD|EUR|GBP|CAD|CHF|JPY|INR"
+_AMOUNT = r"(?P<amount>[-\u2212]?(?:\d{1,3}(?:,\d{3})+|\d+|(?=\.\d))(?:\.\d+)?)"
+_SCALE = r"(?:\s?(?P<scale>thousand|million|billion|trillion|[Kk]|[Mm]|[Bb]|bn|mn)\b)?"
+_SCALES = {
+    "K": "thousand",
+    "k": "thousand",
+    "M": "million",
+    "m": "million",
+    "mn": "million",
+    "B": "billion",
+    "b": "billion",
+    "bn": "billion",
+}
 _DASH = r"\s?(?:-|\u2013|\u2014)\s?"
 _PER = "month|mo|year|yr|day|week|wk|hour|hr|minute|min|night|person|unit|user|item|mile|kg|lb|GB"
 _PERIODS = {
@@ -94,6 +111,26 @@ _UNITS = {
     "sqft": ("square foot", "square feet"),
     "pcs": ("piece", "pieces"),
     "pc": ("piece", "pieces"),
+    "m": ("meter", "meters"),
+    "m2": ("square meter", "square meters"),
+    "cm2": ("square centimeter", "square centimeters"),
+    "km2": ("square kilometer", "square kilometers"),
+    "ft2": ("square foot", "square feet"),
+    "m3": ("cubic meter", "cubic meters"),
+    "h": ("hour", "hours"),
+    "s": ("second", "seconds"),
+    "μs": ("microsecond", "microseconds"),
+    "ns": ("nanosecond", "nanoseconds"),
+    "Hz": ("hertz", "hertz"),
+    "kHz": ("kilohertz", "kilohertz"),
+    "MHz": ("megahertz", "megahertz"),
+    "GHz": ("gigahertz", "gigahertz"),
+    "V": ("volt", "volts"),
+    "W": ("watt", "watts"),
+    "mAh": ("milliampere hour", "milliampere hours"),
+    "Ω": ("ohm", "ohms"),
+    "kΩ": ("kilohm", "kilohms"),
+    "dB": ("decibel", "decibels"),
     "x": ("time", "times"),
 }
 _UNIT = "|".join(sorted((re.escape(unit) for unit in _UNITS), key=len, reverse=True))
@@ -110,7 +147,7 @@ def _money(match: re.Match[str]) -> str:
     amount = (match["minus"] or "") + match["amount"]
     scale = match["scale"]
     if scale:
-        return f"{decimal(amount)} {_SCALES.get(scale, scale)} {currency.units}"
+        return f"{decimal(amount)} {_SCALES.get(scale.lower(), scale)} {currency.units}"
     return money(amount, currency.unit, currency.units, currency.hundredth, currency.hundredths)
 
 
@@ -121,6 +158,15 @@ def _money_range(match: re.Match[str]) -> str:
 def _money_by_code(match: re.Match[str]) -> str:
     currency = _CURRENCIES[match["code"]]
     return money(match["amount"], currency.unit, currency.units, currency.hundredth, currency.hundredths)
+
+
+def _thousands(match: re.Match[str]) -> str:
+    return f"{decimal(match['number'])} thousand"
+
+
+def _office_hours(match: re.Match[str]) -> str | None:
+    low, high = int(match["low"]), int(match["high"])
+    return f"{low} to {high}" if 1 <= low <= 12 and 1 <= high <= 12 else None
 
 
 def _cents(match: re.Match[str]) -> str:
@@ -183,15 +229,27 @@ MONEY: tuple[Rule, ...] = (
     rule(rf"(?P<minus>[-\u2212])?(?P<sign>{_SIGN})\s?{_AMOUNT}{_SCALE}", _money),
     rule(rf"{_NUMBER}\s?(?P<code>{_CODE})\b".replace("?P<number>", "?P<amount>"), _money_by_code),
     rule(rf"\b(?P<code>{_CODE})\s?{_AMOUNT}", _money_by_code),
+    rule(rf"(?P<minus>)(?P<scale>){_NUMBER}\s?(?P<sign>[€£¥₹])".replace("?P<number>", "?P<amount>"), _money),
     rule(rf"{_NUMBER}\s?¢", _cents),
     rule(rf"\b(?P<unit>dollars?|cents?|euros?|pounds?|pence)\s?/\s?(?P<period>{_PER})\b", _period),
 )
 RANGES: tuple[Rule, ...] = (
+    rule(
+        rf"(?<![\w-])(?P<low>\d+(?:st|nd|rd|th)){_DASH}(?P<high>\d+(?:st|nd|rd|th))\b",
+        lambda m: f"{m['low']} to {m['high']}",
+    ),
+    rule(
+        rf"(?:(?<=day )|(?<=day, )|(?<=[Oo]pen )|(?<=[Dd]aily )|(?<=[Hh]ours ))(?P<low>\d{{1,2}}){_DASH}"
+        r"(?P<high>\d{1,2})(?![\w-])",
+        _office_hours,
+    ),
     rule(r"(?<![\w.])(?P<first>(?:19|20)\d{2})\s?[-\u2013]\s?(?P<last>(?:19|20)\d{2})(?![\w-])", _years),
     rule(rf"(?<![\w.,-])(?P<low>\d[\d,]*){_DASH}(?P<high>\d[\d,]*){_COUNTED}", _range),
     rule(rf"(?<![\w.,-])(?P<low>\d{{1,2}}){_DASH}(?P<high>\d{{1,2}})(?![\w-])", _range),
 )
 MEASURES: tuple[Rule, ...] = (
+    rule(rf"{_NUMBER}[kK](?![\w-])", _thousands),
+    rule(rf"{_NUMBER}\s?‰", lambda m: f"{decimal(m['number'])} per thousand"),
     rule(rf"{_NUMBER}\s?%", _percent),
     rule(rf"{_NUMBER}\s?°(?:\s?(?P<scale>[FC])\b)?", _degrees),
     rule(rf"{_NUMBER}\s?(?P<unit>{_UNIT})\b(?!['-]\w)", _measure),

@@ -15,6 +15,23 @@ _IDENTIFIED = (
 )
 _VOWEL = re.compile(r"[AEIOUY]", re.IGNORECASE)
 _WORD_LENGTH = 4
+_SIGNS = {
+    ".": " dot ",
+    "/": " slash ",
+    "-": " dash ",
+    "_": " underscore ",
+    "+": " plus ",
+    "@": " at ",
+    ":": " colon ",
+    "?": " question mark ",
+    "=": " equals ",
+    "&": " and ",
+    "#": " hash ",
+    "%": " percent ",
+    "~": " tilde ",
+}
+# The end of a sentence is no part of an address.
+_PATH = r"(?:/[\w.~%-]*(?<![.]))*(?:[?#][\w.~%&=#-]*[\w=])*"
 
 
 def _email(match: re.Match[str]) -> str:
@@ -26,14 +43,18 @@ def _web(match: re.Match[str]) -> str:
 
 
 def _address(text: str) -> str:
-    names = {".": " dot ", "/": " slash ", "-": " dash ", "_": " underscore ", "+": " plus ", "@": " at "}
-    spaced = "".join(names.get(character, character) for character in text)
+    spaced = "".join(_SIGNS.get(character, character) for character in text)
     return " ".join("w w w" if word == "www" else _runs(word) for word in spaced.split())
 
 
 def _runs(word: str) -> str:
     """Part letters from digits inside a word: "help24" becomes "help two four"."""
     return " ".join(digits(run) if run.isdigit() else run for run in re.findall(r"\d+|\D+", word))
+
+
+def _bank_account(match: re.Match[str]) -> str:
+    written = match.group().replace(" ", "")
+    return ", ".join(letters(written[start : start + 4]) for start in range(0, len(written), 4))
 
 
 def _phone(match: re.Match[str]) -> str:
@@ -106,10 +127,10 @@ def _zip(match: re.Match[str]) -> str:
 
 ADDRESSES: tuple[Rule, ...] = (
     rule(r"\b(?P<name>[\w.+-]+)@(?P<host>[\w-]+(?:\.[\w-]+)+)", _email),
-    rule(r"\bhttps?://(?P<host>[\w-]+(?:\.[\w-]+)+)(?P<path>(?:/[\w-]+)*/?)", _web),
-    rule(
-        r"\b(?P<host>(?:www\.)?[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|gov|edu|io|co\.uk))\b(?P<path>(?:/[\w-]+)*/?)", _web
-    ),
+    rule(rf"\b(?:https?|ftp)://(?P<host>[\w-]+(?:\.[\w-]+)*(?::\d+)?)(?P<path>{_PATH})", _web),
+    rule(rf"\b(?P<host>(?:www\.)?[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|gov|edu|io|co\.uk))\b(?P<path>{_PATH})", _web),
+    # An account number as banks print it, in groups of four (ISO 13616).
+    rule(r"(?<![\w-])[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){3,7}(?:\s?[A-Z0-9]{1,3})?(?![\w-])", _bank_account),
     rule(r"(?<![\w-])(?:\+?1[\s.-]?)?(?:\(\d{3}\)\s?|\d{3}[\s.-])\d{3}[\s.-]\d{4}(?![\w-])", _phone),
     rule(r"(?<!\w)\+\d{1,3}(?:[\s.-]?\(?\d{1,5}\)?){2,5}(?!\w)", _phone),
     rule(r"(?<![\w-])\d{3}[.-]\d{4}(?![\w-])", _phone),

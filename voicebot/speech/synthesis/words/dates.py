@@ -34,11 +34,19 @@ _MONTH = (
     rf"(?P<month>{'|'.join(_MONTHS)}|(?:{'|'.join(sorted((*(m[:3] for m in _MONTHS), 'Sept'), reverse=True))})\b\.?)"
 )
 _DAY_NAME = "Mon|Tues|Tue|Wed|Thurs|Thur|Thu|Fri|Sat|Sun"
+_SHORT_MONTH = "Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec"
 _DASH = r"\s?(?:-|\u2013|\u2014)\s?"
 _YEAR = r"(?:,?\s+(?P<year>(?:19|20)\d{2})(?!\d))?"
 # What may follow a/b for it to be a fraction and not a date.
 _PARTS = r"(?=\s+(?:of|an?|hour|cup|inch|mile|price|off|day|year|pound|teaspoon|tablespoon|dose|full)\b)"
-_FRACTION_NAMES = {2: "half", 3: "third", 4: "quarter", 5: "fifth", 8: "eighth", 10: "tenth"}
+_FRACTION_NAMES = {2: "half", 3: "third", 4: "quarter", 5: "fifth", 6: "sixth", 8: "eighth", 10: "tenth"}
+# What stands before a/b for it to be a date and not a fraction.
+_DATED = re.compile(
+    r"(?:\b(?:on|by|until|till|before|after|since|from|between|dated|date|due|starting|through|thru|for|expires|expired)"
+    r"|day|\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun))[.,:]?\s(?:the\s)?(?:\d{1,2}/\d{1,2}\s?(?:and|or|to|-|\u2013)\s?)?$",
+    re.IGNORECASE,
+)
+_LONGEST_CONTEXT = 40
 
 
 def _said_date(month: int, day: int, of_year: int | None) -> str | None:
@@ -99,6 +107,13 @@ def _decade(match: re.Match[str]) -> str:
     return words[:-1] + "ies" if words.endswith("y") else words + "s"
 
 
+def _lone_fraction(match: re.Match[str]) -> str | None:
+    before = match.string[max(0, match.start() - _LONGEST_CONTEXT) : match.start()]
+    if _DATED.search(before) or re.match(r"\s?(?:to|-|\u2013|through)\s?\d{1,2}/\d", match.string[match.end() :][:12]):
+        return None
+    return _fraction(match)
+
+
 def _fraction(match: re.Match[str]) -> str | None:
     top, bottom = int(match["top"]), int(match["bottom"])
     name = _FRACTION_NAMES.get(bottom)
@@ -113,8 +128,10 @@ def _fraction(match: re.Match[str]) -> str | None:
 
 RULES: tuple[Rule, ...] = (
     rule(r"\b24/7\b", lambda _: "twenty-four seven"),
-    rule(r"\b(?:(?P<whole>\d+)\s)(?P<top>\d)/(?P<bottom>\d{1,2})\b(?!/)", _fraction),
+    rule(r"\b(?:(?P<whole>\d+)\s)(?P<top>\d)[/\u2044](?P<bottom>\d{1,2})\b(?!/)", _fraction),
     rule(rf"\b(?P<whole>)(?P<top>\d)/(?P<bottom>\d{{1,2}})\b{_PARTS}", _fraction),
+    rule(r"(?<![\w/.,-])(?P<whole>)(?P<top>\d)\u2044(?P<bottom>\d{1,2})(?!\w)", _fraction),
+    rule(r"(?<![\w/.,-])(?P<whole>)(?P<top>\d)/(?P<bottom>\d{1,2})(?![\w/-])", _lone_fraction),
     # Short names of days: only beside a date, a time, another day, or with their dot.
     rule(
         rf"\b(?P<name>{_DAY_NAME})\.?(?=(?:,\s?|\s)(?:the\s)?(?:\d|{_MONTH.replace('(?P<month>', '(?:')}))", _short_name
@@ -133,7 +150,18 @@ RULES: tuple[Rule, ...] = (
         rf"(?P<the>\b[Tt]he\s+)?\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}(?!\w){_YEAR}",
         _day_before_month,
     ),
+    rule(
+        rf"\b(?P<name>{_SHORT_MONTH})\.?{_DASH}(?P<last>{_SHORT_MONTH})\b\.?",
+        lambda m: f"{_SHORT[m['name']]} to {_SHORT[m['last']]}",
+    ),
     rule(rf"\b{_MONTH},?\s+(?P<year>(?:19|20)\d{{2}})\b", _month_of_year),
-    rule(r"\b(?P<name>Jan|Feb|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)\.(?=\s|$)", _short_name),
-    rule(r"(?<![\d$])'?(?P<number>(?:19|20)?[1-9]0)s\b", _decade),
+    rule(rf"\b(?P<name>{_SHORT_MONTH})\.(?=\s|$)", _short_name),
+    rule(r"(?<![\d$])'?(?P<number>(?:1[5-9]|20)\d0)s\b", _decade),
+    # "30s" is a duration, unless it is somebody's age or of a century.
+    rule(
+        r"(?:(?<=')|(?<=\b[Tt]he\s)|(?<=\bearly\s)|(?<=\blate\s)|(?<=\bmid[\s-])|(?<=\bmy\s)|(?<=\byour\s)|(?<=\bh[ie][sr]\s)"
+        r"|(?<=\btheir\s))(?P<number>[1-9]0)s\b",
+        _decade,
+    ),
+    rule(r"(?<!\w)'(?=(?:twen|thir|for|fif|six|seven|eigh|nine)t?ies\b)", lambda _: ""),
 )
