@@ -48,8 +48,18 @@ def encode(pcm: Pcm) -> bytes:
 #: Mean magnitude of 16-bit samples below which audio is silence or a quiet line: -48 dB of full scale.
 _QUIET = 130
 _MAGNITUDE = np.abs(_DECODE.astype(np.int32))
+#: Codes of samples so soft that audio of them alone is quiet, and so loud that half as many of them is not.
+_SOFT = bytes(np.flatnonzero(_MAGNITUDE < _QUIET).tolist())
+_NOT_LOUD = bytes(np.flatnonzero(_MAGNITUDE < 2 * _QUIET).tolist())
 
 
 def is_quiet(mulaw: bytes) -> bool:
     """Return whether nobody would miss the audio, nor hear it twice."""
-    return bool(mulaw) and float(_MAGNITUDE[np.frombuffer(mulaw, dtype=np.uint8)].mean()) < _QUIET
+    if not mulaw:
+        return False
+    # Nearly all audio is told by counting, which takes a tenth of the time.
+    if not mulaw.translate(None, _SOFT):
+        return True
+    if 2 * len(mulaw.translate(None, _NOT_LOUD)) >= len(mulaw):
+        return False
+    return float(_MAGNITUDE[np.frombuffer(mulaw, dtype=np.uint8)].mean()) < _QUIET

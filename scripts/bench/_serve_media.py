@@ -1,7 +1,7 @@
 """The measured side of `media`: RTP legs with jitter buffer, playout and recorder, or a bare echo, on one core.
 
-Started as `_serve_media.py legs|echo CALLS CORE PEER_PORT`. Prints the ports as JSON, then for every line read a JSON
-object with what was used since the line before.
+Started as `_serve_media.py legs|echo uvloop|asyncio CALLS CORE PEER_PORT`, the second being the event loop. Prints the
+ports as JSON, then for every line read a JSON object with what was used since the line before.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from voicebot.records.recorder import Recorder, Recordings
 from voicebot.telephony.leg import AudioPlayed, FrameReceived
 from voicebot.telephony.rtp.codecs import PCMU
 from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia
+from voicebot.telephony.rtp.metronome import Metronome
+from voicebot.telephony.rtp.packet import MAX_PACKET_BYTES
 from voicebot.telephony.rtp.quality import Quality
 
 HOST = "127.0.0.1"
@@ -81,9 +83,10 @@ async def open_legs(stack: AsyncExitStack, calls: int, peer_port: int, counts: C
         f"v=0\r\no=- 1 1 IN IP4 {HOST}\r\ns=-\r\nc=IN IP4 {HOST}\r\nt=0 0\r\n"
         f"m=audio {peer_port} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n"
     ).encode()
+    metronome = Metronome(time.monotonic)
     ports = []
     for call in range(calls):
-        media = await RtpMedia.open(MediaPlan(HOST, codecs=(PCMU,)), PORTS, observer=counts)
+        media = await RtpMedia.open(MediaPlan(HOST, codecs=(PCMU,)), PORTS, observer=counts, metronome=metronome)
         stack.push_async_callback(media.close)
         media.answer(offer)
         recorder = recordings.start(f"call-{call}", time.monotonic())
@@ -100,13 +103,16 @@ async def open_echoes(stack: AsyncExitStack, calls: int) -> list[int]:
     ports = []
     for _ in range(calls):
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Echo, local_addr=(HOST, 0))
+        if hasattr(transport, "max_size"):
+            # As `RtpMedia` does: asyncio allocates 256 KiB for every packet otherwise.
+            transport.max_size = MAX_PACKET_BYTES
         stack.callback(transport.close)
         ports.append(int(transport.get_extra_info("sockname")[1]))
     return ports
 
 
 async def main() -> None:
-    kind, calls, core, peer_port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    kind, calls, core, peer_port = sys.argv[1], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5])
     os.sched_setaffinity(0, {core})
     # Answers go to stdout, so the log must not.
     structlog.configure(
@@ -138,6 +144,5 @@ async def main() -> None:
             print(json.dumps(used), flush=True)
 
 
-# The echo is asyncio's own, legs run on the server's loop.
-with asyncio.Runner(loop_factory=None if sys.argv[1] == "echo" else uvloop.new_event_loop) as runner:
+with asyncio.Runner(loop_factory=uvloop.new_event_loop if sys.argv[2] == "uvloop" else None) as runner:
     runner.run(main())

@@ -1,11 +1,12 @@
 """Measures audio over RTP: concurrent legs on one core beside a bare echo, and the jitter buffer on a bad network.
 
-    scripts/bench/media [--legs 100,200,400] [--seconds 10] [--json FILE]
+    scripts/bench/media [--legs 100,200,400] [--seconds 10] [--loop uvloop] [--json FILE]
 
 The generator and the server are two processes on two cores. Every leg gets G.711 each 20 ms and sends as much; its
 audio goes through jitter buffer, playout and recorder. How late our packets are is taken from the kernel's time of
 their arrival, against the stream's own earliest packet. The echo sends back each packet as it comes, which is the least
-that any server in this language can do.
+that any server in this language can do; it runs on the same event loop as the legs, and every packet that it sends back
+is compared with what was sent.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from _report import Report, parser, percentile
 
 from voicebot.telephony.leg import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENT_FRAME
 from voicebot.telephony.rtp.jitter import Audio, JitterBuffer
-from voicebot.telephony.rtp.packet import RtpPacket, build
+from voicebot.telephony.rtp.packet import HEADER_BYTES, RtpPacket, build
 
 HOST = "127.0.0.1"
 FRAME_S = 0.02
@@ -46,6 +47,8 @@ class Load:
     seconds: float
     legs: int
     arrivals: dict[tuple[int, int], list[tuple[float, int]]] = field(default_factory=dict)
+    #: Packets that came with exactly the audio that was sent.
+    intact: int = 0
 
     @property
     def frames(self) -> int:
@@ -72,7 +75,7 @@ class Load:
         return late, count
 
 
-def drive(kind: str, legs: int, seconds: float) -> Load:
+def drive(kind: str, loop: str, legs: int, seconds: float) -> Load:
     """Send to `legs` streams for `seconds` and note what comes back."""
     os.sched_setaffinity(0, {GENERATOR_CORE})
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
@@ -81,7 +84,7 @@ def drive(kind: str, legs: int, seconds: float) -> Load:
         line.setsockopt(socket.SOL_SOCKET, _TIMESTAMP_NS, 1)
         line.settimeout(0)
         command = [sys.executable, str(Path(__file__).with_name("_serve_media.py"))]
-        command += [kind, str(legs), str(SERVER_CORE), str(line.getsockname()[1])]
+        command += [kind, loop, str(legs), str(SERVER_CORE), str(line.getsockname()[1])]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
             if server.stdin is None or server.stdout is None:
                 raise RuntimeError("the server has no pipes")
@@ -128,6 +131,7 @@ def _drain(line: socket.socket, load: Load) -> None:
             continue
         seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
         (timestamp, ssrc) = struct.unpack_from("!II", data, 4)
+        load.intact += data[HEADER_BYTES:] == VOICE
         load.arrivals.setdefault((address[1], ssrc), []).append((seconds + nanoseconds / 1e9, timestamp))
 
 
@@ -163,20 +167,22 @@ def bad_network(loss: float, jitter_s: float, seconds: int) -> tuple[Heard, int]
 def main() -> None:
     options_of = parser("Measures audio over RTP.")
     options_of.add_argument("--legs", default="100,200,300,400", help="how many at once, a run each")
+    options_of.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop", help="of legs and echo alike")
     options_of.add_argument("--seconds", type=float, default=10.0, help="length of a run")
     options = options_of.parse_args()
     report = Report("media")
     counts = [int(count) for count in options.legs.split(",")]
-    echo = drive("echo", counts[-1], options.seconds)
-    came = echo.late()[1]
-    report.figure("echo", f"CPU a frame, {counts[-1]} streams", echo.cpu_us_a_frame, "µs", n=echo.frames)
-    report.rate("echo", "packets that came back", min(came, echo.frames), echo.frames)
+    echoes = {count: drive("echo", options.loop, count, options.seconds) for count in counts}
+    for count, echo in echoes.items():
+        section = f"echo on {options.loop}, {count} streams"
+        report.figure(section, "CPU a frame", echo.cpu_us_a_frame, "µs", n=echo.frames)
+        report.rate(section, "packets that came back unchanged", min(echo.intact, echo.frames), echo.frames)
     for legs in counts:
-        load = drive("legs", legs, options.seconds)
-        section = f"{legs} legs"
+        load = drive("legs", options.loop, legs, options.seconds)
+        section = f"{legs} legs on {options.loop}"
         late, received = load.late()
         report.figure(section, "CPU a frame, in and out", load.cpu_us_a_frame, "µs", n=load.frames)
-        times = load.cpu_us_a_frame / echo.cpu_us_a_frame
+        times = load.cpu_us_a_frame / echoes[legs].cpu_us_a_frame
         report.figure(section, "as a multiple of the echo's", times, "times", yardstick="at most 4")
         report.figure(section, "share of one core", load.core_share * 100, "%")
         report.rate(section, "packets over 10 ms late", late, received, yardstick="under 0.1 % at 400")

@@ -22,6 +22,7 @@ from voicebot.records.metrics import Metrics
 from voicebot.settings import Settings, SipSettings
 from voicebot.telephony.leg import Channel
 from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia, SrtpMode
+from voicebot.telephony.rtp.metronome import Metronome
 from voicebot.telephony.rtp.quality import Quality
 from voicebot.telephony.sip.access import Access
 from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
@@ -186,10 +187,11 @@ def _media_opener(sip: SipSettings, observer: _MediaObserver) -> Callable[[str, 
         problem = Problem("settings", None, f"`sip.rtp_first_port`: {error}.", "See docs/sip.md.")
         raise ConfigurationError([problem]) from error
     public = str(sip.public_address) if sip.public_address else ""
+    metronome = Metronome(time.monotonic)
 
     async def open_media(local_host: str, peer_host: str) -> Media:
         plan = MediaPlan(local_host, public_address=public, signalling_address=peer_host, srtp=SrtpMode(sip.srtp))
-        return await RtpMedia.open(plan, ports, observer=observer)
+        return await RtpMedia.open(plan, ports, observer=observer, metronome=metronome)
 
     return open_media
 

@@ -27,6 +27,8 @@ _WRITE_EVERY = RATE_HZ // 2
 _SECRET_GUARD = RATE_HZ // 2
 #: Writes waiting for the disk; more means that it hangs.
 _WAITING_WRITES = 1000
+#: Writes are collected for so long, since waking the thread for each costs the event loop more than the write.
+_COLLECT_S = 0.05
 #: How long the end of the server waits for a disk that hangs.
 _LAST_WRITES_S = 10.0
 #: Audio sent and not yet reported as heard; a leg keeps far less.
@@ -215,6 +217,7 @@ class Recordings:
         self._on_failure = on_failure
         # The simple queue is bounded here, by hand: a `Queue` with its locks in Python takes a twentieth of the loop.
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._finishing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recording writer", daemon=True)
 
     async def __aenter__(self) -> Self:
@@ -240,6 +243,7 @@ class Recordings:
 
     def _finish(self) -> bool:
         self._jobs.put(None)
+        self._finishing.set()
         self._thread.join(_LAST_WRITES_S)
         return not self._thread.is_alive()
 
@@ -259,6 +263,8 @@ class Recordings:
                 if not job.recording.failed:
                     job.recording.failed = True
                     log.error("recording failed", call_id=job.recording.call_id, error=error.strerror)
+            if self._jobs.empty():
+                self._finishing.wait(_COLLECT_S)
 
     @staticmethod
     def _carry_out(job: _Job) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from voicebot import g711
 from voicebot.telephony.leg import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENT_FRAME
@@ -37,8 +38,7 @@ _HALF = 1 << 31
 _WRAP = 1 << 32
 
 
-@dataclass(frozen=True, slots=True)
-class Audio:
+class Audio(NamedTuple):
     """One packet's audio, `samples` long. It is decoded when it is played, since some decoders keep state."""
 
     timestamp: int
@@ -106,18 +106,19 @@ class JitterBuffer:
         """Take a packet; duplicates and those that come too late are dropped."""
         at = round(now_s * SAMPLE_RATE_HZ)
         if self._newest is None:
-            self._begin(audio.timestamp, at)
-        extended = self._extend(audio.timestamp)
+            self._newest = self._begin(audio.timestamp, at)
+        # Undo the wrap-around, by nearness to the newest timestamp.
+        extended = self._newest + (audio.timestamp - self._newest + _HALF) % _WRAP - _HALF
         travel = at - extended
         if abs(travel - self._fastest) > _JUMP:
             self._jumps += 1
             if self._jumps < _JUMPS_TO_BELIEVE:
                 return
             self.restart()
-            self._begin(audio.timestamp, at)
+            self._newest = self._begin(audio.timestamp, at)
             extended, travel = audio.timestamp, at - audio.timestamp
         self._jumps = 0
-        self._newest = max(self._newest or extended, extended)
+        self._newest = max(self._newest, extended)
         self._learn(travel)
         if extended < self._next and not self._go_back(extended, audio.samples):
             self.counts.late += 1
@@ -146,15 +147,12 @@ class JitterBuffer:
             self.counts.repeated += 1
         return frame, concealed
 
-    def _begin(self, timestamp: int, at: int) -> None:
-        self._newest = self._next = self._played_to = timestamp
+    def _begin(self, timestamp: int, at: int) -> int:
+        """Begin at this packet and return its timestamp, which is the newest."""
+        self._next = self._played_to = timestamp
         self._fastest = at - timestamp
         self._rest = b""
-
-    def _extend(self, timestamp: int) -> int:
-        """Undo the wrap-around, by nearness to the newest timestamp."""
-        newest = self._newest or 0
-        return newest + (timestamp - newest + _HALF) % _WRAP - _HALF
+        return timestamp
 
     def _delay(self, now_s: float) -> int:
         return round(now_s * SAMPLE_RATE_HZ) - (self._next - len(self._rest)) - self._fastest

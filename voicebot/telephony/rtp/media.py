@@ -19,7 +19,6 @@ from voicebot.errors import LocalProtocolError, RemoteProtocolError
 from voicebot.telephony.inbox import LegInbox
 from voicebot.telephony.leg import (
     FRAME_BYTES,
-    FRAME_MS,
     AudioPlayed,
     EndCause,
     LegEnded,
@@ -27,6 +26,7 @@ from voicebot.telephony.leg import (
     LegHeld,
 )
 from voicebot.telephony.rtp.latch import Address, Latch
+from voicebot.telephony.rtp.metronome import FRAME_S, Metronome
 from voicebot.telephony.rtp.negotiation import Agreed, LocalMedia, Negotiation, NotAcceptable
 from voicebot.telephony.rtp.packet import MAX_PACKET_BYTES, is_rtcp, parse
 from voicebot.telephony.rtp.plan import LATE_S, MediaObserver, MediaPlan, Nobody
@@ -38,9 +38,10 @@ from voicebot.telephony.rtp.srtp import SECRET_BYTES, Protector, SrtpMode, Unpro
 
 __all__ = ["MediaObserver", "MediaPlan", "NotAcceptable", "PortRange", "PortsExhausted", "RtpMedia", "SrtpMode"]
 
-_FRAME_S = FRAME_MS / 1000
 #: After a stall so many frames are caught up with at once; what is more is skipped.
 _MOST_CAUGHT_UP = 10
+#: Our deadlines are the metronome's, but for rounding.
+_SAME_S = 1e-6
 #: Violations logged one by one; the rest of a flood is only counted.
 _LOGGED_VIOLATIONS = 10
 
@@ -63,10 +64,15 @@ class RtpMedia:
         now: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         observer: MediaObserver | None = None,
+        metronome: Metronome | None = None,
     ) -> RtpMedia:
-        """Bind a pair of ports; raises `PortsExhausted`, or OSError if `bind_address` is not this machine's."""
+        """Bind a pair of ports. Calls that share a `metronome` share one timer, which is cheaper; its clock is `now`.
+
+        Raises `PortsExhausted`, or OSError if `bind_address` is not this machine's.
+        """
         pair = ports.take(plan.bind_address)
-        media = cls(plan, ports, pair, now=now, chance=chance, observer=observer or Nobody())
+        metronome = metronome or Metronome(now)
+        media = cls(plan, ports, pair, now=now, chance=chance, observer=observer or Nobody(), metronome=metronome)
         try:
             await media._listen()
         except BaseException:
@@ -83,6 +89,7 @@ class RtpMedia:
         now: Callable[[], float],
         chance: Callable[[], float],
         observer: MediaObserver,
+        metronome: Metronome,
     ) -> None:
         self._plan = plan
         self._ports = ports
@@ -90,6 +97,7 @@ class RtpMedia:
         self._now = now
         self._chance = chance
         self._observer = observer
+        self._metronome = metronome
         self._loop = asyncio.get_running_loop()
         local = LocalMedia(
             address=plan.public_address or plan.bind_address,
@@ -122,7 +130,7 @@ class RtpMedia:
         self._rtcp_datagrams = _Datagrams(self._on_rtcp)
         self._rtp: asyncio.DatagramTransport | None = None
         self._rtcp: asyncio.DatagramTransport | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._beats = False
         self._due_s = 0.0
         self._silent_since_s: float | None = None
         self._violations = 0
@@ -202,8 +210,8 @@ class RtpMedia:
         if self._closed:
             return
         self._closed = True
-        if self._timer:
-            self._timer.cancel()
+        if self._beats:
+            self._metronome.leave(self._tick)
             self._report(self._now(), leaving=True)
         for transport, datagrams in ((self._rtp, self._rtp_datagrams), (self._rtcp, self._rtcp_datagrams)):
             if transport is not None:
@@ -239,10 +247,10 @@ class RtpMedia:
             self.inbox.put(LegHeld(self._held, self._now()))
         if agreed.receives and self._silent_since_s is not None:
             self._silent_since_s = self._now()
-        if self._timer is None and not self._closed:
-            self._due_s = self._now()
+        if not self._beats and not self._closed:
+            self._beats = True
+            self._due_s = self._metronome.join(self._tick)
             self._report_due_s = self._due_s + self._report_every_s()
-            self._tick()
 
     def _report_every_s(self) -> float:
         """Return when to report again: spread out, so that many calls do not report together (RFC 3550, 6.2)."""
@@ -319,20 +327,17 @@ class RtpMedia:
         if self._violations <= _LOGGED_VIOLATIONS:
             _log.warning("peer broke the protocol", kind=kind, what=what)
 
-    def _tick(self) -> None:
-        """Carry both directions over every deadline that has passed, and wait for the next."""
-        now_s = self._now()
+    def _tick(self, now_s: float) -> None:
+        """Carry both directions over every deadline that has passed."""
         behind_s = now_s - self._due_s
         if behind_s > LATE_S:
-            self._observer.late(int((behind_s - LATE_S) / _FRAME_S) + 1)
-            if behind_s > _MOST_CAUGHT_UP * _FRAME_S:
+            self._observer.late(int((behind_s - LATE_S) / FRAME_S) + 1)
+            if behind_s > _MOST_CAUGHT_UP * FRAME_S:
                 # A stall, not a late wake-up: the peer has played silence, and would only be overrun.
-                self._due_s = now_s - _MOST_CAUGHT_UP * _FRAME_S
-        while self._due_s <= now_s:
+                self._due_s += (int(behind_s / FRAME_S) - _MOST_CAUGHT_UP) * FRAME_S
+        while self._due_s <= now_s + _SAME_S:
             self._step(self._due_s)
-            self._due_s += _FRAME_S
-        if not self._closed:
-            self._timer = self._loop.call_later(self._due_s - now_s, self._tick)
+            self._due_s += FRAME_S
 
     def _step(self, due_s: float) -> None:
         agreed = self._negotiation.agreed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from voicebot.errors import RemoteProtocolError
 
@@ -15,9 +15,11 @@ _HEADER = struct.Struct("!BBHII")
 _PLAIN = 0x80  # version 2; no padding, extension or contributing sources
 
 
-@dataclass(frozen=True, slots=True)
-class RtpPacket:
-    """One packet. `timestamp` counts the payload's clock, both it and `sequence` wrap around."""
+class RtpPacket(NamedTuple):
+    """One packet. `timestamp` counts the payload's clock, both it and `sequence` wrap around.
+
+    A tuple, since one is made for every packet and a frozen dataclass takes three times as long to make.
+    """
 
     payload_type: int
     sequence: int
@@ -43,8 +45,9 @@ def parse(datagram: bytes) -> RtpPacket:
 
 def build(packet: RtpPacket) -> bytes:
     """Return the packet's bytes."""
-    second = packet.payload_type | 0x80 if packet.marker else packet.payload_type
-    return _HEADER.pack(_PLAIN, second, packet.sequence, packet.timestamp, packet.ssrc) + packet.payload
+    payload_type, sequence, timestamp, ssrc, payload, marker = packet
+    second = payload_type | 0x80 if marker else payload_type
+    return _HEADER.pack(_PLAIN, second, sequence, timestamp, ssrc) + payload
 
 
 def _payload(datagram: bytes, first: int) -> bytes:

@@ -1,0 +1,73 @@
+"""The shared beat on a real event loop, with a clock that can be set forward."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+
+from voicebot.telephony.rtp.metronome import FRAME_S, SLOTS, Metronome
+
+
+class Member:
+    def __init__(self) -> None:
+        self.told_s: list[float] = []
+
+    def beat(self, now_s: float) -> None:
+        self.told_s.append(now_s)
+
+
+async def test_a_member_is_told_on_every_deadline_and_never_before() -> None:
+    metronome, member = Metronome(time.monotonic), Member()
+    first_s = metronome.join(member.beat)
+    await asyncio.sleep(0.5)
+    metronome.leave(member.beat)
+    assert len(member.told_s) >= 10
+    for told_s in member.told_s:
+        # To a deadline belongs whatever comes in the 20 ms after it.
+        assert told_s >= first_s
+    numbers = [int((told_s - first_s + 1e-6) / FRAME_S) for told_s in member.told_s]
+    assert all(later > earlier for earlier, later in itertools.pairwise(numbers))
+
+
+async def test_members_are_spread_over_the_frame() -> None:
+    metronome = Metronome(time.monotonic)
+    members = [Member() for _ in range(3 * SLOTS)]
+    phases = [round(metronome.join(member.beat) % FRAME_S, 6) for member in members]
+    assert sorted(map(phases.count, set(phases))) == [3] * SLOTS
+    for member in members:
+        metronome.leave(member.beat)
+
+
+async def test_nobody_is_told_after_leaving_and_the_last_one_stops_the_timer() -> None:
+    metronome, stays, leaves = Metronome(time.monotonic), Member(), Member()
+    metronome.join(stays.beat)
+    metronome.join(leaves.beat)
+    await asyncio.sleep(0.05)
+    metronome.leave(leaves.beat)
+    told = len(leaves.told_s)
+    before = len(stays.told_s)
+    await asyncio.sleep(0.1)
+    assert len(leaves.told_s) == told
+    assert len(stays.told_s) > before
+    metronome.leave(stays.beat)
+    assert metronome._timer is None
+    metronome.join(leaves.beat)
+    await asyncio.sleep(0.05)
+    assert len(leaves.told_s) > told
+    metronome.leave(leaves.beat)
+
+
+async def test_after_a_stall_everybody_is_told_once_and_then_on_the_old_deadlines() -> None:
+    ahead_s = 0.0
+    metronome = Metronome(lambda: time.monotonic() + ahead_s)
+    member = Member()
+    first_s = metronome.join(member.beat)
+    await asyncio.sleep(0.05)
+    told = len(member.told_s)
+    ahead_s = 1.0
+    await asyncio.sleep(0.06)
+    metronome.leave(member.beat)
+    after = member.told_s[told:]
+    assert after[0] - first_s > 1.0
+    assert len(after) <= 6
