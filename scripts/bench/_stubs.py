@@ -68,6 +68,12 @@ class KnownUtterance:
         for nothing in ():
             yield nothing
 
+    def look_ahead(self) -> None:
+        """Nothing is heard before the end."""
+
+    def go_on(self) -> None:
+        """Nothing was heard ahead."""
+
     async def finish(self) -> Final:
         self._over.set()
         return Final((Hypothesis(self._text, 0.95),), "stub", 0.0)

@@ -11,10 +11,16 @@ from voicebot.speech.asr import Final, Hypothesis, Partial
 
 
 class ScriptedTranscriber:
-    """Hears `words` one after the other, an utterance each; "" is an utterance without words. None: it is dead."""
+    """Hears `words` one after the other, an utterance each; "" is an utterance without words. None: it is dead.
 
-    def __init__(self, words: list[str | None], *, delay_s: float = 0.0) -> None:
+    With `ahead` it tells its words when it is asked to hear ahead, instead of at once.
+    """
+
+    def __init__(self, words: list[str | None], *, delay_s: float = 0.0, ahead: bool = False) -> None:
         self._words = words
+        self.ahead = ahead
+        #: "look" and "on", as they were asked for.
+        self.looks: list[str] = []
         self.delay_s = delay_s
         self.expectations: list[Expectation] = []
         self.fed_samples: list[int] = []
@@ -41,17 +47,29 @@ class ScriptedUtterance:
         self._words = words
         self._samples = 0
         self._over = asyncio.Event()
+        self._telling = asyncio.Event()
+        if not transcriber.ahead:
+            self._telling.set()
 
     def feed(self, pcm: bytes) -> None:
         self._samples += len(pcm) // 2
 
     async def partials(self) -> AsyncIterator[Partial]:
+        await self._telling.wait()
         if self._words:
             yield Partial(self._words)
         await self._over.wait()
 
+    def look_ahead(self) -> None:
+        self._transcriber.looks.append("look")
+        self._telling.set()
+
+    def go_on(self) -> None:
+        self._transcriber.looks.append("on")
+
     async def finish(self) -> Final:
         self._over.set()
+        self._telling.set()
         await asyncio.sleep(self._transcriber.delay_s)
         self._transcriber.finished(self._samples)
         hypotheses = (Hypothesis(self._words, 0.9),) if self._words else ()
@@ -59,4 +77,5 @@ class ScriptedUtterance:
 
     def cancel(self) -> None:
         self._over.set()
+        self._telling.set()
         self._transcriber.cancelled += 1

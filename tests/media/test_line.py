@@ -32,6 +32,7 @@ from voicebot.media.events import (
     VoiceFailed,
 )
 from voicebot.media.frames import Utterance
+from voicebot.media.hearing import Completeness
 from voicebot.media.line import Line
 from voicebot.speech.listening.dtmf import tone
 from voicebot.telephony.leg import FRAME_BYTES, SAMPLE_RATE_HZ, SILENT_FRAME
@@ -65,7 +66,9 @@ class Tape:
 class Room:
     """A line with its fakes, and a way to wait for what happens on it."""
 
-    def __init__(self, voice: HummingVoice, transcriber: ScriptedTranscriber, *, keys_apart: bool) -> None:
+    def __init__(
+        self, voice: HummingVoice, transcriber: ScriptedTranscriber, *, keys_apart: bool, completeness: Completeness
+    ) -> None:
         self.leg = FakeLeg(keys_apart=keys_apart)
         self.tape = Tape()
         self.transcriber = transcriber
@@ -75,7 +78,7 @@ class Room:
             self.leg,
             transcriber=transcriber,
             turn_model=Undecided(),
-            completeness=lambda text, expectation: 0.0,
+            completeness=completeness,
             voice=voice,
             voice_judge=None,
             tap=self.tape,
@@ -126,9 +129,11 @@ async def room(
     voice: HummingVoice | None = None,
     recognition_delay_s: float = 0.0,
     keys_apart: bool = True,
+    ahead: bool = False,
+    completeness: Completeness = lambda text, expectation: 0.0,
 ) -> AsyncIterator[Room]:
-    transcriber = ScriptedTranscriber(list(words), delay_s=recognition_delay_s)
-    made = Room(voice or HummingVoice(), transcriber, keys_apart=keys_apart)
+    transcriber = ScriptedTranscriber(list(words), delay_s=recognition_delay_s, ahead=ahead)
+    made = Room(voice or HummingVoice(), transcriber, keys_apart=keys_apart, completeness=completeness)
     try:
         yield made
     finally:
@@ -201,6 +206,37 @@ async def test_a_pause_is_told_with_its_words_and_so_is_its_end() -> None:
         await here.leg.speak(buzz(0.4))
         await here.until(PauseEnded)
         assert here.all(CallerTurn) == []
+
+
+async def test_a_whole_sentence_heard_ahead_ends_the_turn_though_the_voice_sounds_unfinished() -> None:
+    async with room("my balance please", ahead=True, completeness=lambda text, expectation: 0.6) as here:
+        await here.line.listen(OPEN)
+        await here.leg.speak(buzz(1.0))
+        await here.leg.stay_silent(0.9)
+        turn = await here.until(CallerTurn)
+        assert here.transcriber.looks == ["look"]
+        waited_s = turn.timings.turn_ended_s - turn.timings.last_speech_s
+        assert waited_s < 0.7, "without its words it would have been 1.1 s"
+
+
+async def test_speech_that_goes_on_voids_what_was_heard_ahead() -> None:
+    async with room("my balance", "unused", ahead=True, completeness=lambda text, expectation: 0.6) as here:
+        await here.line.listen(OPEN)
+        await here.leg.speak(buzz(0.6))
+        await here.leg.stay_silent(0.34)
+        await here.leg.speak(buzz(0.4))
+        await here.until(PauseEnded)
+        assert here.transcriber.looks == ["look", "on"]
+        assert here.all(CallerTurn) == []
+
+
+async def test_a_short_stop_within_a_sentence_is_not_heard_ahead() -> None:
+    async with room("my balance", "unused", ahead=True) as here:
+        await here.line.listen(OPEN)
+        await here.leg.speak(buzz(0.6))
+        await here.leg.stay_silent(0.1)
+        await here.leg.speak(buzz(0.4))
+        assert "look" not in here.transcriber.looks
 
 
 async def test_the_carrier_never_holds_more_than_300_ms_of_ours() -> None:

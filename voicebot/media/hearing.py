@@ -71,6 +71,10 @@ _WHOLE = 0.85
 #: Silence after a request that seems whole: people go on after one more often than after a whole number.
 _REQUEST_MS = 440
 
+#: Frames of a pause, which is known after 160 ms, until the recogniser hears ahead: 240 ms of silence. Shorter ones are
+#: mostly within a sentence.
+_LOOK_AHEAD_FRAMES = 4
+
 #: How likely these words are all that the caller has to say to what was asked, 0 to 1.
 Completeness = Callable[[str, Expectation], float]
 
@@ -91,6 +95,7 @@ class _Attempt:
         self.text = ""
         #: The number of the pause that the caller is making, if they are.
         self.pause: int | None = None
+        self._paused_frames = 0
         self.pcm = bytearray()
         self._utterance: Utterance | None = None
         self._opening = asyncio.create_task(self._open(transcriber))
@@ -105,6 +110,23 @@ class _Attempt:
         self.pcm += pcm
         if self._utterance:
             self._utterance.feed(pcm)
+
+    def begin_pause(self, pause: int) -> None:
+        self.pause = pause
+        self._paused_frames = 0
+
+    def end_pause(self) -> None:
+        self.pause = None
+        if self._utterance:
+            self._utterance.go_on()
+
+    def spend_frame(self) -> None:
+        """Have what was said heard to its end once a pause has lasted: the wait for the turn's end hides that."""
+        if self.pause is None:
+            return
+        self._paused_frames += 1
+        if self._paused_frames == _LOOK_AHEAD_FRAMES and self._utterance:
+            self._utterance.look_ahead()
 
     async def utterance(self) -> Utterance:
         """Return the open utterance; EngineUnavailable when nothing can hear."""
@@ -196,6 +218,8 @@ class HearingProcessor(FrameProcessor):
             self._attempt.feed(pcm)
         for event in self._detector.feed(activity):
             await self._turn_event(event, arrived_s)
+        if self._attempt:
+            self._attempt.spend_frame()
 
     async def _turn_event(self, event: TurnEvent, arrived_s: float) -> None:
         match event:
@@ -223,14 +247,14 @@ class HearingProcessor(FrameProcessor):
                 await self._tell(SpeechDismissed(arrived_s))
             case SpeechPaused(pause=pause):
                 if self._attempt:
-                    self._attempt.pause = pause
+                    self._attempt.begin_pause(pause)
                     self._judge_words(self._attempt)
                     self._run(self._judge_voice(self._attempt, pause))
                     if self._attempt.text:
                         await self._tell(PauseBegan(self._attempt.text, arrived_s))
             case SpeechResumed():
                 if self._attempt:
-                    self._attempt.pause = None
+                    self._attempt.end_pause()
                     await self._tell(PauseEnded(arrived_s))
             case TurnEnded():
                 if self._attempt:

@@ -53,6 +53,17 @@ class Utterance(Protocol):
         """Yield partial texts until `finish` or `cancel`."""
         ...
 
+    def look_ahead(self) -> None:
+        """The caller pauses: hear what they said to its end, so that the final is there if they say nothing more.
+
+        Its text comes as a partial. Feeding goes on; nothing happens where the recogniser cannot do this.
+        """
+        ...
+
+    def go_on(self) -> None:
+        """The caller says more after all: what was heard ahead is void."""
+        ...
+
     async def finish(self) -> Final:
         """Return the final; `EngineUnavailable` if no engine answers within its deadline."""
         ...

@@ -24,6 +24,7 @@ from voicebot.speech.asr import Final, Partial
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
 from voicebot.speech.recognition.utterance import WorkerUtterance
+from voicebot.speech.recognition.wire import GO_ON, LOOK_AHEAD
 from voicebot.speech.workers.capabilities import Feature
 from voicebot.speech.workers.pool import WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
@@ -116,6 +117,58 @@ async def test_partials_come_while_the_caller_speaks(transcriber: WorkerTranscri
     partials = await collecting
     assert partials
     assert "book" in partials[-1].text
+
+
+async def until_heard_ahead(utterance: WorkerUtterance) -> Partial:
+    """Ask what was said so far and return the partial that tells it."""
+    partials = utterance.partials()
+    utterance.look_ahead()
+    async with asyncio.timeout(5):
+        while not (partial := await anext(partials)).text.endswith("order"):
+            pass
+    # The words may have been told before; what was asked for is there a little later.
+    await asyncio.sleep(1.0)
+    return partial
+
+
+async def test_what_was_heard_ahead_at_a_pause_is_the_final_if_nothing_follows(
+    transcriber: WorkerTranscriber, pool: WorkerPool
+) -> None:
+    final = await hear(transcriber, OPEN, "Where is my order?")
+    utterance = await transcriber.start(OPEN)
+    for frame in frames(spoken("Where is my order?")):
+        utterance.feed(frame)
+    assert (await until_heard_ahead(utterance)).text == "where is my order"
+    utterance.feed(bytes(6400))
+    # No worker could answer any more, so this is what it said at the pause.
+    await pool.stop()
+    assert (await utterance.finish()).hypotheses == final.hypotheses
+
+
+async def test_speech_after_a_pause_is_heard_together_with_what_came_before(transcriber: WorkerTranscriber) -> None:
+    utterance = await transcriber.start(OPEN)
+    for frame in frames(spoken("Where is my order?")):
+        utterance.feed(frame)
+    await until_heard_ahead(utterance)
+    utterance.feed(bytes(1600))
+    utterance.go_on()
+    for frame in frames(spoken("Cancel my appointment.")):
+        utterance.feed(frame)
+    heard = (await utterance.finish()).hypotheses[0].text
+    assert heard.startswith("where is my order")
+    assert heard.endswith("cancel my appointment")
+
+
+async def test_what_was_heard_ahead_comes_too_late_once_the_caller_went_on(transcriber: WorkerTranscriber) -> None:
+    utterance = await transcriber.start(OPEN)
+    for frame in frames(spoken("Where is my order?")):
+        utterance.feed(frame)
+    utterance.look_ahead()
+    utterance.go_on()
+    await asyncio.sleep(0.5)
+    for frame in frames(spoken("Cancel my appointment.")):
+        utterance.feed(frame)
+    assert (await utterance.finish()).hypotheses[0].text.endswith("cancel my appointment")
 
 
 async def test_a_worker_killed_in_mid_word_is_replaced_without_the_caller_noticing(
@@ -217,7 +270,12 @@ async def test_a_plain_server_works_with_less_and_the_status_says_so(plain: str)
         transcriber = WorkerTranscriber([pool], names=("maria lopez",), assumed_confidence=0.55)
         await transcriber.prepare()
         utterance = await transcriber.start(Expectation("pick", (AnswerKind.CHOICE,), phrases=("blue",)))
-        utterance.feed(bytes(3200))
+        utterance.feed(bytes(1600))
+        await asyncio.sleep(0.1)
+        utterance.look_ahead()
+        utterance.go_on()
+        utterance.look_ahead()
+        utterance.feed(bytes(1600))
         final = await utterance.finish()
         await transcriber.close()
     assert [(heard.text, heard.confidence) for heard in final.hypotheses] == [("where is my order", 0.55)]
@@ -228,6 +286,7 @@ async def test_a_plain_server_works_with_less_and_the_status_says_so(plain: str)
     audio = [event for event in PlainServer.seen if event.type == "audio-chunk"]
     assert {event.data["rate"] for event in audio} == {16000}
     assert sum(len(event.payload or b"") for event in audio) == 2 * 3200
+    assert not [event for event in PlainServer.seen if event.type in {LOOK_AHEAD, GO_ON}]
 
 
 async def test_the_next_engine_takes_over_when_the_first_one_dies(plain: str, domain: Path) -> None:

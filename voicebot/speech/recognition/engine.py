@@ -20,6 +20,17 @@ class Stream(Protocol):
         """Hear more 8 kHz PCM; returns when the engine is ready for the next piece."""
         ...
 
+    async def look_ahead(self) -> tuple[Hypothesis, ...] | None:
+        """Return what `finish` would return now; None where that is not worth its cost. More may be fed meanwhile.
+
+        Whoever asks says `go_on` before speech that follows; until then what is fed counts as silence.
+        """
+        ...
+
+    async def go_on(self) -> None:
+        """Forget what was heard ahead, and hear what was fed since."""
+        ...
+
     async def finish(self) -> tuple[Hypothesis, ...]:
         """Return what was heard, likeliest first; nothing when nothing was."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,15 +15,19 @@ from wyoming.info import AsrModel, AsrProgram, Attribution, Info
 
 from voicebot import __version__
 from voicebot.errors import RemoteProtocolError
+from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.engine import Engine, Stream
 from voicebot.speech.recognition.engines import build
 from voicebot.speech.recognition.wire import (
+    GO_ON,
+    LOOK_AHEAD,
     PARTIAL,
     PREPARE,
     PREPARED,
     SAMPLE_BYTES,
     SAMPLE_RATE_HZ,
     parse_request,
+    provisional_event,
     transcript_event,
 )
 from voicebot.speech.workers.capabilities import Capabilities
@@ -30,12 +35,16 @@ from voicebot.speech.workers.service import Send
 
 
 class RecognitionConversation:
-    """Transcribe, audio, audio-stop, transcript; then the next one on the same connection."""
+    """Transcribe, audio, audio-stop, transcript; then the next one on the same connection.
+
+    At a pause the client may ask for a provisional transcript; audio is taken in while that is made.
+    """
 
     def __init__(self, engine: Engine, send: Send) -> None:
         self._engine = engine
         self._send = send
         self._stream: Stream | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def handle(self, event: Event) -> None:
         if Transcribe.is_type(event.type):
@@ -51,6 +60,14 @@ class RecognitionConversation:
             _check_format(start.rate, start.width, start.channels)
         elif AudioStop.is_type(event.type):
             await self._finish()
+        elif event.type == LOOK_AHEAD:
+            await self._stop_looking()
+            if self._stream is not None:
+                self._looking = asyncio.create_task(self._look_ahead(self._stream, _pause_of(event)), name="look ahead")
+        elif event.type == GO_ON:
+            await self._stop_looking()
+            if self._stream is not None:
+                await self._stream.go_on()
         elif event.type == PREPARE:
             await self._engine.prepare(Path(str(event.data.get("domain"))))
             await self._send(Event(PREPARED))
@@ -62,19 +79,44 @@ class RecognitionConversation:
     async def _finish(self) -> None:
         if self._stream is None:
             raise RemoteProtocolError("no_transcribe", "Audio ended without a transcribe event before it.")
+        await self._stop_looking()
         started = time.perf_counter()
         hypotheses = await self._stream.finish()
         await self._drop()
+        await self._send(self._transcript(hypotheses, started))
+
+    async def _look_ahead(self, stream: Stream, pause: int) -> None:
+        started = time.perf_counter()
+        hypotheses = await stream.look_ahead()
+        if hypotheses is not None:
+            await self._send(provisional_event(self._transcript(hypotheses, started), pause))
+
+    async def _stop_looking(self) -> None:
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
+            # What it failed with, `finish` will meet as well.
+            await asyncio.gather(looking, return_exceptions=True)
+
+    def _transcript(self, hypotheses: tuple[Hypothesis, ...], started: float) -> Event:
         decode_ms = (time.perf_counter() - started) * 1000
-        await self._send(transcript_event(hypotheses, self._engine.capabilities.engine, decode_ms))
+        return transcript_event(hypotheses, self._engine.capabilities.engine, decode_ms)
 
     async def _partial(self, text: str) -> None:
         await self._send(Event(PARTIAL, {"text": text}))
 
     async def _drop(self) -> None:
+        await self._stop_looking()
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.close()
+
+
+def _pause_of(event: Event) -> int:
+    pause = event.data.get("pause")
+    if not isinstance(pause, int):
+        raise RemoteProtocolError("bad_look_ahead", "A look-ahead event lacks the number of its pause.")
+    return pause
 
 
 def _check_format(rate_hz: int, width_bytes: int, channels: int) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,16 @@ import structlog
 from wyoming.asr import Transcript, TranscriptChunk
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
+from wyoming.event import Event
 
 from voicebot.errors import EngineUnavailable, RemoteProtocolError
 from voicebot.speech.asr import Final, Partial
 from voicebot.speech.recognition.upsample import Upsampler, to_int16
 from voicebot.speech.recognition.wire import (
+    GO_ON,
+    LOOK_AHEAD,
     PARTIAL,
+    PROVISIONAL,
     SAMPLE_BYTES,
     SAMPLE_RATE_HZ,
     Heard,
@@ -59,6 +63,7 @@ class _Feed:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._sent_bytes = 0
+        self._looking_ahead = False
         self._upsampler = None if Feature.EXPECTATION in line.capabilities.features else Upsampler()
         self._rate_hz = SAMPLE_RATE_HZ if self._upsampler is None else _PLAIN_RATE_HZ
         line.send(AudioStart(rate=self._rate_hz, width=SAMPLE_BYTES, channels=1).event())
@@ -74,6 +79,18 @@ class _Feed:
 
     def due(self, audio: bytearray) -> bool:
         return len(audio) - self._sent_bytes >= _PACKET_BYTES
+
+    def look_ahead(self, audio: bytearray, pause: int) -> None:
+        """Ask for a provisional transcript of all of `audio`, if the worker makes such."""
+        if Feature.SPECULATIVE in self._line.capabilities.features:
+            self.catch_up(audio)
+            self._line.send(Event(LOOK_AHEAD, {"pause": pause}))
+            self._looking_ahead = True
+
+    def go_on(self) -> None:
+        if self._looking_ahead:
+            self._line.send(Event(GO_ON))
+            self._looking_ahead = False
 
     def stop(self) -> None:
         self._line.send(AudioStop().event())
@@ -97,6 +114,10 @@ class WorkerUtterance:
         self._finished_at: float | None = None
         self._news = asyncio.Event()
         self._latest: Partial | None = None
+        #: The number of the latest pause, and what was heard ahead at it; None once the caller went on.
+        self._pause = 0
+        self._pausing = False
+        self._ahead: Final | None = None
         self.task = asyncio.create_task(self._hear(), name="utterance")
         self.task.add_done_callback(ended)
         self.task.add_done_callback(self._over)
@@ -119,9 +140,29 @@ class WorkerUtterance:
                 given = self._latest
                 yield given
 
+    def look_ahead(self) -> None:
+        self._pause += 1
+        self._pausing = True
+        self._ahead = None
+        if self._feed is not None:
+            with self._unless_lost():
+                self._feed.look_ahead(self._audio, self._pause)
+
+    def go_on(self) -> None:
+        # A provisional transcript that is still on its way belongs to a pause that is over.
+        self._pause += 1
+        self._pausing = False
+        self._ahead = None
+        if self._feed is not None:
+            with self._unless_lost():
+                self._feed.go_on()
+
     async def finish(self) -> Final:
         self._finished_at = time.perf_counter()
         self._news.set()
+        if self._ahead is not None:
+            self.task.cancel()
+            return self._ahead
         if self._feed is not None:
             self._pass_on(self._feed)
         try:
@@ -142,10 +183,15 @@ class WorkerUtterance:
             task.exception()
 
     def _pass_on(self, feed: _Feed) -> None:
-        try:
+        with self._unless_lost():
             feed.catch_up(self._audio)
             if self._finished_at is not None:
                 feed.stop()
+
+    @contextmanager
+    def _unless_lost(self) -> Iterator[None]:
+        try:
+            yield
         except PeerLost:
             # `_hear` meets the same loss in `receive` and finds another worker.
             self._feed = None
@@ -177,7 +223,10 @@ class WorkerUtterance:
     async def _hear_on(self, line: Line) -> Heard:
         line.send(request_event(self._request, self._names))
         self._feed = _Feed(line)
-        self._pass_on(self._feed)
+        if self._pausing and self._finished_at is None:
+            self._feed.look_ahead(self._audio, self._pause)
+        else:
+            self._pass_on(self._feed)
         streamed = ""
         while True:
             event = await line.receive()
@@ -188,11 +237,21 @@ class WorkerUtterance:
                 raise RemoteProtocolError("early_transcript", "A speech server ended an utterance by itself.")
             if event.type == PARTIAL:
                 self._show(str(event.data.get("text", "")))
+            elif event.type == PROVISIONAL:
+                self._take_ahead(event)
             elif TranscriptChunk.is_type(event.type):
                 streamed += TranscriptChunk.from_event(event).text
                 self._show(streamed)
             elif Error.is_type(event.type):
                 raise PeerLost(f"The speech worker {line.peer} gave up: {event.data.get('code')}.")
+
+    def _take_ahead(self, event: Event) -> None:
+        """Keep what was heard at this pause; the turn's final, if nothing more is said."""
+        heard = parse_transcript(event, assumed_confidence=self._assumed_confidence)
+        if event.data.get("pause") == self._pause and heard.engine is not None and heard.decode_ms is not None:
+            self._ahead = Final(heard.hypotheses, heard.engine, heard.decode_ms)
+            if heard.hypotheses:
+                self._show(heard.hypotheses[0].text)
 
     def _show(self, text: str) -> None:
         self._latest = Partial(text.strip())

@@ -21,6 +21,11 @@ from voicebot.speech.workers.capabilities import EXTENSION_KEY
 PARTIAL = "voicebot-partial"
 PREPARE = "voicebot-prepare"
 PREPARED = "voicebot-prepared"
+#: The caller pauses: the worker answers with a provisional transcript of what it has, under the same number of a pause.
+LOOK_AHEAD = "voicebot-look-ahead"
+PROVISIONAL = "voicebot-provisional"
+#: The caller went on: the provisional transcript is void.
+GO_ON = "voicebot-go-on"
 
 SAMPLE_RATE_HZ = 8000
 SAMPLE_BYTES = 2
@@ -105,6 +110,11 @@ def transcript_event(hypotheses: tuple[Hypothesis, ...], engine: str, decode_ms:
             }
         },
     ).event()
+
+
+def provisional_event(transcript: Event, pause: int) -> Event:
+    """Return a `transcript` event as the provisional one of a pause."""
+    return Event(PROVISIONAL, {**transcript.data, "pause": pause})
 
 
 @dataclass(frozen=True, slots=True)

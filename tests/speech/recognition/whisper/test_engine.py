@@ -104,15 +104,9 @@ async def test_silence_is_never_decoded(engine: WhisperEngine, model: CountingMo
 async def test_a_pause_is_decoded_ahead_and_the_final_is_there_already(
     engine: WhisperEngine, model: CountingModel
 ) -> None:
-    shown: list[str] = []
-
-    async def show(text: str) -> None:
-        shown.append(text)
-
-    stream = await engine.open(OPEN, show)
+    stream = await engine.open(OPEN, nothing)
     await hear(stream, spoken("Where is my order?") + PAUSE)
-    await until_idle(engine)
-    assert shown[-1] == TEXT
+    assert [hypothesis.text for hypothesis in await stream.look_ahead() or ()] == [TEXT]
     before = model.decodings
     assert [hypothesis.text for hypothesis in await stream.finish()] == [TEXT]
     assert model.decodings == before
@@ -122,8 +116,9 @@ async def test_a_pause_is_decoded_ahead_and_the_final_is_there_already(
 async def test_speech_after_a_pause_is_decoded_again(engine: WhisperEngine, model: CountingModel) -> None:
     stream = await engine.open(OPEN, nothing)
     await hear(stream, spoken("Where is my order?") + PAUSE)
-    await until_idle(engine)
+    await stream.look_ahead()
     guessed = model.decodings
+    await stream.go_on()
     await hear(stream, spoken("The blue one."))
     assert [hypothesis.text for hypothesis in await stream.finish()] == [TEXT]
     assert model.decodings > guessed

@@ -21,7 +21,6 @@ from voicebot.speech.recognition.whisper.pauses import PauseFinder, Span
 from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Request
 from voicebot.speech.workers.capabilities import Capabilities, Feature
 
-_SPECULATE_AFTER_MS = 250
 _PARTIAL_EVERY_MS = 600
 _LEAST_SPEECH_MS = 100
 _MARGIN_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 200 // 1000
@@ -105,35 +104,31 @@ class WhisperStream:
 
     async def feed(self, pcm: bytes) -> None:
         self._audio += pcm
-        if self._pauses.follow(pcm) and self._ahead is not None:
-            self._ahead[1].cancel()
-            self._ahead = None
+        self._pauses.follow(pcm)
         span = self._pauses.span
         if span is None or self._pauses.speech_ms < _LEAST_SPEECH_MS:
             return
-        if self._ahead is None and self._pauses.silence_ms >= _SPECULATE_AFTER_MS:
-            self._ahead = (span, self._decode(span, Urgency.SPECULATIVE))
-            self._watch(self._ahead[1], certain=True)
-        elif (
+        if (
             self._pauses.speech_ms - self._partial_at_ms >= _PARTIAL_EVERY_MS
             and self._pauses.silence_ms == 0
             and self._engine.idle
         ):
             self._partial_at_ms = self._pauses.speech_ms
             self._partial = self._decode(span, Urgency.PARTIAL)
-            self._watch(self._partial, certain=False)
+            self._watch(self._partial)
+
+    async def look_ahead(self) -> tuple[Hypothesis, ...] | None:
+        return await self._conclude(Urgency.SPECULATIVE)
+
+    async def go_on(self) -> None:
+        if self._ahead is not None:
+            self._ahead[1].cancel()
+            self._ahead = None
 
     async def finish(self) -> tuple[Hypothesis, ...]:
-        span = self._pauses.span
         if self._partial is not None:
             self._partial.cancel()
-        if span is None or self._pauses.speech_ms < _LEAST_SPEECH_MS:
-            return ()
-        if self._ahead is None or self._ahead[0] != span:
-            self._ahead = (span, self._decode(span, Urgency.FINAL))
-        decoded = await self._ahead[1].result
-        hypothesis = None if decoded is None else self._believe(decoded)
-        return () if hypothesis is None else (hypothesis,)
+        return await self._conclude(Urgency.FINAL)
 
     async def close(self) -> None:
         if self._closed:
@@ -147,6 +142,18 @@ class WhisperStream:
         await asyncio.gather(*self._watchers, return_exceptions=True)
         self._engine.release()
 
+    async def _conclude(self, urgency: Urgency) -> tuple[Hypothesis, ...]:
+        span = self._pauses.span
+        if span is None or self._pauses.speech_ms < _LEAST_SPEECH_MS:
+            return ()
+        if self._ahead is None or self._ahead[0] != span:
+            await self.go_on()
+            self._ahead = (span, self._decode(span, urgency))
+        # Whoever stops waiting at a pause leaves the decoding to the final.
+        decoded = await asyncio.shield(self._ahead[1].result)
+        hypothesis = None if decoded is None else self._believe(decoded)
+        return () if hypothesis is None else (hypothesis,)
+
     def _decode(self, span: Span, urgency: Urgency) -> Job:
         # A little room before and after: voice activity misses soft beginnings and ends.
         start = max(0, span.start - _MARGIN_BYTES)
@@ -154,17 +161,17 @@ class WhisperStream:
         start = max(start, span.end - int((LONGEST_S - 1) * SAMPLE_RATE_HZ) * SAMPLE_BYTES)
         return self._engine.decode(bytes(self._audio[start : span.end + _MARGIN_BYTES]), self._prompt, urgency)
 
-    def _watch(self, job: Job, *, certain: bool) -> None:
-        task = asyncio.create_task(self._show(job, certain=certain), name="partial")
+    def _watch(self, job: Job) -> None:
+        task = asyncio.create_task(self._show(job), name="partial")
         self._watchers.add(task)
         task.add_done_callback(self._watchers.discard)
 
-    async def _show(self, job: Job, *, certain: bool) -> None:
-        """Send what a pass heard: all of it at a pause, else only what two passes agree on."""
+    async def _show(self, job: Job) -> None:
+        """Send what this pass and the one before it agree on."""
         decoded = await job.result
         if decoded is None or self._believe(decoded) is None:
             return
-        text = decoded.text if certain else agreed(self._last_pass, decoded.text)
+        text = agreed(self._last_pass, decoded.text)
         self._last_pass = decoded.text
         if text and text != self._shown:
             self._shown = text
