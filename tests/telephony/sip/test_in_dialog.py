@@ -170,8 +170,8 @@ async def test_a_session_that_is_not_refreshed_ends() -> None:
     async with sip_bot() as bot, phone(bot.port) as caller:
         to_tag = await establish(caller, headers=("Supported: timer", "Session-Expires: 90;refresher=uac"))
         call = (await bot.call()).leg.call
-        assert call.session is not None
-        call.keep_session(_soon(call.session))
+        assert call.session.timer is not None
+        call.session.keep(_soon(call.session.timer))
         bye = await caller.request("BYE")
         assert "session expired" in bye.headers["Reason"]
         caller.send(ok(bye))
@@ -184,8 +184,8 @@ async def test_we_refresh_the_session_in_time(allow: tuple[str, ...], method: st
     async with sip_bot() as bot, phone(bot.port) as caller:
         await establish(caller, headers=allow)
         call = (await bot.call()).leg.call
-        assert call.session is not None
-        call.keep_session(_soon(call.session))
+        assert call.session.timer is not None
+        call.session.keep(_soon(call.session.timer))
         refresh = await caller.request(method)
         assert refresh.headers["Session-Expires"] == "1;refresher=uac"
         contact = ("Contact", f"<sip:caller@{caller.host}:{caller.port}>")
@@ -194,7 +194,7 @@ async def test_we_refresh_the_session_in_time(allow: tuple[str, ...], method: st
             set_body(answer, SDP, "application/sdp")
         caller.send(bytes(answer))
         await asyncio.sleep(0.1)
-        assert call.session.interval_s == 1800
+        assert call.session.timer.interval_s == 1800
         assert bot.calls[0].cause is None
 
 
@@ -202,8 +202,8 @@ async def test_a_refresh_that_nobody_knows_the_call_of_ends_it() -> None:
     async with sip_bot() as bot, phone(bot.port) as caller:
         await establish(caller, headers=("Allow: INVITE, UPDATE",))
         call = (await bot.call()).leg.call
-        assert call.session is not None
-        call.keep_session(_soon(call.session))
+        assert call.session.timer is not None
+        call.session.keep(_soon(call.session.timer))
         caller.send(bytes(respond(await caller.request("UPDATE"), 481)))
         caller.send(ok(await caller.request("BYE")))
         assert await over(bot) is EndCause.CONNECTION_LOST

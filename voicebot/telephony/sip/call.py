@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -19,11 +18,13 @@ from voicebot.telephony.sip.dialog import Dialog
 from voicebot.telephony.sip.digest import Credentials
 from voicebot.telephony.sip.dtmf_info import parse_key
 from voicebot.telephony.sip.endpoint import ACCEPT, ALLOW, SUPPORTED, Endpoint, capabilities
-from voicebot.telephony.sip.exchange import NoAnswer, Repeater, responses
+from voicebot.telephony.sip.exchange import NoAnswer, Repeater, RequestRefused, responses
 from voicebot.telephony.sip.hop import Hop
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import BadMessage, respond, tokens
-from voicebot.telephony.sip.refer import Referral, parse_referral, parse_sipfrag, sipfrag
+from voicebot.telephony.sip.refer import Referral, parse_referral
+from voicebot.telephony.sip.referring import Referring
+from voicebot.telephony.sip.session_keeper import SessionKeeper
 from voicebot.telephony.sip.session_timer import (
     LEAST_S,
     IntervalTooSmall,
@@ -63,24 +64,8 @@ class Party(Protocol):
     def keyed(self, key: str, duration_ms: int | None) -> None: ...
     def ended(self, call: Call, cause: EndCause) -> None: ...
     def referred(self, call: Call, referral: Referral) -> bool:
-        """Take on a REFER, telling its progress by `Call.tell_referrer`; False refuses it."""
+        """Take on a REFER, telling its progress by `Referring.tell`; False refuses it."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ReferOutcome:
-    """How a REFER of ours went: the last status the peer told, 0 when it told none. 2xx means transferred."""
-
-    accepted: bool
-    status: int
-
-
-class RequestRefused(Exception):  # an outcome, always caught
-    """A request within the dialog got a final response that is no 2xx."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__(response.code)
-        self.response = response
 
 
 class Call:
@@ -115,10 +100,8 @@ class Call:
         self._acked_cseq: int | None = None
         #: Our own offer is under way; the peer's then meets 491 (section 14.2).
         self._offering = asyncio.Lock()
-        self.session: SessionTimer | None = None
-        self._session_due: asyncio.TimerHandle | None = None
-        self._refer_result: asyncio.Future[int] | None = None
-        self._refer_status = 0
+        self.session = SessionKeeper(self)
+        self.referring = Referring(self)
         #: Takes PRACKs while the call is early.
         self.on_prack: Callable[[Request, ServerTransaction], None] | None = None
         #: Told first when the call ends, so that an INVITE without answer gets one.
@@ -129,6 +112,10 @@ class Call:
     @property
     def contact(self) -> str:
         return self.endpoint.contact(self.hop)
+
+    @property
+    def is_confirmed(self) -> bool:
+        return self.state is CallState.CONFIRMED
 
     # What the peer asks for
 
@@ -179,7 +166,7 @@ class Call:
             case "REFER":
                 self._referred(request, transaction)
             case "NOTIFY":
-                self._notified(request, transaction)
+                self.referring.notified(request, transaction)
             case _:
                 transaction.respond(respond(request, 405, headers=[("Allow", ALLOW)]))
 
@@ -200,7 +187,7 @@ class Call:
         offer = sdp_of(request)
         sdp = self.media.offer() if offer is None else self.media.answer(offer)
         self.dialog.refresh_target(request)
-        self.keep_session(timer)
+        self.session.keep(timer)
         self.accept(request, transaction, sdp, headers, answer_in_ack=offer is None)
 
     def _updated(self, request: Request, transaction: ServerTransaction) -> None:
@@ -211,7 +198,7 @@ class Call:
         sdp = b"" if offer is None else self.media.answer(offer)
         self.dialog.refresh_target(request)
         if self.state is CallState.CONFIRMED:
-            self.keep_session(timer)
+            self.session.keep(timer)
         headers += [("Contact", self.contact), ("Allow", ALLOW)]
         transaction.respond(respond(request, 200, headers=headers, body=sdp))
 
@@ -233,19 +220,6 @@ class Call:
             transaction.respond(respond(request, 202, headers=[("Contact", self.contact)]))
         else:
             transaction.respond(respond(request, 603))
-
-    def _notified(self, request: Request, transaction: ServerTransaction) -> None:
-        event = (request.headers.get("Event") or "").partition(";")[0].strip().lower()
-        if event != "refer" or self._refer_result is None:
-            transaction.respond(respond(request, 489 if event != "refer" else 481))
-            return
-        transaction.respond(respond(request, 200))
-        status = parse_sipfrag(request.body)
-        if status is not None:
-            self._refer_status = status
-        over = (request.headers.get("Subscription-State") or "").lower().startswith("terminated")
-        if (over or (status or 0) >= 200) and not self._refer_result.done():
-            self._refer_result.set_result(self._refer_status)
 
     # Answering
 
@@ -308,51 +282,24 @@ class Call:
         self._set_state(CallState.CONFIRMED)
         self.on_prack = None
         self.media.expect_media()
-        self.keep_session(timer)
+        self.session.keep(timer)
 
     async def hold(self, *, held: bool) -> None:
         """Put the peer on hold or take it back; raises `RequestRefused` or `NoAnswer`."""
-        await self._reoffer(lambda: self.media.hold(held))
-
-    async def refer(self, refer_to: str, *, referred_by: str = "", timeout_s: float) -> ReferOutcome:
-        """Ask the peer to call somebody else and tell how that went. Raises `NoAnswer`."""
-        self._refer_result = asyncio.get_running_loop().create_future()
-        headers = [("Refer-To", refer_to), ("Contact", self.contact)]
-        if referred_by:
-            headers.append(("Referred-By", referred_by))
-        try:
-            await self._ask("REFER", headers=headers)
-        except RequestRefused as refused:
-            self._refer_result = None
-            return ReferOutcome(accepted=False, status=refused.response.code)
-        try:
-            async with asyncio.timeout(timeout_s):
-                return ReferOutcome(accepted=True, status=await self._refer_result)
-        except TimeoutError:
-            return ReferOutcome(accepted=True, status=self._refer_status)
-        finally:
-            self._refer_result = None
+        await self.reoffer(lambda: self.media.hold(held))
 
     async def acknowledge_provisional(self, rack: str) -> None:
         """Send the PRACK of a reliable provisional response."""
-        await self._tell("PRACK", [("RAck", rack)], b"")
+        await self.tell("PRACK", [("RAck", rack)], b"")
 
-    def tell_referrer(self, code: int, phrase: str) -> None:
-        """Tell the peer that sent us a REFER how far it has come."""
-        if self.state is not CallState.CONFIRMED:
-            return
-        state = "active;expires=60" if code < 200 else "terminated;reason=noresource"
-        headers = [("Event", "refer"), ("Subscription-State", state), ("Contact", self.contact)]
-        self.endpoint.start(self._tell("NOTIFY", headers, sipfrag(code, phrase)))
-
-    async def _tell(self, method: str, headers: list[tuple[str, str]], body: bytes) -> None:
+    async def tell(self, method: str, headers: list[tuple[str, str]], body: bytes) -> None:
         """Send a request whose failure changes nothing."""
         try:
-            await self._ask(method, headers=headers, body=body, content_type="message/sipfrag;version=2.0")
+            await self.ask(method, headers=headers, body=body, content_type="message/sipfrag;version=2.0")
         except (RequestRefused, NoAnswer) as error:
             self._log.info("a request failed", method=method, problem=str(error))
 
-    async def _ask(
+    async def ask(
         self,
         method: str,
         *,
@@ -388,7 +335,7 @@ class Call:
                     raise RequestRefused(response)
         raise RequestRefused(response)
 
-    async def _reoffer(self, make_offer: Callable[[], bytes]) -> None:
+    async def reoffer(self, make_offer: Callable[[], bytes]) -> None:
         """Change the session by a re-INVITE, backing off when the peer is at it too (section 14.1)."""
         for _ in range(MAX_GLARES):
             try:
@@ -396,65 +343,30 @@ class Call:
                     if self.state is not CallState.CONFIRMED:
                         return
                     offer = make_offer()
-                    response = await self._ask("INVITE", headers=self._refresh_headers(), body=offer)
+                    response = await self.ask("INVITE", headers=self.refresh_headers(), body=offer)
                     answer = sdp_of(response)
                     if answer is not None:
                         self.media.accept(answer)
-                    self.keep_session(agreed_as_client(response))
+                    self.session.keep(agreed_as_client(response))
                     return
             except RequestRefused as refused:
                 if refused.response.code in {408, 481}:
-                    self._gone()
+                    self.gone()
                 if refused.response.code != 491:
                     raise
             # Whose Call-ID it is waits longer, so that the two do not meet again.
             await asyncio.sleep(random.uniform(2.1, 4.0) if self._we_called else random.uniform(0.0, 2.0))  # noqa: S311  # no secret
         self._log.warning("the peer was changing the session at every try")
 
-    def _refresh_headers(self) -> list[tuple[str, str]]:
+    def refresh_headers(self) -> list[tuple[str, str]]:
         return [
             ("Contact", self.contact),
             ("Allow", ALLOW),
             ("Supported", ", ".join(SUPPORTED)),
-            *ask_as_client(self.session),
+            *ask_as_client(self.session.timer),
         ]
 
-    # Session timer
-
-    def keep_session(self, timer: SessionTimer | None) -> None:
-        """Refresh the session or watch for its end from now on."""
-        if self._session_due is not None:
-            self._session_due.cancel()
-            self._session_due = None
-        self.session = timer
-        if timer is not None and self.state is not CallState.ENDED:
-            self._session_due = self.endpoint.loop.call_later(timer.due_s, self._session_is_due)
-
-    def _session_is_due(self) -> None:
-        if self.session is not None and self.session.we_refresh:
-            self.endpoint.start(self._refresh())
-            return
-        self._log.warning("the session was not refreshed")
-        self.end(EndCause.CONNECTION_LOST, 'SIP;cause=408;text="session expired"')
-
-    async def _refresh(self) -> None:
-        try:
-            if "update" in self.peer_allows:
-                response = await self._ask("UPDATE", headers=self._refresh_headers())
-                self.keep_session(agreed_as_client(response))
-            else:
-                await self._reoffer(self.media.offer)
-        except RequestRefused as refused:
-            self._log.warning("a session refresh was refused", status=refused.response.code)
-            if refused.response.code in {408, 481}:
-                self._gone()
-            else:
-                # The peer answers, so the call lives; it is asked again, or the interval ends it.
-                self.keep_session(self.session)
-        except NoAnswer:
-            self._gone()
-
-    def _gone(self) -> None:
+    def gone(self) -> None:
         """The peer does not know the call any more (section 12.2.1.2)."""
         self.end(EndCause.CONNECTION_LOST, Q850_TIMER)
 
@@ -465,10 +377,8 @@ class Call:
         if self.state is CallState.ENDED:
             return
         self._set_state(CallState.ENDED)
-        if self._session_due is not None:
-            self._session_due.cancel()
-        if self._refer_result is not None and not self._refer_result.done():
-            self._refer_result.set_result(self._refer_status)
+        self.session.stop()
+        self.referring.stop()
         if self.on_end is not None:
             self.on_end()
         if reason:
@@ -485,7 +395,7 @@ class Call:
         except TimeoutError:
             self._log.info("BYE without ACK")
         self._leave()
-        await self._tell("BYE", [("Reason", reason)], b"")
+        await self.tell("BYE", [("Reason", reason)], b"")
 
     def _leave(self) -> None:
         if self._repeater is not None:

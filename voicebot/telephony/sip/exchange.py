@@ -13,6 +13,14 @@ from voicebot.telephony.sip.hop import Hop
 from voicebot.telephony.sip.transaction import Failure
 
 
+class RequestRefused(Exception):  # an outcome, always caught
+    """A request within a dialog got a final response that is no 2xx."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.code)
+        self.response = response
+
+
 class NoAnswer(VoicebotError):
     """A request got no final response."""
 

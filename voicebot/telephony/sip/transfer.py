@@ -8,11 +8,12 @@ import structlog
 from sipmessage import URI
 
 from voicebot.telephony.leg import EndCause
-from voicebot.telephony.sip.call import Q850_NORMAL, Call, ReferOutcome
+from voicebot.telephony.sip.call import Q850_NORMAL, Call
 from voicebot.telephony.sip.dialer import Dialer
 from voicebot.telephony.sip.endpoint import Endpoint
 from voicebot.telephony.sip.leg import Answered, SipLeg
 from voicebot.telephony.sip.refer import Referral, refer_to
+from voicebot.telephony.sip.referring import ReferOutcome
 from voicebot.telephony.sip.uac import DialFailed
 
 _log = structlog.get_logger()
@@ -39,7 +40,7 @@ async def join(leg: SipLeg, other: SipLeg, *, referred_by: str = "") -> ReferOut
 
 
 async def _send(leg: SipLeg, target: str, referred_by: str) -> ReferOutcome:
-    outcome = await leg.call.refer(target, referred_by=referred_by, timeout_s=REFER_TIMEOUT_S)
+    outcome = await leg.call.referring.refer(target, referred_by=referred_by, timeout_s=REFER_TIMEOUT_S)
     if outcome.accepted and 200 <= outcome.status < 300:
         leg.leave()
     return outcome
@@ -77,14 +78,14 @@ class Referrals:
             headers += (("Replaces", value), ("Require", "replaces"))
         if referral.referred_by:
             headers += (("Referred-By", referral.referred_by),)
-        call.tell_referrer(100, "Trying")
+        call.referring.tell(100, "Trying")
         try:
             placed, media = await dialer.place(
                 dialer.target_of(str(referral.target)), timeout_s=REFER_TIMEOUT_S, headers=headers
             )
         except DialFailed as failed:
-            call.tell_referrer(failed.status or 503, "Not reached")
+            call.referring.tell(failed.status or 503, "Not reached")
             return
-        call.tell_referrer(200, "OK")
+        call.referring.tell(200, "OK")
         leg.move_to(Answered(placed), media)
         call.end(EndCause.REDIRECTED, Q850_NORMAL)
