@@ -6,6 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from num2words import num2words  # type: ignore[import-untyped]  # the package has no type hints
 
 from voicebot.speech.synthesis.normalize import normalize
 
@@ -206,6 +207,10 @@ CODES = [
     ("5550102345", "five five five, zero one zero, two three four five"),
     ("+44 20 7946 0018", "plus four four, two zero, seven nine four six, zero zero one eight"),
     ("call 911", "call nine one one"),
+    ("3,911 dollars and 58 cents", "three thousand nine hundred eleven dollars and fifty-eight cents"),
+    ("911 dollars", "nine hundred eleven dollars"),
+    ("1902 dollars", "one thousand nine hundred two dollars"),
+    ("12345 dollars", "twelve thousand three hundred forty-five dollars"),
     ("555-0199 ext. 12", "five five five, zero one nine nine extension twelve"),
     ("555-0199 x204", "five five five, zero one nine nine, extension two zero four"),
     ("help@example.com", "help at example dot com"),
@@ -426,6 +431,11 @@ def test_the_time_grows_with_the_text_and_not_with_its_square(unit: str) -> None
 def test_a_long_text_is_read_as_its_sentences_are() -> None:
     sentence = "Your order #48213 for $42.60 ships on 10/14."
     assert normalize(" ".join([sentence] * 100)) == " ".join([normalize(sentence)] * 100)
+
+
+@given(st.integers(2, 999_999), st.sampled_from(["{:,} dollars", "{} dollars", "${:,}", "${:,}.00"]))
+def test_every_amount_is_read_as_a_number(amount: int, written: str) -> None:
+    assert normalize(written.format(amount)) == f"{num2words(amount).replace(',', '').replace(' and ', ' ')} dollars"
 
 
 def test_the_table_is_as_long_as_promised() -> None:

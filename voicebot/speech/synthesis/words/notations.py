@@ -80,7 +80,10 @@ RULES: tuple[Rule, ...] = (
     rule(r"(?<!\w)\.NET\b", lambda _: "dot net"),
     rule(r"(?<!\w)AT\s?&\s?T(?!\w)", lambda _: "eigh T and T"),
     rule(r"\b401\s?\(?[kK]\)?(?!\w)", lambda _: "four oh one K"),
-    rule(r"(?<![\w-])9-?1-?1(?![\w.,:/-]?\d|\w)", lambda _: "nine one one"),
+    # Neither a year nor a string of digits: 1902 dollars.
+    rule(r"(?<![\w.,$-])\d{4,12}(?= (?:dollars?|cents?|euros?|pounds?)\b)", lambda m: f"{int(m.group()):,}"),
+    # Only where it is called: elsewhere it is a number, and 3,911 dollars are no emergency.
+    rule(r"\b(call|calling|dial|dialing|phone|ring) 9-?1-?1\b(?![.,:/-]?\d)", lambda found: f"{found[1]} nine one one"),
     rule(r"(?<![\w-])\d(?:-\d){2,}(?![\w-])", lambda m: digits(m.group())),
     rule(r"\b1-(?P<free>8\d\d)-(?=[A-Z]{3})", lambda m: f"one, {_free_call(m['free'])}, "),
     rule(r"(?<!\w)0x(?P<code>[0-9A-Fa-f]+)\b", lambda m: f"zero X {letters(m['code'])}"),
