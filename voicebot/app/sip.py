@@ -72,7 +72,7 @@ async def serving_sip(
     )
     access = Access(sip.trunks, _authenticator(settings.sip_users, sip.realm))
     resolver = Resolver(DnsLookup())
-    open_media = _media_opener(sip, _MediaObserver(violated, metrics))
+    open_media = _media_opener(sip, MetricsObserver(violated, metrics))
     credentials = _credentials(settings, new_id)
     referrals = Referrals(endpoint, trusted=lambda call: sip.accept_refer and access.is_trunk(call.hop.host))
     dialer = Dialer(
@@ -165,7 +165,9 @@ def _address_of(host: str) -> str:
         raise ConfigurationError([problem]) from error
 
 
-class _MediaObserver:
+class MetricsObserver:
+    """Gives what media reports to the metrics; `violated` counts a peer's mistake."""
+
     def __init__(self, violated: Callable[[str], None], metrics: Metrics) -> None:
         self.violated = violated
         self._metrics = metrics
@@ -180,7 +182,7 @@ class _MediaObserver:
             self._metrics.media_round_trip(quality.round_trip_ms)
 
 
-def _media_opener(sip: SipSettings, observer: _MediaObserver) -> Callable[[str, str], Awaitable[Media]]:
+def _media_opener(sip: SipSettings, observer: MetricsObserver) -> Callable[[str, str], Awaitable[Media]]:
     try:
         ports = PortRange(sip.rtp_first_port, sip.rtp_last_port)
     except ValueError as error:

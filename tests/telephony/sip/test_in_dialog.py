@@ -11,6 +11,7 @@ from tests.fakes.sip_server import Phone, phone, sip_bot, tag
 from tests.telephony.sip.messages import SDP
 from tests.telephony.sip.test_calls_in import establish, ok, over
 from voicebot.telephony.leg import EndCause
+from voicebot.telephony.sip.exchange import RequestRefused
 from voicebot.telephony.sip.leg import SipLeg
 from voicebot.telephony.sip.message import respond, set_body
 from voicebot.telephony.sip.session_timer import SessionTimer
@@ -90,6 +91,25 @@ async def test_a_change_from_both_sides_at_once_meets_491_and_is_tried_again() -
         caller.send(bytes(answer))
         await caller.request("ACK")
         await holding
+        await hang_up(caller, to_tag)
+        await over(bot)
+
+
+async def test_a_hold_that_is_refused_is_forgotten() -> None:
+    async with sip_bot() as bot, phone(bot.port) as caller:
+        to_tag = await establish(caller)
+        holding = asyncio.create_task((await bot.call()).leg.hold(held=True))
+        ours = await caller.request("INVITE")
+        assert b"a=sendonly" in ours.body
+        caller.send(bytes(respond(ours, 488)))
+        with pytest.raises(RequestRefused):
+            await holding
+        # Whatever changes the session later has us take part, as before.
+        caller.send(caller.raw(branch="z9hG4bKre", cseq=2, to_tag=to_tag, body=SDP))
+        answered = await caller.response(200)
+        assert b"a=sendonly" not in answered.body
+        assert b"m=audio" in answered.body
+        caller.send(caller.raw("ACK", branch="z9hG4bKre2", cseq=2, to_tag=to_tag))
         await hang_up(caller, to_tag)
         await over(bot)
 

@@ -176,6 +176,10 @@ class RtpMedia:
         self._negotiation.hold(held=held)
         return self._negotiation.offer()
 
+    def withdraw(self) -> None:
+        """The peer refused our last offer: everything stays as it was, and a hold that it asked for is forgotten."""
+        self._negotiation.withdraw()
+
     def expect_media(self) -> None:
         """From now on the peer must send: before the answer it often sends nothing."""
         self._silent_since_s = self._now()

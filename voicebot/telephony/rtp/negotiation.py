@@ -91,6 +91,8 @@ class Negotiation:
         self._secrets = {suite: make_secret() for suite in SUITES}
         self._version = 0
         self._holding = False
+        #: The wish that the last agreement carried out.
+        self._holding_agreed = False
         #: Our last description, whose sections every later one keeps (section 8).
         self._described: SessionDescription | None = None
         self._audio_at = 0
@@ -99,6 +101,10 @@ class Negotiation:
     def hold(self, *, held: bool) -> None:
         """Send only from now on, or take part again; takes effect with the next offer or answer."""
         self._holding = held
+
+    def withdraw(self) -> None:
+        """The peer refused our offer: what was agreed before goes on, and so does the wish that it carried out."""
+        self._holding = self._holding_agreed
 
     def offer(self) -> bytes:
         """Return a description that offers everything of ours, in the codec agreed before if there is one."""
@@ -138,6 +144,7 @@ class Negotiation:
         ours = replace(ours, protocol=theirs.protocol, crypto=crypto, rtcp_mux=theirs.rtcp_mux)
         sections = _with(tuple(section.rejected() for section in offer.media), at, ours)
         self._audio_at = at
+        self._holding_agreed = self._holding
         self.agreed = agreed
         return self._describe(sections)
 
@@ -161,6 +168,7 @@ class Negotiation:
         agreed = self._agree(theirs, crypto, mine)
         if agreed is None:
             raise NotAcceptable("no_common_media", "The answer has no audio that we offered.")
+        self._holding_agreed = self._holding
         self.agreed = replace(
             agreed,
             decode=agreed.decode | {codec.payload_type: codec for codec in self._local.codecs},

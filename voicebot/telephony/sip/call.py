@@ -285,8 +285,12 @@ class Call:
         self.session.keep(timer)
 
     async def hold(self, *, held: bool) -> None:
-        """Put the peer on hold or take it back; raises `RequestRefused` or `NoAnswer`."""
-        await self.reoffer(lambda: self.media.hold(held))
+        """Put the peer on hold or take it back; raises `RequestRefused` or `NoAnswer`, and then nothing has changed."""
+        try:
+            await self.reoffer(lambda: self.media.hold(held))
+        except (RequestRefused, NoAnswer):
+            self.media.withdraw()
+            raise
 
     async def acknowledge_provisional(self, rack: str) -> None:
         """Send the PRACK of a reliable provisional response."""
