@@ -31,7 +31,16 @@ def find_choices(words: Sequence[Word], phrases: Sequence[str]) -> list[Span]:
         target = " ".join(parts)
         for index in range(max(0, len(words) - len(parts) + 1)):
             window = words[index : index + len(parts)]
-            alike = difflib.SequenceMatcher(None, target, " ".join(word.text for word in window)).ratio()
+            alike = _alike(target, " ".join(word.text for word in window))
             if alike >= _ALIKE:
                 near.append((alike, Span("choice", phrase, index, index + len(parts))))
     return [span for _, span in sorted(near, key=lambda item: -item[0])[:3]]
+
+
+def _alike(target: str, said: str) -> float:
+    """Return how alike two texts are, 0 where that they are not is quickly seen."""
+    # The matcher's own bound on its ratio from the lengths, and without the cost of making the matcher.
+    if 2 * min(len(target), len(said)) < _ALIKE * (len(target) + len(said)):
+        return 0.0
+    matcher = difflib.SequenceMatcher(None, target, said)
+    return matcher.ratio() if matcher.quick_ratio() >= _ALIKE else 0.0
