@@ -6,16 +6,17 @@ import asyncio
 import time
 
 import pytest
+from sipmessage import Request
 
-from tests.fakes.sip_server import Phone, phone, sip_bot
+from tests.fakes.sip_server import Phone, SipBot, phone, sip_bot
 from tests.telephony.sip.messages import SDP
-from tests.telephony.sip.test_calls_in import establish, ok
+from tests.telephony.sip.test_calls_in import establish, ok, over
 from tests.telephony.sip.test_calls_out import office
-from voicebot.telephony.leg import EndCause
+from voicebot.telephony.leg import EndCause, HangUpReason
 from voicebot.telephony.rtp.media import MediaPlan, RtpMedia
 from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
 from voicebot.telephony.sip.media import Media
-from voicebot.telephony.sip.message import respond, set_body
+from voicebot.telephony.sip.message import respond, set_body, tag_of
 from voicebot.telephony.sip.numbers import DialLimits, NumberPlan
 from voicebot.telephony.sip.resolve import DnsLookup, Resolver
 from voicebot.telephony.sip.transfer import Referrals, join
@@ -27,27 +28,42 @@ def accept(callee: Phone, request: object, sdp: bytes = SDP) -> None:
     callee.send(bytes(response))
 
 
+def referrals_of(bot: SipBot, *, per_hour: int = 9, at_once: int = 9) -> Referrals:
+    """Return what carries out every peer's REFER to loopback, within limits."""
+
+    async def open_media(local_host: str, peer_host: str) -> Media:
+        return await RtpMedia.open(MediaPlan(local_host, signalling_address=peer_host), bot.ports)
+
+    referrals = Referrals(bot.endpoint, trusted=lambda _call: True)
+    referrals.dial_with(
+        Dialer(
+            bot.endpoint,
+            OutboundPolicy(None, frozenset({"127.0.0.1"}), "bot", None),
+            numbers=NumberPlan((), region="US"),
+            limits=DialLimits(per_hour=per_hour, at_once=at_once, clock=time.monotonic),
+            reach=Resolver(DnsLookup()),
+            open_media=open_media,
+            on_refused=bot.refused.append,
+            on_referral=referrals,
+            clock=time.monotonic,
+        )
+    )
+    return referrals
+
+
+async def ask_for_transfer(caller: Phone, to_tag: str, target: str, *, call_id: str = "call-1", cseq: int = 2) -> None:
+    """Send a REFER and take the 202 and the first news."""
+    headers = (f"Refer-To: <{target}>",)
+    branch = f"z9hG4bK{call_id}r{cseq}"
+    caller.send(caller.raw("REFER", branch=branch, cseq=cseq, to_tag=to_tag, headers=headers, call_id=call_id))
+    await caller.response(202)
+    caller.send(ok(await caller.request("NOTIFY")))
+
+
 @pytest.mark.parametrize("status", [200, 486])
 async def test_a_transfer_that_a_trusted_peer_asks_for_is_carried_out_and_its_progress_told(status: int) -> None:
     async with sip_bot() as bot, phone(bot.port) as agent, phone(bot.port) as other:
-
-        async def open_media(local_host: str, peer_host: str) -> Media:
-            return await RtpMedia.open(MediaPlan(local_host, signalling_address=peer_host), bot.ports)
-
-        referrals = Referrals(bot.endpoint, trusted=lambda _call: True)
-        referrals.dial_with(
-            Dialer(
-                bot.endpoint,
-                OutboundPolicy(None, frozenset({"127.0.0.1"}), "bot", None),
-                numbers=NumberPlan((), region="US"),
-                limits=DialLimits(per_hour=9, at_once=9, clock=time.monotonic),
-                reach=Resolver(DnsLookup()),
-                open_media=open_media,
-                on_refused=bot.refused.append,
-                on_referral=referrals,
-                clock=time.monotonic,
-            )
-        )
+        referrals = referrals_of(bot)
         to_tag = await establish(agent)
         call = await bot.call()
         call.leg._on_referral = referrals
@@ -75,6 +91,57 @@ async def test_a_transfer_that_a_trusted_peer_asks_for_is_carried_out_and_its_pr
         await asyncio.sleep(0.05)
         assert call.leg.call.dialog.id.call_id == invite.call_id
         assert call.cause is None
+
+
+async def test_transfers_that_peers_ask_for_are_limited_at_once_and_an_hour() -> None:
+    async with sip_bot() as bot, phone(bot.port) as agent, phone(bot.port) as other:
+        referrals = referrals_of(bot, per_hour=2, at_once=1)
+        target = f"sip:x@127.0.0.1:{other.port}"
+        tags = {}
+        for number in (1, 2, 3):
+            tags[number] = await establish(agent, call_id=f"call-{number}")
+            (await bot.call(number - 1)).leg._on_referral = referrals
+
+        async def refused(number: int, cseq: int) -> None:
+            await ask_for_transfer(agent, tags[number], target, call_id=f"call-{number}", cseq=cseq)
+            told = await agent.request("NOTIFY")
+            assert told.body.startswith(b"SIP/2.0 503")
+            agent.send(ok(told))
+
+        async def carried_out(number: int, cseq: int) -> Request:
+            await ask_for_transfer(agent, tags[number], target, call_id=f"call-{number}", cseq=cseq)
+            invite = await other.request("INVITE")
+            accept(other, invite)
+            await other.request("ACK")
+            agent.send(ok(await agent.request("NOTIFY")))
+            agent.send(ok(await agent.request("BYE")))
+            return invite
+
+        first = await carried_out(1, 2)
+        await refused(2, 2)
+        ours = tag_of(first.headers["From"])
+        bye = other.raw("BYE", branch="z9hG4bKb", cseq=7, call_id=first.call_id, from_tag="callee", to_tag=ours)
+        other.send(bye)
+        await other.response(200)
+        await carried_out(2, 3)
+        await (await bot.call(1)).leg.hang_up(HangUpReason.COMPLETED)
+        other.send(ok(await other.request("BYE")))
+        await refused(3, 2)
+        assert bot.refused == ["dial_limit"] * 2
+
+
+async def test_whom_a_transfer_reached_too_late_is_hung_up() -> None:
+    async with sip_bot() as bot, phone(bot.port) as agent, phone(bot.port) as other:
+        to_tag = await establish(agent)
+        call = await bot.call()
+        call.leg._on_referral = referrals_of(bot)
+        await ask_for_transfer(agent, to_tag, f"sip:x@127.0.0.1:{other.port}")
+        invite = await other.request("INVITE")
+        agent.send(agent.raw("BYE", branch="z9hG4bKb", cseq=3, to_tag=to_tag))
+        await agent.response(200)
+        accept(other, invite)
+        other.send(ok(await other.request("BYE")))
+        assert await over(bot) is EndCause.PEER_HUNG_UP
 
 
 async def test_two_of_our_legs_are_joined_and_left() -> None:

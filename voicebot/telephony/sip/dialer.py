@@ -11,9 +11,9 @@ import structlog
 from sipmessage import URI, Address
 
 from voicebot.personal import Personal
-from voicebot.telephony.leg import Channel, Direction, LegInfo
+from voicebot.telephony.leg import Channel, Direction, EndCause, LegInfo
 from voicebot.telephony.rtp.media import PortsExhausted
-from voicebot.telephony.sip.call import Call, Party
+from voicebot.telephony.sip.call import Q850_NORMAL, Call, Party
 from voicebot.telephony.sip.dialog import Dialog
 from voicebot.telephony.sip.digest import Credentials
 from voicebot.telephony.sip.endpoint import Endpoint
@@ -88,21 +88,12 @@ class Dialer:
     ) -> SipLeg:
         """Call a number or a SIP address and return its leg once it is answered; raises `DialFailed`.
 
-        Whoever dials awaits the leg's `run()`, also to give its place among the calls at once back.
+        Whoever dials awaits the leg's `run()`; the call's end gives its place among the calls at once back.
         """
-        target = self.target_of(reach)
-        if not self._limits.take():
-            raise self._refused("dial_limit")
-        placed: SipLeg | None = None
-        try:
-            call, media = await self.place(
-                target, timeout_s=timeout_s, caller=caller, headers=headers, on_progress=on_progress
-            )
-            placed = self._leg(call, media, caller, reach)
-        finally:
-            if placed is None:
-                self._limits.give_back()
-        return placed
+        call, media = await self.place(
+            self.target_of(reach), timeout_s=timeout_s, caller=caller, headers=headers, on_progress=on_progress
+        )
+        return self._leg(call, media, caller, reach)
 
     def target_of(self, reach: str) -> URI:
         """Return the URI behind what a person or a peer wrote; raises `DialFailed` when it must not be called."""
@@ -141,7 +132,27 @@ class Dialer:
         headers: tuple[tuple[str, str], ...] = (),
         on_progress: OnProgress = lambda _status: None,
     ) -> tuple[Call, Media]:
-        """Call a URI that was judged by `target_of`; raises `DialFailed`."""
+        """Call a URI that was judged by `target_of`; raises `DialFailed`. It counts in both limits."""
+        if not self._limits.take():
+            raise self._refused("dial_limit")
+        kept = False
+        try:
+            call, media = await self._reached(target, timeout_s, caller, headers, on_progress)
+            call.on_end = self._limits.give_back
+            kept = True
+        finally:
+            if not kept:
+                self._limits.give_back()
+        return call, media
+
+    async def _reached(
+        self,
+        target: URI,
+        timeout_s: float,
+        caller: str,
+        headers: tuple[tuple[str, str], ...],
+        on_progress: OnProgress,
+    ) -> tuple[Call, Media]:
         try:
             hops = await self._reach.resolve(self._policy.proxy or target)
         except Unresolvable as error:
@@ -150,6 +161,7 @@ class Dialer:
             media = await self._open_media(self._endpoint.transports.local_host(hops[0]), hops[0].host)
         except PortsExhausted as error:
             raise DialFailed(DialFailure.UNREACHABLE) from error
+        call: Call | None = None
         answered = False
         try:
             dialling = Dialling(
@@ -158,11 +170,15 @@ class Dialer:
             async with asyncio.timeout(timeout_s):
                 call = await dialling.place(await self._wide_enough(hops, headers), self.may_follow)
             call.hop = await self._reach.of_dialog(call.dialog, call.hop)
+            if not call.is_confirmed:
+                raise DialFailed(DialFailure.UNREACHABLE)
             answered = True
         except TimeoutError as error:
             raise DialFailed(DialFailure.NO_ANSWER) from error
         finally:
             if not answered:
+                if call is not None:
+                    call.end(EndCause.WE_HUNG_UP, Q850_NORMAL)
                 await media.close()
         return call, media
 
@@ -200,9 +216,7 @@ class Dialer:
             capabilities=CAPABILITIES,
         )
         _log.info("call was answered", leg_id=info.leg_id, called=Personal(called))
-        return SipLeg(
-            info, media, signal, clock=self._clock, on_referral=self._on_referral, on_over=self._limits.give_back
-        )
+        return SipLeg(info, media, signal, clock=self._clock, on_referral=self._on_referral)
 
     def _refused(self, why: str) -> DialFailed:
         self._on_refused(why)

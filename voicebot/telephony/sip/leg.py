@@ -74,7 +74,7 @@ OnReferral = Callable[["SipLeg", Call, Referral], bool]
 class SipLeg:
     """One SIP call. Whoever has it awaits `run()`, which returns when the call has ended and its audio is closed.
 
-    `signal` makes the call's signalling, whose party is this leg. `on_over` is told once that the leg has ended.
+    `signal` makes the call's signalling, whose party is this leg.
     """
 
     def __init__(
@@ -85,13 +85,11 @@ class SipLeg:
         *,
         clock: Callable[[], float],
         on_referral: OnReferral,
-        on_over: Callable[[], None] = lambda: None,
     ) -> None:
         self.info = info
         self._media = media
         self._clock = clock
         self._on_referral = on_referral
-        self._on_over = on_over
         self._inbox = LegInbox()
         self._over = asyncio.Event()
         self._sent_samples = 0
@@ -106,6 +104,10 @@ class SipLeg:
     @property
     def call(self) -> Call:
         return self._signalling.call
+
+    @property
+    def is_over(self) -> bool:
+        return self._cause is not None
 
     @property
     def sent_samples(self) -> int:
@@ -175,6 +177,9 @@ class SipLeg:
         try:
             await self._over.wait()
         finally:
+            if self.call.is_confirmed:
+                # Whoever carried the leg has let go of it; a call without a leg would go on for ever.
+                self.call.end(EndCause.CONNECTION_LOST, Q850_NORMAL)
             self._end(EndCause.CONNECTION_LOST)
             self._pumping.cancel()
             await asyncio.gather(self._pumping, return_exceptions=True)
@@ -210,5 +215,4 @@ class SipLeg:
         self._cause = cause
         self._inbox.put(LegEnded(cause, self._clock()))
         self._over.set()
-        self._on_over()
         self._log.info("leg ended", cause=cause)

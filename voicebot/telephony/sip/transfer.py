@@ -86,6 +86,11 @@ class Referrals:
         except DialFailed as failed:
             call.referring.tell(failed.status or 503, "Not reached")
             return
+        if leg.is_over:
+            # The peer hung up while whom it named was called: nobody is left to talk to them.
+            placed.end(EndCause.WE_HUNG_UP, Q850_NORMAL)
+            await media.close()
+            return
         call.referring.tell(200, "OK")
         leg.move_to(Answered(placed), media)
         call.end(EndCause.REDIRECTED, Q850_NORMAL)
