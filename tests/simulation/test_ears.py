@@ -6,8 +6,10 @@ from collections import Counter
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from voicebot import g711
 from voicebot.simulation import ears, voice
 from voicebot.simulation.knowledge import knowledge_of
 from voicebot.simulation.phrasebook import Phrasebook, Slot, examples_of, pattern_of, words_of
@@ -66,6 +68,12 @@ def test_a_sentence_that_was_cut_off_is_guessed_from_its_words() -> None:
     heard = ears.hear(BOOK, whole)
     assert not heard.sure
     assert "welcome to the bank" in heard.text
+
+
+def test_the_recogniser_says_nothing_on_the_terminal_of_what_fits_no_grammar(capfd: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(1).normal(0.0, 3000.0, 8000).astype(np.int16)
+    assert not ears.hear(BOOK, g711.encode(noise)).sure
+    assert capfd.readouterr() == ("", "")
 
 
 def test_silence_is_nothing() -> None:

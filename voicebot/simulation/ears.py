@@ -32,7 +32,9 @@ from voicebot.speech.recognition.sphinx.lexicon import cmu_dictionary, dictionar
 from voicebot.speech.recognition.sphinx.ngram import Sentence, arpa
 from voicebot.speech.recognition.upsample import Upsampler
 
-set_loglevel("FATAL")
+#: A sentence that no grammar fits is nothing to tell the terminal. Every decoder sets the level of the process anew.
+_LOG_LEVEL = "FATAL"
+set_loglevel(_LOG_LEVEL)
 
 _MODEL_RATE_HZ = 16_000
 _MARGIN_SAMPLES = 2_400  # silence around the utterance, at 8 kHz, which the decoder needs to begin and end in
@@ -133,10 +135,17 @@ class _Ear:
             model.write_text(arpa(Sentence(example) for example in examples), encoding="utf-8")
             lexicon.write_text(dictionary_text(words, cmu_dictionary()), encoding="utf-8")
             self._free = Decoder(
-                lm=os.fspath(model), dict=os.fspath(lexicon), samprate=_MODEL_RATE_HZ, lw=8.0, bestpathlw=12.0
+                lm=os.fspath(model),
+                dict=os.fspath(lexicon),
+                samprate=_MODEL_RATE_HZ,
+                lw=8.0,
+                bestpathlw=12.0,
+                loglevel=_LOG_LEVEL,
             )
             # With a grammar the lattice search picks worse paths than the first pass.
-            self._fitting = Decoder(lm=None, dict=os.fspath(lexicon), samprate=_MODEL_RATE_HZ, bestpath=False)
+            self._fitting = Decoder(
+                lm=None, dict=os.fspath(lexicon), samprate=_MODEL_RATE_HZ, bestpath=False, loglevel=_LOG_LEVEL
+            )
 
     def listen(self, pcm: bytes) -> tuple[str, bool]:
         """Return the likeliest reading that is whole sentences, and True; else the likeliest words, and False."""

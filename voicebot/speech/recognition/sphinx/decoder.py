@@ -25,7 +25,9 @@ FRAMES_PER_S = 100
 _SEARCH = "question"
 _MOST_PATHS = 400
 
-pocketsphinx.set_loglevel("FATAL")
+#: What it says of its searches is no trouble of ours. Every decoder sets the level of the process anew.
+_LOG_LEVEL = "FATAL"
+pocketsphinx.set_loglevel(_LOG_LEVEL)
 
 
 class Search(StrEnum):
@@ -100,6 +102,7 @@ class QuestionDecoder:
                 featparams=str(parameters),
                 mllr=regression,
                 lw=12.0,
+                loglevel=_LOG_LEVEL,
                 # With a grammar the lattice search picks worse paths than the first pass.
                 bestpath=search is Search.LANGUAGE_MODEL,
             )
