@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.fakes.streams_bot import AUTH_TOKEN, StreamsBot
 from tests.fakes.voice import hum
@@ -138,6 +140,21 @@ async def test_a_server_that_is_not_there_is_named() -> None:
     async with aiohttp.ClientSession() as http:
         with pytest.raises(CarrierError, match="Is the server running"):
             async with Carrier(http, "http://127.0.0.1:9", ACCOUNT).dial():
+                pass
+
+
+@pytest.mark.parametrize(
+    ("token", "fix"), [(None, "takes no unsigned calls"), ("c" * 32, "must be the same here and at the server")]
+)
+async def test_a_caller_who_is_not_believed_is_told_what_to_set(token: str | None, fix: str) -> None:
+    async def disbelieve(_request: web.Request) -> web.Response:
+        raise web.HTTPForbidden
+
+    app = web.Application()
+    app.router.add_post("/twilio/voice", disbelieve)
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        with pytest.raises(CarrierError, match=fix):
+            async with Carrier(http, str(server.make_url("")).rstrip("/"), Account(auth_token=token)).dial():
                 pass
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Protocol
 
 import aiohttp
@@ -148,10 +149,15 @@ class Carrier:
     async def _ask_webhook(self, form: dict[str, str]) -> ConnectStream:
         status, answer = await self._post(f"{self._base_url}/twilio/voice", form)
         if status != 200:
-            raise CarrierError(
-                f"{self._base_url}/twilio/voice answered {status}. A 403 means that the signature was not accepted:"
-                " TWILIO_AUTH_TOKEN must be the same here and at the server."
-            )
+            why = ""
+            if status == HTTPStatus.FORBIDDEN and self._account.auth_token is None:
+                why = (
+                    " It takes no unsigned calls: start it and this command with the same TWILIO_AUTH_TOKEN,"
+                    " which without Twilio may be any text, or call it over SIP."
+                )
+            elif status == HTTPStatus.FORBIDDEN:
+                why = " The signature was not accepted: TWILIO_AUTH_TOKEN must be the same here and at the server."
+            raise CarrierError(f"{self._base_url}/twilio/voice answered {status}.{why}")
         verbs = parse_twiml(answer)
         for verb in verbs:
             if isinstance(verb, ConnectStream):

@@ -92,7 +92,9 @@ def _deed(said: str | Path) -> Deed:
 def _telephone_audio(path: Path) -> bytes:
     try:
         wav = read_wav(path.read_bytes())
-    except (OSError, WavError) as error:
+    except OSError as error:
+        raise WavError(f"{path}: {error.strerror}") from error
+    except WavError as error:
         raise WavError(f"{path}: {error}") from error
     return g711.encode(to_telephone(wav.mono(), wav.rate_hz))
 
