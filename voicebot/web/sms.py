@@ -17,8 +17,6 @@ from voicebot.web.twilio_forms import TwilioForms
 _log = structlog.get_logger()
 
 SMS_PATH = "/twilio/sms"
-#: Twilio sends a longer text as no message at all (error 21617).
-MAX_SMS_CHARS = 1600
 
 
 class SmsDoor:
@@ -92,4 +90,4 @@ def _joined(messages: tuple[str, ...], reply: Reply) -> str:
     labels = [button.label for button in reply.buttons]
     if labels and len(labels) <= 4:
         text += f"\n({' / '.join(labels)})"
-    return text if len(text) <= MAX_SMS_CHARS else text[: MAX_SMS_CHARS - 1] + "…"
+    return text

@@ -8,7 +8,9 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 
 from voicebot.errors import RemoteProtocolError
 from voicebot.telephony.twilio.webhook import (
+    MAX_SMS_CHARS,
     SignatureChecker,
+    message_twiml,
     parse_incoming,
     parse_status,
     refusal_twiml,
@@ -96,3 +98,26 @@ def test_a_withheld_number_is_no_number(withheld: str) -> None:
 def test_a_status_that_says_nothing_is_refused(form: list[tuple[str, str]]) -> None:
     with pytest.raises(RemoteProtocolError):
         parse_status(MultiDict(form))
+
+
+def messages_in(twiml: str) -> list[str]:
+    return [message.text or "" for message in ET.fromstring(twiml)]  # our own document
+
+
+def test_a_long_answer_becomes_several_text_messages_broken_between_lines() -> None:
+    lines = [f"Line {number} says where the branch is and when it is open." for number in range(80)]
+    messages = messages_in(message_twiml("\n".join(lines)))
+    assert len(messages) == 3
+    assert all(len(message) <= MAX_SMS_CHARS for message in messages)
+    assert "\n".join(messages).split("\n") == lines
+
+
+def test_a_long_line_is_broken_between_words_and_a_long_word_anywhere() -> None:
+    words = "word " * 500
+    assert " ".join(messages_in(message_twiml(words))) == words.strip()
+    assert [len(part) for part in messages_in(message_twiml("x" * 2000))] == [MAX_SMS_CHARS, 400]
+
+
+def test_a_text_of_just_the_right_length_is_one_message_and_none_is_no_message() -> None:
+    assert messages_in(message_twiml("x" * MAX_SMS_CHARS)) == ["x" * MAX_SMS_CHARS]
+    assert messages_in(message_twiml("")) == []

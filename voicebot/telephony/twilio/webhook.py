@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,6 +23,8 @@ _SID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_PARTY_CHARS = 128
 #: Of a text message, as many as are read; Twilio delivers up to 1600.
 MAX_MESSAGE_CHARS = 1600
+#: Twilio sends a longer text as no message at all (error 21617).
+MAX_SMS_CHARS = 1600
 
 
 class SignatureChecker:
@@ -141,11 +143,26 @@ def parse_message(form: MultiMapping[str]) -> IncomingMessage:
 
 
 def message_twiml(text: str) -> str:
-    """Return TwiML that answers a text message with `text`, or with nothing when that is empty."""
+    """Return TwiML that answers a text message with `text`, or with nothing when that is empty.
+
+    A text over `MAX_SMS_CHARS` becomes several messages, broken between lines or else between words.
+    """
     response = MessagingResponse()
-    if text:
-        response.message(text)
+    for part in _messages(text):
+        response.message(part)
     return str(response)
+
+
+def _messages(text: str) -> Iterator[str]:
+    rest = text.strip()
+    while len(rest) > MAX_SMS_CHARS:
+        # One more character than fits: a break right behind the last word that does.
+        window = rest[: MAX_SMS_CHARS + 1]
+        found = max(window.rfind("\n"), 0) or max(window.rfind(" "), 0) or MAX_SMS_CHARS
+        yield rest[:found].rstrip()
+        rest = rest[found:].lstrip()
+    if rest:
+        yield rest
 
 
 def stream_twiml(*, url: str, status_url: str, parameters: Mapping[str, str]) -> str:
