@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -22,11 +21,11 @@ from prometheus_client import CollectorRegistry
 
 from voicebot.app import audiosocket
 from voicebot.app.audiosocket import AudioSocketDoor
-from voicebot.app.backends import open_backends
 from voicebot.app.editions import Edition, Editions
 from voicebot.app.sessions import SessionFactory, standing_prompts
 from voicebot.app.sip import SipServing, serving_sip
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
+from voicebot.app.surroundings import Surroundings, real_surroundings
 from voicebot.app.understanding import learn_requests
 from voicebot.calls.admission import CpuMeter, Limits
 from voicebot.calls.chats import Chats
@@ -75,14 +74,19 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, progress: Progress, *, make_speech: MakeSpeech | None = None
+    settings: Settings,
+    progress: Progress,
+    *,
+    make_speech: MakeSpeech | None = None,
+    surroundings: Surroundings | None = None,
 ) -> AsyncIterator[Serving]:
     """Start everything and yield when calls can be taken; on leaving, drain and stop. `progress` gets short lines.
 
-    `make_speech` replaces the speech workers: benchmarks measure the server without them.
+    `make_speech` replaces the speech workers: benchmarks measure the server without them. `surroundings` are the real
+    ones unless told.
     """
     async with AsyncExitStack() as stack:
-        zone = ZoneInfo(settings.zone)
+        world = surroundings or real_surroundings(ZoneInfo(settings.zone))
         metrics = Metrics(CollectorRegistry())
         settings.data.mkdir(parents=True, exist_ok=True)
         store = await stack.enter_async_context(
@@ -91,7 +95,7 @@ async def serving(
         recordings = await stack.enter_async_context(
             Recordings(
                 settings.data / "recordings",
-                now=lambda: datetime.now(zone),
+                now=world.now,
                 on_failure=lambda kind: metrics.failed("recorder", kind),
             )
         )
@@ -101,7 +105,7 @@ async def serving(
         async def edition_of(folder: Path, speech: Speech | None) -> Edition:
             progress("reading flows")
             bot = await asyncio.to_thread(load_bot, folder)
-            backends = await asyncio.to_thread(open_backends, settings, folder, bot)
+            backends = await asyncio.to_thread(world.open_backends, settings, folder, bot)
             try:
                 heard = await (
                     speech.learned(bot) if speech else (make_speech or start_speech)(settings, bot, stack, progress)
@@ -133,15 +137,17 @@ async def serving(
             recordings=recordings,
             metrics=metrics,
             continuations=continuations,
+            now=world.now,
+            new_seed=world.new_seed,
         )
         chats = Chats(
             factory.written,
             journal=store.journal,
             continuations=continuations,
             clock=time.monotonic,
-            now=lambda: datetime.now(zone),
+            now=world.now,
             zone=settings.zone,
-            new_seed=lambda: secrets.randbelow(2**31),
+            new_seed=world.new_seed,
         )
         stack.push_async_callback(chats.close)
         sweeping = asyncio.create_task(chats.sweep_forever())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from voicebot.app.editions import Edition, Editions
 from voicebot.calls.continuations import Continuations
@@ -44,14 +42,18 @@ class SessionFactory:
         recordings: Recordings,
         metrics: Metrics,
         continuations: Continuations,
+        now: Callable[[], datetime],
+        new_seed: Callable[[], int],
     ) -> None:
+        """`now` is wall-clock time in the bot's zone; `new_seed` picks the wording of each call."""
         self._settings = settings
         self._editions = editions
         self._store = store
         self._recordings = recordings
         self._metrics = metrics
         self._continuations = continuations
-        self._zone = ZoneInfo(settings.zone)
+        self._now = now
+        self._new_seed = new_seed
 
     def make(self, leg: CallLeg) -> Session:
         """Make the session of a call, on the version of the flows that is current now."""
@@ -72,7 +74,7 @@ class SessionFactory:
                 Conversation(edition.bot),
                 understanding=edition.understanding,
                 operations=edition.backends,
-                now=lambda: datetime.now(self._zone),
+                now=self._now,
             )
 
     def _session(self, leg: CallLeg, edition: Edition, dialog: Conversation) -> CallSession:
@@ -83,7 +85,7 @@ class SessionFactory:
             call_id=call_id,
             recording_path=path,
             zone=self._settings.zone,
-            seed=random.SystemRandom().randrange(2**31),
+            seed=self._new_seed(),
             max_call_s=self._settings.max_call_s,
             prompts=edition.prompts,
         )
@@ -98,12 +100,12 @@ class SessionFactory:
             meter=self._metrics,
             recording=recorder,
             clock=time.monotonic,
-            now=lambda: datetime.now(self._zone),
+            now=self._now,
         )
 
     def _line(self, leg: CallLeg, edition: Edition, recorder: Recorder, on_event: Callable[[LineEvent], None]) -> Line:
         def complete(text: str, expectation: Expectation) -> float:
-            readings = edition.understanding.interpret([(text, 1.0)], expectation, datetime.now(self._zone))
+            readings = edition.understanding.interpret([(text, 1.0)], expectation, self._now())
             return completeness(readings[0], expectation) if readings else 0.0
 
         speech = edition.speech

@@ -40,6 +40,12 @@ def add_flows(parser: argparse.ArgumentParser) -> None:
     )
     testing = command("test", _test, "play the stories without audio, and tell which steps none of them reaches")
     testing.add_argument("--only", metavar="TEXT", help="only the stories with this in their name")
+    testing.add_argument(
+        "--spoken",
+        nargs="*",
+        metavar="STORY",
+        help="tell them by telephone instead, at the speed of speech: those with this in their name, else a few",
+    )
     drawing = command("graph", _graph, "draw the flows")
     drawing.add_argument("names", nargs="*", metavar="FLOW", help="flows to draw; all unless told")
     drawing.add_argument("--format", choices=("mermaid", "svg"), default="mermaid")
@@ -114,6 +120,11 @@ def _print_report(report: Report) -> None:
 
 
 def _test(given: argparse.Namespace) -> int:
+    if given.spoken is not None:
+        # Imported here: a server's libraries take seconds, which stories without audio should not pay.
+        from voicebot.commands.spoken import tell_stories  # noqa: PLC0415
+
+        return tell_stories(_settings(given), given.spoken or ([given.only] if given.only else []))
     folder = _settings(given).flows
     bot = load_bot(folder)
     stories = [story for story in load_stories(folder / "stories", bot) if (given.only or "") in story.name]

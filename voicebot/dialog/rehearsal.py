@@ -60,6 +60,18 @@ class Mismatch:
         return f"line {self.line}: expected {self.expected}, found {self.found}"
 
 
+#: What a caller does in a story.
+CallerStep = CallerSays | CallerPresses | Happens
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What the caller did, None at the start of the call, and each text that the bot said before the next thing."""
+
+    caller: CallerStep | None
+    said: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
     """`mismatch` is None when the story went as written. `lines` is the conversation, for people to read."""
@@ -68,13 +80,15 @@ class Rehearsed:
     mismatch: Mismatch | None
     walked: frozenset[tuple[str, str]]
     lines: tuple[str, ...]
+    exchanges: tuple[Exchange, ...]
 
 
 def rehearse(bot: Bot, story: Story, understand: Understand | None = None) -> Rehearsed:
     """Play one story to its end or to the first mismatch."""
     player = _Player(bot, story, understand)
     mismatch = player.play()
-    return Rehearsed(story, mismatch, frozenset(player.walked), tuple(player.lines))
+    exchanges = tuple(Exchange(caller, tuple(said)) for caller, said in player.exchanges)
+    return Rehearsed(story, mismatch, frozenset(player.walked), tuple(player.lines), exchanges)
 
 
 def coverage(bot: Bot, rehearsed: Sequence[Rehearsed]) -> dict[str, dict[str, int]]:
@@ -104,6 +118,7 @@ class _Player:
         self.understand = understand
         self.walked: set[tuple[str, str]] = set()
         self.lines: list[str] = []
+        self.exchanges: list[tuple[CallerStep | None, list[str]]] = [(None, [])]
         self._state = new_state(bot)
         self._now = story.at.replace(tzinfo=ZoneInfo(story.zone))
         self._actions: list[Action] = []
@@ -134,6 +149,7 @@ class _Player:
         for action in actions:
             if isinstance(action, Say):
                 self.lines.append(f"bot: {action.text}")
+                self.exchanges[-1][1].append(action.text)
         # What is said after a system's answer belongs to the turn that asked for it.
         if not isinstance(event, BackendAnswered | BackendFailed):
             self._actions = []
@@ -141,6 +157,8 @@ class _Player:
         self._calls += [action for action in actions if isinstance(action, CallBackend)]
 
     def _play(self, step: StoryStep) -> Mismatch | None:
+        if isinstance(step, CallerStep):
+            self.exchanges.append((step, []))
         match step:
             case BotSays(line, text):
                 said = " ".join(action.text for action in self._actions if isinstance(action, Say))

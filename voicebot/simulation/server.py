@@ -74,10 +74,15 @@ class RunningServer:
 
     async def records(self) -> dict[str, dict[str, Any]]:
         """Return the latest records by the carrier's name of the call."""
-        headers = {"Authorization": f"Bearer {self.api_token}"}
-        async with self.http.get(f"{self.url}/api/calls", headers=headers) as answer:
-            answer.raise_for_status()
-            return {record["carrier_call_id"]: record for record in (await answer.json())["calls"]}
+        return await latest_records(self.http, self.url, self.api_token)
+
+
+async def latest_records(http: aiohttp.ClientSession, url: str, api_token: str) -> dict[str, dict[str, Any]]:
+    """Return the latest records of the server at `url` by the carrier's name of the call."""
+    headers = {"Authorization": f"Bearer {api_token}"}
+    async with http.get(f"{url}/api/calls", headers=headers) as answer:
+        answer.raise_for_status()
+        return {record["carrier_call_id"]: record for record in (await answer.json())["calls"]}
 
 
 @asynccontextmanager
