@@ -33,7 +33,7 @@ from voicebot.speech.workers.capabilities import Capabilities, Feature
 #: Asking costs little, and a turn ends as soon as its last word is known: at 300 ms every second request ended 600 ms
 #: later than its words allowed.
 _PARTIAL_EVERY_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 100 // 1000
-#: What was heard ahead of a pause is heard again if the caller goes on, at 4 % of its length a search on the one thread
+#: What was heard ahead at a pause is heard again if the caller goes on, in about 4 % of its length, on the one thread
 #: of all callers; of more than this it is not worth that.
 _LONGEST_AHEAD_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 8
 _SPELT = frozenset((AnswerKind.DIGITS, AnswerKind.ALPHANUMERIC))
