@@ -1,12 +1,15 @@
 """Measures audio over RTP: concurrent legs on one core beside a bare echo, and the jitter buffer on a bad network.
 
-    scripts/bench/media [--legs 100,200,400] [--seconds 10] [--loop uvloop] [--json FILE]
+    scripts/bench/media [--legs 100,200,400] [--seconds 10] [--rates 50,100,200] [--loop uvloop] [--json FILE]
 
 The generator and the server are two processes on two cores. Every leg gets G.711 each 20 ms and sends as much; its
 audio goes through jitter buffer, playout and recorder. How late our packets are is taken from the kernel's time of
 their arrival, against the stream's own earliest packet. The echo sends back each packet as it comes, which is the least
 that any server in this language can do; it runs on the same event loop as the legs, and every packet that it sends back
 is compared with what was sent.
+
+Calls over SIP are placed by sipp: INVITE, 200, ACK, BYE over UDP, each with its ports and its own RTP going out, which
+nobody answers. Conversation, recording and speech are not in those figures.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from _report import Report, parser, percentile
+from _sipp import Signalled, serving
 
 from voicebot.telephony.leg import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENT_FRAME
 from voicebot.telephony.rtp.jitter import Audio, JitterBuffer
@@ -164,9 +168,18 @@ def bad_network(loss: float, jitter_s: float, seconds: int) -> tuple[Heard, int]
     return heard, sent - len(kept)
 
 
+def report_calls(report: Report, section: str, load: Signalled) -> None:
+    report.rate(section, "calls set up and ended", load.completed, load.placed)
+    report.figure(section, "messages sent again", load.again, "messages")
+    report.figure(section, "CPU a call", load.cpu_s * 1000 / load.placed, "ms", n=load.placed)
+    report.figure(section, "share of one core", load.cpu_s / load.seconds * 100, "%")
+    report.figure(section, "most calls at once", load.most_at_once, "calls")
+
+
 def main() -> None:
     options_of = parser("Measures audio over RTP.")
     options_of.add_argument("--legs", default="100,200,300,400", help="how many at once, a run each")
+    options_of.add_argument("--rates", default="50,100,200", help="calls set up a second over SIP, a run each")
     options_of.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop", help="of legs and echo alike")
     options_of.add_argument("--seconds", type=float, default=10.0, help="length of a run")
     options = options_of.parse_args()
@@ -189,6 +202,12 @@ def main() -> None:
         report.figure(section, "deadlines missed by over 10 ms", load.used["late"], "frames", n=load.frames)
         report.rate(section, "packets that came back", min(received, load.frames), load.frames)
         report.figure(section, "memory a call", load.used["bytes_a_call"] / 1024, "KiB")
+    with serving(options.loop, server_core=SERVER_CORE, generator_core=GENERATOR_CORE) as server:
+        for rate in map(int, options.rates.split(",")):
+            placed = server.call(rate=rate, seconds=options.seconds, hold_s=0.2)
+            report_calls(report, f"{rate} calls a second over SIP, held 0.2 s", placed)
+        held = server.call(rate=50, seconds=counts[-1] / 50, hold_s=counts[-1] / 50 + 2)
+        report_calls(report, f"{counts[-1]} calls over SIP at once", held)
     for loss, jitter_ms in ((0.0, 0), (0.0, 60), (0.05, 60)):
         heard, lost = bad_network(loss, jitter_ms / 1000, 600)
         section = f"jitter buffer, {loss:.0%} loss, {jitter_ms} ms jitter"
