@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from sipmessage import Request
+from sipmessage import URI, Request
 
 from tests.fakes.sip_server import Phone, SipBot, phone, sip_bot
 from tests.telephony.sip.messages import SDP
@@ -16,7 +16,7 @@ from voicebot.telephony.leg import EndCause, HangUpReason
 from voicebot.telephony.rtp.media import MediaPlan, RtpMedia
 from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
 from voicebot.telephony.sip.digest import Authenticator, Credentials
-from voicebot.telephony.sip.leg import SipLeg
+from voicebot.telephony.sip.leg import OnReferral, SipLeg
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import parse_uri, respond, set_body
 from voicebot.telephony.sip.numbers import DialLimits, NumberPlan
@@ -66,23 +66,35 @@ async def office(
     *, per_hour: int = 100, at_once: int = 10, prefixes: tuple[str, ...] = (), proxied: bool = False
 ) -> AsyncIterator[Office]:
     async with sip_bot() as bot, phone(bot.port) as callee:
-
-        async def open_media(local_host: str, peer_host: str) -> Media:
-            return await RtpMedia.open(MediaPlan(local_host, signalling_address=peer_host), bot.ports)
-
         proxy = parse_uri(f"sip:127.0.0.1:{callee.port}") if proxied else None
-        dialer = Dialer(
-            bot.endpoint,
-            OutboundPolicy(proxy, frozenset({"127.0.0.1"}), "bot", Credentials("bot", "secret", lambda: "abc")),
-            numbers=NumberPlan(prefixes, region="US"),
-            limits=DialLimits(per_hour=per_hour, at_once=at_once, clock=time.monotonic),
-            reach=Resolver(DnsLookup()),
-            open_media=open_media,
-            on_refused=bot.refused.append,
-            on_referral=lambda _leg, _call, _referral: False,
-            clock=time.monotonic,
-        )
-        yield Office(bot, callee, dialer)
+        yield Office(bot, callee, dialer_of(bot, per_hour=per_hour, at_once=at_once, prefixes=prefixes, proxy=proxy))
+
+
+def dialer_of(
+    bot: SipBot,
+    *,
+    per_hour: int = 100,
+    at_once: int = 10,
+    prefixes: tuple[str, ...] = (),
+    proxy: URI | None = None,
+    on_referral: OnReferral = lambda _leg, _call, _referral: False,
+) -> Dialer:
+    """Return what places a bot's calls to loopback, and to numbers with a proxy."""
+
+    async def open_media(local_host: str, peer_host: str) -> Media:
+        return await RtpMedia.open(MediaPlan(local_host, signalling_address=peer_host), bot.ports)
+
+    return Dialer(
+        bot.endpoint,
+        OutboundPolicy(proxy, frozenset({"127.0.0.1"}), "bot", Credentials("bot", "secret", lambda: "abc")),
+        numbers=NumberPlan(prefixes, region="US"),
+        limits=DialLimits(per_hour=per_hour, at_once=at_once, clock=time.monotonic),
+        reach=Resolver(DnsLookup()),
+        open_media=open_media,
+        on_refused=bot.refused.append,
+        on_referral=on_referral,
+        clock=time.monotonic,
+    )
 
 
 async def test_an_answered_call_becomes_a_leg_and_ends_with_our_bye() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from sipmessage import Request
@@ -11,14 +10,9 @@ from sipmessage import Request
 from tests.fakes.sip_server import Phone, SipBot, phone, sip_bot
 from tests.telephony.sip.messages import SDP
 from tests.telephony.sip.test_calls_in import establish, ok, over
-from tests.telephony.sip.test_calls_out import office
+from tests.telephony.sip.test_calls_out import dialer_of, office
 from voicebot.telephony.leg import EndCause, HangUpReason
-from voicebot.telephony.rtp.media import MediaPlan, RtpMedia
-from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
-from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import respond, set_body, tag_of
-from voicebot.telephony.sip.numbers import DialLimits, NumberPlan
-from voicebot.telephony.sip.resolve import DnsLookup, Resolver
 from voicebot.telephony.sip.transfer import Referrals, join
 
 
@@ -30,24 +24,8 @@ def accept(callee: Phone, request: object, sdp: bytes = SDP) -> None:
 
 def referrals_of(bot: SipBot, *, per_hour: int = 9, at_once: int = 9) -> Referrals:
     """Return what carries out every peer's REFER to loopback, within limits."""
-
-    async def open_media(local_host: str, peer_host: str) -> Media:
-        return await RtpMedia.open(MediaPlan(local_host, signalling_address=peer_host), bot.ports)
-
     referrals = Referrals(bot.endpoint, trusted=lambda _call: True)
-    referrals.dial_with(
-        Dialer(
-            bot.endpoint,
-            OutboundPolicy(None, frozenset({"127.0.0.1"}), "bot", None),
-            numbers=NumberPlan((), region="US"),
-            limits=DialLimits(per_hour=per_hour, at_once=at_once, clock=time.monotonic),
-            reach=Resolver(DnsLookup()),
-            open_media=open_media,
-            on_refused=bot.refused.append,
-            on_referral=referrals,
-            clock=time.monotonic,
-        )
-    )
+    referrals.dial_with(dialer_of(bot, per_hour=per_hour, at_once=at_once, on_referral=referrals))
     return referrals
 
 
