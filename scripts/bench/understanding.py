@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from _callers import measure_callers
 from _corpora import banking, draw, grouped
+from _heard import measure_heard
 from _identity import measure_identity
 from _intents import measure_intents, measure_none
 from _report import Report, parser, percentile
@@ -104,6 +105,7 @@ PARTS: Mapping[str, tuple[Callable[[Bench], None], str | None]] = {
     "intents": (measure_intents, "intents"),
     "none": (measure_none, "intents"),
     "callers": (measure_callers, None),
+    "heard": (measure_heard, None),
     "phrases": (measure_phrases, None),
     "identity": (measure_identity, "identity"),
     "mood": (measure_mood, None),

@@ -40,12 +40,17 @@ def caller_turns() -> list[CallerTurn]:
     return [(tuple(intents.split("+")), said) for intents, said in rows]
 
 
-def became(understanding: Understanding, intents: tuple[str, ...], said: str) -> Became:
-    """Say `said` to the shipped bot as the first words of a call and return what it makes of it."""
+def became(
+    understanding: Understanding, intents: tuple[str, ...], said: str, *others: tuple[str, float], sure: float = 1.0
+) -> Became:
+    """Say `said` to the shipped bot as the first words of a call and return what it makes of it.
+
+    `others` are what a recogniser may have heard instead, with its confidences; `sure` is its confidence in `said`.
+    """
     dialog = Conversation(shipped_bot())
     actions = dialog.step(CallStarted(AT, "test", "", "", "America/New_York", 1))
     expectation = next(action.expectation for action in actions if isinstance(action, Listen))
-    actions = dialog.step(CallerSpoke(AT, understanding.interpret([(said, 1.0)], expectation, AT)))
+    actions = dialog.step(CallerSpoke(AT, understanding.interpret([(said, sure), *others], expectation, AT)))
     decisions = {action.rule: action for action in actions if isinstance(action, RecordDecision)}
     if "intent" in decisions:
         done = (str(decisions["intent"].intent), *(queued.intent for queued in dialog.state.queued))
