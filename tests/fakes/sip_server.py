@@ -26,7 +26,7 @@ from voicebot.telephony.sip.leg import SipLeg
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import parse
 from voicebot.telephony.sip.resolve import DnsLookup, Resolver
-from voicebot.telephony.sip.server import SipServer
+from voicebot.telephony.sip.server import Admission, SipServer
 
 HOST = "127.0.0.1"
 
@@ -115,6 +115,7 @@ class SipBot:
 @contextlib.asynccontextmanager
 async def sip_bot(
     *,
+    admit: Callable[[SipBot], Admission] = lambda bot: bot,
     host: str = HOST,
     trunks: tuple[str, ...] = ("127.0.0.0/8", "::1/128"),
     users: dict[str, str] | None = None,
@@ -147,7 +148,7 @@ async def sip_bot(
     SipServer(
         endpoint,
         access=Access(tuple(ip_network(trunk) for trunk in trunks), authenticator),
-        admission=bot,
+        admission=admit(bot),
         open_media=open_media,
         reach=Resolver(DnsLookup()),
         carry=bot.carry,

@@ -37,6 +37,7 @@ from voicebot.telephony.sip.resolve import DnsLookup, Resolver
 from voicebot.telephony.sip.server import Admission, SipServer
 from voicebot.telephony.sip.transfer import Referrals
 from voicebot.telephony.sip.transport import CannotListen
+from voicebot.web.limits import RateLimit
 from voicebot.web.socket_door import LiveLegs
 
 
@@ -51,6 +52,30 @@ class SipServing:
     @property
     def uri(self) -> str:
         return f"sip:{host_port(self.host, self.port)}"
+
+
+class PacedAdmission:
+    """Lets each caller start so many calls a minute, as the doors of the web do; else it is as `admission`.
+
+    Callers who withhold their number share no limit: one of them must not shut out the others.
+    """
+
+    def __init__(self, admission: Admission, starts_of_caller: RateLimit, on_refused: Callable[[str], None]) -> None:
+        self._admission = admission
+        self._starts_of_caller = starts_of_caller
+        self._on_refused = on_refused
+
+    def admit(self, caller: str, call_id: str) -> str | None:
+        if caller and not self._starts_of_caller.allow(caller):
+            self._on_refused("too_many_calls_of_caller")
+            return "too_many_calls_of_caller"
+        return self._admission.admit(caller, call_id)
+
+    def withdraw(self, call_id: str) -> None:
+        self._admission.withdraw(call_id)
+
+    def is_open(self) -> bool:
+        return self._admission.is_open()
 
 
 @asynccontextmanager
@@ -95,7 +120,11 @@ async def serving_sip(
     SipServer(
         endpoint,
         access=access,
-        admission=admission,
+        admission=PacedAdmission(
+            admission,
+            RateLimit(max_events=settings.max_starts_per_minute, window_s=60, clock=time.monotonic),
+            metrics.call_refused,
+        ),
         open_media=open_media,
         reach=resolver,
         carry=legs.carry,

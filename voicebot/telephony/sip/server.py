@@ -121,7 +121,11 @@ class SipServer:
                 self._endpoint.answer(request, source, 481)
                 return
         elif self._admission.admit(identity_of(request).caller, request.call_id) is not None:
-            self._endpoint.answer(request, source, 503, [("Retry-After", str(RETRY_AFTER_S))])
+            if self._admission.is_open():
+                # It is this caller who calls too much: after a 503 a trunk would take everybody's calls elsewhere.
+                self._endpoint.answer(request, source, 486)
+            else:
+                self._endpoint.answer(request, source, 503, [("Retry-After", str(RETRY_AFTER_S))])
             return
         arrival = _Arrival()
         transaction = self._endpoint.serve_invite(request, source, arrival.cancel)
