@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.buzz import buzz
-from tests.fakes.sip_server import sip_bot
+from tests.fakes.sip_server import phone, sip_bot
 from tests.telephony.sip.test_calls_out import office
+from tests.telephony.sip.test_transfer import accept, referrals_of
 from tests.wire.sipp import HELD, SDP, VIDEO_ONLY, answer, pause, receive, run_sipp, send, stream
-from voicebot.telephony.leg import HangUpReason
+from voicebot.telephony.leg import EndCause, HangUpReason
+from voicebot.telephony.sip.digest import Credentials
+from voicebot.telephony.sip.message import parse_uri
+from voicebot.telephony.sip.registration import Registration, RegistrationPlan, RegistrationState
+from voicebot.telephony.sip.resolve import DnsLookup, Resolver
 from voicebot.telephony.sip.uac import DialFailed, DialFailure
 
 CALL = [send("INVITE", 1, body=SDP), receive(100, optional=True), receive(180, optional=True), receive(200)]
@@ -147,6 +153,57 @@ async def test_sipp_streams_audio_that_reaches_the_leg(tmp_path: Path) -> None:
         assert bot.calls[0].loud > 25
 
 
+async def test_sipp_does_not_refresh_the_session_it_promised_to_and_is_hung_up(tmp_path: Path) -> None:
+    steps = [
+        send("INVITE", 1, body=SDP, headers="Supported: timer\nSession-Expires: 90;refresher=uac\n"),
+        receive(100, optional=True),
+        receive(180, optional=True),
+        receive(200, check=("Session-Expires", "90;refresher=uac")),
+        ACK,
+        receive("BYE", check=("Reason", "session expired")),
+        answer(200, tag=False),
+    ]
+    async with sip_bot() as bot:
+        running = asyncio.create_task(run_sipp(tmp_path, steps, remote_port=bot.port))
+        call = (await bot.call()).leg.call
+        async with asyncio.timeout(5):
+            while call.session.timer is None:
+                await asyncio.sleep(0.01)
+        call.session.keep(replace(call.session.timer, interval_s=1))
+        ran = await running
+        assert ran.status == 0, ran.errors
+        await asyncio.sleep(0.1)
+        assert bot.calls[0].cause is EndCause.CONNECTION_LOST
+        assert bot.leaks == {"dialogs": 0, "ports": 0}
+
+
+async def test_a_refer_from_sipp_is_carried_out_and_its_progress_told(tmp_path: Path) -> None:
+    async with sip_bot() as bot, phone(bot.port) as other:
+        steps = [
+            *CALL,
+            ACK,
+            pause(200),
+            send("REFER", 2, inside=True, headers=f"Refer-To: <sip:x@127.0.0.1:{other.port}>\n"),
+            receive(202),
+            receive("NOTIFY", check=("Subscription-State", "active")),
+            answer(200, tag=False),
+            receive("NOTIFY", check=("Subscription-State", "terminated")),
+            answer(200, tag=False),
+            receive("BYE"),
+            answer(200, tag=False),
+        ]
+        referrals = referrals_of(bot)
+        running = asyncio.create_task(run_sipp(tmp_path, steps, remote_port=bot.port))
+        call = await bot.call()
+        call.leg._on_referral = referrals
+        invite = await other.request("INVITE", within_s=5)
+        accept(other, invite)
+        ran = await running
+        assert ran.status == 0, ran.errors
+        assert call.leg.call.dialog.id.call_id == invite.call_id
+        assert call.cause is None
+
+
 AGENTS = {
     "busy": ([receive("INVITE"), answer(486), receive("ACK")], DialFailure.BUSY),
     "declines": ([receive("INVITE"), answer(603), receive("ACK")], DialFailure.DECLINED),
@@ -199,4 +256,36 @@ async def test_sipp_as_the_agent_we_call(name: str, tmp_path: Path) -> None:
                 await dialling
             assert failed.value.reason is failure
         ran = await running
+        assert ran.status == 0, ran.errors
+
+
+async def test_a_small_registrar_of_sipp_takes_our_registration_and_gives_it_up_again(tmp_path: Path) -> None:
+    challenge = 'WWW-Authenticate: Digest realm="pbx", nonce="abc", qop="auth", algorithm=MD5\n'
+    steps = [
+        receive("REGISTER"),
+        answer(401, headers=challenge),
+        receive("REGISTER", check=("Authorization", "username=.bot.")),
+        answer(200, headers="Expires: 60\n"),
+        receive("REGISTER", check=("Expires", "0")),
+        answer(200),
+    ]
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    async with sip_bot() as bot:
+        sipp = asyncio.create_task(run_sipp(tmp_path, steps, local_port=port))
+        await asyncio.sleep(0.5)
+        registration = Registration(
+            bot.endpoint,
+            RegistrationPlan(parse_uri(f"sip:127.0.0.1:{port}"), parse_uri("sip:bot@127.0.0.1"), 60),
+            Credentials("bot", "secret", lambda: "c"),
+            Resolver(DnsLookup()),
+        )
+        keeping = asyncio.create_task(registration.run())
+        async with asyncio.timeout(5):
+            while registration.state is not RegistrationState.REGISTERED:
+                await asyncio.sleep(0.02)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        ran = await sipp
         assert ran.status == 0, ran.errors
