@@ -133,6 +133,8 @@ class _Conversation:
         #: The last utterance that the caller has acted on.
         self._acted_on = 0
         self._settling: list[asyncio.Task[Heard]] = []
+        #: The audio of the bot's last utterance if nothing certain was understood of it.
+        self._broken_off = b""
         self._steps_done = 0
         self._asides: Counter[Step] = Counter()
         self._times_puzzled = 0
@@ -201,6 +203,11 @@ class _Conversation:
 
     async def _settle(self, paused: BotPaused, first: Heard) -> Heard:
         heard = await self._mind.hear(paused.mulaw, first)
+        if not heard.sure and self._broken_off:
+            # A prompt that was stopped for a cough goes on in mid-word: only both parts together make sense.
+            joined = await self._mind.hear(self._broken_off + paused.mulaw)
+            heard = joined if joined.sure else heard
+        self._broken_off = b"" if heard.sure else paused.mulaw
         self._note(Speaker.BOT, heard.text, paused.began_s, paused.ended_s, sure=heard.sure)
         return heard
 
