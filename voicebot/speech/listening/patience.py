@@ -11,7 +11,7 @@ from voicebot.dialog.expectation import AnswerKind, Expectation
 
 #: What the end-of-turn model's probability is worth, as a share of the way from unfinished to finished. Set on one half
 #: of the recorded orders with pauses put in and checked on the other: `scripts/bench/turns --only open`.
-_SURENESS = ((0.3, 0.0), (0.9, 0.07), (0.97, 0.2), (0.975, 1.0))
+_SURENESS = ((0.3, 0.0), (0.9, 0.03), (0.965, 0.1), (0.97, 0.92), (0.99, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def _sureness(probability: float) -> float:
 PATIENCE: Mapping[AnswerKind, Patience] = MappingProxyType(
     {
         # People search for words in the middle of a request; the voice tells whether more is to come.
-        AnswerKind.OPEN: Patience(200, 800, 1300),
+        AnswerKind.OPEN: Patience(200, 800, 1400),
         # "Yes" is whole at once, and the model knows little of single words, so that it hardly counts.
         AnswerKind.YES_NO: Patience(300, 350, 450),
         # Read from a list in the head or on paper: pauses between groups are as long as those at the end, and every
