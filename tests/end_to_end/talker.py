@@ -56,7 +56,7 @@ class Plan:
     answers: Mapping[str, Deed | tuple[Deed, ...]]
     numbers: Numbers = Numbers()  # noqa: RUF009 # frozen, so sharing it is safe
     impairment: Impairment = Impairment()  # noqa: RUF009 # frozen, so sharing it is safe
-    within_s: float = 150.0
+    within_s: float = 240.0
 
 
 async def converse(server: Server, plan: Plan, voices: Voices) -> dict[str, Any]:
