@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import TypeVar
@@ -330,6 +331,35 @@ async def test_a_cough_only_pauses_the_prompt() -> None:
         assert abs(ended.heard_ms - 12 * WORD_MS) <= 80
         # Every sample of the prompt was heard once and in order, the pause apart.
         assert bytes(here.leg.heard).replace(b"\xff", b"")[:3600] == hum(text).replace(b"\xff", b"")[:3600]
+
+
+class WordyVoice(HummingVoice):
+    """Says words of 340 ms with 60 ms of silence after each."""
+
+    def ready(self, text: str) -> bytes | None:
+        return (hum("a word")[: FRAME_BYTES * 17] + SILENT_FRAME * 3) * len(text.split())
+
+
+async def test_a_prompt_that_stopped_in_mid_word_goes_on_from_the_beginning_of_the_word() -> None:
+    async with room("", "unused", voice=WordyVoice()) as here:
+        await here.line.listen(OPEN)
+        text = " ".join(f"word{number}" for number in range(8))
+        await here.line.say(one("a", text))
+        await here.until(SpeakingBegan)
+        await here.leg.stay_silent(0.45)
+        await here.leg.speak(buzz(0.16))
+        await here.leg.stay_silent(4.0)
+        ended = await here.until(SpeakingEnded)
+        (paused,) = here.all(SpeakingPaused)
+        assert (ended.cut, ended.heard_text) == (False, text)
+        # What was said twice counts once.
+        assert abs(ended.heard_ms - 8 * 400) <= 80
+        heard = bytes(here.leg.heard)
+        stopped_ms = (8 * 400 - paused.left_ms) % 400
+        assert 40 <= stopped_ms <= 320  # the test is about a word that was broken off
+        sounds_ms = [20 * len(sound) / FRAME_BYTES for sound in re.split(b"\xff{300,}", heard) if sound]
+        # The pause itself is not in what was heard: the half word stands before the whole one.
+        assert sorted(sounds_ms) == pytest.approx([340] * 7 + [stopped_ms + 340], abs=40)
 
 
 async def test_a_turn_that_asked_for_nothing_lets_the_prompt_go_on_where_it_stopped() -> None:

@@ -65,8 +65,11 @@ CHUNK_MS = 100
 WRITE_TIMEOUT_S = 120.0
 #: A chunk handed over later than this after its time is counted; below `LEAD_S` nobody hears it.
 LATE_S = 0.01
-#: Sent audio kept for going on after a pause: more than the lead and the carrier's delay together.
-_REPLAY_FRAMES = 50
+#: Sent audio kept for going on after a pause: more than the lead, the carrier's delay and `_GAP_FRAMES` together.
+_REPLAY_FRAMES = 75
+#: A prompt goes on from the last gap in its sound, if that was at most 400 ms before it stopped: nobody understands
+#: half a word.
+_GAP_FRAMES = 20
 
 #: How a prompt sounds under what may become the caller's voice: a quarter of its amplitude, 12 dB less.
 _LOWERED = 0.25
@@ -275,15 +278,26 @@ class LegOutput(BaseOutputTransport):
         self._echo.cleared()
         self._pacer.cleared()
         dropped = min(len(self._recent), max(0, sent - heard) // FRAME_BYTES)
-        return heard, list(self._recent)[len(self._recent) - dropped :]
+        unheard = [self._recent.pop() for _ in range(dropped)]
+        return heard, unheard[::-1]
 
     async def _resume(self) -> None:
         self._lowered = False
         if self._flowing.is_set():
             return
-        self._send(b"".join(self._held))
+        again = self._since_gap()
+        self._playback.postpone(len(again) * FRAME_BYTES)
+        self._send(b"".join([*again, *self._held]))
         self._held = []
         self._flowing.set()
+
+    def _since_gap(self) -> list[bytes]:
+        """Return what was heard after the last gap in the sound; nothing where there was none for long."""
+        latest = list(self._recent)[-_GAP_FRAMES:]
+        for back, frame in enumerate(reversed(latest)):
+            if g711.is_quiet(frame):
+                return latest[len(latest) - back :]
+        return []
 
     async def _cut(self) -> None:
         now_s = self._clock()
