@@ -13,6 +13,7 @@ from tests.end_to_end.server import Server, has_prompt, is_over, running
 from tests.end_to_end.talker import Plan, Voices, converse, transcript
 from voicebot.simulation.carrier import CallRefused, Numbers
 from voicebot.simulation.impairment import Impairment
+from voicebot.simulation.line import CarrierLine
 from voicebot.simulation.script import Deed, Press, Say
 
 pytestmark = [pytest.mark.spoken, pytest.mark.timeout(420)]
@@ -166,6 +167,39 @@ async def test_the_bot_stops_for_a_caller_who_interrupts_and_does_what_they_say(
     assert 0 < len(cut[0]["heard_text"]) < len(cut[0]["text"]), transcript(record)
     assert {turn["heard_text"] for turn in cut[1:]} <= {""}, transcript(record)
     assert [turn["over_prompt"] for turn in record["turns"] if turn["speaker"] == "caller"] == [False, True]
+
+
+async def test_uh_huh_lets_a_long_prompt_go_on_to_its_end_and_a_request_stops_it(
+    server: Server, voices: Voices
+) -> None:
+    help_wanted = await voices.speak("What can I say?")
+    backchannel = await voices.speak("uh-huh")
+    request = await voices.speak("I'd like to book an appointment.")
+
+    async def over_the_list(line: CarrierLine, mulaw: bytes) -> None:
+        await line.speak(help_wanted).finished.wait()
+        asked_s = line.now_s()
+        async with asyncio.timeout(10):
+            while line.reply_arrived_after(asked_s) is None:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(1.5)
+        await line.speak(mulaw).finished.wait()
+
+    async with server.carrier.dial() as line:
+        await server.until(line.call_sid, has_prompt("welcome.first"))
+        await over_the_list(line, backchannel)
+        # The bot's turn is written once it was heard to its end.
+        agreed = await server.until(line.call_sid, lambda record: len(record["turns"]) >= 4, within_s=40)
+        await over_the_list(line, request)
+        record = await server.until(line.call_sid, has_prompt("appointment.ask_day"))
+    first = [turn for turn in agreed["turns"] if turn["speaker"] == "bot"][-1]
+    assert (first["heard_text"], len(first["text"]) > 100) == (None, True), transcript(agreed)
+    # Told by its sound alone it leaves no turn, told by its words one that the dialog never saw.
+    noted = {turn["decision"] for turn in agreed["turns"] if turn["over_prompt"]}
+    assert noted <= {"backchannel: the prompt went on"}, transcript(agreed)
+    again = [turn for turn in record["turns"] if turn["prompt"] == first["prompt"]][-1]
+    assert again["heard_text"] is not None, transcript(record)
+    assert 0 < len(again["heard_text"]) < len(again["text"])
 
 
 async def hears(line: Any, server: Server, prompt: str) -> None:
