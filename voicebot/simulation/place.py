@@ -24,7 +24,8 @@ from voicebot.speech.synthesis.sound import to_telephone
 from voicebot.telephony.leg import FRAME_MS
 from voicebot.wav import WavError, read_wav
 
-_REPLY_TIMEOUT_S = 20.0
+#: The longest answers take half a minute to say, and nothing is understood before their end.
+_REPLY_TIMEOUT_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)

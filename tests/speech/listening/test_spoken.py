@@ -72,7 +72,8 @@ def test_a_request_is_one_turn(noise_dbfs: float) -> None:
     assert [kind for kind in heard.kinds() if kind in {SpeechStarted, TurnEnded}] == [SpeechStarted, TurnEnded]
     spoken_ms = REQUEST.size / samples(1)
     assert heard.first_ms(SpeechStarted) <= 1000 + 250
-    assert 0 < heard.first_ms(TurnEnded) - (1000 + spoken_ms) < 1300
+    # A synthetic voice may sound unfinished: then the end comes after the longest wait by sound alone, 1,400 ms.
+    assert 0 < heard.first_ms(TurnEnded) - (1000 + spoken_ms) < 1500
 
 
 def test_a_quiet_caller_is_heard_as_one_turn() -> None:
