@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -141,6 +142,11 @@ def _share_renderings(data: Path) -> None:
     shared = Path(tempfile.gettempdir()) / f"voicebot-end-to-end-{os.getuid()}"
     shared.mkdir(exist_ok=True)
     (data / "cache").symlink_to(shared)
+
+
+def holds(text: str, digits: str) -> bool:
+    """Tell whether `digits` stand in `text` as a number of their own: the microseconds of a log hold any four."""
+    return re.search(rf"(?<!\d){digits}(?!\d)", text) is not None
 
 
 def has_prompt(name: str) -> Callable[[dict[str, Any]], bool]:
