@@ -16,9 +16,9 @@ from voicebot.dialog.actions import (
     EndCall,
     Listen,
     RecordDecision,
-    RequestPerson,
     Say,
     SetGoal,
+    TransferTo,
 )
 from voicebot.dialog.conversation import Conversation
 from voicebot.dialog.events import (
@@ -203,7 +203,7 @@ def test_a_wish_for_a_person_wins_over_an_unlikely_reading_with_digits() -> None
         Interpretation("i want a person", 0.8, (IntentScore("person", 0.9),)),
         Interpretation("one two three four five", 0.1, entities=(Entity("digits", "12345", "x", 0, 1),)),
     )
-    assert any(isinstance(action, RequestPerson) for action in talk.take(CallerSpoke(START, readings)).actions)
+    assert any(isinstance(action, TransferTo) for action in talk.take(CallerSpoke(START, readings)).actions)
 
 
 def test_nothing_heard_at_all_counts_as_not_understood() -> None:
@@ -250,7 +250,7 @@ def test_a_flow_that_goes_in_circles_ends_politely_with_a_person(tmp_path: Path)
     talk = Talk(load_bot(tmp_path)).presses("1", "4711", "2", "1111")
     talk.take(BackendFailed(START, talk.dialog.state.waiting_for))
     assert "circle" in talk.rules
-    assert any(isinstance(action, RequestPerson) for action in talk.actions)
+    assert any(isinstance(action, TransferTo) for action in talk.actions)
     assert [action.outcome for action in talk.actions if isinstance(action, EndCall)] == ["failed"]
 
 

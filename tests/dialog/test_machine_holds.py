@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.dialog.strategies import START, answers, any_event, caller_events, later, shipped_bot, starts
-from voicebot.dialog.actions import Action, CallBackend, EndCall, Listen, RequestPerson, Say
+from voicebot.dialog.actions import Action, CallBackend, EndCall, Listen, Say, TransferTo
 from voicebot.dialog.buttons import buttons
 from voicebot.dialog.continuing import continuation_of
 from voicebot.dialog.events import (
@@ -138,7 +138,7 @@ def test_a_wish_for_a_person_is_met_within_two_turns_from_any_state(data: st.Dat
         elif state.phase is not Phase.ENDED:
             state, last = step(bot, state, person)
             found += last
-    assert any(isinstance(action, RequestPerson) for action in found), actions
+    assert any(isinstance(action, TransferTo) for action in found), actions
 
 
 @relaxed

@@ -12,7 +12,7 @@ import pytest
 from tests.dialog.small_bot import write_bot
 from tests.dialog.strategies import shipped_bot
 from voicebot.backends.backends import BackendResult, Backends
-from voicebot.dialog.actions import Action, CallBackend, EndCall, RecordDecision, RequestPerson, Say
+from voicebot.dialog.actions import Action, CallBackend, EndCall, RecordDecision, Say, Takeover, TransferTo
 from voicebot.dialog.check import check
 from voicebot.dialog.conversation import Conversation
 from voicebot.dialog.events import CallerPressed, CallStarted, SlotValue
@@ -92,7 +92,8 @@ def test_what_is_over_the_limit_goes_to_a_person_and_no_system_is_asked(tmp_path
     bot = load_bot(fees_bot(tmp_path, "person_when: amount > 50"))
     actions = press(bot, "2", "51", "1")
     assert not any(isinstance(action, CallBackend) for action in actions)
-    assert RequestPerson("approval") in actions
+    transfer = next(action for action in actions if isinstance(action, TransferTo))
+    assert (transfer.reason, transfer.by, transfer.topic) == ("approval", Takeover.WARM_TRANSFER, "pay_fee")
     said = " ".join(action.text for action in actions if isinstance(action, Say))
     assert said.startswith("A person has to decide that.")
     assert any(isinstance(action, EndCall) and action.outcome == "person" for action in actions)

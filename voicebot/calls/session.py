@@ -37,9 +37,9 @@ from voicebot.dialog.actions import (
     Listen,
     PromptPart,
     RecordDecision,
-    RequestPerson,
     Say,
     SetGoal,
+    TransferTo,
 )
 from voicebot.dialog.events import (
     BackendAnswered,
@@ -327,8 +327,8 @@ class CallSession:
                 self._turns.decision(action, secret=self._secret)
             case SetGoal(goal, reached):
                 self._journal.set_goal(self._plan.call_id, goal, reached=reached)
-            case RequestPerson(reason):
-                self._log.info("person requested", reason=reason)
+            case TransferTo(reason, by, topic):
+                self._log.info("person requested", reason=reason, by=by.value, topic=topic)
             case EndCall(outcome):
                 await self._end(outcome)
             case _:

@@ -16,9 +16,9 @@ from voicebot.dialog.actions import (
     EndCall,
     Listen,
     RecordDecision,
-    RequestPerson,
     Say,
     SetGoal,
+    TransferTo,
 )
 from voicebot.dialog.buttons import Button, buttons
 from voicebot.dialog.conversation import Conversation
@@ -69,7 +69,7 @@ class Reply:
     @property
     def person_wanted_for(self) -> str | None:
         """Why a person is to go on, if one is."""
-        return next((action.reason for action in self.actions if isinstance(action, RequestPerson)), None)
+        return next((action.reason for action in self.actions if isinstance(action, TransferTo)), None)
 
 
 class WrittenConversation:

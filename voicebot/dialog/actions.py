@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.expectation import Expectation
@@ -80,11 +81,30 @@ class SetGoal:
     reached: bool = False
 
 
+class Takeover(StrEnum):
+    """How a person takes over: they call back, are told everything before they are joined, or are joined at once."""
+
+    CALLBACK = "callback"
+    WARM_TRANSFER = "warm_transfer"
+    DIRECT_LINE = "direct_line"
+
+
 @dataclass(frozen=True, slots=True)
-class RequestPerson:
-    """The caller should speak with a person. Recorded; carried out as a transfer once queues exist."""
+class TransferTo:
+    """The caller is to speak with a person.
+
+    `reason` is the flow's word for why ("asked", "not_understood", "approval"), `rule` the escalation policy's rule
+    that fired, empty when no policy was asked. `topic` picks the queue and the skill: what the call is about (an
+    intent), or a class that matters more ("legal", "complaint"), empty while unknown. `urgency` is 0 to 1.
+
+    Recorded by the session; the flow goes on with what it says afterwards.
+    """
 
     reason: str
+    by: Takeover = Takeover.WARM_TRANSFER
+    topic: str = ""
+    urgency: float = 0.0
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +114,4 @@ class EndCall:
     outcome: str
 
 
-Action = Say | Listen | CallBackend | RecordDecision | SetGoal | RequestPerson | EndCall
+Action = Say | Listen | CallBackend | RecordDecision | SetGoal | TransferTo | EndCall

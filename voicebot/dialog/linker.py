@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from voicebot.dialog.actions import Takeover
 from voicebot.dialog.asking import confirmation_expectation, expectation_for, request_expectation
 from voicebot.dialog.condition import AllOf, names_in
 from voicebot.dialog.declarations import (
@@ -54,7 +55,7 @@ STEP_KEYS: dict[str, tuple[str, ...]] = {
     "take": (),
     "run": ("on",),
     "go_to": ("at_most", "otherwise"),
-    "person": (),
+    "person": ("by",),
     "reached": (),
     "done": (),
     "end": (),
@@ -191,7 +192,7 @@ class FlowLinker:
             case "go_to":
                 return self._jump(plan, value, following)
             case "person":
-                return PersonStep(plan.id, plan.source.line, value.text(), following)
+                return PersonStep(plan.id, plan.source.line, value.text(), _takeover(plan.fields.get("by")), following)
             case "reached":
                 goal = value.text()
                 check_known(goal, self._declared.intents, value, "intent")
@@ -408,3 +409,11 @@ class FlowLinker:
     def _prompt(self, plan: _Planned, source: Source, part: str) -> Prompt:
         name = f"{self._head.name}.{plan.id}" + (f".{part}" if part else "")
         return self._scope.prompt(source, name, interruptible=plan.fields.flag("barge_in", default=True))
+
+
+def _takeover(source: Source | None) -> Takeover:
+    text = source.text() if source else ""
+    if source and text not in set(Takeover):
+        source.problem(f"'{text}' is no way for a person to take over.", suggestion(text, list(Takeover)))
+        return Takeover.WARM_TRANSFER
+    return Takeover(text) if text else Takeover.WARM_TRANSFER

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from voicebot.dialog.actions import Action, CallBackend, EndCall, Listen, RequestPerson, Say, SetGoal
+from voicebot.dialog.actions import Action, CallBackend, EndCall, Listen, Say, SetGoal, TransferTo
 from voicebot.dialog.events import (
     BackendAnswered,
     BackendFailed,
@@ -177,7 +177,7 @@ class _Player:
                 reached = [action.goal for action in self._actions if isinstance(action, SetGoal) and action.reached]
                 return None if goal in reached else Mismatch(line, f"the goal '{goal}' reached", f"{reached}")
             case PersonRequested(line, reason):
-                reasons = [action.reason for action in self._actions if isinstance(action, RequestPerson)]
+                reasons = [action.reason for action in self._actions if isinstance(action, TransferTo)]
                 return None if reason in reasons else Mismatch(line, f"a person for '{reason}'", f"{reasons}")
             case SlotHolds(line, slot, text):
                 return self._slot_holds(line, slot, text)

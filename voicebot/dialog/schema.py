@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from voicebot.dialog.actions import Takeover
 from voicebot.dialog.condition import Aspect
 from voicebot.dialog.declarations import NAME, OPERATION_KEYS, OPERATION_NAME, TYPE_KEYS
 from voicebot.dialog.expectation import AnswerKind
@@ -102,6 +103,7 @@ _OPTION_VALUES: dict[str, Schema] = {
         "patternProperties": {"^[0-9]$": _SCALAR},
         "additionalProperties": False,
     },
+    "by": {"description": "How; warm_transfer unless said otherwise.", "enum": list(Takeover)},
     "unknown": _SCALAR,
     "with": {"type": "object", "additionalProperties": _SCALAR},
     "save": {"oneOf": [_NAMES, {"type": "object", "additionalProperties": _SCALAR}]},

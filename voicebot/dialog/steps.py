@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from voicebot.dialog.actions import Takeover
 from voicebot.dialog.condition import Condition, Literal, Name
 from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.prompt import Prompt
@@ -188,9 +189,12 @@ class JumpStep:
 
 @dataclass(frozen=True, slots=True)
 class PersonStep:
+    """A person takes over, `by` the way the flow says."""
+
     id: str
     line: int
     reason: str
+    by: Takeover
     next: str
 
 

@@ -14,6 +14,8 @@ from voicebot.dialog.actions import (
     RecordDecision,
     Say,
     SetGoal,
+    Takeover,
+    TransferTo,
 )
 from voicebot.dialog.declarations import BUILT_IN, IMPERSONAL
 from voicebot.dialog.events import Entity, SlotValue
@@ -201,6 +203,10 @@ class Turn:
         """Give up everything in progress and go on with one flow."""
         self.state = replace(self.state, stack=(), queued=())
         self.push(flow_name, Origin.START)
+
+    def transfer(self, reason: str, by: Takeover = Takeover.WARM_TRANSFER) -> None:
+        """Have a person take over, for what the caller came with."""
+        self.actions.append(TransferTo(reason, by, topic=self.state.goal))
 
     def end(self, outcome: Outcome | str) -> None:
         self.actions.append(EndCall(str(outcome)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from voicebot.dialog.actions import CallBackend, RequestPerson, Say, SetGoal
+from voicebot.dialog.actions import CallBackend, Say, SetGoal
 from voicebot.dialog.condition import Literal, Lookup, Name, holds
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import Flow, Operation
@@ -43,7 +43,7 @@ def walk(turn: Turn) -> None:
             return
     turn.record("circle")
     turn.say(turn.bot.patterns.broken)
-    turn.actions.append(RequestPerson("broken"))
+    turn.transfer("broken")
     turn.end(Outcome.FAILED)
 
 
@@ -83,9 +83,9 @@ def _advance(turn: Turn) -> bool:
                 turn.push(flow, Origin.PART, turn.frame.mentioned)
         case JumpStep() as step:
             _jump(turn, step)
-        case PersonStep(reason=reason, next=following):
+        case PersonStep(reason=reason, by=by, next=following):
             turn.record("person", detail=reason)
-            turn.actions.append(RequestPerson(reason))
+            turn.transfer(reason, by)
             turn.go_to(following)
         case ReachedStep(goal=goal, next=following):
             turn.actions.append(SetGoal(goal, reached=True))
@@ -190,7 +190,7 @@ def _may_call(turn: Turn, step: CallStep, operation: Operation, arguments: Mappi
         return False
     if operation.person_when and holds(operation.person_when, arguments.get, turn.today):
         turn.record("needs_person", detail=operation.name)
-        turn.actions.append(RequestPerson("approval"))
+        turn.transfer("approval")
         turn.say(turn.bot.patterns.needs_person)
         turn.replace_all(turn.bot.intents_by_name[turn.bot.commands.person].flow or turn.bot.start)
         return False
