@@ -12,9 +12,9 @@ from voicebot.dialog.actions import Takeover
 from voicebot.dialog.condition import Aspect
 from voicebot.dialog.declarations import NAME, OPERATION_KEYS, OPERATION_NAME, TYPE_KEYS
 from voicebot.dialog.expectation import AnswerKind
-from voicebot.dialog.linker import STEP_KEYS
 from voicebot.dialog.loader import BOT_KEYS, COMMANDS, FLOW_KEYS, LADDERS, PATTERN_PROMPTS
 from voicebot.dialog.outcome import Outcome
+from voicebot.dialog.planned import STEP_KEYS
 from voicebot.dialog.story import HAPPENINGS, MEANS_KEYS, STORY_KEYS, STORY_STEP_KEYS
 from voicebot.dialog.values import ValueKind
 
