@@ -51,6 +51,37 @@ MISTAKES = {
     "a section twice": Mistake("who.yaml", "flow: who", "start: who", "'start' is already", ""),
     # Names
     "an unknown type": Mistake("renew.yaml", "day: return_day", "day: return_dya", "type 'return_dya' is not declared"),
+    "an unknown check digit": Mistake(
+        "bot.yaml",
+        "    kind: digits\n    length: 4\n    invalid: It has four digits.\n    keys: You can key it in.\n  pin",
+        "    kind: digits\n    length: 4\n    check_digit: lun\n    invalid: x\n    keys: y\n  pin",
+        "'lun' is no rule for check digits",
+        "check_digit: lun",
+    ),
+    "a check digit of a day": Mistake(
+        "bot.yaml",
+        "kind: date",
+        "kind: date\n    check_digit: luhn",
+        "belongs to a type of digits",
+        "check_digit: luhn",
+    ),
+    "no such argument": Mistake(
+        "bot.yaml",
+        "    secret: [pin]",
+        "    secret: [pin]\n    no_such: {unknown: memer}",
+        "'memer' is no argument",
+        "no_such",
+    ),
+    "a secret tried out": Mistake(
+        "bot.yaml", "    secret: [pin]", "    secret: [pin]\n    no_such: {unknown: pin}", "never tried out", "no_such"
+    ),
+    "no such failure": Mistake(
+        "bot.yaml",
+        "    secret: [pin]",
+        "    secret: [pin]\n    no_such: {gone: member}",
+        "'gone' is no failure",
+        "no_such",
+    ),
     "an unknown kind": Mistake("bot.yaml", "kind: date", "kind: dtae", "'dtae' is no kind"),
     "a slot without type": Mistake("renew.yaml", "ask: shelf", "ask: shelv", "'shelv' has no type"),
     "an unknown slot in a prompt": Mistake(

@@ -307,7 +307,7 @@ def test_decisions_carry_the_slots_but_never_a_secret() -> None:
 def test_prompts_with_a_callers_data_are_marked_as_personal() -> None:
     talk = Talk().presses("2", "48213").answers(item="a lamp", status="cancelled")
     marks = {action.prompt: action.personal for action in talk.actions if isinstance(action, Say)}
-    assert marks == {"order_status.say_4": True, "welcome.more": False}
+    assert marks == {"order_status.say_5": True, "welcome.more": False}
 
 
 def test_trying_an_event_on_a_copy_leaves_the_conversation_as_it_is() -> None:

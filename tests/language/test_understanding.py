@@ -233,3 +233,10 @@ def test_threads_share_one_understanding(understanding: Understanding) -> None:
     alone = [read(understanding, text) for text in said]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda text: read(understanding, text), said)) == alone
+
+
+def test_only_the_first_readings_of_a_number_are_searched_for_requests() -> None:
+    heard = [(f"where is my order {word}", 0.9) for word in "one two three four five six seven".split()]
+    read = Understanding(INTENTS).interpret(heard, OPEN, NOW)
+    assert [bool(each.intents) for each in read] == [True] * 5 + [False] * 2
+    assert all(each.entities for each in read)

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.condition import Condition, ConditionError, names_in, parse_condition
 from voicebot.dialog.document import Fields, Source, suggestion
 from voicebot.dialog.flow import Intent, Operation, Place, spoken_words
 from voicebot.dialog.prompt import Piece, Prompt, TemplateError, parse_template
 from voicebot.dialog.steps import Choice, Rule, Slot, SlotType
-from voicebot.dialog.values import ValueKind
+from voicebot.dialog.values import SPELT, ValueKind
 
 #: Names that hold a value everywhere, without being declared.
 BUILT_IN: Mapping[str, ValueKind] = {
@@ -20,13 +21,14 @@ BUILT_IN: Mapping[str, ValueKind] = {
     "caller": ValueKind.TEXT,
     "channel": ValueKind.TEXT,
     "said": ValueKind.TEXT,
+    "guessed": ValueKind.YES_NO,
 }
 #: Those of them that say nothing about a caller.
-IMPERSONAL = frozenset({"today", "now", "channel"})
+IMPERSONAL = frozenset({"today", "now", "channel", "guessed"})
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 OPERATION_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
-TYPE_KEYS = ("kind", "length", "pattern", "choices", "secret", "must", "invalid", "keys")
-OPERATION_KEYS = ("arguments", "results", "failures", "write", "secret", "needs", "person_when", "about")
+TYPE_KEYS = ("kind", "length", "pattern", "check_digit", "choices", "secret", "must", "invalid", "keys")
+OPERATION_KEYS = ("arguments", "results", "failures", "write", "secret", "needs", "person_when", "no_such", "about")
 
 
 @dataclass(slots=True)
@@ -174,6 +176,7 @@ def _read_type(name: str, entry: Source) -> SlotType:
         kind=kind,
         lengths=tuple(item.number(least=1) for item in lengths.items()) if lengths else (),
         pattern=_read_pattern(fields.get("pattern")),
+        check_digit=_read_check_digit(fields.get("check_digit"), kind),
         choices=_read_choices(choices),
         secret=fields.flag("secret"),
         rules=read_rules(fields.get("must"), f"types.{name}", ("value", *BUILT_IN)),
@@ -201,6 +204,22 @@ def _read_pattern(source: Source | None) -> str:
         source.problem(f"The pattern is not valid: {error}.", "Use a regular expression such as 4[0-9]{4}.")
         return ""
     return pattern
+
+
+def _read_check_digit(source: Source | None, kind: ValueKind) -> CheckDigit | None:
+    if source is None:
+        return None
+    rule = source.text()
+    if kind is not ValueKind.DIGITS:
+        source.problem(
+            f"A check digit belongs to a type of digits, not to {kind}.", "Remove it, or use 'kind: digits'."
+        )
+        return None
+    if rule in set(CheckDigit):
+        return CheckDigit(rule)
+    if rule:
+        source.problem(f"'{rule}' is no rule for check digits.", suggestion(rule, list(CheckDigit)))
+    return None
 
 
 def _read_choices(source: Source | None) -> tuple[Choice, ...]:
@@ -238,6 +257,7 @@ def read_operations(source: Source | None, declared: Declared) -> None:
             secret=frozenset(secret),
             needs=_read_needs(fields.get("needs"), declared),
             person_when=_read_limit(fields.get("person_when"), arguments),
+            no_such=_read_no_such(fields, arguments),
         )
 
 
@@ -256,6 +276,26 @@ def _read_limit(source: Source | None, arguments: Collection[str]) -> Condition 
     if source and condition:
         check_names(names_in(condition), arguments, source)
     return condition
+
+
+def _read_no_such(operation: Fields, arguments: Mapping[str, ValueKind]) -> dict[str, str]:
+    """Read which failure says that an argument's value does not exist: ``not_found: order_number``."""
+    source = operation.get("no_such")
+    if source is None:
+        return {}
+    found = {}
+    failures, secret = operation.texts("failures"), operation.texts("secret")
+    for failure, entry in source.fields():
+        argument = entry.text()
+        if failure not in failures:
+            entry.problem(f"'{failure}' is no failure of this operation.", suggestion(failure, failures))
+        elif arguments.get(argument) not in SPELT:
+            entry.problem(f"'{argument}' is no argument that is spelled.", "Name one of digits or alphanumeric.")
+        elif argument in secret or operation.flag("write"):
+            entry.problem("Secrets and writes are never tried out.", "Remove 'no_such:'.")
+        else:
+            found[failure] = argument
+    return found
 
 
 def _read_signature(source: Source | None) -> dict[str, ValueKind]:

@@ -23,6 +23,8 @@ class Operation:
     A `write` is carried out exactly once by its idempotency key. Arguments named in `secret` are never written down.
     `needs` is a condition on what is remembered of the call (``authenticated``) without which it is not carried out;
     while `person_when` holds for its arguments (``amount > 500``) it is a person's to decide, never the bot's alone.
+    `no_such` says which failure means that an argument's value does not exist, so that what else the caller may have
+    said is tried before it is believed.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Operation:
     secret: frozenset[str] = frozenset()
     needs: Condition | None = None
     person_when: Condition | None = None
+    no_such: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

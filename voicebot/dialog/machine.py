@@ -203,11 +203,8 @@ def _spoke_while_waiting(turn: Turn, event: CallerSpoke | CallerPressed) -> None
 def _act_on(turn: Turn, step_: QuestionStep, meaning: Meaning, reading: Reading | None) -> None:
     heard = reading.said.confidence if reading else None
     match meaning:
-        case Answered(value, rest) if isinstance(step_, AskStep):
-            turn.fill_asked(step_.slot, value, rest)
-            turn.record("answered", confidence=heard, detail=step_.slot)
-            turn.go_to(step_.next)
-            walk_on(turn)
+        case Answered() if isinstance(step_, AskStep):
+            _answer(turn, step_, meaning, heard)
         case Corrected(changes, rest):
             _correct(turn, changes, rest, heard)
         case Asked(intent, confidence, entities):
@@ -237,6 +234,19 @@ def _act_on(turn: Turn, step_: QuestionStep, meaning: Meaning, reading: Reading 
             assert_never(meaning)
 
 
+def _answer(turn: Turn, step_: AskStep, answer: Answered, heard: float | None) -> None:
+    spelled = answer.spelled.after(turn.frame.spelled.get(step_.slot)) if answer.spelled else None
+    if answer.spelled and spelled is None:
+        missed(turn, "no_match")  # nothing was heard but what the caller, or a system, has said no to
+        return
+    turn.fill_asked(step_.slot, answer.value, answer.rest)
+    if spelled:
+        turn.take_spelled(step_.slot, spelled)
+    turn.record("answered", confidence=heard, detail=step_.slot)
+    turn.go_to(step_.next)
+    walk_on(turn)
+
+
 def _said_yes(turn: Turn, step_: QuestionStep, heard: float | None) -> None:
     if isinstance(step_, ConfirmStep):
         turn.record("confirmed", confidence=heard)
@@ -255,6 +265,8 @@ def _said_no(turn: Turn, step_: QuestionStep, heard: float | None) -> None:
         missed(turn, "no_match")
         return
     turn.record("declined", confidence=heard)
+    if isinstance(step_, ConfirmStep):
+        turn.deny_spelled(step_.slots)
     turn.go_to(step_.no)
     walk_on(turn)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from voicebot.dialog.condition import Lookup
@@ -11,16 +11,21 @@ from voicebot.dialog.events import Entity, IntentScore, Interpretation, SlotValu
 from voicebot.dialog.flow import Bot, spoken_words
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.slots import Verdict, judge, keyed_candidates, spoken_candidates
+from voicebot.dialog.spelled import Spelled
 from voicebot.dialog.steps import AskStep, ConfirmStep, QuestionStep, RequestStep, Rule, Slot, SlotType
-from voicebot.dialog.values import ValueKind
+from voicebot.dialog.values import SPELT, ValueKind
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The question's value. `rest` was said besides it and may answer what comes next."""
+    """The question's value. `rest` was said besides it and may answer what comes next.
+
+    Of a number or code, `spelled` holds every reading that can be.
+    """
 
     value: SlotValue
     rest: tuple[Entity, ...] = ()
+    spelled: Spelled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,42 @@ def read_turn(scene: Scene, interpretations: Sequence[Interpretation]) -> Readin
         score = max(heard, _LEAST_WEIGHT) * _RANK_DISCOUNT**rank * _WEIGHTS[type(meaning)]
         if best is None or score > best.score:
             best = Reading(meaning, said, score)
+    if best and isinstance(best.meaning, Answered | Refused) and isinstance(scene.step, AskStep):
+        return _spelled(scene, scene.step, interpretations) or best
     return best
+
+
+def _spelled(scene: Scene, step: AskStep, interpretations: Sequence[Interpretation]) -> Reading | None:
+    """Return the answer to a question for a number or code with all its readings; None if none of them can be.
+
+    The likeliest that can be is worth more than a first one that cannot, however the recogniser ranks them. Secrets
+    are not guessed.
+    """
+    slot_type = scene.slots[step.slot].type
+    if slot_type.kind not in SPELT or slot_type.secret:
+        return None
+    heard: SlotValue | None = None
+    weights: dict[SlotValue, float] = {}
+    answers: list[tuple[Answered, Interpretation]] = []
+    for said in interpretations:
+        verdict = scene.verdict_on(step.slot, said, scene.options)
+        value = verdict.candidate.value if verdict.candidate else verdict.refused
+        heard = value if heard is None else heard
+        if verdict.candidate and verdict.candidate.value not in weights:
+            weights[verdict.candidate.value] = _share(said, interpretations[0])
+            entity = verdict.candidate.entity
+            answers.append((Answered(verdict.candidate.value, _besides(said, [entity] if entity else [])), said))
+    if heard is None or not answers:
+        return None
+    ranked = tuple(sorted(weights.items(), key=lambda reading: -reading[1]))
+    answer, said = next(each for each in answers if each[0].value == ranked[0][0])
+    spelled = Spelled(heard, answer.value, answer.value, ranked)
+    return Reading(replace(answer, spelled=spelled), said, said.confidence * _WEIGHTS[Answered])
+
+
+def _share(said: Interpretation, first: Interpretation) -> float:
+    """Return how likely a reading is beside the first one."""
+    return min(1.0, max(said.confidence, 0.0) / first.confidence) if first.confidence > 0 else 1.0
 
 
 def _meaning(scene: Scene, said: Interpretation) -> Meaning | None:

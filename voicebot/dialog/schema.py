@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from voicebot.dialog.actions import Takeover
+from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.condition import Aspect
 from voicebot.dialog.declarations import NAME, OPERATION_KEYS, OPERATION_NAME, TYPE_KEYS
 from voicebot.dialog.expectation import AnswerKind
@@ -149,11 +150,17 @@ def bot_schema() -> Schema:
         "secret": _NAMES,
         "needs": _CONDITION,
         "person_when": _CONDITION,
+        "no_such": {
+            "description": "Which failure says that an argument's value does not exist.",
+            "type": "object",
+            "additionalProperties": _SCALAR,
+        },
     }
     slot_type = {
         "kind": {"enum": list(ValueKind)},
         "length": _NAMES,
         "pattern": _SCALAR,
+        "check_digit": {"enum": list(CheckDigit)},
         "choices": {"type": "object", "additionalProperties": _NAMES},
         "secret": _FLAG,
         "must": _RULES,

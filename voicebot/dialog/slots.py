@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
 from decimal import Decimal
 
+from voicebot.dialog import check_digits
 from voicebot.dialog.asking import LAST_OPTION_PHRASES, OPTION_PHRASES
 from voicebot.dialog.condition import Lookup, holds
 from voicebot.dialog.events import Entity, Interpretation, SlotValue
@@ -233,6 +234,8 @@ def _objection(
     if slot_type.kind in SPELT and slot_type.lengths and len(str(value)) not in slot_type.lengths:
         return _Objection(slot_type.invalid)
     if slot_type.pattern and not re.fullmatch(slot_type.pattern, str(value)):
+        return _Objection(slot_type.invalid)
+    if slot_type.check_digit and not check_digits.fits(str(value), slot_type.check_digit):
         return _Objection(slot_type.invalid)
     for rule in (*slot_type.rules, *rules):
         if not holds(rule.condition, lookup, today):

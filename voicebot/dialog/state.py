@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from voicebot.dialog.actions import Say
 from voicebot.dialog.events import Entity, SlotValue
+from voicebot.dialog.spelled import Spelled
 
 
 class Phase(StrEnum):
@@ -48,7 +49,8 @@ class Frame:
 
     `mentioned` was said but is not asked for yet ("an appointment on Tuesday at three"), `words` are those that started
     the flow, until it asks something itself ("my card was stolen"). `asked` remembers which step
-    filled which slot, so that it can be corrected. After a write is `committed`, corrections would be lies.
+    filled which slot, so that it can be corrected, and `spelled` what else a number may have been. After a write is
+    `committed`, corrections would be lies.
     """
 
     flow: str
@@ -58,6 +60,7 @@ class Frame:
     mentioned: tuple[Entity, ...] = ()
     words: str = ""
     asked: tuple[tuple[str, str], ...] = ()
+    spelled: Mapping[str, Spelled] = field(default_factory=dict)
     jumps: Mapping[str, int] = field(default_factory=dict)
     committed: bool = False
     misses: Misses = Misses()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from voicebot.dialog.actions import Takeover
+from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.condition import Condition, Literal, Name
 from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.prompt import Prompt
@@ -36,6 +37,7 @@ class SlotType:
     kind: ValueKind
     lengths: tuple[int, ...] = ()
     pattern: str = ""
+    check_digit: CheckDigit | None = None
     choices: tuple[Choice, ...] = ()
     secret: bool = False
     rules: tuple[Rule, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from voicebot.dialog.condition import Name
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.ladder import walk_on
 from voicebot.dialog.state import Phase
@@ -26,6 +27,8 @@ def backend_answered(turn: Turn, request_id: str, outcome: str, result: Mapping[
     if broken or (outcome != "ok" and outcome not in step_.outcomes):
         turn.record("contract_broken", detail=operation.name)
         unavailable(turn, step_)
+    elif _tries_next_reading(turn, step_, operation.no_such.get(outcome)):
+        pass
     else:
         for slot, value in saved.items():
             turn.fill(slot, value)
@@ -34,6 +37,26 @@ def backend_answered(turn: Turn, request_id: str, outcome: str, result: Mapping[
         turn.record("backend_answered", detail=f"{operation.name}: {outcome}")
         turn.go_to(step_.next if outcome == "ok" else step_.outcomes[outcome])
     _go_on(turn)
+
+
+def _tries_next_reading(turn: Turn, step_: CallStep, argument: str | None) -> bool:
+    """Fill the slot behind an argument that does not exist with what else the caller may have said, if anything.
+
+    After the last reading the first one is back: it is what the caller hears about.
+    """
+    operand = step_.arguments.get(argument) if argument else None
+    if not isinstance(operand, Name) or operand.aspect:
+        return False
+    spelled = turn.frame.spelled.get(operand.name)
+    if spelled is None or turn.value(operand.name) != spelled.taken:
+        return False
+    following = spelled.next_try()
+    if following is None:
+        turn.take_spelled(operand.name, spelled.given_up())
+        return False
+    turn.take_spelled(operand.name, following)
+    turn.record("next_reading", detail=operand.name)
+    return True
 
 
 def backend_failed(turn: Turn, request_id: str) -> None:

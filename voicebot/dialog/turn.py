@@ -23,6 +23,7 @@ from voicebot.dialog.flow import Bot, Flow
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.prompt import Prompt, Values, render
 from voicebot.dialog.reading import Scene
+from voicebot.dialog.spelled import Spelled
 from voicebot.dialog.state import Frame, Misses, Origin, Phase, State
 from voicebot.dialog.steps import (
     AskStep,
@@ -84,18 +85,21 @@ class Turn:
 
     def value(self, name: str) -> SlotValue | None:
         """What a name holds here: a slot, or one of the names that always exist."""
-        if name in self.frame.slots:
-            return self.frame.slots[name]
-        if name in self.state.slots:
-            return self.state.slots[name]
+        held = self._held(name)
+        if held is not None:
+            return held
         always: dict[str, SlotValue] = {
             "today": self.today,
             "now": self._now.time().replace(microsecond=0, tzinfo=None),
             "caller": self.state.caller,
             "channel": self.state.channel,
             "said": self.state.said,
+            "guessed": any(spelled.guessed for spelled in self._spelled_now()),
         }
         return always.get(name)
+
+    def _held(self, name: str) -> SlotValue | None:
+        return self.frame.slots.get(name, self.state.slots.get(name))
 
     def _kind(self, name: str) -> ValueKind:
         slot = self.slot_of(name)
@@ -163,6 +167,10 @@ class Turn:
             self.actions.append(Listen(expectation))
             self.state = replace(self.state, phase=Phase.ASKING)
 
+    def _spelled_now(self) -> list[Spelled]:
+        """Return what the slots hold that was spelled, and was not corrected since."""
+        return [spelled for name, spelled in self.frame.spelled.items() if self._held(name) == spelled.taken]
+
     # --- changing
 
     def change_frame(self, frame: Frame) -> None:
@@ -193,6 +201,20 @@ class Turn:
         kinds = {entity.kind for entity in rest}
         kept = tuple(entity for entity in frame.mentioned if entity.kind not in kinds)
         self.change_frame(replace(frame, asked=(*asked, (name, frame.step)), mentioned=(*kept, *rest)))
+
+    def take_spelled(self, name: str, spelled: Spelled) -> None:
+        """Fill a slot with the reading that is taken, and keep the others."""
+        self.fill(name, spelled.taken)
+        self.change_frame(replace(self.frame, spelled={**self.frame.spelled, name: spelled}))
+
+    def deny_spelled(self, names: Sequence[str]) -> None:
+        """Note that the caller said no to what these slots hold."""
+        denied = {
+            name: spelled.without_taken()
+            for name, spelled in self.frame.spelled.items()
+            if name in names and self._held(name) == spelled.taken
+        }
+        self.change_frame(replace(self.frame, spelled={**self.frame.spelled, **denied}))
 
     def push(self, flow_name: str, origin: Origin, mentioned: Sequence[Entity] = (), words: str = "") -> None:
         flow = self.bot.flows[flow_name]
