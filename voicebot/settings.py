@@ -79,6 +79,14 @@ class Settings(BaseSettings):
     sip_password: SecretStr | None = Field(default=None, description="of `sip.user`")
     sip_users: SecretStr | None = Field(default=None, description='who may call in by password: {"name": "password"}')
     data: Path = Path("data")
+    database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL that several servers share; an SQLite file in `data` unless set"
+    )
+    instance: str = Field(
+        default="main",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="this server's name: the same after a restart, another for each server on one database",
+    )
     flows: Path = Path("flows")
     models: Path | None = Field(default=None, description="folder with speech models and voices")
     zone: str = Field(default="UTC", description="IANA time zone the bot speaks in")
@@ -124,6 +132,11 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @property
+    def database(self) -> str | None:
+        """The database's URL with its password; None for the SQLite file in the data folder."""
+        return self.database_url.get_secret_value() if self.database_url else None
+
     @field_validator("zone")
     @classmethod
     def _known_zone(cls, zone: str) -> str:
@@ -154,6 +167,7 @@ class _PlainToml(TomlConfigSettingsSource):
         names = {
             "api_token",
             "asterisk_password",
+            "database_url",
             "model_key",
             "twilio_auth_token",
             "TWILIO_AUTH_TOKEN",

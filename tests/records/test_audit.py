@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import DBAPIError
 
 from voicebot import cli
 from voicebot.errors import ConfigurationError
 from voicebot.records.audit import AuditEntry, AuditReport, Head, append, read_heads, verify, write_head
+from voicebot.records.database import Database, _engine, locate
 from voicebot.records.journal import JournalFailure
-from voicebot.records.migrations import migrate
 from voicebot.records.record import Outcome, Speaker, TurnRecord
-from voicebot.records.store import AUDIT_HEADS, Store, sqlite_url, verify_audit
+from voicebot.records.store import AUDIT_HEADS, Store, verify_audit
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
@@ -31,43 +30,45 @@ def _entry(number: int) -> AuditEntry:
 
 
 @pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(sqlite_url(tmp_path))
-    async with engine.begin() as connection:
-        await connection.run_sync(migrate)
-    yield engine
-    await engine.dispose()
+async def database(tmp_path: Path, database_url: str) -> AsyncIterator[Database]:
+    async with Database.served(locate(tmp_path, database_url), instance="main") as opened:
+        yield opened
 
 
 @pytest.fixture
-async def chain(engine: AsyncEngine) -> list[Head]:
+async def chain(database: Database) -> list[Head]:
     """Five entries, added in three transactions; their heads."""
     heads = []
     for numbers in ((1, 2), (3,), (4, 5)):
-        async with engine.begin() as connection:
+        async with database.begin() as connection:
             heads.append(await append(connection, [_entry(number) for number in numbers]))
     return heads
 
 
-async def _verify(engine: AsyncEngine, heads: list[Head] | None = None) -> AuditReport:
-    async with engine.connect() as connection:
+async def _verify(database: Database, heads: list[Head] | None = None) -> AuditReport:
+    async with database.connect() as connection:
         return await verify(connection, heads or [])
 
 
-async def _tamper(engine: AsyncEngine, *statements: str) -> None:
+async def _tamper(database: Database, *statements: str) -> None:
+    """Change the tables as somebody would who owns the database: no constraint holds them up."""
+    engine = _engine(database.url, foreign_keys=False)
     async with engine.begin() as connection:
+        if database.is_postgresql:
+            await connection.execute(text("SET session_replication_role = replica"))
         for statement in statements:
             await connection.execute(text(statement))
+    await engine.dispose()
 
 
-async def test_an_untouched_chain_is_sound_and_contains_its_heads(engine: AsyncEngine, chain: list[Head]) -> None:
-    report = await _verify(engine, chain)
+async def test_an_untouched_chain_is_sound_and_contains_its_heads(database: Database, chain: list[Head]) -> None:
+    report = await _verify(database, chain)
     assert report.sound
     assert (report.entries, report.deleted, report.head) == (5, 0, chain[-1])
 
 
-async def test_an_empty_chain_is_sound(engine: AsyncEngine) -> None:
-    assert (await _verify(engine)).sound
+async def test_an_empty_chain_is_sound(database: Database) -> None:
+    assert (await _verify(database)).sound
 
 
 @pytest.mark.parametrize(
@@ -84,79 +85,79 @@ async def test_an_empty_chain_is_sound(engine: AsyncEngine) -> None:
     ],
 )
 @pytest.mark.usefixtures("chain")
-async def test_what_was_tampered_with_is_found(engine: AsyncEngine, statement: str, number: int, what: str) -> None:
-    await _tamper(engine, statement)
-    report = await _verify(engine)
+async def test_what_was_tampered_with_is_found(database: Database, statement: str, number: int, what: str) -> None:
+    await _tamper(database, statement)
+    report = await _verify(database)
     assert (number, what) in [(problem.number, problem.what) for problem in report.problems]
 
 
 @pytest.mark.usefixtures("chain")
-async def test_entries_put_in_another_order_are_found(engine: AsyncEngine) -> None:
+async def test_entries_put_in_another_order_are_found(database: Database) -> None:
     await _tamper(
-        engine,
+        database,
         "UPDATE audit SET number = 99 WHERE number = 2",
         "UPDATE audit SET number = 2 WHERE number = 3",
         "UPDATE audit SET number = 3 WHERE number = 99",
     )
-    report = await _verify(engine)
+    report = await _verify(database)
     assert {problem.number for problem in report.problems} >= {2, 3}
 
 
-async def test_a_truncated_chain_is_found_by_a_head_that_was_exported(engine: AsyncEngine, chain: list[Head]) -> None:
-    await _tamper(engine, "DELETE FROM audit_contents WHERE number > 3", "DELETE FROM audit WHERE number > 3")
-    assert (await _verify(engine)).sound  # nothing inside the chain tells
-    report = await _verify(engine, chain)
+async def test_a_truncated_chain_is_found_by_a_head_that_was_exported(database: Database, chain: list[Head]) -> None:
+    await _tamper(database, "DELETE FROM audit_contents WHERE number > 3", "DELETE FROM audit WHERE number > 3")
+    assert (await _verify(database)).sound  # nothing inside the chain tells
+    report = await _verify(database, chain)
     assert [(problem.number, problem.what) for problem in report.problems] == [(5, "exported once and now missing")]
 
 
-async def test_a_chain_made_anew_is_found_by_a_head_that_was_exported(engine: AsyncEngine, chain: list[Head]) -> None:
-    await _tamper(engine, "DELETE FROM audit_contents", "DELETE FROM audit")
-    async with engine.begin() as connection:
+async def test_a_chain_made_anew_is_found_by_a_head_that_was_exported(database: Database, chain: list[Head]) -> None:
+    await _tamper(database, "DELETE FROM audit_contents", "DELETE FROM audit")
+    async with database.begin() as connection:
         await append(connection, [_entry(number) for number in (1, 2, 3, 4)] + [_entry(6)])
-    assert (await _verify(engine)).sound
-    report = await _verify(engine, chain)
+    assert (await _verify(database)).sound
+    report = await _verify(database, chain)
     assert {problem.what for problem in report.problems} == {"is not the entry whose hash was exported"}
 
 
 async def test_a_deleted_content_leaves_the_chain_sound_and_nothing_of_itself(
-    engine: AsyncEngine, chain: list[Head], tmp_path: Path
+    database: Database, chain: list[Head], tmp_path: Path
 ) -> None:
-    await _tamper(engine, "DELETE FROM audit_contents WHERE number = 2")
-    report = await _verify(engine, chain)
+    await _tamper(database, "DELETE FROM audit_contents WHERE number = 2")
+    report = await _verify(database, chain)
     assert report.sound
     assert report.deleted == 1
-    async with engine.connect() as connection:
+    async with database.connect() as connection:
         left = (await connection.execute(text("SELECT * FROM audit WHERE number = 2"))).one()
     assert "15550100" not in str(left)
 
 
-async def test_the_same_content_has_another_digest_each_time(engine: AsyncEngine) -> None:
-    async with engine.begin() as connection:
+async def test_the_same_content_has_another_digest_each_time(database: Database) -> None:
+    async with database.begin() as connection:
         await append(connection, [_entry(1), _entry(1)])
         digests = (await connection.execute(text("SELECT content_digest FROM audit"))).scalars().all()
     assert len(set(digests)) == 2
 
 
-async def test_an_entry_written_twice_is_there_once(engine: AsyncEngine) -> None:
+async def test_an_entry_written_twice_is_there_once(database: Database) -> None:
     entry = _entry(1)
     for _ in range(2):
-        async with engine.begin() as connection:
+        async with database.begin() as connection:
             head = await append(connection, [entry, _entry(2)] if _ else [entry])
     assert head.number == 2
-    assert (await _verify(engine)).sound
+    assert (await _verify(database)).sound
 
 
-async def test_a_transaction_rolled_back_leaves_no_gap(engine: AsyncEngine, chain: list[Head]) -> None:
+async def test_a_transaction_rolled_back_leaves_no_gap(database: Database, chain: list[Head]) -> None:
     async def fail() -> None:
-        async with engine.begin() as connection:
+        async with database.begin() as connection:
             await append(connection, [_entry(6)])
             await connection.execute(text("no such statement"))
 
-    with pytest.raises(OperationalError):
+    with pytest.raises(DBAPIError):
         await fail()
-    async with engine.begin() as connection:
+    async with database.begin() as connection:
         assert (await append(connection, [_entry(7)])).number == 6
-    assert (await _verify(engine, chain)).sound
+    assert (await _verify(database, chain)).sound
 
 
 def test_heads_are_read_back_and_a_line_cut_short_is_passed_over(tmp_path: Path) -> None:
@@ -174,9 +175,9 @@ class _Party:
     caller = called = carrier_call_id = ""
 
 
-async def test_every_decision_of_a_call_and_its_end_are_audited(tmp_path: Path) -> None:
+async def test_every_decision_of_a_call_and_its_end_are_audited(tmp_path: Path, database_url: str) -> None:
     failures: list[JournalFailure] = []
-    async with Store.open(tmp_path, on_failure=failures.append) as store:
+    async with Store.open(tmp_path, url=database_url, on_failure=failures.append) as store:
         store.journal.begin_call("c1", _Party(), START, "f")
         store.journal.add_turn("c1", TurnRecord(Speaker.BOT, "Hello."))
         store.journal.add_turn(
@@ -185,17 +186,15 @@ async def test_every_decision_of_a_call_and_its_end_are_audited(tmp_path: Path) 
         store.journal.end_call("c1", START, Outcome.COMPLETED, "we_hung_up")
         store.journal.audit(_entry(1))
         await store.journal.flush()
-        running = await verify_audit(tmp_path)
+        running = await verify_audit(tmp_path, url=database_url)
     assert failures == []
     assert (running.sound, running.entries) == (True, 3)
-    report = await verify_audit(tmp_path)
+    report = await verify_audit(tmp_path, url=database_url)
     assert report.sound
     assert read_heads(tmp_path / AUDIT_HEADS)[-1] == report.head
-    engine = create_async_engine(sqlite_url(tmp_path))
-    async with engine.connect() as connection:
+    async with Database.connected(locate(tmp_path, database_url)) as database, database.connect() as connection:
         rows = (await connection.execute(text("SELECT actor, action, subject FROM audit ORDER BY number"))).all()
         content = await connection.scalar(text("SELECT content FROM audit_contents WHERE number = 1"))
-    await engine.dispose()
     assert [tuple(row) for row in rows] == [
         ("bot", "decided", "call:c1"),
         ("bot", "call_ended", "call:c1"),

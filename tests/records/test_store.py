@@ -15,19 +15,14 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pytest
 import structlog
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection, event, text
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from voicebot.errors import ConfigurationError
 from voicebot.records.journal import Journal, JournalFailure
-from voicebot.records.migrations import migrate, migrate_down
 from voicebot.records.record import HeardWord, Outcome, Speaker, TurnRecord
 from voicebot.records.schema import call_schema
-from voicebot.records.store import Store, sqlite_url
-from voicebot.records.tables import METADATA
+from voicebot.records.store import Store
 
 STARTED = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
@@ -52,7 +47,13 @@ def failures() -> _Failures:
 
 
 @pytest.fixture
-async def store(tmp_path: Path, failures: _Failures) -> AsyncIterator[Store]:
+async def store(tmp_path: Path, database_url: str, failures: _Failures) -> AsyncIterator[Store]:
+    async with Store.open(tmp_path, url=database_url, on_failure=failures) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def sqlite_store(tmp_path: Path, failures: _Failures) -> AsyncIterator[Store]:
     async with Store.open(tmp_path, on_failure=failures) as opened:
         yield opened
 
@@ -218,7 +219,7 @@ async def test_a_secret_turn_leaves_no_digit_in_any_file(tmp_path: Path, failure
 
 
 async def test_calls_left_open_by_a_crash_are_closed_as_failed_at_their_last_sign_of_life(
-    tmp_path: Path, failures: _Failures
+    tmp_path: Path, database_url: str, failures: _Failures
 ) -> None:
     program = f"""
 import asyncio, os, sys
@@ -230,7 +231,7 @@ from voicebot.records.record import Speaker, TurnRecord
 from voicebot.records.store import Store
 
 async def main():
-    async with Store.open(Path({str(tmp_path)!r}), on_failure=print) as store:
+    async with Store.open(Path({str(tmp_path)!r}), url={database_url!r}, on_failure=print) as store:
         _whole_call(store.journal, "whole")
         store.journal.begin_call("cut", _Party(), STARTED, "f")
         store.journal.add_turn("cut", TurnRecord(Speaker.BOT, "Hello.", at_ms=1000, heard_ms=2500))
@@ -242,7 +243,7 @@ asyncio.run(main())
 """
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
     assert await process.wait() == -9
-    async with Store.open(tmp_path, on_failure=failures) as store:
+    async with Store.open(tmp_path, url=database_url, on_failure=failures) as store:
         cut, empty, whole = [await store.get(call_id) for call_id in ("cut", "empty", "whole")]
     assert cut
     assert empty
@@ -253,40 +254,43 @@ asyncio.run(main())
     assert whole["outcome"] == "completed"
 
 
-async def test_another_servers_open_calls_are_left_alone(tmp_path: Path, failures: _Failures) -> None:
-    async with Store.open(tmp_path, instance="one", on_failure=failures) as store:
+async def test_another_servers_open_calls_are_left_alone(
+    tmp_path: Path, database_url: str, failures: _Failures
+) -> None:
+    async with Store.open(tmp_path, url=database_url, instance="one", on_failure=failures) as store:
         store.journal.begin_call("c1", _Party(), STARTED, "f")
-    async with Store.open(tmp_path, instance="two", on_failure=failures) as store:
+    async with Store.open(tmp_path, url=database_url, instance="two", on_failure=failures) as store:
         record = await store.get("c1")
         assert record
         assert record["ended_at"] is None
 
 
-async def test_a_second_server_on_the_same_file_is_refused_with_what_helps(store: Store, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("sqlite_store")
+async def test_a_second_server_on_the_same_file_is_refused_with_what_helps(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"Another server.*PostgreSQL"):
         async with Store.open(tmp_path, on_failure=print):
             pass
 
 
-async def test_a_closed_store_can_be_opened_again(tmp_path: Path, failures: _Failures) -> None:
-    async with Store.open(tmp_path, on_failure=failures) as store:
+async def test_a_closed_store_can_be_opened_again(tmp_path: Path, database_url: str, failures: _Failures) -> None:
+    async with Store.open(tmp_path, url=database_url, on_failure=failures) as store:
         _whole_call(store.journal)  # written by the closing, not by a flush
-    async with Store.open(tmp_path, on_failure=failures) as store:
+    async with Store.open(tmp_path, url=database_url, on_failure=failures) as store:
         record = await store.get("c1")
         assert record
         assert record["outcome"] == "completed"
 
 
-async def test_the_database_belongs_to_its_user_alone(store: Store, tmp_path: Path) -> None:
-    _whole_call(store.journal)
-    await store.journal.flush()
+async def test_the_database_belongs_to_its_user_alone(sqlite_store: Store, tmp_path: Path) -> None:
+    _whole_call(sqlite_store.journal)
+    await sqlite_store.journal.flush()
     files = _files(tmp_path)
     assert {path.suffix for path in files} >= {".sqlite3", ".sqlite3-wal", ".jsonl"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
 async def test_taking_down_returns_at_once_while_another_process_locks_the_database(
-    store: Store, tmp_path: Path, failures: _Failures
+    sqlite_store: Store, tmp_path: Path, failures: _Failures
 ) -> None:
     holder = f"""
 import sqlite3, sys, time
@@ -303,13 +307,13 @@ sys.stdin.readline()
     longest = 0.0
     for number in range(50):
         before = time.perf_counter()
-        _whole_call(store.journal, f"c{number}")
+        _whole_call(sqlite_store.journal, f"c{number}")
         await asyncio.sleep(0)
         longest = max(longest, time.perf_counter() - before)
     assert longest < 1.0  # the database would have made it five
     await process.communicate(b"done\n")
-    await store.journal.flush()
-    assert len(await store.list(100)) == 50
+    await sqlite_store.journal.flush()
+    assert len(await sqlite_store.list(100)) == 50
     assert JournalFailure.DROPPED not in failures
 
 
@@ -323,7 +327,7 @@ async def test_a_full_disk_is_counted_and_everything_is_written_when_there_is_ro
         if full and statement.startswith("INSERT"):
             raise OperationalError(statement, None, OSError("database or disk is full"))
 
-    event.listen(store._engine.sync_engine, "before_cursor_execute", refuse)
+    event.listen(store.database.engine.sync_engine, "before_cursor_execute", refuse)
     with structlog.testing.capture_logs() as logs:
         _whole_call(store.journal)
         await _until(lambda: failures.count(JournalFailure.RETRIED) == 3)
@@ -364,13 +368,13 @@ async def test_a_batch_whose_commit_was_not_confirmed_is_not_written_twice(
             raise OperationalError("COMMIT", None, ConnectionResetError("the answer is lost"))
 
     # After the commit has happened, as a broken connection would have it.
-    commit = store._engine.sync_engine.dialect.do_commit
+    commit = store.database.engine.sync_engine.dialect.do_commit
 
     def commit_then_fail(connection: object) -> None:
         commit(connection)  # type: ignore[arg-type]  # handed through
         lose_the_answer(connection)
 
-    monkeypatch.setattr(store._engine.sync_engine.dialect, "do_commit", commit_then_fail)
+    monkeypatch.setattr(store.database.engine.sync_engine.dialect, "do_commit", commit_then_fail)
     _whole_call(store.journal)
     await store.journal.flush()
     record = await store.get("c1")
@@ -382,7 +386,7 @@ async def test_a_batch_whose_commit_was_not_confirmed_is_not_written_twice(
 def _journal(store: Store, failures: _Failures, folder: Path) -> Journal:
     heads = folder / "heads.jsonl"
     return Journal(
-        store._engine, instance="main", on_failure=failures, heads=heads, now=lambda: STARTED, last_writes_s=0.2
+        store.database, instance="main", on_failure=failures, heads=heads, now=lambda: STARTED, last_writes_s=0.2
     )
 
 
@@ -408,7 +412,7 @@ async def test_a_database_that_is_away_does_not_hold_up_the_end_and_losses_are_c
     def refuse(*_: object) -> None:
         raise OperationalError("", None, OSError("gone"))
 
-    event.listen(store._engine.sync_engine, "before_cursor_execute", refuse)
+    event.listen(store.database.engine.sync_engine, "before_cursor_execute", refuse)
     journal = _journal(store, failures, tmp_path)
     async with asyncio.timeout(10), journal.writing():
         _whole_call(journal)
@@ -427,29 +431,3 @@ async def test_a_recording_is_found_only_below_the_data_folder(store: Store, tmp
     assert await store.recording("c1") == inside
     assert await store.recording("c2") is None
     assert await store.recording("c3") is None
-
-
-async def test_the_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path) -> None:
-    def differences(connection: Connection) -> list[object]:
-        migrate(connection)
-        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA))
-
-    engine = create_async_engine(sqlite_url(tmp_path))
-    async with engine.begin() as connection:
-        assert await connection.run_sync(differences) == []
-    await engine.dispose()
-
-
-async def test_migrations_go_down_and_up_again(tmp_path: Path, failures: _Failures) -> None:
-    async with Store.open(tmp_path, on_failure=failures) as store:
-        _whole_call(store.journal)
-    engine = create_async_engine(sqlite_url(tmp_path))
-    async with engine.begin() as connection:
-        await connection.run_sync(migrate_down, "base")
-        tables = (await connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'"))).scalars().all()
-        assert list(tables) == ["alembic_version"]
-    await engine.dispose()
-    async with Store.open(tmp_path, on_failure=failures) as store:
-        assert await store.list(10) == []
-        _whole_call(store.journal)
-    assert failures == []

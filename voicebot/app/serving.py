@@ -90,7 +90,12 @@ async def serving(
         metrics = Metrics(CollectorRegistry())
         settings.data.mkdir(parents=True, exist_ok=True)
         store = await stack.enter_async_context(
-            Store.open(settings.data, on_failure=lambda kind: metrics.failed("store", kind))
+            Store.open(
+                settings.data,
+                url=settings.database,
+                instance=settings.instance,
+                on_failure=lambda kind: metrics.failed("store", kind),
+            )
         )
         recordings = await stack.enter_async_context(
             Recordings(

@@ -24,7 +24,8 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(given: argparse.Namespace) -> int:
-    report = asyncio.run(verify_audit(load_settings(data=given.data).data))
+    settings = load_settings(data=given.data)
+    report = asyncio.run(verify_audit(settings.data, url=settings.database))
     for problem in report.problems[:_PRINTED]:
         print(f"entry {problem.number}: {problem.what}")
     if len(report.problems) > _PRINTED:

@@ -19,9 +19,10 @@ from pydantic import TypeAdapter
 from sqlalchemy import Table, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voicebot.records.audit import AuditEntry, Head, append, write_head
+from voicebot.records.database import Database
 from voicebot.records.record import Outcome, TurnRecord
 from voicebot.records.tables import CALLS, RECORDINGS, TURNS
 
@@ -100,7 +101,7 @@ class Journal:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        database: Database,
         *,
         instance: str,
         on_failure: Callable[[JournalFailure], None],
@@ -108,7 +109,7 @@ class Journal:
         now: Callable[[], datetime],
         last_writes_s: float = 10.0,
     ) -> None:
-        self._engine = engine
+        self._database = database
         self._instance = instance
         self._on_failure = on_failure
         self._entries: asyncio.Queue[_Entry] = asyncio.Queue(_WAITING_ENTRIES)
@@ -240,7 +241,7 @@ class Journal:
         failing = False
         while True:
             try:
-                async with self._engine.begin() as connection:
+                async with self._database.begin() as connection:
                     head = await _insert(connection, batch)
             except Exception as error:  # noqa: BLE001  # whatever it is, the entries that follow must still be written
                 if _is_hopeless(error):
@@ -276,7 +277,7 @@ def _is_hopeless(error: Exception) -> bool:
 def _name(error: Exception) -> str:
     """Name an error without its text, which may quote what was to be written."""
     original = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(original, "sqlite_errorname", type(original).__name__)
+    return getattr(original, "sqlite_errorname", None) or type(original).__name__
 
 
 async def _insert(connection: AsyncConnection, entries: Sequence[_Entry]) -> Head | None:

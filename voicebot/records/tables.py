@@ -33,7 +33,7 @@ METADATA = MetaData(
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite keeps no zone, so it is put back on the way out."""
+    """A moment in UTC. SQLite keeps no zone and PostgreSQL answers in its session's, so it is put right."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -44,7 +44,9 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         del dialect
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 CALLS = Table(

@@ -6,11 +6,16 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
+
+#: PostgreSQL's lock under which servers that start at once take turns; any number that nothing else here uses.
+_MIGRATION_LOCK = 7_305_808_870
 
 
 def migrate(connection: Connection, revision: str = "head") -> None:
     """Bring the database behind `connection` up to `revision`; does nothing when it is there."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
     command.upgrade(_config(connection), revision)
 
 

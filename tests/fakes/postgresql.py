@@ -1,0 +1,114 @@
+"""A PostgreSQL of the test run's own: started when the first test needs it, gone a second after the run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+#: Names the run's folder to its xdist workers, which inherit it.
+FOLDER = "VOICEBOT_TEST_POSTGRESQL"
+_START_S = 60.0
+#: Ends the server when the run's main process is gone, however it went, and removes everything.
+_KEEPER = """
+"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
+    -c max_connections=200 -c shared_buffers=32MB >"$2/log" 2>&1 &
+server=$!
+while [ -d "/proc/$3" ] && kill -0 "$server" 2>/dev/null; do sleep 1; done
+kill -QUIT "$server" 2>/dev/null
+wait "$server"
+cd / && rm -rf "$2"
+"""
+
+
+def programs() -> Path | None:
+    """Return the folder of the newest PostgreSQL's programs; Debian keeps them off PATH."""
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    on_path = shutil.which("postgres")
+    found += [Path(on_path).parent] if on_path else []
+    return max(found, key=lambda path: (path.parent.name.isdigit() and int(path.parent.name), str(path)), default=None)
+
+
+def _unprivileged() -> dict[str, object]:
+    """As whom to run it: PostgreSQL refuses to run as root."""
+    if os.getuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    raise AssertionError("there is no unprivileged user to run PostgreSQL as")
+
+
+def make_folder() -> None:
+    """Choose where the run's server would lie; the run's main process does, before its workers start."""
+    os.environ[FOLDER] = f"{tempfile.gettempdir()}/voicebot-pg-{os.getpid()}-{uuid.uuid4().hex[:8]}:{os.getpid()}"
+
+
+def start(bin_folder: Path) -> str:
+    """Return the folder of the run's server's socket, starting the server if no other worker has."""
+    folder, _, main_process = os.environ[FOLDER].rpartition(":")
+    with Path(folder + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not Path(folder).exists():
+            _start(bin_folder, Path(folder), main_process)
+    Path(folder + ".lock").unlink(missing_ok=True)
+    return folder
+
+
+def _start(bin_folder: Path, folder: Path, main_process: str) -> None:
+    making = Path(tempfile.mkdtemp(prefix=folder.name, dir=folder.parent))
+    user = _unprivileged()
+    if user:
+        os.chown(making, user["user"], user["group"])  # type: ignore[arg-type]  # numbers, see _unprivileged
+    subprocess.run(
+        [bin_folder / "initdb", "-D", making / "data", "-A", "trust", "-U", "voicebot", "--no-sync", "-E", "UTF8"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd="/",
+        env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+        **user,  # type: ignore[call-overload]  # its user and group
+    )
+    making.rename(folder)
+    subprocess.Popen(
+        ["/bin/sh", "-c", _KEEPER, "keeper", str(bin_folder), str(folder), main_process],
+        cwd="/",
+        env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        **user,  # type: ignore[call-overload]  # its user and group
+    )
+    until = time.monotonic() + _START_S
+    while True:
+        try:
+            psycopg.connect(f"host={folder} user=voicebot dbname=postgres").close()
+        except psycopg.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+@contextmanager
+def fresh_database(socket_folder: str) -> Iterator[str]:
+    """Make an empty database, yield its URL, and drop it with whoever is still connected."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(f"host={socket_folder} user=voicebot dbname=postgres", autocommit=True) as control:
+        control.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        try:
+            yield f"postgresql://voicebot@/{name}?host={socket_folder}"
+        finally:
+            control.execute(f"DROP DATABASE {name} WITH (FORCE)")
