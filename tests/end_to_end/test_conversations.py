@@ -103,6 +103,7 @@ def caller(number: int) -> Numbers:
     return Numbers(caller=f"+1555010{number:04d}")
 
 
+@pytest.mark.crowd
 async def test_twenty_callers_at_once_are_all_served_and_every_flow_among_them(server: Server, voices: Voices) -> None:
     wanted = [request for turn in range(3) for request in requests(turn).items()][:20]
     plans = [
