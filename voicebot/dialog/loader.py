@@ -47,6 +47,8 @@ LEXICON = "lexicon.yaml"
 RECORDINGS = "recordings"
 #: How operations are carried out: a part of the bot's version, read by `backends`.
 SYSTEMS = "systems.yaml"
+#: Who takes callers that want a person: a part of the bot's version, read by `routing`.
+QUEUES = "queues.yaml"
 #: The folder of articles that questions are answered from.
 KNOWLEDGE = "knowledge"
 #: The folder of prompts by language, ``prompts/de.yaml``; the bot's own language is the one that is said.
@@ -106,7 +108,7 @@ def load_bot(directory: Path) -> Bot:
     for path in paths:
         name = path.relative_to(directory).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-        if path.suffix != ".yaml" or path.name in {SYSTEMS, LEXICON}:
+        if path.suffix != ".yaml" or path.name in {SYSTEMS, LEXICON, QUEUES}:
             continue
         document = read_yaml(path, name, problems)
         if document and PROMPTS in path.relative_to(directory).parts[:-1]:

@@ -1,0 +1,447 @@
+"""The hand-over: every row of its table, and what holds whatever happens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicebot.routing.actions import (
+    Action,
+    Arrange,
+    BriefAgent,
+    Ending,
+    EnterQueue,
+    FindQueue,
+    Finish,
+    FreeAgent,
+    Hold,
+    Join,
+    LeaveQueue,
+    Offer,
+    RingAgent,
+    RunBot,
+    SendPacket,
+    TellCaller,
+)
+from voicebot.routing.events import (
+    AgentAccepted,
+    AgentAnswered,
+    AgentClaimed,
+    AgentFailed,
+    AgentHeld,
+    AgentLeft,
+    Arranged,
+    BotAskedBack,
+    BotFinished,
+    CallerChose,
+    CallerLeft,
+    CallerTold,
+    Claim,
+    Event,
+    NotArranged,
+    NothingChosen,
+    PacketSettled,
+    QueueClosed,
+    QueueFound,
+    Rules,
+    SentOn,
+    WaitedTooLong,
+)
+from voicebot.routing.handover import MOST_OFFERS, TRANSITIONS, Handover, Phase, begin, step
+from voicebot.routing.queues import USUAL_STEPS, Choice, Failure, NextStep
+from voicebot.routing.waiting import Outlook, Standing
+
+ANA, BEN = Claim("ana", 1), Claim("ben", 7)
+CALLBACK, MESSAGE = Choice.CALLBACK, Choice.MESSAGE
+OPEN = Outlook("service", Standing.OPEN, 0, 0.0, ())
+SLOW = replace(OPEN, wait_s=600.0, choices=(Choice.WAIT, CALLBACK))
+CLOSED = Outlook("service", Standing.CLOSED, 0, None, (MESSAGE,))
+FULL = Outlook("service", Standing.FULL, 9, 600.0, (CALLBACK,))
+RULES = Rules()
+SPILLS = Rules(overflow="second")
+OFFERS = Offer((CALLBACK, MESSAGE), Standing.OPEN, 0.0)
+NOTED = Finish(Ending.NOTED)
+
+
+def at(phase: Phase, **changes: object) -> Handover:
+    """A hand-over as it stands in a phase, Ana being claimed where somebody is."""
+    claimed = phase in {Phase.DIALLING, Phase.BRIEFING, Phase.ACCEPTED, Phase.JOINED, Phase.HELD, Phase.WITH_BOT}
+    state = Handover(phase, OPEN, RULES, ANA if claimed else None, queues=("service",))
+    return replace(state, **changes)  # type: ignore[arg-type]  # any field
+
+
+def left(ending: Ending = Ending.CALLER_LEFT) -> Finish:
+    return Finish(ending)
+
+
+FREED = FreeAgent(ANA, None, caller_left=True)
+LET_GO = FreeAgent(ANA, None)
+AGAIN = EnterQueue(OPEN, ("ana",), (), again=True)
+P = Phase
+
+#: (what the row is about, where it stands, what happens, the phase then, what is done)
+ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
+    ("open", at(P.NEW), QueueFound(OPEN, RULES), P.ANNOUNCED, (EnterQueue(OPEN, (), (), again=False),)),
+    (
+        "slow",
+        at(P.NEW),
+        QueueFound(SLOW, RULES),
+        P.ANNOUNCED,
+        (EnterQueue(SLOW, (), (Choice.WAIT, CALLBACK), again=False),),
+    ),
+    ("closed", at(P.NEW), QueueFound(CLOSED, RULES), P.CHOOSING, (Offer((MESSAGE,), Standing.CLOSED, None),)),
+    ("full", at(P.NEW), QueueFound(FULL, RULES), P.CHOOSING, (Offer((CALLBACK,), Standing.FULL, 600.0),)),
+    ("full, overflows", at(P.NEW), QueueFound(FULL, SPILLS), P.NEW, (FindQueue("second"),)),
+    ("closed with nothing to offer", at(P.NEW), QueueFound(replace(CLOSED, choices=()), RULES), P.DONE, (NOTED,)),
+    ("claimed", at(P.ANNOUNCED), AgentClaimed(ANA), P.DIALLING, (RingAgent(ANA),)),
+    ("claimed too late", at(P.DIALLING), AgentClaimed(BEN), P.DIALLING, (FreeAgent(BEN, None),)),
+    ("waited too long", at(P.ANNOUNCED), WaitedTooLong(), P.CHOOSING, (LeaveQueue(), OFFERS)),
+    (
+        "waited too long, overflows",
+        at(P.ANNOUNCED, rules=SPILLS),
+        WaitedTooLong(),
+        P.NEW,
+        (LeaveQueue(), FindQueue("second")),
+    ),
+    ("closes", at(P.ANNOUNCED), QueueClosed(), P.CHOOSING, (LeaveQueue(), OFFERS)),
+    ("waits on", at(P.ANNOUNCED), CallerChose(Choice.WAIT), P.ANNOUNCED, ()),
+    ("waits no more", at(P.ANNOUNCED), CallerChose(CALLBACK), P.ARRANGING, (LeaveQueue(), Arrange(CALLBACK))),
+    ("answered", at(P.DIALLING), AgentAnswered(ANA), P.BRIEFING, (BriefAgent(ANA),)),
+    (
+        "accepted at the desk",
+        at(P.DIALLING),
+        AgentAnswered(ANA, accepted=True),
+        P.ACCEPTED,
+        (LeaveQueue(), TellCaller(ANA)),
+    ),
+    *(
+        (
+            f"{failure} while ringing",
+            at(P.DIALLING),
+            AgentFailed(ANA, failure),
+            P.ANNOUNCED,
+            (FreeAgent(ANA, failure), AGAIN),
+        )
+        for failure in Failure
+    ),
+    (
+        "the last agent fails",
+        at(P.DIALLING, tried=("a", "b", "c", "d")),
+        AgentFailed(ANA, Failure.NO_ANSWER),
+        P.CHOOSING,
+        (FreeAgent(ANA, Failure.NO_ANSWER), LeaveQueue(), OFFERS),
+    ),
+    (
+        "policy overflows a failure",
+        at(P.DIALLING, rules=replace(SPILLS, then={**USUAL_STEPS, Failure.BUSY: NextStep.OVERFLOW})),
+        AgentFailed(ANA, Failure.BUSY),
+        P.NEW,
+        (FreeAgent(ANA, Failure.BUSY), LeaveQueue(), FindQueue("second")),
+    ),
+    (
+        "policy offers on a failure",
+        at(P.DIALLING, rules=Rules(then={**USUAL_STEPS, Failure.DECLINED: NextStep.OFFER})),
+        AgentFailed(ANA, Failure.DECLINED),
+        P.CHOOSING,
+        (FreeAgent(ANA, Failure.DECLINED), LeaveQueue(), OFFERS),
+    ),
+    (
+        "waits no more while it rings",
+        at(P.DIALLING),
+        CallerChose(CALLBACK),
+        P.ARRANGING,
+        (FREED, LeaveQueue(), Arrange(CALLBACK)),
+    ),
+    ("waits while it rings", at(P.DIALLING), CallerChose(Choice.WAIT), P.DIALLING, ()),
+    ("accepted", at(P.BRIEFING), AgentAccepted(ANA), P.ACCEPTED, (LeaveQueue(), TellCaller(ANA))),
+    *(
+        (
+            f"{failure} in the briefing",
+            at(P.BRIEFING),
+            AgentFailed(ANA, failure),
+            P.ANNOUNCED,
+            (FreeAgent(ANA, failure), AGAIN),
+        )
+        for failure in Failure
+    ),
+    (
+        "waits no more in the briefing",
+        at(P.BRIEFING),
+        CallerChose(CALLBACK),
+        P.ARRANGING,
+        (FREED, LeaveQueue(), Arrange(CALLBACK)),
+    ),
+    ("told before the packet is there", at(P.ACCEPTED), CallerTold(ANA), P.ACCEPTED, ()),
+    ("told", at(P.ACCEPTED, packet_settled=True), CallerTold(ANA), P.JOINED, (Join(ANA),)),
+    ("packet before the caller is told", at(P.ACCEPTED), PacketSettled(), P.ACCEPTED, ()),
+    ("packet after the caller is told", at(P.ACCEPTED, told=True), PacketSettled(("crm",)), P.JOINED, (Join(ANA),)),
+    (
+        "hung up after accepting",
+        at(P.ACCEPTED),
+        AgentFailed(ANA, Failure.HUNG_UP),
+        P.ANNOUNCED,
+        (FreeAgent(ANA, Failure.HUNG_UP), AGAIN),
+    ),
+    *(
+        (f"packet while {phase}", at(phase), PacketSettled(), phase, ())
+        for phase in (P.NEW, P.ANNOUNCED, P.DIALLING, P.BRIEFING, P.CHOOSING, P.ARRANGING)
+    ),
+    ("held", at(P.JOINED), AgentHeld(ANA, held=True), P.HELD, (Hold(ANA, held=True),)),
+    ("taken back", at(P.HELD), AgentHeld(ANA, held=False), P.JOINED, (Hold(ANA, held=False),)),
+    ("bot asked back", at(P.JOINED), BotAskedBack(ANA, "pay"), P.WITH_BOT, (RunBot(ANA, "pay"),)),
+    ("bot asked back on hold", at(P.HELD), BotAskedBack(ANA, "pay"), P.WITH_BOT, (RunBot(ANA, "pay"),)),
+    ("bot finished", at(P.WITH_BOT), BotFinished(), P.JOINED, (Join(ANA),)),
+    ("agent leaves the bot to it", at(P.WITH_BOT), AgentLeft(ANA), P.WITH_BOT, (LET_GO,)),
+    ("bot finished alone", at(P.WITH_BOT, claim=None), BotFinished(), P.DONE, (Finish(Ending.SERVED),)),
+    *(
+        (f"sent on while {phase}", at(phase), SentOn(ANA, "second"), P.NEW, (LET_GO, SendPacket(), FindQueue("second")))
+        for phase in (P.JOINED, P.HELD)
+    ),
+    ("agent hangs up", at(P.JOINED), AgentLeft(ANA), P.DONE, (LET_GO, Finish(Ending.SERVED))),
+    ("agent asks for a survey", at(P.JOINED), AgentLeft(ANA, survey=True), P.DONE, (LET_GO, Finish(Ending.SURVEY))),
+    ("agent hangs up on hold", at(P.HELD), AgentLeft(ANA), P.DONE, (LET_GO, Finish(Ending.SERVED))),
+    ("chose a callback", at(P.CHOOSING), CallerChose(CALLBACK), P.ARRANGING, (Arrange(CALLBACK),)),
+    (
+        "chose to wait",
+        at(P.CHOOSING),
+        CallerChose(Choice.WAIT),
+        P.ANNOUNCED,
+        (EnterQueue(OPEN, (), (), again=True),),
+    ),
+    (
+        "chose to wait for a closed queue",
+        at(P.CHOOSING, outlook=CLOSED),
+        CallerChose(Choice.WAIT),
+        P.CHOOSING,
+        (Offer((MESSAGE,), Standing.CLOSED, None),),
+    ),
+    (
+        "chose another queue",
+        at(P.CHOOSING, rules=SPILLS),
+        CallerChose(Choice.OVERFLOW),
+        P.NEW,
+        (FindQueue("second"),),
+    ),
+    ("chose another queue that is none", at(P.CHOOSING), CallerChose(Choice.OVERFLOW), P.CHOOSING, (OFFERS,)),
+    ("chose nothing", at(P.CHOOSING), NothingChosen(), P.CHOOSING, (OFFERS,)),
+    ("chose nothing for the last time", at(P.CHOOSING, offered=MOST_OFFERS), NothingChosen(), P.DONE, (NOTED,)),
+    ("callback arranged", at(P.ARRANGING), Arranged(CALLBACK), P.DONE, (Finish(Ending.CALLBACK),)),
+    ("message taken", at(P.ARRANGING), Arranged(MESSAGE), P.DONE, (Finish(Ending.MESSAGE),)),
+    ("number told", at(P.ARRANGING), Arranged(Choice.NUMBER), P.DONE, (Finish(Ending.NUMBER),)),
+    (
+        "callback not arranged",
+        at(P.ARRANGING),
+        NotArranged(CALLBACK),
+        P.CHOOSING,
+        (Offer((MESSAGE,), Standing.OPEN, 0.0),),
+    ),
+    *(
+        (f"caller leaves while {phase}", at(phase), CallerLeft(), P.DONE, (left(),))
+        for phase in (P.NEW, P.CHOOSING, P.ARRANGING)
+    ),
+    ("caller leaves the queue", at(P.ANNOUNCED), CallerLeft(), P.DONE, (LeaveQueue(), left())),
+    *(
+        (f"caller leaves while {phase}", at(phase), CallerLeft(), P.DONE, (FREED, LeaveQueue(), left()))
+        for phase in (P.DIALLING, P.BRIEFING)
+    ),
+    *(
+        (f"caller leaves while {phase}", at(phase), CallerLeft(), P.DONE, (FREED, left()))
+        for phase in (P.ACCEPTED, P.JOINED, P.HELD, P.WITH_BOT)
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "phase", "actions"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
+)
+def test_a_row_of_the_table(state: Handover, event: Event, phase: Phase, actions: tuple[Action, ...]) -> None:
+    following, done = step(state, event)
+    assert (following.phase, done) == (phase, actions)
+
+
+def test_every_row_has_a_test() -> None:
+    tested = {(row[1].phase, type(row[2])) for row in ROWS}
+    assert TRANSITIONS.keys() - tested == set()
+
+
+def test_a_handover_begins_with_the_packet_and_the_queue() -> None:
+    state, actions = begin("service")
+    assert (state.phase, actions) == (Phase.NEW, (SendPacket(), FindQueue("service")))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [AgentAnswered(BEN), AgentAccepted(BEN), AgentFailed(BEN, Failure.BUSY), CallerTold(BEN), AgentLeft(BEN)],
+    ids=lambda event: type(event).__name__,
+)
+@pytest.mark.parametrize("phase", Phase)
+def test_what_comes_late_from_an_earlier_claim_changes_nothing(phase: Phase, event: Event) -> None:
+    assert step(at(phase), event) == (at(phase), ())
+
+
+# --- whatever happens
+
+
+class World:
+    """What is outstanding for the caller, as those who carry the actions out would know it."""
+
+    def __init__(self) -> None:
+        self.state, actions = begin("service")
+        self.queued = False
+        self.claims: dict[Claim, str] = {}
+        self.finished: Ending | None = None
+        self.awaited: set[str] = set()
+        self.settled = False
+        self.joined: list[Claim] = []
+        self._do(actions)
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, AgentClaimed):
+            self.claims[event.claim] = "claimed"
+        if isinstance(event, PacketSettled):
+            self.settled = True
+        self.state, actions = step(self.state, event)
+        self._do(actions)
+        self.check()
+
+    def _do(self, actions: tuple[Action, ...]) -> None:
+        for action in actions:
+            match action:
+                case EnterQueue():
+                    self.queued = True
+                case LeaveQueue():
+                    self.queued = False
+                case SendPacket():
+                    self.settled = False
+                case FreeAgent(claim):
+                    self.claims.pop(claim, None)
+                    self.joined = [one for one in self.joined if one != claim]
+                case Join(claim):
+                    assert claim in self.claims
+                    assert self.settled, "joined before the packet was there"
+                    self.joined = [claim]
+                case Finish(ending):
+                    assert self.finished is None, "finished twice"
+                    self.finished = ending
+                case _:
+                    pass
+
+    def check(self) -> None:
+        phase = self.state.phase
+        assert len(self.claims) <= 1, "two agents for one caller"
+        assert len(self.joined) <= 1
+        if phase is Phase.DONE:
+            assert self.finished is not None
+            assert not self.claims, "an agent rings on"
+            assert not self.queued, "the caller is gone and their place is not"
+            return
+        assert self.finished is None
+        # In every other phase something is under way that ends by itself: a place in a queue, a ringing or talking
+        # agent, a question to the caller, or work of ours.
+        match phase:
+            case Phase.ANNOUNCED:
+                assert self.queued
+                assert not self.claims
+            case Phase.DIALLING | Phase.BRIEFING:
+                assert self.queued
+                assert self.state.claim in self.claims
+            case Phase.ACCEPTED | Phase.JOINED | Phase.HELD:
+                assert self.state.claim in self.claims
+            case Phase.CHOOSING | Phase.ARRANGING | Phase.NEW:
+                assert not self.claims
+                assert not self.queued
+            case Phase.WITH_BOT:
+                assert not self.queued
+
+
+claims = st.builds(Claim, st.sampled_from(["ana", "ben", "eva"]), st.integers(1, 3))
+choices = st.sampled_from(Choice)
+outlooks = st.builds(
+    Outlook,
+    st.just("service"),
+    st.sampled_from(Standing),
+    st.integers(0, 3),
+    st.none() | st.floats(0, 900),
+    st.lists(choices, unique=True).map(tuple),
+)
+rules = st.builds(
+    Rules,
+    st.fixed_dictionaries({failure: st.sampled_from(NextStep) for failure in Failure}),
+    st.sampled_from(["", "second", "third"]),
+    st.lists(choices, unique=True).map(tuple),
+    st.integers(1, 3),
+    st.booleans(),
+)
+going_on: st.SearchStrategy[Event] = st.one_of(
+    st.builds(QueueFound, outlooks, rules),
+    st.builds(AgentClaimed, claims),
+    st.builds(AgentAnswered, claims, st.booleans()),
+    st.builds(AgentAccepted, claims),
+    st.builds(AgentFailed, claims, st.sampled_from(Failure)),
+    st.builds(CallerTold, claims),
+    st.builds(PacketSettled),
+    st.builds(WaitedTooLong),
+    st.builds(QueueClosed),
+    st.builds(CallerChose, choices),
+    st.builds(NothingChosen),
+    st.builds(Arranged, choices),
+    st.builds(NotArranged, choices),
+    st.builds(AgentHeld, claims, st.booleans()),
+    st.builds(BotAskedBack, claims, st.just("pay")),
+    st.builds(BotFinished),
+    st.builds(SentOn, claims, st.just("second")),
+    st.builds(AgentLeft, claims, st.booleans()),
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(going_on | st.builds(CallerLeft), max_size=40))
+def test_no_sequence_of_events_loses_a_caller_or_gives_them_two_agents(events: list[Event]) -> None:
+    world = World()
+    for event in events:
+        # A token is given out once: a claim that has been freed never comes back.
+        if isinstance(event, AgentClaimed) and event.claim in world.claims:
+            continue
+        world.take(event)
+
+
+@settings(max_examples=200)
+@given(st.lists(going_on, max_size=30))
+def test_a_caller_who_hangs_up_at_any_point_frees_the_agent_and_ends_it(events: list[Event]) -> None:
+    world = World()
+    for event in events:
+        if isinstance(event, AgentClaimed) and event.claim in world.claims:
+            continue
+        world.take(event)
+    if world.finished is None:
+        world.take(CallerLeft())
+    assert world.state.phase is Phase.DONE
+    assert not world.claims
+
+
+@given(st.data())
+def test_a_caller_whom_nobody_takes_always_comes_to_an_end(data: st.DataObject) -> None:
+    """Agents fail one after the other, queues are too slow, and nothing chosen can be arranged: it still ends."""
+    world = World()
+    answers: dict[Phase, st.SearchStrategy[Event]] = {
+        Phase.NEW: st.builds(QueueFound, outlooks, rules),
+        Phase.ANNOUNCED: st.sampled_from([WaitedTooLong(), QueueClosed(), AgentClaimed(ANA), AgentClaimed(BEN)]),
+        Phase.CHOOSING: st.builds(CallerChose, choices) | st.builds(NothingChosen),
+    }
+    for _ in range(60):
+        state = world.state
+        if state.phase is Phase.DONE:
+            break
+        if state.claim is not None:
+            world.take(AgentFailed(state.claim, data.draw(st.sampled_from(Failure))))
+        elif state.phase is Phase.ARRANGING:
+            world.take(NotArranged(data.draw(choices)))
+        else:
+            event = data.draw(answers[state.phase])
+            if isinstance(event, AgentClaimed) and event.claim.agent_id in state.tried:
+                event = WaitedTooLong()
+            world.take(event)
+    assert world.finished is not None

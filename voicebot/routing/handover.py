@@ -1,0 +1,346 @@
+"""The hand-over of one caller to a person: a state and an event give the next state and what to do.
+
+Everything that changes a hand-over stands in `TRANSITIONS`. What is not in it is ignored, except that an agent who was
+claimed for nobody is always let go. A claim bears a number that grows with every claim on that agent (a fencing token),
+so that whatever comes late from an earlier claim is known for what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from voicebot.routing.actions import (
+    Action,
+    Arrange,
+    BriefAgent,
+    Ending,
+    EnterQueue,
+    FindQueue,
+    Finish,
+    FreeAgent,
+    Hold,
+    Join,
+    LeaveQueue,
+    Offer,
+    RingAgent,
+    RunBot,
+    SendPacket,
+    TellCaller,
+)
+from voicebot.routing.events import (
+    AgentAccepted,
+    AgentAnswered,
+    AgentClaimed,
+    AgentFailed,
+    AgentHeld,
+    AgentLeft,
+    Arranged,
+    BotAskedBack,
+    BotFinished,
+    CallerChose,
+    CallerLeft,
+    CallerTold,
+    Claim,
+    Event,
+    NotArranged,
+    NothingChosen,
+    PacketSettled,
+    QueueClosed,
+    QueueFound,
+    Rules,
+    SentOn,
+    WaitedTooLong,
+)
+from voicebot.routing.queues import Choice, NextStep
+from voicebot.routing.waiting import Outlook, Standing
+
+#: Queues that a caller is sent on to, one after the other, before something else must be offered.
+MOST_QUEUES = 3
+#: How often something is offered before a callback is noted down without asking again.
+MOST_OFFERS = 3
+
+
+class Phase(StrEnum):
+    NEW = "new"
+    #: In the queue: told what happens next, hearing music.
+    ANNOUNCED = "announced"
+    DIALLING = "dialling"
+    #: The agent hears who calls and why.
+    BRIEFING = "briefing"
+    #: The caller hears who is joining.
+    ACCEPTED = "accepted"
+    JOINED = "joined"
+    #: The agent is joined, and the caller hears music.
+    HELD = "held"
+    #: The agent has sent the caller to the bot for one step, and waits.
+    WITH_BOT = "with_bot"
+    #: Nobody will take the caller now; they choose what happens instead.
+    CHOOSING = "choosing"
+    #: What the caller chose is being arranged.
+    ARRANGING = "arranging"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Where a hand-over stands. `packet_settled` and `told` must both be true before anybody is joined."""
+
+    phase: Phase = Phase.NEW
+    outlook: Outlook | None = None
+    rules: Rules = field(default_factory=Rules)
+    claim: Claim | None = None
+    tried: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    offered: int = 0
+    packet_settled: bool = False
+    told: bool = False
+    late: tuple[str, ...] = ()
+
+
+Result = tuple[Handover, tuple[Action, ...]]
+
+
+def begin(queue: str) -> Result:
+    """Begin a hand-over to a queue."""
+    return Handover(queues=(queue,)), (SendPacket(), FindQueue(queue))
+
+
+def step(state: Handover, event: Event) -> Result:
+    """Take in one event. Never raises; an event that has no row in the table changes nothing."""
+    claim: Claim | None = getattr(event, "claim", None)
+    if isinstance(event, AgentClaimed):
+        if state.phase is not Phase.ANNOUNCED:
+            return state, (FreeAgent(event.claim, None),)
+    elif claim is not None and claim != state.claim:
+        return state, ()
+    row = TRANSITIONS.get((state.phase, type(event)))
+    return row(state, event) if row else (state, ())
+
+
+# --- the rows
+
+
+def _queue_found(state: Handover, event: QueueFound) -> Result:
+    state = replace(state, outlook=event.outlook, rules=event.rules)
+    outlook = event.outlook
+    if outlook.standing is Standing.OPEN:
+        entering = replace(state, phase=Phase.ANNOUNCED, offered=state.offered + bool(outlook.choices))
+        return entering, (EnterQueue(outlook, state.tried, outlook.choices, again=False),)
+    if outlook.standing in {Standing.FULL, Standing.UNSTAFFED} and (moved := _overflow(state)):
+        return moved
+    return _offer(state, outlook.choices)
+
+
+def _agent_claimed(state: Handover, event: AgentClaimed) -> Result:
+    return replace(state, phase=Phase.DIALLING, claim=event.claim), (RingAgent(event.claim),)
+
+
+def _agent_answered(state: Handover, event: AgentAnswered) -> Result:
+    if event.accepted:
+        return _accepted(state, event.claim)
+    return replace(state, phase=Phase.BRIEFING), (BriefAgent(event.claim),)
+
+
+def _agent_accepted(state: Handover, event: AgentAccepted) -> Result:
+    return _accepted(state, event.claim)
+
+
+def _accepted(state: Handover, claim: Claim) -> Result:
+    return replace(state, phase=Phase.ACCEPTED, told=False), (LeaveQueue(), TellCaller(claim))
+
+
+def _caller_told(state: Handover, _event: CallerTold) -> Result:
+    return _join_when_ready(replace(state, told=True))
+
+
+def _packet_settled(state: Handover, event: PacketSettled) -> Result:
+    return replace(state, packet_settled=True, late=event.late), ()
+
+
+def _packet_settled_last(state: Handover, event: PacketSettled) -> Result:
+    return _join_when_ready(replace(state, packet_settled=True, late=event.late))
+
+
+def _join_when_ready(state: Handover) -> Result:
+    if not (state.told and state.packet_settled and state.claim):
+        return state, ()
+    return replace(state, phase=Phase.JOINED), (Join(state.claim),)
+
+
+def _agent_failed(state: Handover, event: AgentFailed) -> Result:
+    """Let the agent go, and do what policy says of this failure; nobody is rung twice for the same caller."""
+    freed = FreeAgent(event.claim, event.failure)
+    leave = (LeaveQueue(),) if state.phase in _IN_QUEUE else ()
+    state = replace(state, claim=None, told=False, tried=(*state.tried, event.claim.agent_id))
+    what = state.rules.then.get(event.failure, NextStep.NEXT_AGENT)
+    if what is NextStep.OVERFLOW and (moved := _overflow(state)):
+        return moved[0], (freed, *leave, *moved[1])
+    if what is NextStep.NEXT_AGENT and len(state.tried) < state.rules.max_tries and state.outlook:
+        choices = state.outlook.choices
+        return replace(state, phase=Phase.ANNOUNCED), (
+            freed,
+            EnterQueue(state.outlook, state.tried, choices, again=True),
+        )
+    offering, actions = _offer(state, state.rules.offers)
+    return offering, (freed, *leave, *actions)
+
+
+def _nobody_came(state: Handover, event: WaitedTooLong | QueueClosed) -> Result:
+    if isinstance(event, WaitedTooLong) and (moved := _overflow(state)):
+        return moved[0], (LeaveQueue(), *moved[1])
+    offering, actions = _offer(state, state.rules.offers)
+    return offering, (LeaveQueue(), *actions)
+
+
+def _chose_in_queue(state: Handover, event: CallerChose) -> Result:
+    if event.choice is Choice.WAIT:
+        return state, ()
+    following, actions = _chosen(state, event)
+    return following, (LeaveQueue(), *actions)
+
+
+def _chose_while_ringing(state: Handover, event: CallerChose) -> Result:
+    """The caller does not wait for the agent who is being rung."""
+    if event.choice is Choice.WAIT or state.claim is None:
+        return state, ()
+    following, actions = _chosen(replace(state, claim=None), event)
+    return following, (FreeAgent(state.claim, None, caller_left=True), LeaveQueue(), *actions)
+
+
+def _chosen(state: Handover, event: CallerChose) -> Result:
+    choice = event.choice
+    if choice is Choice.WAIT:
+        if state.outlook is None or state.outlook.standing is not Standing.OPEN:
+            return _offer(state, _instead(state))
+        return replace(state, phase=Phase.ANNOUNCED), (EnterQueue(state.outlook, state.tried, (), again=True),)
+    if choice is Choice.OVERFLOW:
+        return _overflow(state) or _offer(state, _instead(state))
+    return replace(state, phase=Phase.ARRANGING), (Arrange(choice),)
+
+
+def _nothing_chosen(state: Handover, _event: NothingChosen) -> Result:
+    return _offer(state, _instead(state))
+
+
+def _arranged(_state: Handover, event: Arranged) -> Result:
+    return _done(_ENDINGS.get(event.choice, Ending.NOTED))
+
+
+def _not_arranged(state: Handover, event: NotArranged) -> Result:
+    return _offer(state, tuple(choice for choice in _instead(state) if choice is not event.choice))
+
+
+def _held(state: Handover, event: AgentHeld) -> Result:
+    phase = Phase.HELD if event.held else Phase.JOINED
+    return replace(state, phase=phase), (Hold(event.claim, event.held),)
+
+
+def _bot_asked_back(state: Handover, event: BotAskedBack) -> Result:
+    return replace(state, phase=Phase.WITH_BOT), (RunBot(event.claim, event.flow),)
+
+
+def _bot_finished(state: Handover, _event: BotFinished) -> Result:
+    if state.claim is None:
+        # The agent left while the bot was at it.
+        return _done(Ending.SURVEY if state.rules.survey else Ending.SERVED)
+    return replace(state, phase=Phase.JOINED), (Join(state.claim),)
+
+
+def _agent_left_bot(state: Handover, event: AgentLeft) -> Result:
+    return replace(state, claim=None), (FreeAgent(event.claim, None),)
+
+
+def _sent_on(state: Handover, event: SentOn) -> Result:
+    moved = replace(
+        state,
+        phase=Phase.NEW,
+        claim=None,
+        told=False,
+        tried=(*state.tried, event.claim.agent_id),
+        queues=(*state.queues, event.queue),
+        packet_settled=False,
+    )
+    return moved, (FreeAgent(event.claim, None), SendPacket(), FindQueue(event.queue))
+
+
+def _agent_left(state: Handover, event: AgentLeft) -> Result:
+    done, actions = _done(Ending.SURVEY if event.survey or state.rules.survey else Ending.SERVED)
+    return done, (FreeAgent(event.claim, None), *actions)
+
+
+def _caller_left(state: Handover, _event: CallerLeft) -> Result:
+    freed = (FreeAgent(state.claim, None, caller_left=True),) if state.claim else ()
+    left = (LeaveQueue(),) if state.phase in _IN_QUEUE else ()
+    done, actions = _done(Ending.CALLER_LEFT)
+    return done, (*freed, *left, *actions)
+
+
+# --- what several rows do
+
+
+def _overflow(state: Handover) -> Result | None:
+    """Send the caller on to the queue below, if there is one that they have not been to."""
+    queue = state.rules.overflow
+    if not queue or queue in state.queues or len(state.queues) >= MOST_QUEUES:
+        return None
+    return replace(state, phase=Phase.NEW, queues=(*state.queues, queue)), (FindQueue(queue),)
+
+
+def _instead(state: Handover) -> tuple[Choice, ...]:
+    """What a caller can have who gets no agent: after hours what holds then."""
+    closed = state.outlook is not None and state.outlook.standing is Standing.CLOSED
+    return state.outlook.choices if closed and state.outlook else state.rules.offers
+
+
+def _offer(state: Handover, choices: tuple[Choice, ...]) -> Result:
+    """Offer what there is; when it has been offered often enough, a callback is noted down without asking."""
+    outlook = state.outlook
+    if not choices or state.offered >= MOST_OFFERS or outlook is None:
+        return _done(Ending.NOTED)
+    state = replace(state, phase=Phase.CHOOSING, offered=state.offered + 1)
+    return state, (Offer(choices, outlook.standing, outlook.wait_s),)
+
+
+def _done(ending: Ending) -> Result:
+    return Handover(phase=Phase.DONE), (Finish(ending),)
+
+
+_ENDINGS = {Choice.CALLBACK: Ending.CALLBACK, Choice.MESSAGE: Ending.MESSAGE, Choice.NUMBER: Ending.NUMBER}
+#: Phases in which the caller has a place in the queue.
+_IN_QUEUE = frozenset({Phase.ANNOUNCED, Phase.DIALLING, Phase.BRIEFING})
+_WITH_AGENT = (Phase.JOINED, Phase.HELD)
+
+_BEFORE_ACCEPTED = (*sorted(_IN_QUEUE), Phase.NEW, Phase.CHOOSING, Phase.ARRANGING)
+
+#: Every change of a hand-over, by where it stands and what happened.
+TRANSITIONS: Mapping[tuple[Phase, type], Callable[[Handover, Any], Result]] = {
+    (Phase.NEW, QueueFound): _queue_found,
+    (Phase.ANNOUNCED, AgentClaimed): _agent_claimed,
+    (Phase.ANNOUNCED, WaitedTooLong): _nobody_came,
+    (Phase.ANNOUNCED, QueueClosed): _nobody_came,
+    (Phase.ANNOUNCED, CallerChose): _chose_in_queue,
+    (Phase.DIALLING, AgentAnswered): _agent_answered,
+    (Phase.DIALLING, AgentFailed): _agent_failed,
+    (Phase.DIALLING, CallerChose): _chose_while_ringing,
+    (Phase.BRIEFING, AgentAccepted): _agent_accepted,
+    (Phase.BRIEFING, AgentFailed): _agent_failed,
+    (Phase.BRIEFING, CallerChose): _chose_while_ringing,
+    (Phase.ACCEPTED, CallerTold): _caller_told,
+    (Phase.ACCEPTED, PacketSettled): _packet_settled_last,
+    (Phase.ACCEPTED, AgentFailed): _agent_failed,
+    **{(phase, PacketSettled): _packet_settled for phase in _BEFORE_ACCEPTED},
+    **{(phase, AgentHeld): _held for phase in _WITH_AGENT},
+    **{(phase, BotAskedBack): _bot_asked_back for phase in _WITH_AGENT},
+    **{(phase, SentOn): _sent_on for phase in _WITH_AGENT},
+    **{(phase, AgentLeft): _agent_left for phase in _WITH_AGENT},
+    (Phase.WITH_BOT, BotFinished): _bot_finished,
+    (Phase.WITH_BOT, AgentLeft): _agent_left_bot,
+    (Phase.CHOOSING, CallerChose): _chosen,
+    (Phase.CHOOSING, NothingChosen): _nothing_chosen,
+    (Phase.ARRANGING, Arranged): _arranged,
+    (Phase.ARRANGING, NotArranged): _not_arranged,
+    **{(phase, CallerLeft): _caller_left for phase in Phase if phase is not Phase.DONE},
+}
