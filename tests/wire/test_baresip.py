@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import shutil
-import socket
 import time
-import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,115 +14,19 @@ import pytest
 from tests.fakes.sip_server import SipBot, sip_bot
 from tests.telephony.sip.test_calls_out import dialer_of
 from tests.telephony.sip.test_transport import contexts, make_certificate
+from tests.wire.baresip import TONE_HZ, baresip, command, free_port, heard_hz, listens, loudest_hz
 from voicebot import g711
 from voicebot.media.bridge import Bridge, BridgeEnded, Side
-from voicebot.telephony.leg import EndCause, FrameReceived, HangUpReason, LegEnded
+from voicebot.telephony.leg import (
+    EndCause,
+    FrameReceived,
+    HangUpReason,
+    LegEnded,
+    LegHeld,
+)
 from voicebot.telephony.rtp.media import SrtpMode
 from voicebot.telephony.sip.hop import Transport
 from voicebot.telephony.sip.leg import SipLeg
-from voicebot.wav import read_wav
-
-TONE_HZ = 440
-_CONFIG = """
-sip_listen 127.0.0.1:{port}
-ctrl_tcp_listen 127.0.0.1:{control}
-sip_verify_server no
-call_max_calls 4
-audio_source aufile,{folder}/tone.wav
-audio_player aubridge,nowhere
-audio_alert aubridge,nowhere
-ausrc_srate 8000
-auplay_srate 8000
-ausrc_channels 1
-auplay_channels 1
-module_path /usr/lib/baresip/modules
-module g711.so
-module aufile.so
-module aubridge.so
-module sndfile.so
-snd_path {folder}
-module srtp.so
-module_tmp account.so
-module_app menu.so
-module_app ctrl_tcp.so
-"""
-
-
-@contextlib.asynccontextmanager
-async def baresip(
-    folder: Path, address: str | None, *, account: str = "", seconds: int = 6, port: int = 0, tone_hz: int = TONE_HZ
-) -> AsyncIterator[int]:
-    """Have a phone call `address`, or wait on `port`; its module sndfile writes what it hears into `folder`.
-
-    Yields the port where it takes commands.
-    """
-    control = free_port()
-    program = shutil.which("baresip")
-    assert program is not None, "baresip is missing; apt-get install baresip (scripts/setup --tests does it)"
-    (folder / "config").write_text(_CONFIG.format(folder=folder, port=port, control=control))
-    _write_tone(folder / "tone.wav", tone_hz)
-    (folder / "accounts").write_text(f"<sip:phone@127.0.0.1>;regint=0{account}\n")
-    (folder / "contacts").write_text("")
-    with (folder / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(program, "-4", "-f", str(folder), "-t", str(seconds)),
-            *(["-e", f"/dial {address}"] if address else []),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield control
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(5):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-
-def free_port() -> int:
-    """Return a port that nobody has, of both UDP and TCP."""
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        port = int(tcp.getsockname()[1])
-        udp.bind(("127.0.0.1", port))
-        return port
-
-
-async def command(control: int, name: str, parameters: str = "") -> None:
-    """Have a phone do something, by a netstring of JSON."""
-    _, writer = await asyncio.open_connection("127.0.0.1", control)
-    text = json.dumps({"command": name, "params": parameters, "token": "test"})
-    writer.write(f"{len(text)}:{text},".encode())
-    await writer.drain()
-    await asyncio.sleep(0.1)
-    writer.close()
-
-
-def heard_hz(folder: Path) -> float:
-    """Return the strongest frequency of the last second that a phone heard."""
-    (heard,) = folder.glob("dump-*-dec.wav")
-    samples = np.asarray(read_wav(heard.read_bytes()).mono(), np.float64)[-8000:]
-    return loudest_hz(samples.astype(np.int16))
-
-
-def _write_tone(path: Path, tone_hz: int) -> None:
-    wave_form = 8000 * np.sin(2 * np.pi * tone_hz * np.arange(10 * 8000) / 8000)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(wave_form.astype("<i2").tobytes())
-
-
-def loudest_hz(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> float:
-    """Return the strongest frequency of 8 kHz audio."""
-    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
-    return float(np.argmax(spectrum) * 8000 / len(samples))
 
 
 async def talk(bot: SipBot, folder: Path, address: str, *, account: str = "") -> None:
@@ -191,6 +91,102 @@ async def test_keys_that_baresip_sends_as_telephone_events_arrive_once_each(tmp_
                 await asyncio.sleep(0.02)
         await asyncio.sleep(0.3)
         assert call.keys == "150#"
+
+
+class Listener:
+    """Keeps what a leg's party says; says silence itself."""
+
+    def __init__(self, leg: SipLeg) -> None:
+        self.leg = leg
+        self.heard: list[bytes] = []
+        self.holds: list[bool] = []
+        self._running = asyncio.create_task(leg.run())
+        self.listening = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        async for event in self.leg.events():
+            match event:
+                case FrameReceived(payload=payload):
+                    self.heard.append(payload)
+                case LegHeld(held=held):
+                    self.holds.append(held)
+                case _:
+                    pass
+
+    async def hears(self, for_s: float) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+        """Return what the party says within this time."""
+        begin = len(self.heard)
+        await asyncio.sleep(for_s)
+        return np.asarray(g711.decode(b"".join(self.heard[begin:])), np.int16)
+
+    async def over(self) -> None:
+        await self.leg.hang_up(HangUpReason.COMPLETED)
+        await asyncio.gather(self._running, self.listening)
+
+
+@contextlib.asynccontextmanager
+async def connected(bot: SipBot, folder: Path, *, phone_calls: bool) -> AsyncIterator[tuple[Listener, int]]:
+    """Have a phone call the bot, or the bot the phone; yield the bot's end and where the phone takes commands."""
+    listeners: asyncio.Queue[Listener] = asyncio.Queue()
+
+    async def take(leg: SipLeg) -> None:
+        await leg.answer()
+        listener = Listener(leg)
+        listeners.put_nowait(listener)
+        await listener.listening
+
+    bot.on_call = take
+    port = free_port()
+    address = f"sip:bot@127.0.0.1:{bot.port}" if phone_calls else None
+    async with baresip(folder, address, account=";answermode=auto", port=port, seconds=15) as control:
+        if phone_calls:
+            listener = await asyncio.wait_for(listeners.get(), 5)
+        else:
+            await listens(control)
+            leg = await dialer_of(bot).dial(f"sip:phone@127.0.0.1:{port}", timeout_s=4)
+            listener = Listener(leg)
+        yield listener, control
+        await listener.over()
+
+
+@pytest.mark.parametrize("phone_calls", [True, False])
+async def test_after_our_hold_and_resume_audio_goes_both_ways_again(tmp_path: Path, phone_calls: bool) -> None:
+    """By our keys the phone tells what reaches it: this version's recorder stops at the first change of a call."""
+    async with sip_bot() as bot, connected(bot, tmp_path, phone_calls=phone_calls) as (listener, _):
+        # At once: the phone names an address that loopback cannot reach, and may not have been heard from yet.
+        await listener.leg.hold(held=True)
+        await asyncio.sleep(0.3)
+        listener.leg.send_keys("7")
+        while_held = await listener.hears(1.0)
+        await listener.leg.hold(held=False)
+        await asyncio.sleep(0.3)
+        listener.leg.send_keys("5")
+        again = await listener.hears(1.0)
+    assert int(np.abs(while_held).max(initial=0)) < 100
+    assert abs(loudest_hz(again) - TONE_HZ) < 5
+    told = (tmp_path / "log").read_text(errors="replace")
+    assert "received event: '7' (end=1)" in told, "the one who is held hears the music"
+    assert "received event: '5' (end=1)" in told
+    assert bot.leaks == {"dialogs": 0, "ports": 0}
+
+
+async def test_a_phone_holds_us_and_takes_us_back(tmp_path: Path) -> None:
+    async with sip_bot() as bot, connected(bot, tmp_path, phone_calls=True) as (listener, control):
+        before = await listener.hears(1.0)
+        await command(control, "hold")
+        async with asyncio.timeout(3):
+            while listener.holds != [True]:
+                await asyncio.sleep(0.02)
+        await command(control, "resume")
+        async with asyncio.timeout(3):
+            while listener.holds != [True, False]:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
+        listener.leg.send_keys("5")
+        after = await listener.hears(1.0)
+    for heard in (before[-4000:], after):
+        assert abs(loudest_hz(heard) - TONE_HZ) < 5
+    assert "received event: '5' (end=1)" in (tmp_path / "log").read_text(errors="replace")
 
 
 async def test_a_baresip_is_transferred_to_another_after_the_two_were_announced(tmp_path: Path) -> None:

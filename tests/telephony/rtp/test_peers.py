@@ -150,6 +150,20 @@ async def test_a_peer_behind_nat_is_answered_where_its_media_comes_from(ports: P
         reading.cancel()
 
 
+async def test_a_peer_whose_address_cannot_be_reached_is_tried_where_its_signalling_comes_from(
+    ports: PortRange,
+) -> None:
+    plan = replace(PLAN, signalling_address="127.0.0.1")
+    async with a_peer() as peer, media_of(plan, ports) as media:
+        # Loopback reaches nothing else. The peer says nothing, as one on hold.
+        media.answer(peer.offer(address="198.51.100.1"))
+        media.send(b"\x21" * FRAME_SAMPLES)
+        await eventually(lambda: len(peer.heard) > 5)
+        media.answer(peer.offer(address="198.51.100.2"))
+        heard = len(peer.heard)
+        await eventually(lambda: len(peer.heard) > heard + 5)
+
+
 async def test_media_from_a_third_address_is_neither_heard_nor_answered(ports: PortRange) -> None:
     plan = replace(PLAN, signalling_address="127.0.0.3")
     async with a_peer("127.0.0.4") as stranger, media_of(plan, ports) as media:

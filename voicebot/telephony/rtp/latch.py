@@ -13,19 +13,46 @@ SILENT_S = 2.0
 
 
 class Latch:
-    """`negotiated` is the description's address, `trusted` are hosts media may come from besides."""
+    """`negotiated` is the description's address, `signalling` a host that media may come from besides, if not empty.
 
-    def __init__(self, negotiated: Address, trusted: frozenset[str], *, symmetric: bool) -> None:
+    `before` is the latch of the description that this one replaces.
+    """
+
+    def __init__(self, negotiated: Address, signalling: str, *, symmetric: bool, before: Latch | None = None) -> None:
         self.negotiated = negotiated
-        self._hosts = trusted | {negotiated[0]}
+        self._signalling = signalling
         self._symmetric = symmetric
         self._source: Address | None = None
         self._heard_s = 0.0
+        #: Where to send before media has come; None where the description says.
+        self._guess = self._still_there(before) if before else None
+        guessed = {self._guess[0]} if self._guess else set()
+        self._hosts = frozenset({negotiated[0], signalling} - {""} | guessed)
+
+    def _still_there(self, before: Latch) -> Address | None:
+        """Return where the peer was heard before, if it was never where it said and seems not to have moved.
+
+        A peer that does not know its own address does not know the new one either; one that did has moved.
+        """
+        if before.destination == before.negotiated:
+            return None
+        moved = before.negotiated[0] != self.negotiated[0] and before.negotiated[1] != self.negotiated[1]
+        return None if moved else before.destination
 
     @property
     def destination(self) -> Address:
         """Where to send."""
-        return self._source if self._source and self._symmetric else self.negotiated
+        return (self._source or self._guess or self.negotiated) if self._symmetric else self.negotiated
+
+    def unreachable(self) -> bool:
+        """Nothing can be sent to the negotiated address: until media comes, try the host that signals.
+
+        Return whether that is another one than was tried.
+        """
+        if self._source is not None or self._guess is not None or self._signalling in {"", self.negotiated[0]}:
+            return False
+        self._guess = (self._signalling, self.negotiated[1])
+        return True
 
     def admits(self, source: Address, now_s: float) -> bool:
         """Return whether a packet from `source` may be looked at."""

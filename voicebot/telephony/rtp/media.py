@@ -7,6 +7,7 @@ and the next one of ours leaves.
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import secrets
 import socket
@@ -25,6 +26,7 @@ from voicebot.telephony.leg import (
     LegEvent,
     LegHeld,
 )
+from voicebot.telephony.rtp.datagrams import Datagrams
 from voicebot.telephony.rtp.latch import Address, Latch
 from voicebot.telephony.rtp.metronome import FRAME_S, Metronome
 from voicebot.telephony.rtp.negotiation import Agreed, LocalMedia, Negotiation, NotAcceptable
@@ -44,6 +46,9 @@ _MOST_CAUGHT_UP = 10
 _SAME_S = 1e-6
 #: Violations logged one by one; the rest of a flood is only counted.
 _LOGGED_VIOLATIONS = 10
+
+#: This machine has no route from the stream's own address to the peer's: it is another network's, behind a NAT.
+_NO_WAY = frozenset({errno.EINVAL, errno.ENETUNREACH, errno.EADDRNOTAVAIL})
 
 _log = structlog.get_logger()
 
@@ -126,8 +131,8 @@ class RtpMedia:
         self._latch: Latch | None = None
         self._protector: Protector | None = None
         self._unprotector: Unprotector | None = None
-        self._rtp_datagrams = _Datagrams(self._on_rtp)
-        self._rtcp_datagrams = _Datagrams(self._on_rtcp)
+        self._rtp_datagrams = Datagrams(self._on_rtp, self._on_refused)
+        self._rtcp_datagrams = Datagrams(self._on_rtcp)
         self._rtp: asyncio.DatagramTransport | None = None
         self._rtcp: asyncio.DatagramTransport | None = None
         self._beats = False
@@ -229,7 +234,7 @@ class RtpMedia:
         self._rtp = await self._endpoint(self._rtp_datagrams, self._pair.rtp)
         self._rtcp = await self._endpoint(self._rtcp_datagrams, self._pair.rtcp)
 
-    async def _endpoint(self, datagrams: _Datagrams, bound: socket.socket) -> asyncio.DatagramTransport:
+    async def _endpoint(self, datagrams: Datagrams, bound: socket.socket) -> asyncio.DatagramTransport:
         transport, _ = await self._loop.create_datagram_endpoint(lambda: datagrams, sock=bound)
         if hasattr(transport, "max_size"):
             # asyncio allocates 256 KiB for every packet otherwise, which costs more than the packet.
@@ -241,15 +246,17 @@ class RtpMedia:
         if agreed is None:
             raise LocalProtocolError("Nothing was agreed.")
         if agreed.address:
-            trusted = frozenset({self._plan.signalling_address} - {""})
             negotiated = (agreed.address, agreed.rtp_port)
             if self._latch is None or self._latch.negotiated != negotiated:
-                self._latch = Latch(negotiated, trusted, symmetric=self._plan.symmetric)
+                plan = self._plan
+                self._latch = Latch(negotiated, plan.signalling_address, symmetric=plan.symmetric, before=self._latch)
         self._encrypt(agreed)
         if agreed.held_by_peer != self._held:
             self._held = agreed.held_by_peer
             self.inbox.put(LegHeld(self._held, self._now()))
-        if agreed.receives and self._silent_since_s is not None:
+        if not agreed.receives:
+            self._receiver.jitter.pause()
+        elif self._silent_since_s is not None:
             self._silent_since_s = self._now()
         if not self._beats and not self._closed:
             self._beats = True
@@ -297,13 +304,26 @@ class RtpMedia:
 
     def _on_rtcp(self, datagram: bytes, source: Address) -> None:
         latch = self._latch
-        if latch is None or not latch.knows(source[0]):
+        if latch is None:
+            return
+        if not latch.knows(source[0]):
             self._violated("stranger", "A report came from an address that was not negotiated.")
             return
         try:
             self._control.receive(self._unprotector(datagram) if self._unprotector else datagram, self._now())
         except RemoteProtocolError as error:
             self._violated(error.kind, str(error))
+
+    def _on_refused(self, error: OSError) -> None:
+        """Look for another way to the peer where there is none to the address it named.
+
+        What is refused by ICMP is not: nobody listens there yet, or no longer, and the media timeout decides.
+        """
+        latch = self._latch
+        if error.errno in _NO_WAY and latch is not None and latch.unreachable():
+            _log.info(
+                "media's address cannot be reached, trying the host that signals", error=errno.errorcode[error.errno]
+            )
 
     def _report(self, now_s: float, *, leaving: bool = False) -> None:
         """Send a report of both ways; what is known of them goes to the observer."""
@@ -365,20 +385,3 @@ class RtpMedia:
         if since_s is not None and agreed.receives and due_s - since_s > self._plan.media_timeout_s:
             self.inbox.put(LegEnded(EndCause.MEDIA_TIMEOUT, due_s))
             self.timed_out.set()
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, take: Callable[[bytes, Address], None]) -> None:
-        self._take = take
-        self.closed = asyncio.Event()
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int] | tuple[str, int, int, int]) -> None:
-        self._take(data, addr[:2])
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self.closed.set()
-
-    def error_received(self, exc: Exception) -> None:
-        # ICMP says that nobody listens there yet, or no longer; the media timeout decides.
-        _log.debug("media was refused", error=type(exc).__name__)
