@@ -145,15 +145,6 @@ async def test_an_unknown_order_is_not_found(company: Company) -> None:
     assert (await company.call("orders.status", order_number="00000")).outcome == "not_found"
 
 
-async def test_opening_hours_know_weekends_and_holidays(company: Company) -> None:
-    friday = (await company.call("hours.lookup", day=date(2026, 3, 6))).result
-    assert (friday["opens"], friday["closes"]) == (time(9), time(17))
-    sunday = (await company.call("hours.lookup", day=date(2026, 3, 8))).result
-    assert (sunday["open"], sunday["next_day"], sunday["next_opens"]) == (False, date(2026, 3, 9), time(9))
-    fourth = (await company.call("hours.lookup", day=date(2026, 7, 4))).result
-    assert (fourth["open"], fourth["holiday"]) == (False, "Independence Day")
-
-
 async def test_a_free_appointment_is_booked_once_and_then_taken(company: Company) -> None:
     free: dict[str, Any] = {"day": WEDNESDAY, "time": time(16)}
     assert (await company.call("calendar.find", **free)).outcome == "ok"

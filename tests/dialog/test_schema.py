@@ -15,7 +15,7 @@ from voicebot.dialog.loader import QUEUES
 from voicebot.dialog.schema import bot_schema, flow_schema, story_schema
 
 SCHEMAS = {"flow": flow_schema(), "bot": bot_schema(), "story": story_schema()}
-BOT_FILES = {"bot.yaml", "types.yaml", "operations.yaml"}
+BOT_FILES = {"bot.yaml", "types.yaml", "operations.yaml", "opening_hours.yaml"}
 #: The queues have a schema of their own, in `routing`.
 FILES = sorted(path for path in FLOWS.rglob("*.yaml") if path.name != QUEUES)
 

@@ -36,10 +36,10 @@ def test_a_storys_system_gives_its_answers_in_order() -> None:
 
 
 def test_a_request_that_the_story_does_not_have_is_told_and_gets_no_answer() -> None:
-    system = telling(OPEN_TODAY)
+    system = telling(BALANCE)
     with pytest.raises(BackendUnavailable):
-        asyncio.run(system.call("accounts.balance", {}, idempotency_key=None))
-    assert system.surprises == ["asked for accounts.balance, expected hours.lookup"]
+        asyncio.run(system.call("orders.status", {}, idempotency_key=None))
+    assert system.surprises == ["asked for orders.status, expected customers.authenticate"]
 
 
 def test_another_argument_than_the_storys_is_told() -> None:

@@ -10,10 +10,12 @@ from decimal import Decimal
 from enum import StrEnum
 
 from voicebot.dialog.events import SlotValue
+from voicebot.dialog.hours import Hours
+from voicebot.dialog.hours_values import HoursAspect, is_within
 from voicebot.dialog.values import weekday_of
 
-#: Looks a name up; None when nothing is filled in.
-Lookup = Callable[[str], SlotValue | None]
+#: Looks a name up: a slot, or opening hours; None when nothing is filled in.
+Lookup = Callable[[str], SlotValue | Hours | None]
 
 
 class Aspect(StrEnum):
@@ -59,6 +61,14 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """Whether a day or a moment lies in the opening hours of that name (``day in branch``)."""
+
+    value: Literal | Name
+    hours: str
+
+
+@dataclass(frozen=True, slots=True)
 class Holds:
     """A bare name: true when it is filled and is not "no"."""
 
@@ -80,7 +90,7 @@ class AnyOf:
     conditions: tuple[Condition, ...]
 
 
-Condition = Compare | OneOf | Holds | Not | AllOf | AnyOf
+Condition = Compare | OneOf | Within | Holds | Not | AllOf | AnyOf
 
 
 class ConditionError(ValueError):
@@ -106,6 +116,8 @@ def names_in(condition: Condition) -> tuple[str, ...]:
             return _operand_names(left, right)
         case OneOf(value, options):
             return _operand_names(value, *options)
+        case Within(value, hours):
+            return (*_operand_names(value), hours)
         case Holds(name):
             return (name.name,)
         case Not(inner):
@@ -129,6 +141,9 @@ def _condition(node: ast.expr) -> Condition:
         case ast.Compare(left=left, ops=[ast.In() | ast.NotIn() as op], comparators=[ast.List(elts=items)]):
             one_of = OneOf(_operand(left), tuple(_operand(item) for item in items))
             return Not(one_of) if isinstance(op, ast.NotIn) else one_of
+        case ast.Compare(left=left, ops=[ast.In() | ast.NotIn() as op], comparators=[ast.Name(id=hours)]):
+            within = Within(_operand(left), hours)
+            return Not(within) if isinstance(op, ast.NotIn) else within
         case ast.Compare(left=left, ops=ops, comparators=rights):
             operands = [_operand(left), *(_operand(right) for right in rights)]
             steps = tuple(
@@ -174,12 +189,26 @@ def _operand(node: ast.expr) -> Literal | Name:
             return Literal(value=False)
         case ast.Name(id=name):
             return Name(name)
-        case ast.Attribute(value=ast.Name(id=name), attr=attr) if attr in set(Aspect):
+        case ast.Attribute(value=owner, attr=attr) if attr in set(Aspect) and (name := _dotted(owner)):
             return Name(name, Aspect(attr))
+        case ast.Attribute() if name := _dotted(node):
+            return Name(name)
         case ast.Attribute(attr=attr):
-            raise ConditionError(f"'.{attr}' is unknown; there are {', '.join(f'.{aspect}' for aspect in Aspect)}.")
+            known = ", ".join(f".{aspect}" for aspect in (*Aspect, *HoursAspect))
+            raise ConditionError(f"'.{attr}' is unknown; there are {known}.")
         case _:
             raise ConditionError(f"'{ast.unparse(node)}' is neither a slot nor a constant.")
+
+
+def _dotted(node: ast.expr) -> str:
+    """A name, or what hours hold: ``branch.opens_next``."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=ast.Name(id=name), attr=attr) if attr in set(HoursAspect):
+            return f"{name}.{attr}"
+        case _:
+            return ""
 
 
 def holds(condition: Condition, lookup: Lookup, today: date) -> bool:
@@ -190,6 +219,9 @@ def holds(condition: Condition, lookup: Lookup, today: date) -> bool:
         case OneOf(value, options):
             sought = _value(value, lookup, today)
             return any(_compare(sought, Comparison.EQUAL, _value(option, lookup, today)) for option in options)
+        case Within(value, hours_name):
+            hours = lookup(hours_name)
+            return isinstance(hours, Hours) and is_within(_value(value, lookup, today), hours)
         case Holds(name):
             found = _value(name, lookup, today)
             return found is not None and found is not False
@@ -205,7 +237,9 @@ def _value(operand: Literal | Name, lookup: Lookup, today: date) -> SlotValue | 
     if isinstance(operand, Literal):
         return operand.value
     value = lookup(operand.name)
-    if value is None or operand.aspect is None:
+    if value is None or isinstance(value, Hours):
+        return None
+    if operand.aspect is None:
         return value
     match operand.aspect:
         case Aspect.LENGTH:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.condition import Condition, ConditionError, names_in, parse_condition
 from voicebot.dialog.document import Fields, Source, suggestion
 from voicebot.dialog.flow import Intent, Operation, Place, spoken_words
+from voicebot.dialog.hours import Hours
+from voicebot.dialog.hours_values import hours_names
 from voicebot.dialog.prompt import Piece, Prompt, TemplateError, parse_template
 from voicebot.dialog.steps import Choice, Rule, Slot, SlotType
 from voicebot.dialog.values import SPELT, ValueKind
@@ -23,8 +25,7 @@ BUILT_IN: Mapping[str, ValueKind] = {
     "said": ValueKind.TEXT,
     "guessed": ValueKind.YES_NO,
 }
-#: Those of them that say nothing about a caller.
-IMPERSONAL = frozenset({"today", "now", "channel", "guessed"})
+_IMPERSONAL = frozenset({"today", "now", "channel", "guessed"})
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 OPERATION_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 TYPE_KEYS = ("kind", "length", "pattern", "check_digit", "choices", "secret", "must", "invalid", "keys")
@@ -52,10 +53,21 @@ class Declared:
     flows: dict[str, FlowHead] = field(default_factory=dict)
     command_phrases: tuple[str, ...] = ()
     places: dict[str, Place] = field(default_factory=dict)
-    operation_checks: list[Callable[[], None]] = field(default_factory=list)
+    hours: dict[str, Hours] = field(default_factory=dict)
+    later: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def always(self) -> dict[str, ValueKind]:
+        """Names that hold a value everywhere: the built-in ones and those of opening hours."""
+        return {**BUILT_IN, **hours_names(self.hours)}
 
     def note_place(self, what: str, source: Source) -> None:
         self.places[what] = Place(source.file, source.line)
+
+
+def is_impersonal(name: str) -> bool:
+    """Whether what a name holds says nothing about a caller: the time, and opening hours."""
+    return name in _IMPERSONAL or "." in name
 
 
 def built_in_types() -> dict[str, SlotType]:
@@ -110,18 +122,21 @@ def read_condition(source: Source) -> Condition | None:
         return None
 
 
-def read_rules(source: Source | None, name: str, known: Collection[str] | None) -> tuple[Rule, ...]:
-    """Read ``must:`` entries of ``be`` and ``or_say``. `known` are the names they may use; None: checked later."""
+def read_rules(source: Source | None, name: str) -> tuple[Rule, ...]:
+    """Read ``must:`` entries of ``be`` and ``or_say``; the names they use are to be checked by `rule_names`."""
     rules = []
     for number, item in enumerate(source.items() if source else [], start=1):
         fields = item.fields(("be", "or_say"))
         be, reason = fields.require("be"), read_prompt(fields.require("or_say"), f"{name}.must_{number}")
         condition = read_condition(be) if be else None
-        if be and condition and known is not None:
-            check_names(names_in(condition), known, be)
         if condition and reason:
             rules.append(Rule(condition, reason))
     return tuple(rules)
+
+
+def rule_names(rules: Iterable[Rule]) -> tuple[str, ...]:
+    """Every name that rules look at or say."""
+    return tuple(used for rule in rules for used in (*names_in(rule.condition), *rule.reason.names))
 
 
 def check_names(names: Collection[str], known: Collection[str], source: Source) -> None:
@@ -159,11 +174,11 @@ def read_types(source: Source | None, declared: Declared) -> None:
         if name in declared.types:
             entry.problem(f"The type '{name}' is declared twice.", "Rename one of the two.")
             continue
-        declared.types[name] = _read_type(name, entry)
+        declared.types[name] = _read_type(name, entry, declared)
         declared.note_place(f"type {name}", entry)
 
 
-def _read_type(name: str, entry: Source) -> SlotType:
+def _read_type(name: str, entry: Source, declared: Declared) -> SlotType:
     fields = entry.fields(TYPE_KEYS)
     kind_source = fields.require("kind")
     kind = read_kind(kind_source) if kind_source else ValueKind.TEXT
@@ -179,10 +194,19 @@ def _read_type(name: str, entry: Source) -> SlotType:
         check_digit=_read_check_digit(fields.get("check_digit"), kind),
         choices=_read_choices(choices),
         secret=fields.flag("secret"),
-        rules=read_rules(fields.get("must"), f"types.{name}", ("value", *BUILT_IN)),
+        rules=_read_own_rules(fields.get("must"), f"types.{name}", declared),
         invalid=read_prompt(fields.get("invalid"), f"types.{name}.invalid"),
         keys=read_prompt(fields.get("keys"), f"types.{name}.keys"),
     )
+
+
+def _read_own_rules(source: Source | None, name: str, declared: Declared) -> tuple[Rule, ...]:
+    """Read a type's rules, which see no slots; which hours there are is known once every file is read."""
+    rules = read_rules(source, name)
+    if source and rules:
+        used = rule_names(rules)
+        declared.later.append(lambda: check_names(used, ("value", *declared.always, *declared.hours), source))
+    return rules
 
 
 def read_kind(source: Source) -> ValueKind:
@@ -266,7 +290,7 @@ def _read_needs(source: Source | None, declared: Declared) -> Condition | None:
     condition = read_condition(source) if source else None
     if source and condition:
         used = names_in(condition)
-        declared.operation_checks.append(lambda: check_names(used, declared.remembered, source))
+        declared.later.append(lambda: check_names(used, declared.remembered, source))
     return condition
 
 

@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from voicebot.dialog.condition import AllOf, AnyOf, Condition, Holds, Name, Not
 from voicebot.dialog.flow import Bot, Flow
 from voicebot.dialog.graph import successors
+from voicebot.dialog.hours_values import HoursAspect, hours_names
 from voicebot.dialog.steps import (
     AskStep,
     BranchStep,
     CallStep,
     ConfirmStep,
     DoneStep,
+    HoursStep,
     RunStep,
     SetStep,
     Step,
     prompts_of,
 )
+
+#: What hours hold at some times only.
+_PASSING = (f".{HoursAspect.CLOSES}", f".{HoursAspect.HOLIDAY}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ def _after(bot: Bot, step: Step, why: str, before: frozenset[str], seen: frozens
             return before | {slot} if not why else before
         case CallStep(save=save):
             return before | save.keys() if why != "unavailable" else before
+        case HoursStep(save=save):
+            return before | save.keys()
         case SetStep(values=values):
             emptied = {name for name, value in values.items() if value is None}
             return (before | values.keys()) - emptied
@@ -96,7 +103,7 @@ def _filled_if(condition: Condition, *, is_so: bool) -> frozenset[str]:
     """What must be filled where a condition holds, or fails to."""
     match condition:
         case Holds(name):
-            return frozenset({name.name}) if is_so else frozenset()
+            return _held_with(name.name) if is_so else frozenset()
         case Not(inner):
             return _filled_if(inner, is_so=not is_so)
         case AllOf(conditions) if is_so:
@@ -105,6 +112,12 @@ def _filled_if(condition: Condition, *, is_so: bool) -> frozenset[str]:
             return frozenset().union(*(_filled_if(inner, is_so=False) for inner in conditions))
         case _:
             return frozenset()
+
+
+def _held_with(name: str) -> frozenset[str]:
+    """What is filled besides a name that holds: while it is open, it is known when it closes."""
+    hours, _, aspect = name.partition(".")
+    return frozenset({name, f"{hours}.{HoursAspect.CLOSES}"} if aspect == HoursAspect.OPEN_NOW else {name})
 
 
 def _surely_fills(bot: Bot, flow_name: str, outcome: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
@@ -138,7 +151,8 @@ def unproven_calls(bot: Bot) -> dict[str, list[EmptyUse]]:
 
 
 def _empty_uses(bot: Bot, flow: Flow, at_start: frozenset[str]) -> Iterator[EmptyUse]:
-    slots = {*flow.slots, *bot.remembered}
+    passing = {name for name in hours_names(bot.hours) if name.endswith(_PASSING)}
+    slots = {*flow.slots, *bot.remembered, *passing}
     for step_id, filled in _filled_before(bot, flow, at_start).items():
         step = flow.steps[step_id]
         # Reasons and reprompts are said while the slot in question is still empty, but never name it.

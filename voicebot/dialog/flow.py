@@ -11,6 +11,7 @@ from pathlib import Path
 
 from voicebot.dialog.condition import Condition
 from voicebot.dialog.expectation import Domain, Expectation
+from voicebot.dialog.hours import Hours
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.steps import Question, QuestionStep, RequestStep, Slot, Step, prompts_of, prompts_of_type
 from voicebot.dialog.values import ValueKind
@@ -206,6 +207,7 @@ class Bot:
     names: tuple[str, ...] = ()
     folder: Path = Path()
     places: Mapping[str, Place] = field(default_factory=dict)
+    hours: Mapping[str, Hours] = field(default_factory=dict)
 
     @property
     def intents(self) -> Mapping[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from voicebot.dialog.steps import (
     ConfirmStep,
     DoneStep,
     EndStep,
+    HoursStep,
     JumpStep,
     PersonStep,
     ReachedStep,
@@ -64,7 +65,7 @@ def successors(step: Step) -> Iterator[tuple[str, str]]:
             yield (f"at most {at_most} times" if at_most else ""), target
             if at_most:
                 yield "else", otherwise
-        case SayStep() | SetStep() | TakeStep() | PersonStep() | ReachedStep():
+        case SayStep() | HoursStep() | SetStep() | TakeStep() | PersonStep() | ReachedStep():
             yield "", step.next
 
 

@@ -18,13 +18,15 @@ from voicebot.dialog.condition import (
     Name,
     Not,
     OneOf,
+    Within,
 )
 from voicebot.dialog.declarations import BUILT_IN
 from voicebot.dialog.document import suggestion
 from voicebot.dialog.finding import Finding, at, error
 from voicebot.dialog.flow import Bot, Flow
+from voicebot.dialog.hours_values import hours_names
 from voicebot.dialog.prompt import Filled
-from voicebot.dialog.steps import AskStep, BranchStep, CallStep, ConfirmStep, SetStep, Slot, Step, prompts_of
+from voicebot.dialog.steps import AskStep, BranchStep, CallStep, ConfirmStep, HoursStep, SetStep, Slot, Step, prompts_of
 from voicebot.dialog.values import SPELT, Form, ValueKind
 
 _ORDERED = {Comparison.LESS, Comparison.AT_MOST, Comparison.MORE, Comparison.AT_LEAST}
@@ -55,6 +57,7 @@ class _FlowKinds:
         self._bot = bot
         self._flow = flow
         self._slots: Mapping[str, Slot] = {**bot.remembered, **flow.slots}
+        self._hours_names = hours_names(bot.hours)
 
     def findings(self, step: Step) -> Iterator[Finding]:
         yield from self._forms(step)
@@ -67,6 +70,11 @@ class _FlowKinds:
                 yield from self._options(step)
             case CallStep():
                 yield from self._arguments(step)
+            case HoursStep(day=day):
+                kind = self._kind(day, None) if day else None
+                if kind and kind is not ValueKind.DATE:
+                    what = f"'{day.name if day else ''}' is {kind}, and opening hours are looked up for a day."
+                    yield error("kind", at(self._flow, step), what, "Name a slot that holds a date.")
             case SetStep(values=values):
                 for name, operand in values.items():
                     kind = self._kind(operand, None) if operand else None
@@ -91,7 +99,7 @@ class _FlowKinds:
         if operand.name == "value" and value_slot:
             return value_slot.type.kind
         slot = self._slots.get(operand.name)
-        return slot.type.kind if slot else BUILT_IN.get(operand.name)
+        return slot.type.kind if slot else BUILT_IN.get(operand.name) or self._hours_names.get(operand.name)
 
     def _condition(self, step: Step, condition: Condition, value_slot: Slot | None) -> Iterator[Finding]:
         match condition:
@@ -102,6 +110,9 @@ class _FlowKinds:
                 yield from self._aspects(step, (value, *options), value_slot)
                 for option in options:
                     yield from self._compared(step, value, Comparison.EQUAL, option, value_slot)
+            case Within(value, hours):
+                yield from self._aspects(step, (value,), value_slot)
+                yield from self._within(step, value, hours, value_slot)
             case Holds(name):
                 yield from self._aspects(step, (name,), value_slot)
             case Not(inner):
@@ -112,11 +123,24 @@ class _FlowKinds:
 
     def _aspects(self, step: Step, operands: tuple[Literal | Name, ...], value_slot: Slot | None) -> Iterator[Finding]:
         for operand in operands:
-            if isinstance(operand, Name) and operand.aspect:
+            if isinstance(operand, Name) and operand.name in self._bot.hours and operand.name not in self._slots:
+                what = f"'{operand.name}' are opening hours and hold no value."
+                fix = f"Write '{operand.name}.open_now', or 'day in {operand.name}'."
+                yield error("kind", at(self._flow, step), what, fix)
+            elif isinstance(operand, Name) and operand.aspect:
                 kind = self._kind(Name(operand.name), value_slot)
                 if kind and kind not in _ASPECTS[operand.aspect]:
                     what = f"'{operand.name}' is {kind} and has no '.{operand.aspect}'."
                     yield error("kind", at(self._flow, step), what, "Ask it of a day or a time.")
+
+    def _within(self, step: Step, value: Literal | Name, hours: str, value_slot: Slot | None) -> Iterator[Finding]:
+        kind = self._kind(value, value_slot)
+        if hours not in self._bot.hours:
+            what = f"'{hours}' are no opening hours."
+            yield error("kind", at(self._flow, step), what, suggestion(hours, list(self._bot.hours)))
+        elif kind and kind not in {ValueKind.DATE, ValueKind.MOMENT}:
+            what = f"{kind} cannot be in '{hours}': it is open on days and at moments."
+            yield error("kind", at(self._flow, step), what, f"Compare a day, or ask '{hours}.open_now'.")
 
     def _compared(
         self,
@@ -192,7 +216,7 @@ class _FlowKinds:
                 allowed = {
                     Form.PLAIN: set(ValueKind),
                     Form.DIGITS: {*SPELT, ValueKind.NUMBER, ValueKind.TEXT},
-                    Form.RELATIVE: {ValueKind.DATE, ValueKind.BIRTH_DATE},
+                    Form.RELATIVE: {ValueKind.DATE, ValueKind.BIRTH_DATE, ValueKind.MOMENT},
                     Form.COUNT: {ValueKind.NUMBER},
                 }[piece.form]
                 if kind and kind not in allowed:

@@ -97,7 +97,7 @@ class FlowLinker:
         given = fields.get("id")
         if given is None:
             about = fields.get(kind)
-            named = about is not None and about.is_text and kind in {"ask", "call", "run"}
+            named = about is not None and about.is_text and kind in {"ask", "call", "hours", "run"}
             return self._new_id(f"{kind}_{about.text().replace('.', '_')}" if about and named else kind)
         step_id = given.text()
         if step_id in self._taken:
@@ -129,6 +129,8 @@ class FlowLinker:
                 return self._questions.request(plan, value, following)
             case "call":
                 return self._work.call(plan, value, following)
+            case "hours":
+                return self._work.hours(plan, value, following)
             case "if":
                 condition = self._scope.condition(value) or AllOf(())
                 then = self._optional_block(plan.fields.require("then"), following)

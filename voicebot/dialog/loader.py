@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -35,9 +36,11 @@ from voicebot.dialog.flow import (
     Understanding,
     spoken_words,
 )
+from voicebot.dialog.hours import Holiday
 from voicebot.dialog.linker import FlowLinker
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.rewording import reword
+from voicebot.dialog.schedules import read_holidays, read_hours
 from voicebot.errors import ConfigurationError, Problem
 
 #: Folders inside a bot's directory that are about the bot, but no part of what callers get.
@@ -63,6 +66,8 @@ BOT_KEYS = (
     "intents",
     "types",
     "operations",
+    "holidays",
+    "hours",
     "remember",
     "commands",
     "replies",
@@ -143,6 +148,7 @@ class _Loader:
         self._declared = Declared(types=built_in_types())
         self._replies: dict[str, Prompt] = {}
         self._sections: dict[str, Source] = {}
+        self._calendars: dict[str, tuple[Holiday, ...]] = {}
         self._later: list[Callable[[], None]] = []
 
     def declare(self, document: Source) -> None:
@@ -160,6 +166,11 @@ class _Loader:
                 read_operations(source, self._declared)
             elif name == "replies":
                 self._read_replies(source)
+            elif name == "holidays":
+                self._read_calendars(source)
+            elif name == "hours":
+                # Holidays may be declared in a file that is read after this one.
+                self._later.append(partial(read_hours, source, self._calendars, self._declared))
             elif name in self._sections:
                 source.problem(f"'{name}' is already written in another file.", "Keep one of the two.")
             else:
@@ -176,6 +187,12 @@ class _Loader:
             if reply:
                 check_names(sorted(reply.names), BUILT_IN, entry)
                 self._replies[name] = reply
+
+    def _read_calendars(self, source: Source) -> None:
+        for name, holidays in read_holidays(source).items():
+            if name in self._calendars:
+                source.problem(f"The holidays '{name}' are declared twice.", "Keep one of the two.")
+            self._calendars[name] = holidays
 
     def _declare_flow(self, fields: Fields) -> None:
         name_source = fields.require("flow")
@@ -197,8 +214,8 @@ class _Loader:
         declared.remembered = read_slots(self._sections.get("remember"), "", declared)
         for resolve in self._later:
             resolve()
-        for check_operation in declared.operation_checks:
-            check_operation()
+        for check_later in declared.later:
+            check_later()
         commands = self._commands()
         declared.command_phrases = self._command_phrases(commands)
         flows = {head.name: FlowLinker(head, declared).link() for head in declared.flows.values()}
@@ -227,6 +244,7 @@ class _Loader:
             limits=self._limits(),
             names=self._sections["names"].texts() if "names" in self._sections else (),
             places=declared.places,
+            hours=declared.hours,
         )
 
     # --- sections of the bot

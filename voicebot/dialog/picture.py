@@ -17,6 +17,7 @@ from voicebot.dialog.steps import (
     ConfirmStep,
     DoneStep,
     EndStep,
+    HoursStep,
     JumpStep,
     PersonStep,
     ReachedStep,
@@ -79,6 +80,8 @@ def label_of(step: Step) -> str:
             return question.prompt.text
         case CallStep(operation=operation):
             return operation
+        case HoursStep(hours=hours, day=day):
+            return f"hours of {hours}, {day.name if day else 'today'}"
         case BranchStep(text=text):
             return text
         case SetStep(values=values):

@@ -20,6 +20,7 @@ STEP_KEYS: dict[str, tuple[str, ...]] = {
     "confirm": ("prompt", "no", *_QUESTION_KEYS),
     "request": ("menu", "yes", "no", "unknown", *_QUESTION_KEYS),
     "call": ("with", "save", "filler", "on", "unavailable"),
+    "hours": ("day", "save"),
     "if": ("then", "else"),
     "set": (),
     "clear": (),

@@ -9,7 +9,7 @@ from datetime import date
 from zlib import crc32
 
 from voicebot.dialog.actions import PromptPart
-from voicebot.dialog.condition import Lookup
+from voicebot.dialog.events import SlotValue
 from voicebot.dialog.values import Form, ValueKind, spoken, written
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
@@ -116,7 +116,7 @@ def _add_fixed(pieces: list[Piece], text: str) -> None:
 def _filled(field: str) -> Filled:
     name, _, form_text = (part.strip() for part in field.partition(":"))
     form_name, _, noun = form_text.partition(" ")
-    if not name.isidentifier():
+    if not all(part.isidentifier() for part in name.split(".", 1)):
         raise TemplateError(f"'{{{field}}}' does not name a slot.")
     if form_name and form_name not in set(Form):
         raise TemplateError(f"'{form_name}' is no form of a value; there are {', '.join(Form)}.")
@@ -130,7 +130,7 @@ def _filled(field: str) -> Filled:
 class Values:
     """What names hold when a prompt is said, of which kind, and on which day."""
 
-    lookup: Lookup
+    lookup: Callable[[str], SlotValue | None]
     kind_of: Callable[[str], ValueKind]
     today: date
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from voicebot.dialog.asking import confirmation_expectation, expectation_for, request_expectation
-from voicebot.dialog.condition import names_in
-from voicebot.dialog.declarations import Declared, check_names, read_rules
+from voicebot.dialog.declarations import Declared, check_names, read_rules, rule_names
 from voicebot.dialog.document import Source, suggestion
 from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.planned import LinkBlock, PlannedStep, step_prompt
@@ -37,10 +36,10 @@ class QuestionLinker:
             wait_s=float(wait.number(least=1)) if wait else None,
         )
         rules_source = plan.fields.get("must")
-        rules = read_rules(rules_source, plan.name, None)
+        rules = read_rules(rules_source, plan.name)
         if rules_source:
-            used = [used for rule in rules for used in (*names_in(rule.condition), *rule.reason.names)]
-            self._scope.later(lambda: check_names(used, (*self._scope.visible, "value"), rules_source))
+            used = rule_names(rules)
+            self._scope.later(lambda: check_names(used, (*self._scope.comparable, "value"), rules_source))
         prompt = plan.fields.require("prompt")
         question = self._question(plan, prompt or plan.source, expectation, following)
         no = plan.fields.get("no")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -122,21 +122,19 @@ class Scene:
     askable: frozenset[str]
     options: tuple[SlotValue, ...]
     lookup: Lookup
+    lookup_with: Callable[[SlotValue], Lookup]
     today: date
     clarifying: tuple[str, ...] = ()
 
     def verdict_on(self, name: str, said: Interpretation, options: Sequence[SlotValue] = ()) -> Verdict:
         slot_type = self.slots[name].type
         candidates = spoken_candidates(said, slot_type, options)
-        return judge(candidates, slot_type, self.rules.get(name, ()), self._lookup_with, self.today)
+        return judge(candidates, slot_type, self.rules.get(name, ()), self.lookup_with, self.today)
 
     def verdict_on_keys(self, name: str, keys: str) -> Verdict:
         slot_type = self.slots[name].type
         candidates = keyed_candidates(keys, slot_type, self.today, self.options)
-        return judge(candidates, slot_type, self.rules.get(name, ()), self._lookup_with, self.today)
-
-    def _lookup_with(self, value: SlotValue) -> Lookup:
-        return lambda name: value if name == "value" else self.lookup(name)
+        return judge(candidates, slot_type, self.rules.get(name, ()), self.lookup_with, self.today)
 
 
 def read_turn(scene: Scene, interpretations: Sequence[Interpretation]) -> Reading | None:

@@ -13,9 +13,11 @@ from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.condition import Aspect
 from voicebot.dialog.declarations import NAME, OPERATION_KEYS, OPERATION_NAME, TYPE_KEYS
 from voicebot.dialog.expectation import AnswerKind
+from voicebot.dialog.hours_values import HoursAspect
 from voicebot.dialog.loader import BOT_KEYS, COMMANDS, FLOW_KEYS, LADDERS, PATTERN_PROMPTS
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.planned import STEP_KEYS
+from voicebot.dialog.schedules import HOLIDAY_KEYS, HOURS_KEYS
 from voicebot.dialog.story import HAPPENINGS, MEANS_KEYS, STORY_KEYS, STORY_STEP_KEYS
 from voicebot.dialog.values import ValueKind
 
@@ -46,7 +48,9 @@ _SHARE: Schema = {
     "oneOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"^[01]?(\.[0-9]+)?$"}]
 }
 _CONDITION: Schema = {
-    "description": "A condition such as: delay_days > 3 and not credited. After a dot: " + ", ".join(Aspect) + ".",
+    "description": "A condition such as: delay_days > 3 and not credited. After a dot: "
+    + ", ".join((*Aspect, *HoursAspect))
+    + ".",
     "oneOf": [{"type": "string"}, {"type": "boolean"}],
 }
 _STEPS: Schema = {"$ref": "#/$defs/steps"}
@@ -77,6 +81,7 @@ _ABOUT: dict[str, str] = {
     "confirm": "Read slots back; the caller says yes, no, or what is wrong.",
     "request": "Ask what the caller wants; their request starts its flow.",
     "call": "Have a system do something; its answer decides how it goes on.",
+    "hours": "Save what opening hours say of a day: whether it is open, from when to when, or why not.",
     "if": "Go one way or the other.",
     "set": "Fill slots from constants or other slots.",
     "clear": "Empty slots, so that they are asked for again.",
@@ -106,11 +111,33 @@ _OPTION_VALUES: dict[str, Schema] = {
     },
     "by": {"description": "How; warm_transfer unless said otherwise.", "enum": list(Takeover)},
     "unknown": _SCALAR,
+    "day": {"description": "A slot that holds the day; today, where it holds none.", **_SCALAR},
     "with": {"type": "object", "additionalProperties": _SCALAR},
     "save": {"oneOf": [_NAMES, {"type": "object", "additionalProperties": _SCALAR}]},
     "on": {"type": "object", "additionalProperties": _STEPS},
     "at_most": _COUNT,
     **dict.fromkeys(("no", "gives_up", "unavailable", "then", "else", "otherwise"), _STEPS),
+}
+
+
+_DAY = "^([0-9]{4}-)?[0-9]{1,2}-[0-9]{1,2}$"
+_OPENINGS: Schema = {"description": "Like 9:00-17:00, a list of such, or closed.", **_NAMES}
+_HOLIDAY: Schema = {
+    "description": "Its name; with 'open:' where it is open for a part of the day.",
+    "oneOf": [
+        _SCALAR,
+        {
+            "type": "object",
+            "properties": dict(zip(HOLIDAY_KEYS, (_SCALAR, _OPENINGS), strict=True)),
+            "required": list(HOLIDAY_KEYS),
+            "additionalProperties": False,
+        },
+    ],
+}
+_WEEK: Schema = {
+    "description": "Openings by day: saturday, or monday to friday. A day that is not named is closed.",
+    "type": "object",
+    "additionalProperties": _OPENINGS,
 }
 
 
@@ -178,6 +205,8 @@ def bot_schema() -> Schema:
         "replies": {"type": "object", "additionalProperties": reply},
         "types": _named(_object(_exactly(slot_type, TYPE_KEYS), required=("kind",))),
         "operations": _named(_object(_exactly(operation, OPERATION_KEYS)), pattern=OPERATION_NAME.pattern),
+        "holidays": _named({"type": "object", "patternProperties": {_DAY: _HOLIDAY}, "additionalProperties": False}),
+        "hours": _named(_object(_exactly({"zone": _SCALAR, "week": _WEEK, "holidays": _NAMES}, HOURS_KEYS), ("week",))),
         "remember": {"type": "object", "additionalProperties": _SCALAR},
         "commands": _object(dict.fromkeys(COMMANDS, _SCALAR), required=COMMANDS),
         "ladders": _object(dict.fromkeys(LADDERS, rungs), required=LADDERS),
@@ -209,6 +238,7 @@ def story_schema() -> Schema:
     options = {
         "means": means,
         "or_heard": heard,
+        "day": {"description": "A slot that holds the day; today, where it holds none.", **_SCALAR},
         "with": {"type": "object", "additionalProperties": _SCALAR},
         "answers": _SCALAR,
         "gives": {"type": "object", "additionalProperties": _SCALAR},

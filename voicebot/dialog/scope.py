@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from voicebot.dialog.condition import Condition, Literal, Name, names_in
-from voicebot.dialog.declarations import BUILT_IN, Declared, check_names, read_condition, read_prompt
+from voicebot.dialog.declarations import Declared, check_names, read_condition, read_prompt
 from voicebot.dialog.document import Source, suggestion
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.steps import Slot
@@ -24,7 +24,12 @@ class Scope:
 
     @property
     def visible(self) -> tuple[str, ...]:
-        return (*self.slots, *self._declared.remembered, *BUILT_IN)
+        return (*self.slots, *self._declared.remembered, *self._declared.always)
+
+    @property
+    def comparable(self) -> tuple[str, ...]:
+        """What a condition may name: every value, and hours for days to lie in."""
+        return (*self.visible, *self._declared.hours)
 
     def later(self, check: Callable[[], None]) -> None:
         """Names may be used above the step that fills them, so they are looked up once all steps are read."""
@@ -53,7 +58,7 @@ class Scope:
         condition = read_condition(source)
         if condition:
             used = names_in(condition)
-            self.later(lambda: check_names(used, self.visible, source))
+            self.later(lambda: check_names(used, self.comparable, source))
         return condition
 
     def operand(self, source: Source) -> Literal | Name:

@@ -15,6 +15,7 @@ from voicebot.dialog.steps import (
     ConfirmStep,
     DoneStep,
     EndStep,
+    HoursStep,
     JumpStep,
     PersonStep,
     ReachedStep,
@@ -194,6 +195,8 @@ def _mentioned(step: Step) -> set[str]:
             return names | set(save) | {one.name for one in arguments.values() if isinstance(one, Name)}
         case SetStep(values=values):
             return names | set(values) | {one.name for one in values.values() if isinstance(one, Name)}
+        case HoursStep(day=day, save=save):
+            return names | set(save) | ({day.name} if day else set())
         case BranchStep(condition=condition):
             return names | set(names_in(condition))
         case _:

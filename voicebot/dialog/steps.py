@@ -136,6 +136,18 @@ class CallStep:
 
 
 @dataclass(frozen=True, slots=True)
+class HoursStep:
+    """Save what opening hours say of a day: `day`, or today where none is named or it holds nothing."""
+
+    id: str
+    line: int
+    hours: str
+    day: Name | None
+    save: Mapping[str, str]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class BranchStep:
     """Go to `then` if `condition` holds, else to `next`. `text` is the condition as it was written."""
 
@@ -235,6 +247,7 @@ Step = (
     | ConfirmStep
     | RequestStep
     | CallStep
+    | HoursStep
     | BranchStep
     | SetStep
     | TakeStep

@@ -17,9 +17,12 @@ from voicebot.dialog.actions import (
     Takeover,
     TransferTo,
 )
-from voicebot.dialog.declarations import BUILT_IN, IMPERSONAL
+from voicebot.dialog.condition import Lookup
+from voicebot.dialog.declarations import BUILT_IN, is_impersonal
 from voicebot.dialog.events import Entity, SlotValue
 from voicebot.dialog.flow import Bot, Flow
+from voicebot.dialog.hours import Hours
+from voicebot.dialog.hours_values import HoursAspect, hours_names, value_now
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.prompt import Prompt, Values, render
 from voicebot.dialog.reading import Scene
@@ -50,6 +53,7 @@ class Turn:
         #: A flow tried for words that no intent fits had nothing to say either.
         self.is_unknown = False
         self._now = _local(at, state.zone)
+        self._zone = self._now.tzinfo.key if isinstance(self._now.tzinfo, ZoneInfo) else "UTC"
 
     def result(self) -> tuple[State, tuple[Action, ...]]:
         said = tuple(action for action in self.actions if isinstance(action, Say))
@@ -86,24 +90,51 @@ class Turn:
     def value(self, name: str) -> SlotValue | None:
         """What a name holds here: a slot, or one of the names that always exist."""
         held = self._held(name)
-        if held is not None:
-            return held
-        always: dict[str, SlotValue] = {
-            "today": self.today,
-            "now": self._now.time().replace(microsecond=0, tzinfo=None),
-            "caller": self.state.caller,
-            "channel": self.state.channel,
-            "said": self.state.said,
-            "guessed": any(spelled.guessed for spelled in self._spelled_now()),
-        }
-        return always.get(name)
+        return self._always(name) if held is None else held
+
+    def _always(self, name: str) -> SlotValue | None:
+        match name:
+            case "today":
+                return self.today
+            case "now":
+                return self._now.time().replace(microsecond=0, tzinfo=None)
+            case "caller":
+                return self.state.caller
+            case "channel":
+                return self.state.channel
+            case "said":
+                return self.state.said
+            case "guessed":
+                return any(spelled.guessed for spelled in self._spelled_now())
+        schedule, _, aspect = name.partition(".")
+        hours = self.hours(schedule) if aspect else None
+        return value_now(hours, HoursAspect(aspect), self._now) if hours else None
+
+    def hours(self, name: str) -> Hours | None:
+        """Opening hours by name, in their own zone or else in the bot's."""
+        hours = self.bot.hours.get(name)
+        return replace(hours, zone=self._zone) if hours and not hours.zone else hours
+
+    def lookup(self, name: str) -> SlotValue | Hours | None:
+        """What a condition sees by a name."""
+        return self.hours(name) or self.value(name)
+
+    def lookup_with(self, value: SlotValue) -> Lookup:
+        """What the rules on a value see, which is not filled in yet."""
+        return lambda name: value if name == "value" else self.lookup(name)
+
+    def lookup_outside(self, name: str) -> SlotValue | Hours | None:
+        """What a flow sees that has not begun: what is remembered, and what always exists."""
+        return self.hours(name) or self.state.slots.get(name) or self._always(name)
 
     def _held(self, name: str) -> SlotValue | None:
         return self.frame.slots.get(name, self.state.slots.get(name))
 
     def _kind(self, name: str) -> ValueKind:
         slot = self.slot_of(name)
-        return slot.type.kind if slot else BUILT_IN.get(name, ValueKind.TEXT)
+        if slot:
+            return slot.type.kind
+        return BUILT_IN.get(name) or hours_names(self.bot.hours).get(name, ValueKind.TEXT)
 
     def scene(self, step: QuestionStep) -> Scene:
         """Everything around the current question that decides what an answer means."""
@@ -119,7 +150,8 @@ class Turn:
             correctable=tuple(name for name, _ in self.frame.asked),
             askable=frozenset(other.slot for other in asks),
             options=tuple(value for name in options if (value := self.value(name)) is not None),
-            lookup=self.value,
+            lookup_with=self.lookup_with,
+            lookup=self.lookup,
             today=self.today,
             clarifying=self.state.clarifying,
         )
@@ -140,7 +172,7 @@ class Turn:
         values = Values(lambda name: named.get(name) or self.value(name), self._kind, self.today)
         parts = render(pieces, values, in_writing=self.is_written)
         if parts:
-            personal = any(name not in named and name not in IMPERSONAL for name in prompt.names)
+            personal = any(name not in named and not is_impersonal(name) for name in prompt.names)
             self.actions.append(Say(prompt.name, parts, prompt.interruptible, personal, self.state.pace))
 
     def record(

@@ -104,7 +104,9 @@ def spoken(value: SlotValue, kind: ValueKind, *, form: Form, noun: str, today: d
             return _digits(str(value))
         case Form.COUNT:
             return f"{value} {noun}" if value == 1 else f"{value} {noun}s"
-        case Form.RELATIVE if isinstance(value, date) and not isinstance(value, datetime):
+        case Form.RELATIVE if isinstance(value, datetime):
+            return f"{_relative_day(value.date(), today)} at {_clock(value.time())}"
+        case Form.RELATIVE if isinstance(value, date):
             return _relative_day(value, today)
         case Form.PLAIN | Form.RELATIVE:
             return _plain(value, kind, today)
@@ -120,12 +122,14 @@ def written(value: SlotValue, kind: ValueKind, *, form: Form, noun: str, today: 
         case Decimal() if value.is_finite():
             sign = "-" if value < 0 else ""
             return f"{sign}${abs(value):,.2f}"
+        case datetime() if form is Form.RELATIVE:
+            return f"{_written_relative_day(value.date(), today)} at {_written_clock(value.time())}"
         case datetime():
             return f"{_written_day(value.date(), today)}, {_written_clock(value.time())}"
-        case date() if form is Form.RELATIVE and (value - today).days in _NEAR_DAYS:
-            return _NEAR_DAYS[(value - today).days]
+        case date() if form is Form.RELATIVE:
+            return _written_relative_day(value, today)
         case date():
-            return f"on {_written_day(value, today)}" if form is Form.RELATIVE else _written_day(value, today)
+            return _written_day(value, today)
         case time():
             return _written_clock(value)
         case str():
@@ -134,8 +138,12 @@ def written(value: SlotValue, kind: ValueKind, *, form: Form, noun: str, today: 
             return spoken(value, kind, form=form, noun=noun, today=today)
 
 
+def _written_relative_day(value: date, today: date) -> str:
+    return _NEAR_DAYS.get((value - today).days) or f"on {_written_day(value, today)}"
+
+
 def _written_day(value: date, today: date) -> str:
-    named = f"{_WEEKDAYS[value.weekday()].capitalize()}, {_MONTHS[value.month - 1]} {value.day}"
+    named = f"{WEEKDAYS[value.weekday()].capitalize()}, {_MONTHS[value.month - 1]} {value.day}"
     return named if value.year == today.year else f"{named}, {value.year}"
 
 
@@ -188,7 +196,7 @@ def _ordinal(number: int) -> str:
 
 
 def _day(value: date, today: date) -> str:
-    named = f"{_WEEKDAYS[value.weekday()].capitalize()}, {_MONTHS[value.month - 1]} {_ordinal(value.day)}"
+    named = f"{WEEKDAYS[value.weekday()].capitalize()}, {_MONTHS[value.month - 1]} {_ordinal(value.day)}"
     months_apart = abs((value.year - today.year) * 12 + value.month - today.month)
     return named if months_apart < 9 else f"{named}, {value.year}"
 
@@ -206,7 +214,7 @@ def _clock(value: time) -> str:
 
 
 _NEAR_DAYS = {-1: "yesterday", 0: "today", 1: "tomorrow"}
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = (
     "January",
     "February",
@@ -225,4 +233,4 @@ _MONTHS = (
 
 def weekday_of(value: date) -> str:
     """Return the lower-case English name that conditions compare with (``day.weekday == "monday"``)."""
-    return _WEEKDAYS[value.weekday()]
+    return WEEKDAYS[value.weekday()]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date, datetime
 from typing import assert_never
 
 from voicebot.dialog.actions import CallBackend, Say, SetGoal
-from voicebot.dialog.condition import Literal, Lookup, Name, holds
+from voicebot.dialog.condition import Literal, Name, holds
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import Flow, Operation
+from voicebot.dialog.hours_values import values_on
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.slots import judge, mentioned_candidates
 from voicebot.dialog.state import Misses, Origin, Phase
@@ -20,6 +22,7 @@ from voicebot.dialog.steps import (
     ConfirmStep,
     DoneStep,
     EndStep,
+    HoursStep,
     JumpStep,
     PersonStep,
     ReachedStep,
@@ -62,8 +65,10 @@ def _advance(turn: Turn) -> bool:
             return False
         case CallStep() as step:
             return _call(turn, step)
+        case HoursStep() as step:
+            _look_up_hours(turn, step)
         case BranchStep(condition=condition, text=text, then=then, next=otherwise):
-            is_so = holds(condition, turn.value, turn.today)
+            is_so = holds(condition, turn.lookup, turn.today)
             turn.record("branch", detail=f"{text}: {'yes' if is_so else 'no'}")
             turn.go_to(then if is_so else otherwise)
         case SetStep(values=values, next=following):
@@ -102,7 +107,7 @@ def _advance(turn: Turn) -> bool:
 
 
 def _unnecessary(turn: Turn, flow: Flow) -> bool:
-    return flow.unless is not None and holds(flow.unless, turn.state.slots.get, turn.today)
+    return flow.unless is not None and holds(flow.unless, turn.lookup_outside, turn.today)
 
 
 def _ask(turn: Turn, step: AskStep) -> bool:
@@ -124,7 +129,7 @@ def _take_mentioned(turn: Turn, name: str, rules: Sequence[Rule]) -> bool:
     if slot is None:
         return False
     candidates = mentioned_candidates(turn.frame.mentioned, turn.frame.words, slot.type)
-    candidate = judge(candidates, slot.type, rules, lambda value: _lookup_with(turn, value), turn.today).candidate
+    candidate = judge(candidates, slot.type, rules, turn.lookup_with, turn.today).candidate
     if candidate is None:
         return False
     turn.fill(name, candidate.value)
@@ -135,12 +140,19 @@ def _take_mentioned(turn: Turn, name: str, rules: Sequence[Rule]) -> bool:
     return True
 
 
-def _lookup_with(turn: Turn, value: SlotValue) -> Lookup:
-    return lambda name: value if name == "value" else turn.value(name)
-
-
 def _operand(turn: Turn, operand: Literal | Name) -> SlotValue | None:
     return operand.value if isinstance(operand, Literal) else turn.value(operand.name)
+
+
+def _look_up_hours(turn: Turn, step: HoursStep) -> None:
+    hours = turn.hours(step.hours)
+    if hours is not None:
+        named = turn.value(step.day.name) if step.day else None
+        day = named if isinstance(named, date) and not isinstance(named, datetime) else hours.today(turn.state.at)
+        found = values_on(hours, day)
+        for slot, result in step.save.items():
+            turn.fill(slot, found[result])
+    turn.go_to(step.next)
 
 
 def _jump(turn: Turn, step: JumpStep) -> None:

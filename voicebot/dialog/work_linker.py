@@ -1,17 +1,22 @@
-"""Links the steps that have something done: by a system, by another flow, or by a person."""
+"""Links the steps that have something done or looked up: by systems, other flows, opening hours, or a person."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from voicebot.dialog.actions import Takeover
-from voicebot.dialog.declarations import Declared
+from voicebot.dialog.condition import Name
+from voicebot.dialog.declarations import Declared, check_names
 from voicebot.dialog.document import Source, suggestion
+from voicebot.dialog.hours_values import DAY_RESULTS
 from voicebot.dialog.planned import LinkBlock, PlannedStep, step_prompt
 from voicebot.dialog.scope import Scope, check_known
-from voicebot.dialog.steps import CallStep, PersonStep, RunStep, Slot, SlotType
+from voicebot.dialog.steps import CallStep, HoursStep, PersonStep, RunStep, Slot, SlotType
+from voicebot.dialog.values import ValueKind
 
 
 class WorkLinker:
-    """Reads ``call:``, ``run:`` and ``person:`` steps of one flow; `block` links the steps that stand in them."""
+    """Reads ``call:``, ``hours:``, ``run:`` and ``person:`` steps; `block` links the steps that stand in them."""
 
     def __init__(self, declared: Declared, scope: Scope, block: LinkBlock) -> None:
         self._declared = declared
@@ -46,31 +51,42 @@ class WorkLinker:
             plan.line,
             name,
             arguments,
-            self._saved(plan.fields.get("save"), name),
+            self._saved(plan.fields.get("save"), name, operation.results if operation else None),
             outcomes,
             self._block(unavailable.items(), following) if unavailable else None,
             step_prompt(self._scope, plan, filler, "filler") if filler else None,
             following,
         )
 
-    def _saved(self, source: Source | None, operation_name: str) -> dict[str, str]:
-        """Read ``save:``: result names, or ``slot: result`` entries. Undeclared slots take the result's type."""
+    def hours(self, plan: PlannedStep, value: Source, following: str) -> HoursStep:
+        name = value.text()
+        check_known(name, self._declared.hours, value, "opening hours")
+        day = plan.fields.get("day")
+        if day:
+            self._scope.later(lambda: check_names((day.text(),), self._scope.visible, day))
+        save = self._saved(plan.fields.require("save"), name, DAY_RESULTS)
+        return HoursStep(plan.id, plan.line, name, Name(day.text()) if day else None, save, following)
+
+    def _saved(self, source: Source | None, giver: str, results: Mapping[str, ValueKind] | None) -> dict[str, str]:
+        """Read ``save:``: result names, or ``slot: result`` entries. Undeclared slots take the result's type.
+
+        `results` are those that `giver` has; None when there is no such operation, which is a problem already.
+        """
         if source is None:
             return {}
-        operation = self._declared.operations.get(operation_name)
         entries = {name: (entry.text(), entry) for name, entry in source.fields()} if source.is_fields else {}
         if not source.is_fields:
             entries = {item.text(): (item.text(), item) for item in source.items()}
         saved = {}
         for slot_name, (result, entry) in entries.items():
-            if operation is None:  # already noted; its slots exist all the same, or each use would be a mistake too
+            if results is None:  # its slots exist all the same, or each use would be a mistake too
                 self._scope.slots.setdefault(slot_name, Slot(slot_name, self._declared.types["text"]))
                 continue
-            if result not in operation.results:
+            if result not in results:
                 self._scope.slots.setdefault(slot_name, Slot(slot_name, self._declared.types["text"]))
-                entry.problem(f"'{operation_name}' gives no '{result}'.", suggestion(result, operation.results))
+                entry.problem(f"'{giver}' gives no '{result}'.", suggestion(result, results))
                 continue
-            kind = operation.results[result]
+            kind = results[result]
             slot = self._scope.find(slot_name)
             if slot is None:
                 self._scope.slots[slot_name] = Slot(slot_name, SlotType(kind.value, kind))

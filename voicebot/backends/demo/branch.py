@@ -1,4 +1,4 @@
-"""The demo branch: opening hours, and a calendar of appointments within them."""
+"""The demo branch: a calendar of appointments within its opening hours."""
 
 from __future__ import annotations
 
@@ -41,24 +41,6 @@ def opening_on(connection: sqlite3.Connection, day: date) -> Opening | None:
 
 def branch_operations(now: Callable[[], datetime]) -> dict[str, Handler]:
     """The branch's operations by name; `now` is the branch's own time."""
-
-    def lookup(connection: sqlite3.Connection, arguments: Mapping[str, SlotValue]) -> BackendResult:
-        day = _day(arguments)
-        opening = opening_on(connection, day)
-        holiday = connection.execute("SELECT name FROM holiday WHERE day = ?", (day.isoformat(),)).fetchone()
-        following = next(_openings_after(connection, day), None)
-        return BackendResult(
-            "ok",
-            {
-                "open": opening is not None,
-                "opens": opening.opens if opening else None,
-                "closes": opening.closes if opening else None,
-                "holiday": holiday[0] if holiday else None,
-                "next_day": following.day if following else None,
-                "next_opens": following.opens if following else None,
-                "next_closes": following.closes if following else None,
-            },
-        )
 
     def find(connection: sqlite3.Connection, arguments: Mapping[str, SlotValue]) -> BackendResult:
         day, wanted = _day(arguments), _time(arguments)
@@ -112,7 +94,6 @@ def branch_operations(now: Callable[[], datetime]) -> dict[str, Handler]:
         return BackendResult("ok" if removed.rowcount else "gone")
 
     return {
-        "hours.lookup": lookup,
         "calendar.find": find,
         "calendar.book": book,
         "calendar.mine": mine,
