@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -19,6 +20,7 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 from yarl import URL
 
 from voicebot.calls.chats import Chats
+from voicebot.records.search import CallSearch, Cursor
 from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded, LegEvent
 from voicebot.telephony.twilio.messages import CarrierMessage, Connected, Media, Start, Stop, Track, serialise
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
@@ -43,17 +45,28 @@ class FakeAdmission:
         return self.refuse_with
 
 
+def _began(record: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(record["started_at"])
+
+
 class FakeCalls:
     """Records kept in a list, the latest first."""
 
     def __init__(self, records: Sequence[Mapping[str, Any]] = (), recording: Path | None = None) -> None:
         self.records = records
         self.file = recording
+        self.searches: list[CallSearch] = []
 
-    async def list(self, limit: int, before: str | None) -> Sequence[Mapping[str, Any]]:
-        if before == "no time":
-            raise ValueError(before)
-        return [record for record in self.records if before is None or record["started_at"] < before][:limit]
+    async def search(self, wanted: CallSearch, limit: int, after: Cursor | None) -> Sequence[Mapping[str, Any]]:
+        """Heed the time alone; what else can be searched for is the store's."""
+        self.searches.append(wanted)
+        until = after.started_at if after else wanted.until
+        return [record for record in self.records if until is None or _began(record) < until][:limit]
+
+    async def every(self, wanted: CallSearch) -> AsyncIterator[Mapping[str, Any]]:
+        self.searches.append(wanted)
+        for record in self.records:
+            yield record
 
     async def get(self, call_id: str) -> Mapping[str, Any] | None:
         return next((record for record in self.records if record["id"] == call_id), None)

@@ -22,6 +22,7 @@ from voicebot.errors import ConfigurationError
 from voicebot.records.journal import Journal, JournalFailure
 from voicebot.records.record import HeardWord, Outcome, Speaker, TurnRecord
 from voicebot.records.schema import call_schema
+from voicebot.records.search import CallSearch
 from voicebot.records.store import Store
 
 STARTED = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -142,23 +143,6 @@ async def test_a_call_nobody_made_is_not_found(store: Store) -> None:
     assert await store.recording("nobody") is None
 
 
-async def test_records_are_listed_latest_first_and_page_by_page(store: Store) -> None:
-    for number in range(5):
-        _whole_call(store.journal, f"c{number}", STARTED + timedelta(minutes=number))
-    await store.journal.flush()
-    first = await store.list(2)
-    assert [record["id"] for record in first] == ["c4", "c3"]
-    rest = await store.list(10, before=first[-1]["started_at"])
-    assert [record["id"] for record in rest] == ["c2", "c1", "c0"]
-    assert all(len(record["turns"]) == 2 for record in rest)
-
-
-@pytest.mark.parametrize("before", ["yesterday", "2026-11-21T09:00:00", "'; DROP TABLE calls; --"])
-async def test_listing_before_what_is_no_time_is_refused(store: Store, before: str) -> None:
-    with pytest.raises(ValueError, match=r"isoformat|zone"):
-        await store.list(10, before=before)
-
-
 async def test_times_of_another_zone_are_kept_in_utc(store: Store) -> None:
     store.journal.begin_call("c1", _Party(), datetime(2026, 7, 1, 10, tzinfo=ZoneInfo("Europe/Berlin")), "f")
     await store.journal.flush()
@@ -228,6 +212,7 @@ from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from tests.records.test_store import _Party, STARTED, _whole_call
 from voicebot.records.record import Speaker, TurnRecord
+from voicebot.records.search import CallSearch
 from voicebot.records.store import Store
 
 async def main():
@@ -313,7 +298,7 @@ sys.stdin.readline()
     assert longest < 1.0  # the database would have made it five
     await process.communicate(b"done\n")
     await sqlite_store.journal.flush()
-    assert len(await sqlite_store.list(100)) == 50
+    assert len(await sqlite_store.search(CallSearch(), 100)) == 50
     assert JournalFailure.DROPPED not in failures
 
 

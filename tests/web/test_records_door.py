@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import wave
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,6 +13,7 @@ import pytest
 from tests.fakes.web_server import API_TOKEN, FakeCalls, RunningServer, serving
 from voicebot.records.record import CallRecord, Outcome, Speaker, TurnRecord
 from voicebot.records.schema import call_document
+from voicebot.records.search import CallSearch
 
 BEARER = {"Authorization": f"Bearer {API_TOKEN}"}
 BEGAN = datetime(2026, 3, 5, 14, 5, tzinfo=UTC)
@@ -82,7 +85,9 @@ async def test_records_are_listed_and_read_with_the_token() -> None:
         ).json()
 
         assert first["calls"] == records[:2]
-        assert rest == {"calls": records[2:], "next_before": None}
+        assert rest == {"calls": records[2:], "next_cursor": None, "next_before": None}
+        next_page = {"limit": "2", "cursor": first["next_cursor"]}
+        assert await (await server.http.get(url, params=next_page, headers=BEARER)).json() == rest
         assert await (await server.http.get(url + "/call-2", headers=BEARER)).json() == records[1]
         assert (await server.http.get(url + "/call-9", headers=BEARER)).status == 404
 
@@ -105,10 +110,76 @@ async def test_a_server_without_a_token_is_closed() -> None:
         assert "VOICEBOT_API_TOKEN" in await (await server.http.get(server.base + "/sign-in")).text()
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "limit=-1", "limit=²", "before=no time"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("limit=0", "limit=201", "limit=x", "limit=-1", "limit=²", "before=no time", "cursor=x", "outcome=x"),
+        *("said_by=x", "min_duration_s=-1", "max_duration_s=nan", "since=2026-13-01", "until=2026-01-01T00:00:00"),
+        *("words=" + "x" * 501, "words=%00", "format=xml", "since=0001-01-01T00:00:00%2B23:00"),
+    ],
+)
 async def test_a_query_that_makes_no_sense_is_a_bad_request(query: str) -> None:
+    path = "/api/calls/export" if query.startswith("format") else "/api/calls"
     async with serving() as server:
-        assert (await server.http.get(f"{server.base}/api/calls?{query}", headers=BEARER)).status == 400
+        assert (await server.http.get(f"{server.base}{path}?{query}", headers=BEARER)).status == 400
+
+
+async def test_what_is_searched_for_reaches_the_store() -> None:
+    query = {
+        "words": '"my order" refund*',
+        "said_by": "caller",
+        "caller": "+15550100",
+        "intent": "refund",
+        "outcome": "completed",
+        "min_duration_s": "10",
+        "max_duration_s": "99.5",
+        "flow_version": "v1",
+        "since": "2026-03-05",
+        "until": "2026-03-06T01:00:00+01:00",
+    }
+    async with serving(calls=FakeCalls([record()])) as server:
+        await server.http.get(server.base + "/api/calls", params=query, headers=BEARER)
+        assert server.calls.searches == [
+            CallSearch(
+                words='"my order" refund*',
+                said_by=Speaker.CALLER,
+                caller="+15550100",
+                intent="refund",
+                outcome=Outcome.COMPLETED,
+                min_duration_s=10,
+                max_duration_s=99.5,
+                since=datetime(2026, 3, 5, tzinfo=UTC),
+                until=datetime(2026, 3, 6, tzinfo=UTC),
+                flow_version="v1",
+            )
+        ]
+
+
+async def test_calls_are_exported_as_json_and_as_lines_for_a_spreadsheet() -> None:
+    records = [dict(record(2)), dict(record(1))]
+    records[1]["caller"] = "=HYPERLINK(1)"
+    async with serving(calls=FakeCalls(records)) as server:
+        url = server.base + "/api/calls/export"
+        whole = await server.http.get(url, params={"format": "json"}, headers=BEARER)
+        assert await whole.json() == records
+        assert whole.headers["Content-Disposition"] == 'attachment; filename="calls.json"'
+        lines = await (await server.http.get(url, params={"format": "csv"}, headers=BEARER)).text()
+        first, second = csv.DictReader(io.StringIO(lines))
+        assert (first["id"], first["caller"], first["duration_s"], first["intents"]) == (
+            *("call-2", "+15550100", "62.0", "order_status"),
+        )
+        assert first["transcript"] == "bot: Welcome\ncaller: where is my order\ncaller: (kept secret)"
+        assert second["caller"] == "'=HYPERLINK(1)"
+        assert (await server.http.get(url)).status == 401
+
+
+async def test_an_export_of_nothing_is_whole_too() -> None:
+    async with serving() as server:
+        url = server.base + "/api/calls/export"
+        assert await (await server.http.get(url, headers=BEARER)).json() == []
+        lines = await (await server.http.get(url, params={"format": "csv"}, headers=BEARER)).text()
+        assert lines.startswith("id,started_at")
+        assert lines.count("\n") == 1
 
 
 async def test_the_schema_is_open() -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from voicebot.dialog.outcome import Outcome
 
@@ -19,7 +19,14 @@ Milliseconds = Annotated[int, Field(ge=0)]
 
 
 #: What is left of a secret turn's content.
-_NO_WORDS: Mapping[str, object] = {"text": "", "heard_text": None, "slots": {}, "alternatives": (), "words": ()}
+_NO_WORDS: Mapping[str, object] = {
+    "text": "",
+    "heard_text": None,
+    "slots": {},
+    "alternatives": (),
+    "words": (),
+    "signals": {},
+}
 
 
 class Speaker(StrEnum):
@@ -46,7 +53,8 @@ class TurnRecord:
     caller, `heard_ms` is how long they spoke and `text` the likeliest transcript; for the bot, `heard_ms` is how much
     of it the caller really heard, `text` what it set out to say and `heard_text`, where it was cut, the words that
     arrived. `prompt` names the flow's template and `engine` who recognised ("keys" for keyed input). `timings_ms` are
-    the stages of the reply, counted from the caller's last speech (see `timings.py`).
+    the stages of the reply, counted from the caller's last speech (see `timings.py`). `signals` is what escalation
+    looked at when it decided on this turn, by the signal's name.
 
     A `secret` turn holds no words and no digits, whatever it is given.
     """
@@ -67,6 +75,7 @@ class TurnRecord:
     alternatives: tuple[str, ...] = ()
     words: tuple[HeardWord, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    signals: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.secret:

@@ -18,10 +18,13 @@ from voicebot.records.database import Database, locate
 from voicebot.records.journal import Journal, JournalFailure
 from voicebot.records.record import CallRecord, HeardWord, Outcome, RecordingRecord, Speaker, TurnRecord
 from voicebot.records.schema import call_document
+from voicebot.records.search import CallSearch, Cursor, select_ids
 from voicebot.records.tables import CALLS, RECORDINGS, TURNS
 
 log = structlog.get_logger(__name__)
 
+#: Calls read at once when many are wanted.
+_PAGE = 200
 #: The file in the data folder to which heads of the audit trail are exported.
 AUDIT_HEADS = "audit-heads.jsonl"
 
@@ -78,18 +81,24 @@ class Store:
         documents = await self._read(_CALLS.where(CALLS.c.id == call_id))
         return documents[0] if documents else None
 
-    async def list(self, limit: int, before: str | None = None) -> Sequence[dict[str, Any]]:
-        """Return up to `limit` records, the latest first, that began before the ISO 8601 time `before`.
+    async def search(self, wanted: CallSearch, limit: int, after: Cursor | None = None) -> Sequence[dict[str, Any]]:
+        """Return the records of up to `limit` calls that fit and follow a place in the list, the latest first.
 
-        ValueError when `before` is no time.
+        SearchRefused when the words hold nothing to search for, or too much.
         """
-        query = _CALLS.order_by(CALLS.c.started_at.desc(), CALLS.c.id).limit(limit)
-        if before is not None:
-            moment = datetime.fromisoformat(before)
-            if moment.tzinfo is None:
-                raise ValueError("a time needs its zone, such as 2026-01-31T08:00:00Z")
-            query = query.where(CALLS.c.started_at < moment)
-        return await self._read(query)
+        query = select_ids(wanted, self.database.engine.dialect.name, limit=limit, after=after)
+        async with self.database.connect() as connection:
+            ids = [row.id for row in await connection.execute(query)]
+        found = {document["id"]: document for document in await self._read(_CALLS.where(CALLS.c.id.in_(ids)))}
+        return [found[call_id] for call_id in ids if call_id in found]
+
+    async def every(self, wanted: CallSearch) -> AsyncIterator[dict[str, Any]]:
+        """Yield the records of all calls that fit, the latest first, holding no more than a page of them in memory."""
+        after = None
+        while page := await self.search(wanted, _PAGE, after):
+            for document in page:
+                yield document
+            after = Cursor(datetime.fromisoformat(page[-1]["started_at"]), page[-1]["id"])
 
     async def recording(self, call_id: str) -> Path | None:
         """Return the file of a call's recording, or None when there is none or it is gone."""

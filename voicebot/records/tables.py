@@ -67,7 +67,11 @@ CALLS = Table(
     Column("goal", String(128)),
     Column("goal_reached", Boolean, nullable=False),
     Column("flow_version", String(128), nullable=False),
-    Index(None, "started_at"),
+    Index(None, "started_at", "id"),
+    Index(None, "caller", "started_at"),
+    Index(None, "outcome", "started_at"),
+    Index(None, "goal"),
+    Index(None, "flow_version", "started_at"),
     Index(None, "instance", "ended_at"),
 )
 
@@ -92,6 +96,7 @@ TURNS = Table(
     Column("alternatives", JSON, nullable=False),
     Column("words", JSON, nullable=False),
     Column("timings_ms", JSON, nullable=False),
+    Column("signals", JSON, nullable=False, server_default="{}"),
 )
 
 #: Apart from the call, since a recording may begin before its call's first entry is written.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,8 +13,11 @@ import jinja2
 import structlog
 from aiohttp import web
 
+from voicebot.records.search import CallSearch, Cursor, SearchRefused
 from voicebot.web import record_view
 from voicebot.web.address import PublicAddress
+from voicebot.web.call_export import EXPORT_FORMATS, send_export
+from voicebot.web.call_query import place_of, read_cursor, read_limit, read_search
 from voicebot.web.doors import base_url, client_address, read_form
 from voicebot.web.limits import RateLimit
 from voicebot.web.tickets import Audience, TicketRefused, Tickets
@@ -23,9 +26,6 @@ _log = structlog.get_logger()
 
 COOKIE = "voicebot_records"
 SIGNED_IN_S = 8 * 3600
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 200
-MAX_CURSOR_CHARS = 64
 
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -36,12 +36,14 @@ Record = Mapping[str, Any]
 class CallReader(Protocol):
     """Where records are read from."""
 
-    async def list(self, limit: int, before: str | None) -> Sequence[Record]:
-        """Return up to `limit` records, the latest first, that began before the ISO 8601 time `before`.
+    async def search(self, wanted: CallSearch, limit: int, after: Cursor | None) -> Sequence[Record]:
+        """Return up to `limit` records that fit and follow a place in the list, the latest first.
 
-        Raises `ValueError` when `before` is no time.
+        Raises `SearchRefused` when the words hold nothing to search for, or too much.
         """
         ...
+
+    def every(self, wanted: CallSearch) -> AsyncIterator[Record]: ...
 
     async def get(self, call_id: str) -> Record | None: ...
 
@@ -93,6 +95,7 @@ class RecordsDoor:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/api/calls", self.list),
+            web.get("/api/calls/export", self.export),
             web.get("/api/calls/{id}", self.get),
             web.get("/api/calls/{id}/recording", self.recording),
             web.get("/api/schema", self.schema),
@@ -103,9 +106,21 @@ class RecordsDoor:
         ]
 
     async def list(self, request: web.Request) -> web.Response:
-        """Answer `{"calls": […], "next_before": …}`; pass `next_before` back as `before` for older ones."""
+        """Answer `{"calls": […], "next_cursor": …, "next_before": …}`; pass `next_cursor` back as `cursor` for more.
+
+        What may be searched for stands in `call_query`.
+        """
         self._check_bearer(request)
         return web.json_response(await self._list(request))
+
+    async def export(self, request: web.Request) -> web.StreamResponse:
+        """Stream all calls that fit as a file, `format` being ``csv`` (a line a call) or ``json`` (whole records)."""
+        self._check_bearer(request)
+        wanted = read_search(request.query)
+        format_ = request.query.get("format", "json")
+        if format_ not in EXPORT_FORMATS:
+            raise web.HTTPBadRequest(text=f"`format` is one of {', '.join(EXPORT_FORMATS)}.")
+        return await send_export(request, self._calls.every(wanted), format_)
 
     async def get(self, request: web.Request) -> web.Response:
         self._check_bearer(request)
@@ -189,17 +204,17 @@ class RecordsDoor:
             raise web.HTTPSeeOther(f"/sign-in?then={request.path}")
 
     async def _list(self, request: web.Request) -> dict[str, Any]:
-        limit = request.query.get("limit", str(DEFAULT_LIMIT))
-        before = request.query.get("before")
-        if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= MAX_LIMIT):
-            raise web.HTTPBadRequest(text=f"`limit` is a number from 1 to {MAX_LIMIT}.")
-        if before is not None and len(before) > MAX_CURSOR_CHARS:
-            raise web.HTTPBadRequest(text="`before` is an ISO 8601 time.")
+        wanted, limit, after = read_search(request.query), read_limit(request.query), read_cursor(request.query)
         try:
-            calls = await self._calls.list(int(limit), before)
-        except ValueError as error:
-            raise web.HTTPBadRequest(text="`before` is an ISO 8601 time.") from error
-        return {"calls": list(calls), "next_before": calls[-1]["started_at"] if len(calls) == int(limit) else None}
+            calls = await self._calls.search(wanted, limit, after)
+        except SearchRefused as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        more = len(calls) == limit
+        return {
+            "calls": list(calls),
+            "next_cursor": str(place_of(calls[-1])) if more else None,
+            "next_before": calls[-1]["started_at"] if more else None,
+        }
 
     async def _record(self, request: web.Request) -> Record:
         record = await self._calls.get(_call_id(request))

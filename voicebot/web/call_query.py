@@ -1,0 +1,109 @@
+"""Reads what calls are looked for from the query of an address."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from voicebot.records.record import Outcome, Speaker
+from voicebot.records.search import CallSearch, Cursor, SearchRefused
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+_MAX_CHARS = 500
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+def read_search(query: Mapping[str, str]) -> CallSearch:
+    """Read `words`, `said_by`, `caller`, `intent`, `outcome`, `flow_version`, durations and times; empty means any.
+
+    Durations are `min_duration_s` and `max_duration_s`; `since` and `until` (or `before`) are dates in UTC or ISO 8601
+    times with a zone, and `until` is not itself included. HTTPBadRequest names what is wrong.
+    """
+    return CallSearch(
+        words=_text(query, "words") or "",
+        said_by=_choice(query, "said_by", Speaker),
+        caller=_text(query, "caller"),
+        intent=_text(query, "intent"),
+        outcome=_choice(query, "outcome", Outcome),
+        min_duration_s=_seconds(query, "min_duration_s"),
+        max_duration_s=_seconds(query, "max_duration_s"),
+        since=_moment(query, "since"),
+        until=_moment(query, "until") or _moment(query, "before"),
+        flow_version=_text(query, "flow_version"),
+    )
+
+
+def read_limit(query: Mapping[str, str]) -> int:
+    """Read `limit`, how many calls are wanted at once; HTTPBadRequest names what is wrong."""
+    limit = query.get("limit", str(DEFAULT_LIMIT))
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= MAX_LIMIT):
+        raise web.HTTPBadRequest(text=f"`limit` is a number from 1 to {MAX_LIMIT}.")
+    return int(limit)
+
+
+def read_cursor(query: Mapping[str, str]) -> Cursor | None:
+    """Read `cursor`, after which the list goes on; HTTPBadRequest when it is none of ours."""
+    given = _text(query, "cursor")
+    if given is None:
+        return None
+    try:
+        return Cursor.parse(given)
+    except SearchRefused as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
+
+
+def place_of(call: Mapping[str, Any]) -> Cursor:
+    """Return the place of a call's record in the list."""
+    return Cursor(datetime.fromisoformat(call["started_at"]), call["id"])
+
+
+def _text(query: Mapping[str, str], name: str) -> str | None:
+    given = query.get(name, "").strip()
+    if len(given) > _MAX_CHARS or "\0" in given:
+        raise web.HTTPBadRequest(text=f"`{name}` is a text of up to {_MAX_CHARS} characters.")
+    return given or None
+
+
+def _choice(query: Mapping[str, str], name: str, kind: type[_Choice]) -> _Choice | None:
+    given = query.get(name)
+    if not given:
+        return None
+    try:
+        return kind(given)
+    except ValueError:
+        raise web.HTTPBadRequest(text=f"`{name}` is one of {', '.join(kind)}.") from None
+
+
+def _seconds(query: Mapping[str, str], name: str) -> float | None:
+    given = query.get(name)
+    if not given:
+        return None
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise web.HTTPBadRequest(text=f"`{name}` is a number of seconds.")
+    return seconds
+
+
+def _moment(query: Mapping[str, str], name: str) -> datetime | None:
+    given = query.get(name)
+    if not given:
+        return None
+    try:
+        day = len(given) == len("2026-01-31")
+        moment = datetime.combine(date.fromisoformat(given), time(), UTC) if day else datetime.fromisoformat(given)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # told below
+    what = f"`{name}` is a date or an ISO 8601 time with its zone, such as 2026-01-31T08:00:00Z."
+    raise web.HTTPBadRequest(text=what)
