@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from voicebot import __version__
+from voicebot.commands.access import add_tokens, add_users
 from voicebot.commands.audit import add_audit
 from voicebot.commands.flows import add_flows
 from voicebot.errors import VoicebotError
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_models(commands.add_parser("models", help="what hears and speaks here, and why"))
     add_flows(commands.add_parser("flows", help="check, try, draw and publish a bot's flows"))
     add_audit(commands.add_parser("audit", help="find what was changed in the trail of decisions"))
+    add_users(commands.add_parser("users", help="who may sign in, and as what"))
+    add_tokens(commands.add_parser("tokens", help="what programs show to use the API"))
     given = parser.parse_args(arguments)
     configure_logs("console", "warning")
     try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -20,18 +22,29 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 from yarl import URL
 
 from voicebot.calls.chats import Chats
+from voicebot.records.access.failures import Failures
+from voicebot.records.access.passwords import Passwords
+from voicebot.records.access.roles import Role
+from voicebot.records.access.sessions import Sessions
+from voicebot.records.access.sight import Sight
+from voicebot.records.access.tokens import ApiTokens
+from voicebot.records.access.users import Users
+from voicebot.records.audit import AuditEntry
+from voicebot.records.database import Database, _engine, locate
 from voicebot.records.search import CallSearch, Cursor
+from voicebot.records.tables import METADATA
 from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded, LegEvent
 from voicebot.telephony.twilio.messages import CarrierMessage, Connected, Media, Start, Stop, Track, serialise
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.address import PublicAddress
 from voicebot.web.chan_websocket import AsteriskPeers
-from voicebot.web.server import Readiness, WebLimits, build_app, make_runner
+from voicebot.web.server import AccessParts, Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
 from voicebot.web.twilio_forms import TwilioAccess
 
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 API_TOKEN = "the-api-token"
+PASSWORD = "correct horse battery staple"  # opens nothing but a test's own server
 FRAME = b"\x7f" * 160
 
 
@@ -45,10 +58,6 @@ class FakeAdmission:
         return self.refuse_with
 
 
-def _began(record: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(record["started_at"])
-
-
 class FakeCalls:
     """Records kept in a list, the latest first."""
 
@@ -56,23 +65,35 @@ class FakeCalls:
         self.records = records
         self.file = recording
         self.searches: list[CallSearch] = []
+        self.given_to: dict[str, frozenset[str]] = {}
+
+    async def is_seen(self, call_id: str, sight: Sight) -> bool:
+        if sight.is_whole:
+            return await self.get(call_id) is not None
+        return bool(self.given_to.get(call_id, frozenset()) & {sight.user, *sight.queues})
 
     async def search(self, wanted: CallSearch, limit: int, after: Cursor | None) -> Sequence[Mapping[str, Any]]:
-        """Heed the time alone; what else can be searched for is the store's."""
+        """Heed the time and the sight alone; what else can be searched for is the store's."""
         self.searches.append(wanted)
         until = after.started_at if after else wanted.until
-        return [record for record in self.records if until is None or _began(record) < until][:limit]
+        found = [record for record in self.records if until is None or _began(record) < until]
+        return [record for record in found if await self.is_seen(record["id"], wanted.sight)][:limit]
 
     async def every(self, wanted: CallSearch) -> AsyncIterator[Mapping[str, Any]]:
         self.searches.append(wanted)
         for record in self.records:
-            yield record
+            if await self.is_seen(record["id"], wanted.sight):
+                yield record
 
     async def get(self, call_id: str) -> Mapping[str, Any] | None:
         return next((record for record in self.records if record["id"] == call_id), None)
 
     async def recording(self, call_id: str) -> Path | None:
         return self.file
+
+
+def _began(record: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(record["started_at"])
 
 
 async def echo(leg: CallLeg) -> None:
@@ -102,15 +123,54 @@ class Listener:
                 self.ended.set()
 
 
+class SteppedClock:
+    """The time of day, which tests put on."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
 @dataclass
 class RunningServer:
     base: str
     http: aiohttp.ClientSession
+    app: web.Application
     admission: FakeAdmission
     calls: FakeCalls
     tickets: Tickets
     violations: list[tuple[str, str]]
     statuses: list[CallStatusChanged | StreamStatusChanged]
+    users: Users
+    programs: ApiTokens
+    audited: list[AuditEntry]
+    clock: SteppedClock
+
+    async def add_user(self, name: str, role: Role, *queues: str) -> None:
+        await self.users.add(name, role, PASSWORD, queues=queues, actor="cli:test")
+
+    async def sign_in(self, name: str, password: str = PASSWORD, **form: str) -> aiohttp.ClientResponse:
+        """Sign in as the page does; the session's cookie stays in `http`."""
+        return await self.http.post(
+            self.base + "/sign-in",
+            data={"name": name, "password": password, **form},
+            headers={"Origin": self.base},
+            allow_redirects=False,
+        )
+
+    async def signed_in_as(self, role: Role, *queues: str) -> None:
+        """Add a user named after the role and sign in."""
+        await self.add_user(f"the-{role}", role, *queues)
+        assert (await self.sign_in(f"the-{role}")).status == 303
+
+    async def csrf(self) -> str:
+        """Return the token that a page of the session holds for its forms and scripts."""
+        page = await (await self.http.get(self.base + "/calls")).text()
+        found = re.search(r'<meta name="csrf-token" content="([^"]+)">', page)
+        assert found is not None, page
+        return found[1]
 
     @property
     def port(self) -> int:
@@ -218,36 +278,63 @@ async def serving(
     admission, reader = FakeAdmission(), calls or FakeCalls()
     violations: list[tuple[str, str]] = []
     statuses: list[CallStatusChanged | StreamStatusChanged] = []
+    audited: list[AuditEntry] = []
+    clock = SteppedClock()
     tickets = Tickets(b"s" * 32, clock=wall_clock, new_id=lambda: uuid.uuid4().hex)
-    app = build_app(
-        accept=accept,
-        admission=admission,
-        calls=reader,
-        schema={"title": "CallRecord"},
-        metrics=lambda: "voicebot_live_calls 0\n",
-        readiness=lambda: Readiness(ready, {"recognition": "ready" if ready else "starting"}),
-        api_token=api_token,
-        twilio=twilio or TwilioAccess(auth_token=AUTH_TOKEN),
-        public=public or PublicAddress(),
-        tickets=tickets,
-        clock=time.monotonic,
-        new_id=lambda: uuid.uuid4().hex,
-        on_violation=lambda channel, kind: violations.append((channel, kind)),
-        on_status=statuses.append,
-        limits=limits,
-        asterisk=asterisk,
-        chats=chats,
-    )
-    runner = make_runner(app, shutdown_timeout_s=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
-        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
-            yield RunningServer(base, http, admission, reader, tickets, violations, statuses)
-        finally:
-            # Before the clients go, so that what they see of a shutdown can be tested.
-            await runner.cleanup()
+    async with _database() as database:
+        users = Users(database, Passwords(), now=clock.now)
+        tokens = ApiTokens(database, now=clock.now)
+        app = build_app(
+            accept=accept,
+            admission=admission,
+            calls=reader,
+            schema={"title": "CallRecord"},
+            metrics=lambda: "voicebot_live_calls 0\n",
+            readiness=lambda: Readiness(ready, {"recognition": "ready" if ready else "starting"}),
+            access=AccessParts(
+                users=users,
+                sessions=Sessions(database, now=clock.now),
+                tokens=tokens,
+                failures=Failures(database, now=clock.now),
+                master_token=api_token,
+                audit=audited.append,
+                now=clock.now,
+            ),
+            twilio=twilio or TwilioAccess(auth_token=AUTH_TOKEN),
+            public=public or PublicAddress(),
+            tickets=tickets,
+            clock=time.monotonic,
+            new_id=lambda: uuid.uuid4().hex,
+            on_violation=lambda channel, kind: violations.append((channel, kind)),
+            on_status=statuses.append,
+            limits=limits,
+            asterisk=asterisk,
+            chats=chats,
+        )
+        runner = make_runner(app, shutdown_timeout_s=1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+            base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            try:
+                yield RunningServer(
+                    base, http, app, admission, reader, tickets, violations, statuses, users, tokens, audited, clock
+                )
+            finally:
+                # Before the clients go, so that what they see of a shutdown can be tested.
+                await runner.cleanup()
+
+
+@asynccontextmanager
+async def _database() -> AsyncIterator[Database]:
+    """Open a database of its own with every table and nothing in them."""
+    with TemporaryDirectory() as folder:
+        url = locate(Path(folder))
+        database = Database(url, _engine(url))
+        async with database.begin() as connection:
+            await connection.run_sync(METADATA.create_all)
+        yield database
+        await database.engine.dispose()
 
 
 def sign(url: str, form: Sequence[tuple[str, str]]) -> str:

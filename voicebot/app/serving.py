@@ -7,9 +7,10 @@ import gc
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -34,6 +35,11 @@ from voicebot.calls.registry import LiveCalls
 from voicebot.dialog.library import Library
 from voicebot.dialog.loader import load_bot
 from voicebot.errors import ConfigurationError, Problem
+from voicebot.records.access.failures import Failures
+from voicebot.records.access.passwords import Passwords
+from voicebot.records.access.sessions import Sessions
+from voicebot.records.access.tokens import ApiTokens
+from voicebot.records.access.users import Users
 from voicebot.records.metrics import Metrics
 from voicebot.records.recorder import Recordings
 from voicebot.records.schema import call_schema
@@ -43,7 +49,7 @@ from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusCha
 from voicebot.web.address import PublicAddress
 from voicebot.web.chan_websocket import AsteriskPeers
 from voicebot.web.doors import Admission
-from voicebot.web.server import Readiness, WebLimits, build_app, make_runner
+from voicebot.web.server import AccessParts, Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
 from voicebot.web.twilio_forms import TwilioAccess
 
@@ -166,7 +172,7 @@ async def serving(
             clock=time.monotonic,
         )
         admission = _CountedAdmission(live, metrics)
-        app = _web(settings, live, store, metrics, speech, editions, chats, admission)
+        app = _web(settings, live, store, world.now, metrics, speech, editions, chats, admission)
         runner = make_runner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -192,6 +198,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
     settings: Settings,
     live: LiveCalls,
     store: Store,
+    now: Callable[[], datetime],
     metrics: Metrics,
     speech: Speech,
     editions: Editions,
@@ -214,7 +221,15 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
         schema=call_schema(),
         metrics=metrics.text,
         readiness=readiness,
-        api_token=token.get_secret_value() if token else None,
+        access=AccessParts(
+            users=Users(store.database, Passwords(), now=now),
+            sessions=Sessions(store.database, now=now),
+            tokens=ApiTokens(store.database, now=now),
+            failures=Failures(store.database, now=now),
+            master_token=token.get_secret_value() if token else None,
+            audit=store.journal.audit,
+            now=now,
+        ),
         twilio=TwilioAccess(
             auth_token=twilio_token.get_secret_value() if twilio_token else None,
             account_sid=settings.twilio_account_sid,

@@ -82,6 +82,23 @@ class Database:
 
     @classmethod
     @asynccontextmanager
+    async def prepared(cls, url: URL) -> AsyncIterator[Self]:
+        """Open the database at `url`, made or brought to its present form, beside a server that may be running on it.
+
+        ConfigurationError when it cannot be reached.
+        """
+        _make_private(url)
+        engine = _engine(url)
+        try:
+            await _reach(url, engine)
+            database = cls(url, engine)
+            await database.migrate()
+            yield database
+        finally:
+            await engine.dispose()
+
+    @classmethod
+    @asynccontextmanager
     async def served(cls, url: URL, *, instance: str) -> AsyncIterator[Self]:
         """Open the database for the server called `instance`, made or brought to its present form.
 
@@ -192,6 +209,14 @@ def _sqlite_file(url: URL) -> Path | None:
     return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
 
 
+def _make_private(url: URL) -> None:
+    """Make an SQLite file before SQLite does, which would let everybody read it; its companions copy its mode."""
+    path = _sqlite_file(url)
+    if path is not None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
 @contextmanager
 def _alone(url: URL) -> Iterator[None]:
     """Keep a second server away from an SQLite file."""
@@ -199,9 +224,7 @@ def _alone(url: URL) -> Iterator[None]:
     if path is None:
         yield
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Made here, since SQLite would let everybody read it; its companions copy the file's mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    _make_private(url)
     lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

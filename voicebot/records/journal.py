@@ -21,10 +21,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from voicebot.records.access.sight import SharedWith
 from voicebot.records.audit import AuditEntry, Head, append, write_head
 from voicebot.records.database import Database
 from voicebot.records.record import Outcome, TurnRecord
-from voicebot.records.tables import CALLS, RECORDINGS, TURNS
+from voicebot.records.tables import CALL_SHARES, CALLS, RECORDINGS, TURNS
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,7 @@ class _Kind(StrEnum):
     RECORDING = "recording"
     GOAL = "goal"
     CALL_ENDED = "call_ended"
+    SHARED = "shared"
     AUDITED = "audited"
 
 
@@ -153,6 +155,10 @@ class Journal:
     def note_recording(self, call_id: str, path: str, *, rate_hz: int = 8000) -> None:
         """Note where the call's recording lies, `path` being relative to the data folder."""
         self._add(_Kind.RECORDING, call_id, {"call_id": call_id, "path": path, "rate_hz": rate_hz})
+
+    def share_call(self, call_id: str, shared_with: SharedWith, name: str) -> None:
+        """Note that a call was given to a user or a queue: from now on they may see it too."""
+        self._add(_Kind.SHARED, call_id, {"call_id": call_id, "shared_with": shared_with.value, "name": name})
 
     def set_goal(self, call_id: str, goal: str, *, reached: bool) -> None:
         """Note what the caller came for, and whether it is done; the last goal of a call stands."""
@@ -299,6 +305,8 @@ async def _insert(connection: AsyncConnection, entries: Sequence[_Entry]) -> Hea
                 for entry in alike:
                     still_open = (CALLS.c.id == entry.call_id) & CALLS.c.ended_at.is_(None)
                     await connection.execute(update(CALLS).where(still_open).values(entry.values))
+            case _Kind.SHARED:
+                await _insert_new(connection, CALL_SHARES, alike)
             case _Kind.AUDITED:
                 pass  # no row of its own; see below
             case _:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from voicebot.errors import VoicebotError
+from voicebot.records.access.sight import EVERY_CALL, Sight, is_seen
 from voicebot.records.record import Outcome, Speaker
 from voicebot.records.tables import CALLS, TURNS, UtcTime
 
@@ -78,6 +79,7 @@ class CallSearch:
     `words` must all have been said, in any order: a phrase stands in quotation marks, an open end is marked as in
     ``refund*``. `said_by` narrows that to one speaker. `caller` is the whole number. `intent` was understood in any
     turn, or is what the call was for. `since` and `until` bound when the call began, the first inclusive.
+    Of all these, only calls in `sight` are found.
     """
 
     words: str = ""
@@ -90,6 +92,7 @@ class CallSearch:
     since: datetime | None = None
     until: datetime | None = None
     flow_version: str | None = None
+    sight: Sight = EVERY_CALL
 
 
 def select_ids(search: CallSearch, dialect: str, *, limit: int, after: Cursor | None = None) -> Select[Any]:
@@ -107,7 +110,7 @@ def select_ids(search: CallSearch, dialect: str, *, limit: int, after: Cursor | 
 
 
 def _conditions(search: CallSearch, dialect: str) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = [] if search.sight.is_whole else [is_seen(search.sight)]
     if search.words.strip():
         terms = _terms(search.words)
         match = _postgresql_match if dialect == "postgresql" else _sqlite_match

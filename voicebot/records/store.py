@@ -13,6 +13,7 @@ from typing import Any, Self
 import structlog
 from sqlalchemy import Row, Select, func, select, update
 
+from voicebot.records.access.sight import Sight, is_seen
 from voicebot.records.audit import AuditReport, read_heads, verify
 from voicebot.records.database import Database, locate
 from voicebot.records.journal import Journal, JournalFailure
@@ -80,6 +81,12 @@ class Store:
         """Return the record of a call, shaped as `schema.call_schema` says."""
         documents = await self._read(_CALLS.where(CALLS.c.id == call_id))
         return documents[0] if documents else None
+
+    async def is_seen(self, call_id: str, sight: Sight) -> bool:
+        """Tell whether there is such a call in `sight`."""
+        async with self.database.connect() as connection:
+            found = await connection.scalar(select(CALLS.c.id).where(CALLS.c.id == call_id, is_seen(sight)))
+        return found is not None
 
     async def search(self, wanted: CallSearch, limit: int, after: Cursor | None = None) -> Sequence[dict[str, Any]]:
         """Return the records of up to `limit` calls that fit and follow a place in the list, the latest first.

@@ -27,7 +27,7 @@ from voicebot.simulation.knowledge import knowledge_of, today
 from voicebot.simulation.phrasebook import words_of
 from voicebot.simulation.result import CallEnd, CallResult, Prompting, Speaker, Spoken
 from voicebot.simulation.senses import Senses
-from voicebot.simulation.server import RunningServer, ServerPlan, running
+from voicebot.simulation.server import RunningServer, ServerPlan, add_reader, running
 from voicebot.simulation.terminal import Terminal
 from voicebot.simulation.voice import voices_beside
 
@@ -91,7 +91,8 @@ async def _demo(given: argparse.Namespace, terminal: Terminal) -> int:
         terminal.step(f"recordings and records: {kept}")
         if given.stay:
             terminal.step(f"talk to it yourself: {server.url}/call (Ctrl-C ends)")
-            terminal.step(f"read the records: {server.url}/calls with the token {server.api_token}")
+            password = await add_reader(data)
+            terminal.step(f"read the records: {server.url}/calls as demo with the password {password}")
             await server.process.wait()
     return 1 if failed else 0
 

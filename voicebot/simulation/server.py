@@ -85,6 +85,25 @@ async def latest_records(http: aiohttp.ClientSession, url: str, api_token: str) 
         return {record["carrier_call_id"]: record for record in (await answer.json())["calls"]}
 
 
+async def add_reader(data: Path, name: str = "demo") -> str:
+    """Let somebody read the records of the server with that data folder; return a password made up for them.
+
+    Raises ServerFailed when the user can be neither added nor given a new password.
+    """
+    password = secrets.token_urlsafe(12)
+    for task in (("add", name, "--role", "admin"), ("password", name)):
+        command = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "voicebot", "users", *task, "--data", str(data)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await command.communicate(password.encode() + b"\n")
+        if command.returncode == 0:
+            return password
+    raise ServerFailed(f"The user {name} could not be added to {data}.")
+
+
 @asynccontextmanager
 async def running(plan: ServerPlan, on_step: Callable[[str], None]) -> AsyncIterator[RunningServer]:
     """Start a server, wait until it is ready, and stop it at the end. `on_step` is told what it is doing.

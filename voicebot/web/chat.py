@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 from collections.abc import Callable
 from http import HTTPStatus
@@ -15,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from voicebot.calls.chats import Chats, Customer, TooManyConversations, WrittenChannel
 from voicebot.calls.written import Reply
+from voicebot.records.access.roles import Right
+from voicebot.web.access.csrf import check_intent
+from voicebot.web.access.identity import Identity, unauthorized
 from voicebot.web.address import PublicAddress
 from voicebot.web.doors import BODY_TIMEOUT_S, client_address
 from voicebot.web.limits import RateLimit
@@ -50,13 +52,13 @@ class _Message(BaseModel):
 
 
 class ChatDoor:
-    """`api_token` is asked of whoever begins a session; the signed session is enough from then on."""
+    """The right to begin chats is asked of whoever begins a session; the signed session is enough from then on."""
 
     def __init__(
         self,
         *,
         chats: Chats,
-        api_token: str | None,
+        identity: Identity,
         tickets: Tickets,
         public: PublicAddress,
         new_id: Callable[[], str],
@@ -64,7 +66,7 @@ class ChatDoor:
         messages_of_session: RateLimit,
     ) -> None:
         self._chats = chats
-        self._api_token = api_token
+        self._identity = identity
         self._tickets = tickets
         self._public = public
         self._new_id = new_id
@@ -90,10 +92,12 @@ class ChatDoor:
         return _response(message.session, await self._say(session, message))
 
     async def _begin(self, request: web.Request, message: _Message) -> web.Response:
-        if not self._is_trusted(request):
-            raise _refusal(
-                HTTPStatus.UNAUTHORIZED, "Begin a session with 'Authorization: Bearer <VOICEBOT_API_TOKEN>'."
-            )
+        principal = await self._identity.find(request)
+        if principal is None:
+            raise unauthorized("Begin a session with 'Authorization: Bearer <API token>'.")
+        await check_intent(request, principal, self._public)
+        if not principal.may(Right.BEGIN_CHATS):
+            raise _refusal(HTTPStatus.FORBIDDEN, f"This needs the right {Right.BEGIN_CHATS}.")
         if not self._starts_of_address.allow(client_address(request, self._public)):
             raise _refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too many conversations were begun from here. Wait a minute.")
         session = self._new_id()
@@ -114,10 +118,6 @@ class ChatDoor:
         if message.button is not None:
             return await self._chats.tap(session, message.button)
         return await self._chats.write(session, message.text or "")
-
-    def _is_trusted(self, request: web.Request) -> bool:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        return self._api_token is not None and hmac.compare_digest(given.encode(), self._api_token.encode())
 
 
 async def _message(request: web.Request) -> _Message:
@@ -156,7 +156,6 @@ def _refusal(status: HTTPStatus, why: str) -> web.HTTPException:
     text = json.dumps({"error": why})
     kinds: dict[int, type[web.HTTPException]] = {
         HTTPStatus.BAD_REQUEST: web.HTTPBadRequest,
-        HTTPStatus.UNAUTHORIZED: web.HTTPUnauthorized,
         HTTPStatus.FORBIDDEN: web.HTTPForbidden,
         HTTPStatus.REQUEST_TIMEOUT: web.HTTPRequestTimeout,
         HTTPStatus.GONE: web.HTTPGone,

@@ -54,6 +54,11 @@ class RateLimit:
         # Lists, since there are thousands of them: an empty deque takes five times the room of a list of one.
         self._events: dict[str, list[float]] = {}
 
+    def is_spent(self, key: str) -> bool:
+        """Tell whether one more event of `key` would be too many, without counting one."""
+        since_s = self._clock() - self._window_s
+        return sum(at_s > since_s for at_s in self._events.get(key, ())) >= self._max_events
+
     def allow(self, key: str) -> bool:
         """Count one event of `key`; False, and not counted, when it is one too many."""
         now_s = self._clock()

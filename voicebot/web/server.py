@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import resources
 from typing import Any
 
 from aiohttp import web
 
 from voicebot.calls.chats import Chats
+from voicebot.records.access.failures import Failures
+from voicebot.records.access.sessions import Sessions
+from voicebot.records.access.tokens import ApiTokens
+from voicebot.records.access.users import Users
+from voicebot.records.audit import AuditEntry
 from voicebot.telephony.leg import Channel
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
+from voicebot.web.access.answers import Answers
+from voicebot.web.access.cookies import Cookie
+from voicebot.web.access.guard import Guard
+from voicebot.web.access.headers import SecurityHeaders
+from voicebot.web.access.identity import Identity
+from voicebot.web.access.sign_in import SESSION_COOKIE, Entrance, SignInDoor
 from voicebot.web.address import PublicAddress
 from voicebot.web.browser import OUT_OF_DATE, BrowserDoor
 from voicebot.web.chan_websocket import AsteriskPeers, ChanWebsocketDoor
 from voicebot.web.chat import MESSAGES_A_MINUTE, ChatDoor
 from voicebot.web.doors import Accept, Admission, CountViolation
 from voicebot.web.limits import ConnectionLimit, RateLimit
+from voicebot.web.pages import Pages
 from voicebot.web.records import CallReader, RecordsDoor
 from voicebot.web.sms import SmsDoor
 from voicebot.web.socket_door import LiveLegs, SocketDoor
@@ -31,21 +44,22 @@ MAX_BODY_BYTES = 64 * 1024
 KEEPALIVE_TIMEOUT_S = 30.0
 #: After an answer was given before the whole request had come, how long the rest of it is awaited.
 LINGER_S = 1.0
-SIGN_INS_A_MINUTE = 10
 
-#: What a page may load: nothing but this server's own files.
-_CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_SECURITY_HEADERS = {
-    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
-    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+
+@dataclass(frozen=True, slots=True)
+class AccessParts:
+    """What is known of those who may come in. `master_token` opens the whole API; `audit` takes what they did.
+
+    `now` dates entries of the audit trail.
+    """
+
+    users: Users
+    sessions: Sessions
+    tokens: ApiTokens
+    failures: Failures
+    master_token: str | None
+    audit: Callable[[AuditEntry], None]
+    now: Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,7 @@ def build_app(
     schema: Mapping[str, Any],
     metrics: Callable[[], str],
     readiness: Callable[[], Readiness],
-    api_token: str | None,
+    access: AccessParts,
     twilio: TwilioAccess,
     public: PublicAddress,
     tickets: Tickets,
@@ -159,14 +173,26 @@ def build_app(
                 new_id=new_id,
             )
         )
-    records_door = RecordsDoor(
-        calls=calls,
-        schema=schema,
-        api_token=api_token,
+    pages = Pages()
+    cookie = Cookie(SESSION_COOKIE, public)
+    identity = Identity(
+        sessions=access.sessions,
+        tokens=access.tokens,
+        cookie=cookie,
         public=public,
-        tickets=tickets,
-        sign_ins=RateLimit(max_events=SIGN_INS_A_MINUTE, window_s=60, clock=clock),
+        master_token=access.master_token,
+        clock=clock,
     )
+    guard = Guard(identity=identity, calls=calls, public=public, audit=access.audit, now=access.now, clock=clock)
+    sign_in_door = SignInDoor(
+        users=access.users,
+        failures=access.failures,
+        entrance=Entrance(sessions=access.sessions, cookie=cookie, public=public, audit=access.audit, now=access.now),
+        pages=pages,
+        public=public,
+        clock=clock,
+    )
+    records_door = RecordsDoor(calls=calls, schema=schema, pages=pages)
 
     async def healthz(request: web.Request) -> web.Response:
         del request
@@ -181,15 +207,15 @@ def build_app(
         del request
         return web.Response(body=metrics().encode(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
-    app.add_routes(twilio_door.routes() + browser_door.routes() + records_door.routes())
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[Answers(pages).middleware, guard.middleware])
+    app.add_routes(twilio_door.routes() + browser_door.routes() + records_door.routes() + sign_in_door.routes())
     if chats is not None:
-        app.add_routes(_written_routes(chats, forms, api_token, tickets, public, clock, new_id, limits))
+        app.add_routes(_written_routes(chats, forms, identity, tickets, public, clock, new_id, limits))
     for door in asterisk_doors:
         app.add_routes(door.routes())
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics_text)])
     app.router.add_static("/static", str(resources.files("voicebot.web") / "static"))
-    app.on_response_prepare.append(_add_security_headers)
+    app.on_response_prepare.append(SecurityHeaders(public).add)
 
     async def hang_up_all(app: web.Application) -> None:
         del app
@@ -202,7 +228,7 @@ def build_app(
 def _written_routes(  # noqa: PLR0917  # what `build_app` was given, passed on
     chats: Chats,
     forms: TwilioForms,
-    api_token: str | None,
+    identity: Identity,
     tickets: Tickets,
     public: PublicAddress,
     clock: Callable[[], float],
@@ -212,7 +238,7 @@ def _written_routes(  # noqa: PLR0917  # what `build_app` was given, passed on
     """The ways in for those who write."""
     chat = ChatDoor(
         chats=chats,
-        api_token=api_token,
+        identity=identity,
         tickets=tickets,
         public=public,
         new_id=new_id,
@@ -238,9 +264,3 @@ def make_runner(app: web.Application, *, shutdown_timeout_s: float = 10.0) -> we
         lingering_time=LINGER_S,
         shutdown_timeout=shutdown_timeout_s,
     )
-
-
-async def _add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    del request
-    for name, value in _SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)

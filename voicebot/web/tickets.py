@@ -21,7 +21,6 @@ class Audience(StrEnum):
 
     TWILIO_STREAM = "twilio-stream"
     BROWSER_STREAM = "browser-stream"
-    RECORD_PAGES = "record-pages"
     CHAT = "chat"
 
 

@@ -1,0 +1,1 @@
+"""Who comes in: sign-in, sessions, tokens, and the check that stands before every route."""
