@@ -57,7 +57,7 @@ class Failures:
             locked = select(table).where(table.c.key.in_(keys)).order_by(table.c.key).with_for_update()
             counted = {row.key: row for row in await connection.execute(locked)}
             counts = {key: 0 if now - row.last_at >= _FORGOTTEN_AFTER else row.failures for key, row in counted.items()}
-            wait_s = max(
+            wait_s: float = max(
                 _wait_s(counts[suspect.key] - suspect.free) - (now - counted[suspect.key].last_at).total_seconds()
                 for suspect in suspects
             )
