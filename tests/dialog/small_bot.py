@@ -10,13 +10,15 @@ language: en
 start: welcome
 remember:
   member: member_number
-commands: {repeat: repeat, help: help, start_over: start_over, wait: wait, slower: slower, person: person}
+commands: {repeat: repeat, help: help, start_over: start_over, wait: wait, slower: slower, person: person,
+  cancel: cancel}
 intents:
   repeat: [say that again, pardon me, once more]
   help: [help me, what can i say, what now]
   start_over: [start over, from the beginning, main menu]
   wait: [hold on, one second, just a moment]
   slower: [slower please, not so fast, slow down]
+  cancel: [never mind, forget it, leave it]
 replies:
   thanks:
     examples: [thank you, thanks, cheers]
@@ -74,6 +76,7 @@ patterns:
   clarify_one: Is it {first}?
   clarify_two: Is it {first} or {second}?
   clarify_again: What is it, then?
+  cancelled: All right, not that.
   wait: Take your time.
   start_over: Once more, then.
   help: You can renew books.

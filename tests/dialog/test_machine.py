@@ -351,4 +351,21 @@ def test_the_bot_acts_asks_or_asks_which_by_how_likely_the_intents_are(sure: dic
 
 
 def test_starting_over_and_goodbye_drop_everything_and_a_person_does_not() -> None:
-    assert Conversation(shipped_bot()).drops_all == {"start_over", "goodbye"}
+    assert Conversation(shipped_bot()).drops_all == {"start_over", "cancel", "goodbye"}
+
+
+def test_a_correction_of_something_later_does_not_skip_the_question_that_stands() -> None:
+    talk = Talk().presses("3").says("tuesday", "", 0.9, date_said(date(2026, 3, 3)))
+    talk.says("at four", "", 0.9, Entity("time", time(16), "at four", 0, 7))
+    talk.answers("closed", next_day=date(2026, 3, 4))
+    assert talk.listens.expectation.name == "appointment.ask_day"
+    talk.says("make it three", "", 0.9, Entity("time", time(15), "three", 8, 13))
+    assert talk.listens.expectation.name == "appointment.ask_day"
+    assert talk.dialog.state.stack[-1].slots["time"] == time(15)
+
+
+def test_a_time_that_will_not_do_is_refused_although_it_sounds_like_a_request() -> None:
+    talk = Talk().presses("3").says("tuesday", "", 0.9, date_said(date(2026, 3, 3)))
+    talk.says("5 am", "opening_hours", 0.9, Entity("time", time(5), "5 am", 0, 4))
+    assert talk.listens.expectation.name == "appointment.ask_time"
+    assert "refused" in talk.rules

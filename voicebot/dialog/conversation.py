@@ -29,7 +29,13 @@ class Conversation:
         """The intents that give up whatever is under way; with a person nothing is lost, so that is none of them."""
         commands, known = self._bot.commands, self._bot.intents_by_name
         replacing = {flow.name for flow in self._bot.flows.values() if flow.replaces} - {known[commands.person].flow}
-        return frozenset({commands.start_over, *(name for name, intent in known.items() if intent.flow in replacing)})
+        return frozenset(
+            {
+                commands.start_over,
+                commands.cancel,
+                *(name for name, intent in known.items() if intent.flow in replacing),
+            }
+        )
 
     @property
     def state(self) -> State:

@@ -100,6 +100,7 @@ class Commands:
     start_over: str
     wait: str
     slower: str
+    cancel: str
     person: str
 
 
@@ -142,6 +143,7 @@ class Patterns:
     help: Prompt
     talked_too_long: Prompt
     cannot_change_now: Prompt
+    cancelled: Prompt
     needs_person: Prompt
     keys_yes_no: Prompt
     call_too_long: Prompt
@@ -165,6 +167,7 @@ class Patterns:
             self.help,
             self.talked_too_long,
             self.cannot_change_now,
+            self.cancelled,
             self.needs_person,
             self.keys_yes_no,
             self.call_too_long,

@@ -76,7 +76,7 @@ BOT_KEYS = (
     "understanding",
     "limits",
 )
-COMMANDS = ("repeat", "help", "start_over", "wait", "slower", "person")
+COMMANDS = ("repeat", "help", "start_over", "wait", "slower", "cancel", "person")
 LADDERS = ("silence", "no_match", "hearing")
 #: The bot-wide prompts, each with the names it may use.
 PATTERN_PROMPTS: dict[str, tuple[str, ...]] = {
@@ -91,6 +91,7 @@ PATTERN_PROMPTS: dict[str, tuple[str, ...]] = {
     "help": (),
     "talked_too_long": (),
     "cannot_change_now": (),
+    "cancelled": (),
     "needs_person": (),
     "keys_yes_no": (),
     "call_too_long": (),
@@ -139,7 +140,14 @@ def bot_files(directory: Path) -> list[Path]:
 
 
 def _intents_of(commands: Commands) -> tuple[str, ...]:
-    return (commands.repeat, commands.help, commands.start_over, commands.wait, commands.slower)
+    return (
+        commands.repeat,
+        commands.help,
+        commands.start_over,
+        commands.wait,
+        commands.slower,
+        commands.cancel,
+    )
 
 
 class _Loader:

@@ -284,7 +284,8 @@ def _correct(turn: Turn, changes: Mapping[str, SlotValue], rest: tuple[Entity, .
     turn.change_frame(replace(turn.frame, mentioned=rest))
     turn.record("corrected", confidence=heard, detail=", ".join(changes))
     first = min((question for question in questions if question), key=lambda one: one.line, default=None)
-    if first is not None:
+    here = turn.step
+    if first is not None and not (isinstance(here, AskStep) and here.line < first.line):
         turn.go_to(first.id)  # filled now, so the question itself is skipped and what follows it is done anew
     walk_on(turn)
 

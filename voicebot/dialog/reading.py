@@ -199,7 +199,12 @@ def _meaning(scene: Scene, said: Interpretation) -> Meaning | None:
         case ConfirmStep():
             return _confirmed(scene, scene.step, said)
         case RequestStep():
-            return _requested(scene, said) or _yes_or_no(said)
+            return _yes_or_no(said) if _is_bare(said) else _requested(scene, said) or _yes_or_no(said)
+
+
+def _is_bare(said: Interpretation) -> bool:
+    """Whether it is a yes or a no and nothing else: "no" alone is no goodbye, and "yes" no request."""
+    return said.affirmative is not None and len(said.text.split()) <= _BARE_ANSWER_WORDS
 
 
 def _top_intent(scene: Scene, said: Interpretation) -> IntentScore | None:
@@ -225,6 +230,8 @@ def _answered(scene: Scene, step: AskStep, said: Interpretation) -> Meaning | No
         return SaidNo()
     if aside and _is_command(scene, aside.intent):
         return aside
+    if verdict.refused_words * 2 > len(said.text.split()):  # "5 am" is a time that will not do, and no request
+        return _correction(scene, said, scene.correctable) or _refusal(verdict, step.slot)
     return _correction(scene, said, scene.correctable) or aside or _refusal(verdict, step.slot)
 
 
@@ -283,8 +290,7 @@ def _refusal(verdict: Verdict, slot: str) -> Refused | None:
 def _aside(scene: Scene, said: Interpretation) -> Asked | None:
     """A command, or a request that is clear enough to leave the question for it."""
     top = _top_intent(scene, said)
-    bare = said.affirmative is not None and len(said.text.split()) <= _BARE_ANSWER_WORDS
-    if top is None or bare:  # "no" alone is no goodbye
+    if top is None or _is_bare(said):
         return None
     needed = scene.bot.understanding
     if _is_command(scene, top.intent):

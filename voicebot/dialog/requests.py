@@ -10,6 +10,7 @@ from voicebot.dialog.ladder import missed, say_question, walk_on
 from voicebot.dialog.state import Queued
 from voicebot.dialog.steps import QuestionStep, RequestStep
 from voicebot.dialog.turn import Turn
+from voicebot.dialog.walk import leave_request
 
 #: How long a caller who asked us to wait may take.
 _PATIENCE_S = 45.0
@@ -53,6 +54,8 @@ def asked(
         turn.listen()
     elif intent == commands.start_over:
         _start_over(turn)
+    elif intent == commands.cancel:
+        _cancel(turn, step_)
     else:
         flow = turn.bot.intents_by_name[intent].flow
         if flow:
@@ -74,6 +77,17 @@ def _start_over(turn: Turn) -> None:
     turn.say(turn.bot.patterns.start_over)
     turn.replace_all(turn.bot.start)
     go_to_first_request(turn)
+    walk_on(turn)
+
+
+def _cancel(turn: Turn, step_: QuestionStep) -> None:
+    """Leave the request under way, or the call where there is none and the caller was asked what else."""
+    if isinstance(step_, RequestStep) and step_.no is not None:
+        turn.go_to(step_.no)
+    else:
+        turn.say(turn.bot.patterns.cancelled)
+        if not isinstance(step_, RequestStep):
+            leave_request(turn)
     walk_on(turn)
 
 

@@ -196,11 +196,15 @@ def _keyed_day(month: int, day: int, today: date) -> Iterator[Candidate]:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`candidate` when one will do; else `reason`, when something was understood that will not do."""
+    """`candidate` when one will do; else `reason`, when something was understood that will not do.
+
+    `refused_words` is how many of the words said account for what was refused.
+    """
 
     candidate: Candidate | None = None
     reason: Prompt | None = None
     refused: SlotValue | None = None
+    refused_words: int = 0
 
 
 def judge(
@@ -217,7 +221,7 @@ def judge(
         if reason is None:
             return Verdict(candidate)
         if refusal.refused is None:
-            refusal = Verdict(reason=reason.prompt, refused=candidate.value)
+            refusal = Verdict(reason=reason.prompt, refused=candidate.value, refused_words=candidate.words)
     return refusal
 
 

@@ -147,7 +147,7 @@ class Turn:
             flow=flow.name,
             slots={**self.bot.remembered, **flow.slots},
             rules={other.slot: other.rules for other in asks if other.rules},
-            correctable=tuple(name for name, _ in self.frame.asked),
+            correctable=tuple(name for name, _ in self.frame.asked if self.value(name) is not None),
             askable=frozenset(other.slot for other in asks),
             options=tuple(value for name in options if (value := self.value(name)) is not None),
             lookup_with=self.lookup_with,

@@ -231,6 +231,17 @@ def _abandon_request(turn: Turn) -> None:
     turn.state = replace(turn.state, stack=tuple(stack))
 
 
+def leave_request(turn: Turn) -> None:
+    """Drop the request under way, and go on below it as if it were done."""
+    _abandon_request(turn)
+    step = turn.step
+    if isinstance(step, RequestStep):
+        if not _start_queued(turn):
+            turn.go_to(step.next)
+    elif len(turn.state.stack) > 1:
+        _resume(turn)
+
+
 def _done(turn: Turn, outcome: str) -> bool:
     """Leave the current flow and go on in the one below; False when the call ended with it."""
     finished = turn.frame
