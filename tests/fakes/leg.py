@@ -61,8 +61,12 @@ class FakeLeg:
         return len(self._sent) * FRAME_BYTES
 
     @property
+    def queued_samples(self) -> int:
+        return self.sent_samples - self._position()
+
+    @property
     def queued_ms(self) -> int:
-        return (self.sent_samples - self._position()) * 1000 // SAMPLE_RATE_HZ
+        return self.queued_samples * 1000 // SAMPLE_RATE_HZ
 
     async def answer(self) -> None:
         self.answered = True

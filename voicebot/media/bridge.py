@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import structlog
+
 from voicebot.media.drift import Elastic
 from voicebot.telephony.leg import (
     AudioPlayed,
     CallLeg,
+    Capability,
     EndCause,
     FrameReceived,
     KeyPressed,
@@ -19,6 +22,8 @@ from voicebot.telephony.leg import (
     LegEvent,
     LegHeld,
 )
+
+_log = structlog.get_logger()
 
 
 class Side(StrEnum):
@@ -42,20 +47,28 @@ SendKeys = Callable[[str], None]
 class _Way:
     """One direction: from `source` to `sink`."""
 
-    def __init__(self, sink: CallLeg, send_keys: SendKeys | None, clock: Callable[[], float]) -> None:
+    def __init__(self, sink: CallLeg, send_keys: SendKeys | None) -> None:
         self._sink = sink
         self._send_keys = send_keys
-        self._clock = clock
-        self.elastic = Elastic(sink.sent_samples, clock())
+        self.elastic = Elastic(sink.queued_samples, measured=_measures(sink))
         self.passes_keys = send_keys is not None
 
+    def begin(self) -> None:
+        """Start over with what waits in the leg now."""
+        self.elastic = Elastic(self._sink.queued_samples, measured=_measures(self._sink))
+
     def forward(self, frame: bytes) -> None:
-        for _ in range(self.elastic.copies(frame, self._sink.sent_samples, self._clock())):
+        for _ in range(self.elastic.copies(frame, self._sink.queued_samples)):
             self._sink.send(frame)
 
     def press(self, key: str) -> None:
         if self.passes_keys and self._send_keys is not None:
             self._send_keys(key)
+
+
+def _measures(sink: CallLeg) -> bool:
+    """Tell whether a leg paces its audio itself and so knows what waits, where a carrier would have to report it."""
+    return Capability.PLAYBACK_CONFIRMED not in sink.info.capabilities
 
 
 class Bridge:
@@ -78,8 +91,9 @@ class Bridge:
         self._caller = caller
         self._agent = agent
         self._observe = observe
-        self._to_agent = _Way(agent, keys_to_agent, clock)
-        self._to_caller = _Way(caller, keys_to_caller, clock)
+        self._clock = clock
+        self._to_agent = _Way(agent, keys_to_agent)
+        self._to_caller = _Way(caller, keys_to_caller)
 
     def withhold_keys(self, *, on: bool) -> None:
         """Keep the caller's keys from the agent while a payment is taken."""
@@ -87,6 +101,10 @@ class Bridge:
 
     async def run(self) -> BridgeEnded:
         """Carry audio until either leg ends, and return which did."""
+        began_s = self._clock()
+        ways = (self._to_agent, self._to_caller)
+        for way in ways:
+            way.begin()
         tasks = [
             asyncio.create_task(self._read(Side.CALLER, self._caller, self._to_agent, self._to_caller)),
             asyncio.create_task(self._read(Side.AGENT, self._agent, self._to_caller, self._to_agent)),
@@ -98,6 +116,12 @@ class Bridge:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            _log.info(
+                "bridge ended",
+                seconds=round(self._clock() - began_s, 1),
+                dropped=sum(way.elastic.dropped for way in ways),
+                doubled=sum(way.elastic.doubled for way in ways),
+            )
 
     async def _read(self, side: Side, leg: CallLeg, onward: _Way, back: _Way) -> BridgeEnded:
         """Pass on what a party does; what it reports as played steers the way towards it."""
@@ -108,8 +132,8 @@ class Bridge:
                     onward.forward(payload)
                 case KeyPressed(key):
                     onward.press(key)
-                case AudioPlayed(position, at_s):
-                    back.elastic.played(position, at_s)
+                case AudioPlayed():
+                    back.elastic.reported()
                 case LegEnded(cause):
                     return BridgeEnded(side, cause)
                 case LegAnswered() | LegHeld():

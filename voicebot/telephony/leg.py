@@ -152,6 +152,11 @@ class CallLeg(Protocol):
         """Samples handed to `send` since the leg began; the unit of `AudioPlayed.position_samples`."""
         ...
 
+    @property
+    def queued_samples(self) -> int:
+        """How long a frame sent now would wait for the party to hear it, or to leave, as far as this leg knows."""
+        ...
+
     def events(self) -> AsyncIterator[LegEvent]:
         """Yield what the party does, ending after `LegEnded`. One consumer only."""
         ...

@@ -126,7 +126,7 @@ async def test_clear_drops_what_has_not_left_and_says_what_has(ports: PortRange)
         await asyncio.sleep(0.1)
         position = one.clear()
         assert 0 < position < 4000
-        assert one.queued_samples == 0
+        assert one.queued_samples <= FRAME_BYTES, "the wait for the next deadline is all that is left"
         assert one.sent_samples == 16000
         events = await until(one, lambda event: isinstance(event, AudioPlayed))
         assert events[-1] == AudioPlayed(position, events[-1].at_s)  # type: ignore[union-attr]  # checked by `until`

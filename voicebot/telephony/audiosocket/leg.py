@@ -14,6 +14,7 @@ from voicebot.telephony.inbox import LegInbox
 from voicebot.telephony.leg import (
     FRAME_BYTES,
     FRAME_MS,
+    SAMPLE_RATE_HZ,
     SILENT_FRAME,
     AudioPlayed,
     EndCause,
@@ -83,6 +84,8 @@ class AudioSocketLeg:
         self._playout = Playout()
         self._patience = Patience(MAX_BAD_MESSAGES)
         self._rest = b""
+        #: When the next frame leaves.
+        self._due_s = 0.0
         self._log = _log.bind(leg_id=info.leg_id, channel=info.channel)
 
     @property
@@ -92,6 +95,11 @@ class AudioSocketLeg:
     @property
     def sent_samples(self) -> int:
         return self._playout.queued_samples
+
+    @property
+    def queued_samples(self) -> int:
+        until_due_s = max(0.0, self._due_s - self._clock())
+        return self._playout.queued_samples - self._playout.left_samples + round(until_due_s * SAMPLE_RATE_HZ)
 
     def events(self) -> AsyncIterator[LegEvent]:
         return self._inbox.events()
@@ -198,7 +206,7 @@ class AudioSocketLeg:
 
     async def _speak(self) -> None:
         """Send a frame every 20 ms, silence too: Asterisk's side counts on a steady stream."""
-        due_s = self._clock()
+        self._due_s = self._clock()
         while not self._inbox.ended:
             frame = self._playout.next()
             if self._writer.transport.get_write_buffer_size() < _MOST_UNSENT:
@@ -206,5 +214,5 @@ class AudioSocketLeg:
             played = self._playout.played()
             if played is not None:
                 self._inbox.put(AudioPlayed(played, self._clock()))
-            due_s = max(due_s + _FRAME_S, self._clock() - 10 * _FRAME_S)
-            await asyncio.sleep(due_s - self._clock())
+            self._due_s = max(self._due_s + _FRAME_S, self._clock() - 10 * _FRAME_S)
+            await asyncio.sleep(self._due_s - self._clock())

@@ -77,6 +77,11 @@ class ChanWebsocketLeg:
     def sent_samples(self) -> int:
         return self._playback.sent + len(self._unwritten) * FRAME_BYTES
 
+    @property
+    def queued_samples(self) -> int:
+        """Samples sent that the party has not heard yet, by marks and the clock."""
+        return self.sent_samples - self._playback.heard(self._line.clock())
+
     def events(self) -> AsyncIterator[LegEvent]:
         return self._line.inbox.events()
 

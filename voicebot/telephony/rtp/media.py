@@ -20,6 +20,7 @@ from voicebot.errors import LocalProtocolError, RemoteProtocolError
 from voicebot.telephony.inbox import LegInbox
 from voicebot.telephony.leg import (
     FRAME_BYTES,
+    SAMPLE_RATE_HZ,
     AudioPlayed,
     EndCause,
     LegEnded,
@@ -158,8 +159,10 @@ class RtpMedia:
 
     @property
     def queued_samples(self) -> int:
-        """Samples sent that have not left for the peer yet."""
-        return self._sender.playout.queued_samples - self._sender.playout.left_samples
+        """How long a frame sent now would wait until it leaves: what is before it, and until the next deadline."""
+        playout = self._sender.playout
+        until_due_s = max(0.0, self._due_s - self._now()) if self._beats else 0.0
+        return playout.queued_samples - playout.left_samples + round(until_due_s * SAMPLE_RATE_HZ)
 
     def offer(self) -> bytes:
         """Return the SDP of an offer; also for a re-INVITE without one."""

@@ -113,6 +113,10 @@ class SipLeg:
     def sent_samples(self) -> int:
         return self._sent_samples
 
+    @property
+    def queued_samples(self) -> int:
+        return self._media.queued_samples
+
     def events(self) -> AsyncIterator[LegEvent]:
         return self._inbox.events()
 
