@@ -15,6 +15,7 @@ from voicebot import __version__
 from voicebot.commands.access import add_tokens, add_users
 from voicebot.commands.audit import add_audit
 from voicebot.commands.flows import add_flows
+from voicebot.commands.records import add_records
 from voicebot.errors import VoicebotError
 from voicebot.logs import configure_logs
 from voicebot.settings import Settings, load_settings
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_audit(commands.add_parser("audit", help="find what was changed in the trail of decisions"))
     add_users(commands.add_parser("users", help="who may sign in, and as what"))
     add_tokens(commands.add_parser("tokens", help="what programs show to use the API"))
+    add_records(commands.add_parser("records", help="keep or delete calls, by age, on request or under a legal hold"))
     given = parser.parse_args(arguments)
     configure_logs("console", "warning")
     try:

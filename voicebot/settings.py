@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +16,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from voicebot.dialog.outcome import Outcome
 from voicebot.errors import ConfigurationError, Problem
+from voicebot.records.retention import DataKind, Retention
 
 #: The folder of published flows, inside the data folder.
 FLOW_LIBRARY = "flows"
@@ -57,6 +60,37 @@ class SipSettings(BaseModel):
     accept_refer: bool = Field(default=False, description="heed transfers that trunks ask for by REFER")
 
 
+Days = Annotated[int, Field(ge=0, le=36_500)] | None
+
+
+class KeptFor(BaseModel):
+    """Days after a call's end that each kind of data is kept; for ever where none is given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    audio_days: Days = None
+    transcript_days: Days = None
+    record_days: Days = None
+
+
+class RetentionSettings(KeptFor):
+    """The table [retention] of voicebot.toml, or VOICEBOT_RETENTION__NAME in the environment."""
+
+    audit_days: Days = Field(default=None, description="what entries of the audit trail say; the chain itself stays")
+    outcomes: dict[Outcome, KeptFor] = Field(default={}, description="other periods for calls that ended so")
+    at: time = Field(default=time(3), description="when each day, by `zone`, the server deletes what is due")
+
+    @property
+    def policy(self) -> Retention:
+        """The same as the records know it."""
+        return Retention(_days(self), {outcome: _days(kept) for outcome, kept in self.outcomes.items()})
+
+
+def _days(kept: KeptFor) -> dict[DataKind, int]:
+    days = {kind: getattr(kept, f"{kind.value}_days", None) for kind in DataKind}
+    return {kind: given for kind, given in days.items() if given is not None}
+
+
 class Settings(BaseSettings):
     """Environment variables win over voicebot.toml, and command-line options win over both.
 
@@ -87,6 +121,7 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="this server's name: the same after a restart, another for each server on one database",
     )
+    retention: RetentionSettings = RetentionSettings()
     flows: Path = Path("flows")
     models: Path | None = Field(default=None, description="folder with speech models and voices")
     zone: str = Field(default="UTC", description="IANA time zone the bot speaks in")

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from voicebot import cli
 from voicebot.errors import ConfigurationError
-from voicebot.records.audit import AuditEntry, AuditReport, Head, append, read_heads, verify, write_head
+from voicebot.records.audit import DELETED, AuditEntry, AuditReport, Head, append, read_heads, verify, write_head
 from voicebot.records.database import Database, _engine, locate
 from voicebot.records.journal import JournalFailure
 from voicebot.records.record import Outcome, Speaker, TurnRecord
@@ -80,6 +80,7 @@ async def test_an_empty_chain_is_sound(database: Database) -> None:
         ("UPDATE audit SET at = '2026-01-01 00:00:00.000000' WHERE number = 2", 2, "changed"),
         ("UPDATE audit_contents SET content = '{}' WHERE number = 4", 4, "content changed"),
         ("UPDATE audit_contents SET salt = 'ab' WHERE number = 4", 4, "content changed"),
+        ("DELETE FROM audit_contents WHERE number = 4", 4, "content deleted, and no entry says so"),
         ("DELETE FROM audit WHERE number = 3", 3, "missing, up to 3"),
         ("DELETE FROM audit WHERE number IN (1, 2)", 1, "missing, up to 2"),
     ],
@@ -122,7 +123,10 @@ async def test_a_chain_made_anew_is_found_by_a_head_that_was_exported(database: 
 async def test_a_deleted_content_leaves_the_chain_sound_and_nothing_of_itself(
     database: Database, chain: list[Head], tmp_path: Path
 ) -> None:
-    await _tamper(database, "DELETE FROM audit_contents WHERE number = 2")
+    async with database.begin() as connection:
+        await connection.execute(text("DELETE FROM audit_contents WHERE number = 2"))
+        told = AuditEntry(START, "dana", DELETED, "deletion:1", {"audit_contents": [[2, 2]]})
+        await append(connection, [told])
     report = await _verify(database, chain)
     assert report.sound
     assert report.deleted == 1

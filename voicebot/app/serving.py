@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry
 from voicebot.app import audiosocket
 from voicebot.app.audiosocket import AudioSocketDoor
 from voicebot.app.editions import Edition, Editions
+from voicebot.app.retention import retaining
 from voicebot.app.sessions import SessionFactory, standing_prompts
 from voicebot.app.sip import SipServing, serving_sip
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
@@ -95,14 +96,7 @@ async def serving(
         world = surroundings or real_surroundings(ZoneInfo(settings.zone))
         metrics = Metrics(CollectorRegistry())
         settings.data.mkdir(parents=True, exist_ok=True)
-        store = await stack.enter_async_context(
-            Store.open(
-                settings.data,
-                url=settings.database,
-                instance=settings.instance,
-                on_failure=lambda kind: metrics.failed("store", kind),
-            )
-        )
+        store = await stack.enter_async_context(_records(settings, metrics, world.now))
         recordings = await stack.enter_async_context(
             Recordings(
                 settings.data / "recordings",
@@ -186,6 +180,22 @@ async def serving(
         gc.freeze()
         gc.disable()
         yield Serving(settings.host, _port(runner), live, speech.engines(), sip)
+
+
+@asynccontextmanager
+async def _records(settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> AsyncIterator[Store]:
+    """Open the records, and delete daily what was kept for long enough."""
+    async with (
+        Store.open(
+            settings.data,
+            url=settings.database,
+            instance=settings.instance,
+            on_failure=lambda kind: metrics.failed("store", kind),
+            on_head=lambda head: metrics.audit_head(head.number),
+        ) as store,
+        retaining(settings, store, metrics, now),
+    ):
+        yield store
 
 
 def _published(library: Library) -> Path | None:

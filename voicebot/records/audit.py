@@ -28,6 +28,8 @@ GENESIS = "0" * 64
 #: PostgreSQL's lock under which servers take turns to append; any number that nothing else here uses.
 _CHAIN_LOCK = 7_305_808_869
 _PAGE = 1000
+#: The action of entries that say what was deleted; their content tells nothing personal and is kept.
+DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class AuditProblem:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What a check found. `deleted` counts entries whose content is gone, which is no problem."""
+    """What a check found. `deleted` counts entries whose content is gone, which is no problem where another says so."""
 
     entries: int
     deleted: int
@@ -108,11 +110,17 @@ async def append(connection: AsyncConnection, entries: Sequence[AuditEntry]) -> 
 
 
 async def verify(connection: AsyncConnection, heads: Iterable[Head] = ()) -> AuditReport:
-    """Check the whole chain, and that it contains every one of `heads`, which were taken from it earlier."""
+    """Check the whole chain, and that it contains every one of `heads`, which were taken from it earlier.
+
+    A content may be gone only if an entry with the action `DELETED` says so, its number lying in one of the stretches
+    ``[first, last]`` under ``audit_contents``.
+    """
     expected = {head.number: head.hash for head in heads}
     problems: list[AuditProblem] = []
     head = Head(0, GENESIS)
-    entries = deleted = 0
+    entries = 0
+    gone: list[int] = []
+    told: list[tuple[int, int]] = []
     while page := await _page(connection, after=head.number):
         for row in page:
             entries += 1
@@ -123,14 +131,30 @@ async def verify(connection: AsyncConnection, heads: Iterable[Head] = ()) -> Aud
             if row["hash"] != _link_hash(row):
                 problems.append(AuditProblem(row["number"], "changed"))
             if row["content"] is None:
-                deleted += 1
+                gone.append(row["number"])
             elif row["content_digest"] != _digest(row["salt"], row["content"]):
                 problems.append(AuditProblem(row["number"], "content changed"))
+            elif row["action"] == DELETED:
+                told += [(first, last) for first, last in json.loads(row["content"]).get("audit_contents", ())]
             if expected.pop(row["number"], row["hash"]) != row["hash"]:
                 problems.append(AuditProblem(row["number"], "is not the entry whose hash was exported"))
             head = Head(row["number"], row["hash"])
     problems += [AuditProblem(number, "exported once and now missing") for number in sorted(expected)]
-    return AuditReport(entries, deleted, head, tuple(problems))
+    problems += [AuditProblem(number, "content deleted, and no entry says so") for number in _untold(gone, told)]
+    return AuditReport(entries, len(gone), head, tuple(problems))
+
+
+def _untold(gone: Sequence[int], told: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the numbers, which are in order, that lie in none of the stretches."""
+    left, stretches = [], sorted(told)
+    place = covered = 0
+    for number in gone:
+        while place < len(stretches) and stretches[place][0] <= number:
+            covered = max(covered, stretches[place][1])
+            place += 1
+        if number > covered:
+            left.append(number)
+    return left
 
 
 def write_head(path: Path, head: Head, at: datetime) -> None:

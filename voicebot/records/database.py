@@ -131,6 +131,20 @@ class Database:
         """
         return self.engine.execution_options(**{_WRITES: True}).begin()
 
+    async def purge(self) -> None:
+        """Make sure that what was deleted is gone from the files too, as far as the database can."""
+        if self.is_postgresql:
+            statements = ["VACUUM turns, calls, call_words, audit_contents"]
+        else:
+            # The index keeps what was deleted until its parts are merged, the log until it is written back.
+            statements = [
+                "INSERT INTO call_words_index (call_words_index) VALUES ('optimize')",
+                "PRAGMA wal_checkpoint(TRUNCATE)",
+            ]
+        async with self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            for statement in statements:
+                await connection.exec_driver_sql(statement)
+
     async def migrate(self) -> None:
         """Bring the tables to the form that the code expects; several servers may do so at once."""
         await self._altered(migrate)
@@ -166,6 +180,8 @@ def _engine(url: URL, *, foreign_keys: bool = True) -> AsyncEngine:
         cursor.close()
 
     def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+            return
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
 
     event.listen(engine.sync_engine, "connect", prepare)

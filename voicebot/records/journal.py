@@ -97,8 +97,8 @@ class Journal:
     They belong to one event loop. `on_failure` is called for every batch that must be tried again and for every entry
     that is lost: because the database would not have it, or because so many wait that memory must be kept.
 
-    Decisions and ends of calls are audited as they are taken down, others by `audit`. The chain's head goes to the file
-    `heads` and to the log, at most once a minute and at the end.
+    Decisions and ends of calls are audited as they are taken down, others by `audit`. `on_head` gets each new head of
+    the chain, which goes to the file `heads` and to the log, at most once a minute and at the end.
     """
 
     def __init__(
@@ -109,11 +109,13 @@ class Journal:
         on_failure: Callable[[JournalFailure], None],
         heads: Path,
         now: Callable[[], datetime],
+        on_head: Callable[[Head], None] = lambda _: None,
         last_writes_s: float = 10.0,
     ) -> None:
         self._database = database
         self._instance = instance
         self._on_failure = on_failure
+        self._on_head = on_head
         self._entries: asyncio.Queue[_Entry] = asyncio.Queue(_WAITING_ENTRIES)
         self._turns: OrderedDict[str, int] = OrderedDict()
         self._last_writes_s = last_writes_s
@@ -267,7 +269,9 @@ class Journal:
             else:
                 if failing:
                     log.info("journal writes again")
-                self._head = head or self._head
+                if head is not None:
+                    self._head = head
+                    self._on_head(head)
                 if self._now() >= self._next_export:
                     await self._export_head()
                 return

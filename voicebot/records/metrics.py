@@ -22,6 +22,9 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self._calls = Counter("voicebot_calls", "Calls ended, by outcome.", ["outcome"], registry=registry)
+        self._audit_head = Gauge(
+            "voicebot_audit_head_number", "Number of the newest entry of the audit trail.", registry=registry
+        )
         self._live = Gauge("voicebot_live_calls", "Calls going on.", registry=registry)
         self._duration = Histogram(
             "voicebot_call_duration_seconds", "How long calls took.", buckets=_DURATION_BUCKETS_S, registry=registry
@@ -118,6 +121,9 @@ class Metrics:
 
     def worker_restarted(self, worker: str) -> None:
         self._restarts.labels(worker).inc()
+
+    def audit_head(self, number: int) -> None:
+        self._audit_head.set(number)
 
     def failed(self, part: str, kind: str) -> None:
         """Count what failed inside ("store", "recorder") without ending a call; both are constants."""

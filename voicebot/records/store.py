@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Row, Select, func, select, update
 
 from voicebot.records.access.sight import Sight, is_seen
-from voicebot.records.audit import AuditReport, read_heads, verify
+from voicebot.records.audit import AuditReport, Head, read_heads, verify
 from voicebot.records.database import Database, locate
 from voicebot.records.journal import Journal, JournalFailure
 from voicebot.records.record import CallRecord, HeardWord, Outcome, RecordingRecord, Speaker, TurnRecord
@@ -62,16 +62,25 @@ class Store:
         url: str | None = None,
         instance: str = "main",
         on_failure: Callable[[JournalFailure], None],
+        on_head: Callable[[Head], None] = lambda _: None,
         now: Callable[[], datetime] = _utc_now,
     ) -> AsyncIterator[Self]:
         """Open the database at `url`, bring it to its present form, and close what a crash left open.
 
         `data` is the folder below which recordings lie, and the database too unless `url` says otherwise. `instance`
-        names this server process and stays the same over restarts. `now` dates audit entries. ConfigurationError when
+        names this server process and stays the same over restarts. `on_head` gets each new head of the audit
+        trail, `now` dates its entries. ConfigurationError when
         another server uses the same SQLite file, or one of the same name the same PostgreSQL.
         """
         async with Database.served(locate(data, url), instance=instance) as database:
-            journal = Journal(database, instance=instance, on_failure=on_failure, heads=data / AUDIT_HEADS, now=now)
+            journal = Journal(
+                database,
+                instance=instance,
+                on_failure=on_failure,
+                on_head=on_head,
+                heads=data / AUDIT_HEADS,
+                now=now,
+            )
             store = cls(database, journal, data)
             await store._close_abandoned(instance)
             async with journal.writing():

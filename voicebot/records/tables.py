@@ -67,7 +67,10 @@ CALLS = Table(
     Column("goal", String(128)),
     Column("goal_reached", Boolean, nullable=False),
     Column("flow_version", String(128), nullable=False),
+    Column("audio_deleted_at", UtcTime),
+    Column("transcript_deleted_at", UtcTime),
     Index(None, "started_at", "id"),
+    Index(None, "ended_at"),
     Index(None, "caller", "started_at"),
     Index(None, "outcome", "started_at"),
     Index(None, "goal"),
@@ -202,4 +205,18 @@ CALL_SHARES = Table(
     Column("shared_with", String(16), primary_key=True),
     Column("name", String(128), primary_key=True),
     Index(None, "shared_with", "name"),
+)
+
+#: What must be kept though its time is over: one call, or all calls of a number.
+LEGAL_HOLDS = Table(
+    "legal_holds",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("call_id", String(128)),
+    Column("caller", Text),
+    Column("placed_at", UtcTime, nullable=False),
+    Column("placed_by", String(128), nullable=False),
+    Column("reason", Text, nullable=False),
+    Index(None, "call_id"),
+    Index(None, "caller"),
 )

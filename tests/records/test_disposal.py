@@ -1,0 +1,256 @@
+"""Deletion by age and by request: what goes is gone everywhere, what is held stays, and the trail stays sound."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, select, text
+
+from voicebot.records.audit import verify
+from voicebot.records.disposal import DiskRecordings, Disposal, DisposalRefused
+from voicebot.records.record import HeardWord, Outcome, Speaker, TurnRecord
+from voicebot.records.retention import DataKind, Retention
+from voicebot.records.search import CallSearch
+from voicebot.records.store import Store
+from voicebot.records.tables import AUDIT, AUDIT_CONTENTS
+
+NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+WHY = {"by": "dana", "reason": "request 17"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Party:
+    caller: str
+    channel: str = "twilio"
+    direction: str = "inbound"
+    called: str = "+15550199"
+    carrier_call_id: str = "CA1"
+
+
+def _call(store: Store, data: Path, call_id: str, *, days_ago: float, outcome: Outcome = Outcome.COMPLETED) -> None:
+    """A call of ten minutes by a caller of its own, with a recording, that speaks of xylophones."""
+    started = NOW - timedelta(days=days_ago)
+    store.journal.begin_call(call_id, _Party(f"+1555{call_id}"), started, "f")
+    words = (HeardWord("xylophone", 0, 1, 1.0),)
+    turn = TurnRecord(Speaker.CALLER, "a xylophone please", slots={"thing": "xylophone"}, words=words, intent="buy")
+    store.journal.add_turn(call_id, turn)
+    decided = TurnRecord(Speaker.CALLER, "xylophones", decision="buy: a xylophone", alternatives=("xylophone",))
+    store.journal.add_turn(call_id, decided)
+    path = data / "recordings" / f"{call_id}.wav"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(call_id.encode())
+    store.journal.note_recording(call_id, f"recordings/{call_id}.wav")
+    store.journal.end_call(call_id, started + timedelta(minutes=10), outcome, "we_hung_up")
+
+
+@pytest.fixture
+async def store(tmp_path: Path, database_url: str) -> AsyncIterator[Store]:
+    async with Store.open(tmp_path, url=database_url, on_failure=print, now=lambda: NOW) as opened:
+        yield opened
+
+
+@pytest.fixture
+def disposal(store: Store, tmp_path: Path) -> Disposal:
+    return Disposal(store.database, DiskRecordings(store.database, tmp_path), lambda: NOW)
+
+
+def _recorded(data: Path) -> list[str]:
+    return sorted(path.stem for path in (data / "recordings").glob("*.wav"))
+
+
+async def _calls(store: Store) -> list[str]:
+    return [call["id"] for call in await store.search(CallSearch(), 100)]
+
+
+async def _is_sound(store: Store) -> bool:
+    async with store.database.connect() as connection:
+        return (await verify(connection)).sound
+
+
+async def _holds_anywhere(store: Store, word: str) -> bool:
+    """Tell whether any table holds a word, be it in an index."""
+    async with store.database.connect() as connection:
+        listing = (
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            if store.database.is_postgresql
+            else "SELECT name FROM sqlite_master WHERE type = 'table'"
+        )
+        for table in (await connection.execute(text(listing))).scalars().all():
+            for row in await connection.execute(text(f"SELECT * FROM {table}")):
+                if word in str(tuple(row)):
+                    return True
+    return False
+
+
+async def test_each_kind_goes_at_its_own_age(store: Store, disposal: Disposal, tmp_path: Path) -> None:
+    for call_id, days_ago in (("young", 5), ("month", 40), ("season", 100), ("old", 400)):
+        _call(store, tmp_path, call_id, days_ago=days_ago)
+    await store.journal.flush()
+    policy = Retention({DataKind.AUDIO: 30, DataKind.TRANSCRIPT: 90, DataKind.RECORD: 365})
+    assert await disposal.count_due(policy) == {DataKind.RECORD: 1, DataKind.AUDIO: 3, DataKind.TRANSCRIPT: 2}
+    gone = await disposal.retain(policy)
+    assert gone == {DataKind.RECORD: 1, DataKind.AUDIO: 2, DataKind.TRANSCRIPT: 1, DataKind.AUDIT: 0}
+    assert _recorded(tmp_path) == ["young"]
+    assert await _calls(store) == ["young", "month", "season"]
+    season, month = await store.get("season"), await store.get("month")
+    assert season
+    assert month
+    assert (season["recording"], month["recording"]) == (None, None)
+    assert "xylophone" not in json.dumps(season)
+    assert [turn["intent"] for turn in season["turns"]] == ["buy", None]
+    assert "xylophone" in json.dumps(month)
+    assert [call["id"] for call in await store.search(CallSearch(words="xylophone"), 9)] == ["young", "month"]
+    assert (await disposal.retain(policy)).total() == 0
+    assert await _is_sound(store)
+
+
+async def test_calls_of_some_outcomes_are_kept_for_longer_or_shorter(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    for outcome in (Outcome.COMPLETED, Outcome.FAILED, Outcome.CALLER_HUNG_UP):
+        _call(store, tmp_path, outcome.value, days_ago=50, outcome=outcome)
+    await store.journal.flush()
+    others = {Outcome.FAILED: {DataKind.AUDIO: 90}, Outcome.CALLER_HUNG_UP: {DataKind.RECORD: 7}}
+    gone = await disposal.retain(Retention({DataKind.AUDIO: 30}, others))
+    assert gone == {DataKind.RECORD: 1, DataKind.AUDIO: 1, DataKind.TRANSCRIPT: 0, DataKind.AUDIT: 0}
+    assert _recorded(tmp_path) == ["failed"]
+    assert set(await _calls(store)) == {"completed", "failed"}
+
+
+async def test_without_a_policy_everything_is_kept(store: Store, disposal: Disposal, tmp_path: Path) -> None:
+    _call(store, tmp_path, "c1", days_ago=9999)
+    await store.journal.flush()
+    assert (await disposal.retain(Retention())).total() == 0
+    assert await _calls(store) == ["c1"]
+
+
+async def test_a_live_call_is_never_due_and_never_deleted(store: Store, disposal: Disposal, tmp_path: Path) -> None:
+    store.journal.begin_call("live", _Party("+1"), NOW - timedelta(days=9999), "f")
+    await store.journal.flush()
+    assert (await disposal.retain(Retention(dict.fromkeys(DataKind, 1)))).total() == 0
+    with pytest.raises(DisposalRefused, match="Still going on: live"):
+        await disposal.delete(call_ids=["live"], **WHY)
+
+
+async def test_a_legal_hold_keeps_a_call_or_a_caller_until_it_is_released(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    for call_id in ("a", "b", "c"):
+        _call(store, tmp_path, call_id, days_ago=50)
+    await store.journal.flush()
+    by_call = await disposal.hold(call_id="a", **WHY)
+    by_caller = await disposal.hold(caller="+1555b", **WHY)
+    assert [hold.id for hold in await disposal.holds()] == sorted([by_call.id, by_caller.id])
+    everything = Retention(dict.fromkeys(DataKind, 1))
+    await disposal.retain(everything)
+    assert set(await _calls(store)) == {"a", "b"}
+    assert _recorded(tmp_path) == ["a", "b"]
+    with pytest.raises(DisposalRefused, match=r"Under a legal hold: a\. Nothing was deleted"):
+        await disposal.delete(call_ids=["a"], **WHY)
+    with pytest.raises(DisposalRefused, match=r"Under a legal hold: b\. Nothing was deleted"):
+        await disposal.delete(caller="+1555b", **WHY)
+    await disposal.release(by_call.id, **WHY)
+    await disposal.release(by_caller.id, **WHY)
+    with pytest.raises(DisposalRefused, match="no legal hold"):
+        await disposal.release(by_call.id, **WHY)
+    await disposal.retain(everything)
+    assert await _calls(store) == []
+    async with store.database.connect() as connection:
+        actions = (await connection.scalars(select(AUDIT.c.action).where(AUDIT.c.actor == "dana"))).all()
+    assert actions == ["hold_placed", "hold_placed", "hold_released", "hold_released"]
+
+
+async def test_a_hold_keeps_what_the_audit_trail_says_of_its_call(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    for call_id in ("a", "b"):
+        _call(store, tmp_path, call_id, days_ago=1)
+    await store.journal.flush()
+    await disposal.hold(call_id="a", **WHY)
+    later = Disposal(store.database, DiskRecordings(store.database, tmp_path), lambda: NOW + timedelta(days=10))
+    await later.retain(Retention({DataKind.AUDIT: 5}))
+    left = select(AUDIT.c.subject).join(AUDIT_CONTENTS, AUDIT_CONTENTS.c.number == AUDIT.c.number)
+    async with store.database.connect() as connection:
+        subjects = set((await connection.scalars(left)).all())
+        report = await verify(connection)
+    assert "call:a" in subjects
+    assert "call:b" not in subjects
+    assert report.sound
+    assert report.deleted == 3  # two of call b, and what the hold said
+
+
+async def test_a_customers_deletion_leaves_nothing_but_a_certificate(
+    store: Store, disposal: Disposal, tmp_path: Path, database_url: str
+) -> None:
+    _call(store, tmp_path, "mine", days_ago=2)
+    await store.journal.flush()
+    assert await _holds_anywhere(store, "xylophone")  # the search finds what is there
+    certificate = await disposal.delete(caller="+1555mine", **WHY)
+    assert not await _holds_anywhere(store, "xylophone")
+    assert not await _holds_anywhere(store, "+1555mine")
+    if database_url.startswith("sqlite"):
+        everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+        assert b"xylophone" not in everything
+        assert b"+1555mine" not in everything
+    assert _recorded(tmp_path) == []
+    assert await store.get("mine") is None
+    (told,) = certificate["calls"]
+    assert (told["call_id"], told["turns"]) == ("mine", 2)
+    assert told["recording_sha256"] == "3fd30542fe3f61b14bd4a4b2dc0b6fb30fa6f63ebce52dd1778aaa8c4dc02cff"
+    assert len(told["record_sha256"]) == 64
+    assert (certificate["by"], certificate["reason"], certificate["at"]) == ("dana", "request 17", NOW.isoformat())
+    assert await disposal.certificate(certificate["id"]) == certificate
+    assert await _is_sound(store)
+
+
+@pytest.mark.parametrize("which", [{"call_ids": ["nobody"]}, {"caller": "+19"}, {"call_ids": []}])
+async def test_deleting_what_is_not_there_is_refused(disposal: Disposal, which: dict[str, object]) -> None:
+    with pytest.raises(DisposalRefused, match=r"There (is|are) no call"):
+        await disposal.delete(**which, **WHY)  # type: ignore[arg-type]  # one of two ways to name calls
+    with pytest.raises(DisposalRefused, match="There is no deletion"):
+        await disposal.certificate("none")
+    with pytest.raises(DisposalRefused, match="There is no call nobody"):
+        await disposal.hold(call_id="nobody", **WHY)
+
+
+async def test_what_was_broken_off_after_the_file_went_is_finished_by_the_next_run(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    _call(store, tmp_path, "c1", days_ago=50)
+    await store.journal.flush()
+    (tmp_path / "recordings" / "c1.wav").unlink()
+    await disposal.retain(Retention({DataKind.AUDIO: 30}))
+    record = await store.get("c1")
+    assert record
+    assert record["recording"] is None
+
+
+async def test_a_content_that_somebody_deleted_in_secret_shows(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    for call_id in ("a", "b"):
+        _call(store, tmp_path, call_id, days_ago=2)
+    await store.journal.flush()
+    await disposal.delete(call_ids=["a"], **WHY)
+    async with store.database.begin() as connection:
+        await connection.execute(delete(AUDIT_CONTENTS).where(AUDIT_CONTENTS.c.number == 4))
+    async with store.database.connect() as connection:
+        report = await verify(connection)
+    assert report.deleted == 3
+    assert [(problem.number, problem.what) for problem in report.problems] == [
+        (4, "content deleted, and no entry says so")
+    ]
+
+
+async def test_one_server_of_several_leaves_the_others_records_alone(
+    tmp_path: Path, database_url: str, store: Store, disposal: Disposal
+) -> None:
+    _call(store, tmp_path, "c1", days_ago=50)
+    await store.journal.flush()
+    assert (await disposal.retain(Retention({DataKind.RECORD: 1}), instance="other")).total() == 0
+    assert (await disposal.retain(Retention({DataKind.RECORD: 1}), instance="main")).total() == 1
