@@ -56,6 +56,7 @@ operations:
   books.renew:
     arguments: {member: digits, day: date}
     write: yes
+    undo: {by_hand: Put the former day back.}
     results: {due: date}
 ladders:
   silence:

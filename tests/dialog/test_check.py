@@ -291,6 +291,31 @@ MISTAKES = {
     "an outcome that never comes": Mistake(
         "down.yaml", "flow: down", "flow: down\noutcomes: [told, untold]", "never ends with 'untold'", "flow: down", W
     ),
+    "an undo that is no operation": Mistake(
+        "bot.yaml",
+        "undo: {by_hand: Put the former day back.}",
+        "undo: {operation: books.return}",
+        finds="There is no operation 'books.return'",
+    ),
+    "an undo that takes something else": Mistake(
+        "bot.yaml",
+        "undo: {by_hand: Put the former day back.}",
+        "undo: {operation: books.renew, with: {member: member}}",
+        finds="cannot undo this",
+    ),
+    "a write that nothing undoes": Mistake(
+        "bot.yaml",
+        "    undo: {by_hand: Put the former day back.}\n",
+        "",
+        finds="nothing says how it is undone",
+        severity=Severity.WARNING,
+    ),
+    "an approval whose refusal nothing follows": Mistake(
+        "bot.yaml",
+        "undo: {by_hand: Put the former day back.}",
+        'undo: {by_hand: Put the former day back.}\n    approve_when: member == "1"',
+        finds="may answer 'not_approved'",
+    ),
 }
 
 

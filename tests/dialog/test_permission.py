@@ -70,7 +70,7 @@ def fees_bot(folder: Path, *rules: str) -> Path:
     write_bot(folder)
     (folder / "fees.yaml").write_text(FEES, encoding="utf-8")
     (folder / "fee_operations.yaml").write_text(
-        "operations:\n  fees.pay:\n    arguments: {amount: money}\n    write: yes\n"
+        "operations:\n  fees.pay:\n    arguments: {amount: money}\n    write: yes\n    undo: {by_hand: Pay it back.}\n"
         + "".join(f"    {rule}\n" for rule in rules),
         encoding="utf-8",
     )
@@ -150,7 +150,7 @@ def test_money_that_moves_without_a_limit_is_a_warning(tmp_path: Path) -> None:
 )
 def test_a_misspelt_rule_is_told_with_its_line(tmp_path: Path, rule: str, finds: str) -> None:
     (found,) = check(fees_bot(tmp_path, rule)).errors
-    assert (found.file, found.line) == ("fee_operations.yaml", 5)
+    assert (found.file, found.line) == ("fee_operations.yaml", 6)
     assert finds in found.what
 
 

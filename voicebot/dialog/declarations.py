@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.condition import Condition, ConditionError, names_in, parse_condition
 from voicebot.dialog.document import Fields, Source, suggestion
-from voicebot.dialog.flow import Intent, Operation, Place, spoken_words
+from voicebot.dialog.flow import NOBODY_DECIDED, NOT_APPROVED, Intent, Operation, Place, Undo, spoken_words
 from voicebot.dialog.hours import Hours
 from voicebot.dialog.hours_values import hours_names
 from voicebot.dialog.prompt import Piece, Prompt, TemplateError, parse_template
@@ -29,7 +29,19 @@ _IMPERSONAL = frozenset({"today", "now", "channel", "guessed"})
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 OPERATION_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 TYPE_KEYS = ("kind", "length", "pattern", "check_digit", "choices", "secret", "must", "invalid", "keys")
-OPERATION_KEYS = ("arguments", "results", "failures", "write", "secret", "needs", "person_when", "no_such", "about")
+OPERATION_KEYS = (
+    "arguments",
+    "results",
+    "failures",
+    "write",
+    "secret",
+    "needs",
+    "person_when",
+    "approve_when",
+    "undo",
+    "no_such",
+    "about",
+)
 
 
 @dataclass(slots=True)
@@ -268,6 +280,8 @@ def read_operations(source: Source | None, declared: Declared) -> None:
             continue
         declared.note_place(f"operation {name}", entry)
         arguments = _read_signature(fields.get("arguments"))
+        results = _read_signature(fields.get("results"))
+        approve_when = _read_limit(fields.get("approve_when"), arguments)
         secret = fields.texts("secret")
         secret_source = fields.get("secret")
         if secret_source:
@@ -275,12 +289,14 @@ def read_operations(source: Source | None, declared: Declared) -> None:
         declared.operations[name] = Operation(
             name=name,
             arguments=arguments,
-            results=_read_signature(fields.get("results")),
-            failures=fields.texts("failures"),
+            results=results,
+            failures=fields.texts("failures") + ((NOT_APPROVED, NOBODY_DECIDED) if approve_when else ()),
             write=fields.flag("write"),
             secret=frozenset(secret),
             needs=_read_needs(fields.get("needs"), declared),
             person_when=_read_limit(fields.get("person_when"), arguments),
+            approve_when=approve_when,
+            undo=_read_undo(fields, {**arguments, **results}, declared),
             no_such=_read_no_such(fields, arguments),
         )
 
@@ -300,6 +316,40 @@ def _read_limit(source: Source | None, arguments: Collection[str]) -> Condition 
     if source and condition:
         check_names(names_in(condition), arguments, source)
     return condition
+
+
+def _read_undo(operation: Fields, given: Mapping[str, ValueKind], declared: Declared) -> Undo | None:
+    """Read ``undo: {operation: calendar.cancel, with: {reference: reference}}`` or ``undo: {by_hand: …}``.
+
+    What stands on the right is an argument or a result of the operation that is undone; which operations there are is
+    known once every file is read.
+    """
+    source = operation.get("undo")
+    if source is None:
+        return None
+    fields = source.fields(("operation", "with", "by_hand"))
+    name, by_hand = fields.text("operation"), fields.text("by_hand")
+    if bool(name) == bool(by_hand):
+        source.problem("An undo has an operation, or says what a person does.", "Write 'operation:' or 'by_hand:'.")
+    if not operation.flag("write"):
+        source.problem("Only a write can be undone.", "Add 'write: yes', or remove 'undo:'.")
+    with_source = fields.get("with")
+    entries = dict(with_source.fields()) if with_source else {}
+    arguments = {argument: entry.text() for argument, entry in entries.items()}
+    for entry in entries.values():
+        check_names((entry.text(),), given, entry)
+
+    def check_target() -> None:
+        target = declared.operations.get(name)
+        if target is None:
+            source.problem(f"There is no operation '{name}'.", suggestion(name, declared.operations))
+        elif not target.write or target.arguments.keys() != arguments.keys():
+            takes = ", ".join(target.arguments) or "nothing"
+            source.problem(f"'{name}' cannot undo this: it must be a write, and takes {takes}.", "Mend 'with:'.")
+
+    if name:
+        declared.later.append(check_target)
+    return Undo(name, arguments, by_hand)
 
 
 def _read_no_such(operation: Fields, arguments: Mapping[str, ValueKind]) -> dict[str, str]:

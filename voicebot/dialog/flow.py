@@ -18,12 +18,29 @@ from voicebot.dialog.values import ValueKind
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """How a write is taken back: by an `operation` whose `arguments` are named after what the write took or gave.
+
+    Or, where no operation can, `by_hand` says what a person does.
+    """
+
+    operation: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    by_hand: str = ""
+
+
+#: How an operation with `approve_when` may end besides: a person refused it, or nobody decided in time.
+NOT_APPROVED, NOBODY_DECIDED = "not_approved", "nobody_decided"
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """What `backends` can do: typed arguments and results, and the failures it names.
 
     A `write` is carried out exactly once by its idempotency key. Arguments named in `secret` are never written down.
     `needs` is a condition on what is remembered of the call (``authenticated``) without which it is not carried out;
     while `person_when` holds for its arguments (``amount > 500``) it is a person's to decide, never the bot's alone.
+    While `approve_when` holds the caller waits for a person to allow it, and `undo` says how it is taken back.
     `no_such` says which failure means that an argument's value does not exist, so that what else the caller may have
     said is tried before it is believed.
     """
@@ -36,6 +53,8 @@ class Operation:
     secret: frozenset[str] = frozenset()
     needs: Condition | None = None
     person_when: Condition | None = None
+    approve_when: Condition | None = None
+    undo: Undo | None = None
     no_such: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -177,6 +177,17 @@ def bot_schema() -> Schema:
         "secret": _NAMES,
         "needs": _CONDITION,
         "person_when": _CONDITION,
+        "approve_when": _CONDITION,
+        "undo": {
+            "description": "How a write is taken back: by another operation, or what a person does.",
+            **_object(
+                {
+                    "operation": _SCALAR,
+                    "with": {"type": "object", "additionalProperties": _SCALAR},
+                    "by_hand": _SCALAR,
+                }
+            ),
+        },
         "no_such": {
             "description": "Which failure says that an argument's value does not exist.",
             "type": "object",
