@@ -18,6 +18,7 @@ from pydantic_settings import (
 
 from voicebot.dialog.outcome import Outcome
 from voicebot.errors import ConfigurationError, Problem
+from voicebot.records.access.roles import Role
 from voicebot.records.retention import DataKind, Retention
 
 #: The folder of published flows, inside the data folder.
@@ -91,6 +92,24 @@ def _days(kept: KeptFor) -> dict[DataKind, int]:
     return {kind: given for kind, given in days.items() if given is not None}
 
 
+class OidcSettings(BaseModel):
+    """The table [oidc] of voicebot.toml, or VOICEBOT_OIDC__NAME in the environment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str | None = Field(
+        default=None,
+        pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])",
+        description="where people sign in, exactly as the provider calls itself",
+    )
+    client_id: str | None = None
+    name: str = Field(default="your company account", description="what the button on the page says")
+    role_claim: str = Field(default="groups", description="the claim of ID tokens that `roles` looks at")
+    roles: dict[str, Role] = Field(
+        default={}, description="which value of the claim makes somebody what; others may not come in"
+    )
+
+
 class Settings(BaseSettings):
     """Environment variables win over voicebot.toml, and command-line options win over both.
 
@@ -127,6 +146,8 @@ class Settings(BaseSettings):
     zone: str = Field(default="UTC", description="IANA time zone the bot speaks in")
 
     api_token: SecretStr | None = None
+    oidc: OidcSettings = OidcSettings()
+    oidc_client_secret: SecretStr | None = None
     twilio_account_sid: str | None = Field(default=None, validation_alias="TWILIO_ACCOUNT_SID")
     twilio_auth_token: SecretStr | None = Field(default=None, validation_alias="TWILIO_AUTH_TOKEN")
     insecure_webhooks: bool = Field(default=False, description="accept unsigned webhooks; development only")
@@ -204,6 +225,7 @@ class _PlainToml(TomlConfigSettingsSource):
             "asterisk_password",
             "database_url",
             "model_key",
+            "oidc_client_secret",
             "twilio_auth_token",
             "TWILIO_AUTH_TOKEN",
             "sip_password",

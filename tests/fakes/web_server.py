@@ -23,6 +23,7 @@ from yarl import URL
 
 from voicebot.calls.chats import Chats
 from voicebot.records.access.failures import Failures
+from voicebot.records.access.oidc_attempts import OidcAttempts
 from voicebot.records.access.passwords import Passwords
 from voicebot.records.access.roles import Role
 from voicebot.records.access.sessions import Sessions
@@ -36,6 +37,7 @@ from voicebot.records.tables import METADATA
 from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded, LegEvent
 from voicebot.telephony.twilio.messages import CarrierMessage, Connected, Media, Start, Stop, Track, serialise
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
+from voicebot.web.access.oidc import OidcProvider
 from voicebot.web.address import PublicAddress
 from voicebot.web.chan_websocket import AsteriskPeers
 from voicebot.web.server import AccessParts, Readiness, WebLimits, build_app, make_runner
@@ -273,6 +275,7 @@ async def serving(
     wall_clock: Callable[[], float] = time.time,
     chats: Chats | None = None,
     asterisk: AsteriskPeers | None = None,
+    oidc: OidcProvider | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run the server on a free port of loopback."""
     admission, reader = FakeAdmission(), calls or FakeCalls()
@@ -299,6 +302,8 @@ async def serving(
                 master_token=api_token,
                 audit=audited.append,
                 now=clock.now,
+                attempts=OidcAttempts(database, now=clock.now),
+                oidc=oidc,
             ),
             twilio=twilio or TwilioAccess(auth_token=AUTH_TOKEN),
             public=public or PublicAddress(),

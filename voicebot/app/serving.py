@@ -37,6 +37,7 @@ from voicebot.dialog.library import Library
 from voicebot.dialog.loader import load_bot
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.access.failures import Failures
+from voicebot.records.access.oidc_attempts import OidcAttempts
 from voicebot.records.access.passwords import Passwords
 from voicebot.records.access.sessions import Sessions
 from voicebot.records.access.tokens import ApiTokens
@@ -47,6 +48,7 @@ from voicebot.records.schema import call_schema
 from voicebot.records.store import Store
 from voicebot.settings import FLOW_LIBRARY, Settings
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
+from voicebot.web.access.oidc import OidcProvider
 from voicebot.web.address import PublicAddress
 from voicebot.web.chan_websocket import AsteriskPeers
 from voicebot.web.doors import Admission
@@ -239,6 +241,8 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
             master_token=token.get_secret_value() if token else None,
             audit=store.journal.audit,
             now=now,
+            attempts=OidcAttempts(store.database, now=now),
+            oidc=_oidc(settings),
         ),
         twilio=TwilioAccess(
             auth_token=twilio_token.get_secret_value() if twilio_token else None,
@@ -256,6 +260,24 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
         limits=WebLimits(max_connections=2 * settings.max_calls, max_starts_per_minute=settings.max_starts_per_minute),
         chats=chats,
         asterisk=_asterisk_peers(settings),
+    )
+
+
+def _oidc(settings: Settings) -> OidcProvider | None:
+    given, secret = settings.oidc, settings.oidc_client_secret
+    if given.issuer is None:
+        return None
+    if given.client_id is None or not given.roles:
+        what = "`oidc.issuer` is set, but not `oidc.client_id` and `oidc.roles`, so nobody could sign in with it."
+        fix = "Say who is what, such as roles = { 'voicebot-admins' = 'admin' }."
+        raise ConfigurationError([Problem("settings", None, what, fix)])
+    return OidcProvider(
+        issuer=given.issuer,
+        client_id=given.client_id,
+        client_secret=secret.get_secret_value() if secret else None,
+        name=given.name,
+        role_claim=given.role_claim,
+        roles=given.roles,
     )
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from voicebot.calls.chats import Chats
 from voicebot.records.access.failures import Failures
+from voicebot.records.access.oidc_attempts import OidcAttempts
 from voicebot.records.access.sessions import Sessions
 from voicebot.records.access.tokens import ApiTokens
 from voicebot.records.access.users import Users
@@ -23,6 +24,8 @@ from voicebot.web.access.cookies import Cookie
 from voicebot.web.access.guard import Guard
 from voicebot.web.access.headers import SecurityHeaders
 from voicebot.web.access.identity import Identity
+from voicebot.web.access.oidc import OidcClient, OidcProvider
+from voicebot.web.access.oidc_door import OidcDoor
 from voicebot.web.access.sign_in import SESSION_COOKIE, Entrance, SignInDoor
 from voicebot.web.address import PublicAddress
 from voicebot.web.browser import OUT_OF_DATE, BrowserDoor
@@ -50,7 +53,7 @@ LINGER_S = 1.0
 class AccessParts:
     """What is known of those who may come in. `master_token` opens the whole API; `audit` takes what they did.
 
-    `now` dates entries of the audit trail.
+    `now` dates entries of the audit trail. People may sign in at the provider `oidc` too, if there is one.
     """
 
     users: Users
@@ -60,6 +63,8 @@ class AccessParts:
     master_token: str | None
     audit: Callable[[AuditEntry], None]
     now: Callable[[], datetime]
+    attempts: OidcAttempts
+    oidc: OidcProvider | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +189,15 @@ def build_app(
         clock=clock,
     )
     guard = Guard(identity=identity, calls=calls, public=public, audit=access.audit, now=access.now, clock=clock)
+    entrance = Entrance(sessions=access.sessions, cookie=cookie, public=public, audit=access.audit, now=access.now)
     sign_in_door = SignInDoor(
         users=access.users,
         failures=access.failures,
-        entrance=Entrance(sessions=access.sessions, cookie=cookie, public=public, audit=access.audit, now=access.now),
+        entrance=entrance,
         pages=pages,
         public=public,
         clock=clock,
+        oidc_name=access.oidc.name if access.oidc else None,
     )
     records_door = RecordsDoor(calls=calls, schema=schema, pages=pages)
 
@@ -211,6 +218,16 @@ def build_app(
     app.add_routes(twilio_door.routes() + browser_door.routes() + records_door.routes() + sign_in_door.routes())
     if chats is not None:
         app.add_routes(_written_routes(chats, forms, identity, tickets, public, clock, new_id, limits))
+    if access.oidc is not None:
+        oidc_door = OidcDoor(
+            client=OidcClient(access.oidc, clock=clock),
+            attempts=access.attempts,
+            users=access.users,
+            entrance=entrance,
+            public=public,
+            clock=clock,
+        )
+        app.add_routes(oidc_door.routes())
     for door in asterisk_doors:
         app.add_routes(door.routes())
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics_text)])

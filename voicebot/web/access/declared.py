@@ -30,6 +30,8 @@ PUBLIC: Mapping[tuple[str, str], str] = MappingProxyType(
         ("GET", "/api/schema"): "the form of records; holds nothing of any call",
         ("GET", "/sign-in"): "where one signs in",
         ("POST", "/sign-in"): "where one signs in; counts failures",
+        ("GET", "/sign-in/oidc"): "leads to the OpenID provider",
+        ("GET", "/sign-in/oidc/callback"): "where the OpenID provider leads back to, with a state that is good once",
         ("GET", "/healthz"): "whether the process lives",
         ("GET", "/readyz"): "whether it takes calls",
         ("GET", "/metrics"): "counts, without anything of any call or caller",
