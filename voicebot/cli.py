@@ -14,6 +14,7 @@ import structlog
 from voicebot import __version__
 from voicebot.commands.access import add_tokens, add_users
 from voicebot.commands.audit import add_audit
+from voicebot.commands.backup import add_backup, add_restore
 from voicebot.commands.flows import add_flows
 from voicebot.commands.records import add_records
 from voicebot.errors import VoicebotError
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_users(commands.add_parser("users", help="who may sign in, and as what"))
     add_tokens(commands.add_parser("tokens", help="what programs show to use the API"))
     add_records(commands.add_parser("records", help="keep or delete calls, by age, on request or under a legal hold"))
+    add_backup(commands.add_parser("backup", help="copy everything that lasts, while the server runs"))
+    add_restore(commands.add_parser("restore", help="put a backup where nothing is yet"))
     given = parser.parse_args(arguments)
     configure_logs("console", "warning")
     try:
