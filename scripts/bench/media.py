@@ -14,7 +14,9 @@ nobody answers. Conversation, recording and speech are not in those figures.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import os
 import random
 import select
@@ -27,6 +29,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+import uvloop
+from _bridged import Conditions, bridged
 from _report import Report, parser, percentile
 from _sipp import Signalled, serving
 
@@ -176,13 +181,37 @@ def report_calls(report: Report, section: str, load: Signalled) -> None:
     report.figure(section, "most calls at once", load.most_at_once, "calls")
 
 
+def report_bridge(report: Report, seconds: float) -> None:
+    """Measure what a bridge adds, over real sockets."""
+    os.sched_setaffinity(0, {SERVER_CORE})
+    for pair in (("streams", "rtp"), ("rtp", "rtp")):
+        for what, conditions in (
+            ("even", Conditions()),
+            ("30 ms jitter", Conditions(jitter_s=0.03)),
+            ("200 ms waiting in both legs", Conditions(waiting=10)),
+            ("500 ppm apart", Conditions(ppm=500)),
+        ):
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                there, back = runner.run(bridged(*pair, conditions, seconds=seconds))
+            for way, name in ((there, " to ".join(pair)), (back, " to ".join(reversed(pair)))):
+                section = f"bridge, {name}, {what}"
+                heard = len(way.delays_ms)
+                report.figure(section, "delay, median", statistics.median(way.delays_ms), "ms", n=heard)
+                report.figure(section, "delay, p95", percentile(way.delays_ms, 0.95), "ms", n=heard)
+                # Once what waited at first is gone.
+                later = way.delays_ms[heard // 3 :]
+                report.figure(section, "delay, worst of the last two thirds", max(later), "ms", n=len(later))
+
+
 def main() -> None:
     options_of = parser("Measures audio over RTP.")
     options_of.add_argument("--legs", default="100,200,300,400", help="how many at once, a run each")
     options_of.add_argument("--rates", default="50,100,200", help="calls set up a second over SIP, a run each")
     options_of.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop", help="of legs and echo alike")
     options_of.add_argument("--seconds", type=float, default=10.0, help="length of a run")
+    options_of.add_argument("--bridge", type=float, default=10.0, help="seconds of each bridge, 0 for none")
     options = options_of.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     report = Report("media")
     counts = [int(count) for count in options.legs.split(",")]
     echoes = {count: drive("echo", options.loop, count, options.seconds) for count in counts}
@@ -208,6 +237,8 @@ def main() -> None:
             report_calls(report, f"{rate} calls a second over SIP, held 0.2 s", placed)
         held = server.call(rate=50, seconds=counts[-1] / 50, hold_s=counts[-1] / 50 + 2)
         report_calls(report, f"{counts[-1]} calls over SIP at once", held)
+    if options.bridge:
+        report_bridge(report, options.bridge)
     for loss, jitter_ms in ((0.0, 0), (0.0, 60), (0.05, 60)):
         heard, lost = bad_network(loss, jitter_ms / 1000, 600)
         section = f"jitter buffer, {loss:.0%} loss, {jitter_ms} ms jitter"

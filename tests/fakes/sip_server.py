@@ -124,6 +124,7 @@ async def sip_bot(
     client_tls: ssl.SSLContext | None = None,
     media_timeout_s: float = 20.0,
     srtp: SrtpMode = SrtpMode.OFF,
+    media_after_s: float = 0.0,
 ) -> AsyncIterator[SipBot]:
     """Run a SIP server on a free port."""
     violations: list[str] = []
@@ -139,6 +140,7 @@ async def sip_bot(
     ports = PortRange(*rtp_ports)
 
     async def open_media(local_host: str, peer_host: str) -> Media:
+        await asyncio.sleep(media_after_s)
         return await RtpMedia.open(
             MediaPlan(local_host, signalling_address=peer_host, media_timeout_s=media_timeout_s, srtp=srtp), ports
         )

@@ -109,8 +109,8 @@ async def command(control: int, name: str, parameters: str = "") -> None:
 
 
 def heard_hz(folder: Path) -> float:
-    """Return the strongest frequency of the last second that a phone heard."""
-    (heard,) = folder.glob("dump-*-dec.wav")
+    """Return the strongest frequency of the last second that a phone heard in its last call."""
+    heard = max(folder.glob("dump-*-dec.wav"), key=lambda file: file.name)
     samples = np.asarray(read_wav(heard.read_bytes()).mono(), np.float64)[-8000:]
     return loudest_hz(samples.astype(np.int16))
 

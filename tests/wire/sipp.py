@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+#: Where the Debian package keeps its captures.
+_CAPTURES = Path("/usr/share/sip-tester")
 
 SDP = """v=0
 o=sipp 1 1 IN IP4 [local_ip]
@@ -15,6 +19,7 @@ t=0 0
 m=audio [auto_media_port] RTP/AVP 0 101
 a=rtpmap:0 PCMU/8000
 a=rtpmap:101 telephone-event/8000"""
+WITH_A_LAW = SDP.replace("AVP 0 101", "AVP 8 0 101")
 HELD = SDP + "\na=sendonly"
 VIDEO_ONLY = SDP.replace("RTP/AVP 0 101", "RTP/AVP 97").replace("rtpmap:0 PCMU", "rtpmap:97 nothing")
 
@@ -91,6 +96,20 @@ def pause(milliseconds: int) -> str:
 def stream(path: Path) -> str:
     """Return a step that plays a file of mu-law as RTP; unlike pcap play it needs no root."""
     return f'<nop><action><exec rtp_stream="{path},1,0"/></action></nop>'
+
+
+#: Awaits a 2xx and keeps the port of its audio, for `pcap`.
+ANSWERED_WITH_PORT = (
+    '<recv response="200"><action><ereg regexp="m=audio ([0-9]+)" search_in="body" check_it="true" '
+    'assign_to="3,4"/><log message="[$3]"/></action></recv>'
+)
+
+
+def pcap(*names: str) -> str:
+    """Return a step that plays captures that come with sipp, one by one, to the port of `ANSWERED_WITH_PORT`."""
+    player = Path(__file__).with_name("play_pcap.py")
+    captures = " ".join(str(_CAPTURES / f"{name}.pcap") for name in names)
+    return f'<nop><action><exec command="{sys.executable} {player} [$4] {captures}"/></action></nop>'
 
 
 @dataclass(frozen=True, slots=True)

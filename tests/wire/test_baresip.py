@@ -27,6 +27,7 @@ from voicebot.telephony.leg import (
 from voicebot.telephony.rtp.media import SrtpMode
 from voicebot.telephony.sip.hop import Transport
 from voicebot.telephony.sip.leg import SipLeg
+from voicebot.telephony.sip.transfer import join
 
 
 async def talk(bot: SipBot, folder: Path, address: str, *, account: str = "") -> None:
@@ -125,7 +126,9 @@ class Listener:
 
 
 @contextlib.asynccontextmanager
-async def connected(bot: SipBot, folder: Path, *, phone_calls: bool) -> AsyncIterator[tuple[Listener, int]]:
+async def connected(
+    bot: SipBot, folder: Path, *, phone_calls: bool, port: int = 0
+) -> AsyncIterator[tuple[Listener, int]]:
     """Have a phone call the bot, or the bot the phone; yield the bot's end and where the phone takes commands."""
     listeners: asyncio.Queue[Listener] = asyncio.Queue()
 
@@ -136,7 +139,7 @@ async def connected(bot: SipBot, folder: Path, *, phone_calls: bool) -> AsyncIte
         await listener.listening
 
     bot.on_call = take
-    port = free_port()
+    port = port or free_port()
     address = f"sip:bot@127.0.0.1:{bot.port}" if phone_calls else None
     async with baresip(folder, address, account=";answermode=auto", port=port, seconds=15) as control:
         if phone_calls:
@@ -189,8 +192,8 @@ async def test_a_phone_holds_us_and_takes_us_back(tmp_path: Path) -> None:
     assert "received event: '5' (end=1)" in (tmp_path / "log").read_text(errors="replace")
 
 
-async def test_a_baresip_is_transferred_to_another_after_the_two_were_announced(tmp_path: Path) -> None:
-    """By a local bridge: while the caller is on the line the agent is called; then each hears the other."""
+async def test_attended_transfer_by_a_local_bridge_joins_two_baresips(tmp_path: Path) -> None:
+    """While the caller is on the line the agent is called; then each hears the other."""
     agent_hz = 1000
     bridged: list[BridgeEnded] = []
     over = asyncio.Event()
@@ -227,3 +230,33 @@ async def test_a_baresip_is_transferred_to_another_after_the_two_were_announced(
         assert abs(heard_hz(folders[1]) - TONE_HZ) < 5
         await asyncio.sleep(0.2)
         assert bot.leaks == {"dialogs": 0, "ports": 0}
+
+
+async def test_attended_transfer_by_refer_and_replaces_joins_two_baresips_without_us(tmp_path: Path) -> None:
+    """The caller's phone is sent to the agent's, with the dialog to replace; we leave both calls and the media."""
+    agent_hz = 1000
+    port = free_port()
+    folders = [tmp_path / name for name in ("caller", "agent")]
+    for folder in folders:
+        folder.mkdir()
+    async with (
+        sip_bot() as bot,
+        baresip(folders[1], None, account=";answermode=auto", port=port, tone_hz=agent_hz, seconds=15) as agent_control,
+        connected(bot, folders[0], phone_calls=True, port=free_port()) as (caller, _),
+    ):
+        await listens(agent_control)
+        leg = await dialer_of(bot).dial(f"sip:phone@127.0.0.1:{port}", timeout_s=4)
+        agent = Listener(leg)
+        # The agent hears about the caller, who waits meanwhile.
+        await caller.leg.hold(held=True)
+        assert abs(loudest_hz(await agent.hears(1.0)) - agent_hz) < 5
+        outcome = await join(caller.leg, agent.leg)
+        assert (outcome.accepted, outcome.status) == (True, 200), [
+            (folder / "log").read_text(errors="replace")[-800:] for folder in folders
+        ]
+        await asyncio.gather(caller.listening, agent.listening)
+        await asyncio.sleep(0.3)
+        assert bot.leaks == {"dialogs": 0, "ports": 0}, "we are out of it"
+        await asyncio.sleep(2.5)
+    for folder, hz in zip(folders, (agent_hz, TONE_HZ), strict=True):
+        assert abs(heard_hz(folder) - hz) < 5, folder.name

@@ -13,7 +13,20 @@ from tests.fakes.buzz import buzz
 from tests.fakes.sip_server import phone, sip_bot
 from tests.telephony.sip.test_calls_out import office
 from tests.telephony.sip.test_transfer import accept, referrals_of
-from tests.wire.sipp import HELD, SDP, VIDEO_ONLY, answer, pause, receive, run_sipp, send, stream
+from tests.wire.sipp import (
+    ANSWERED_WITH_PORT,
+    HELD,
+    SDP,
+    VIDEO_ONLY,
+    WITH_A_LAW,
+    answer,
+    pause,
+    pcap,
+    receive,
+    run_sipp,
+    send,
+    stream,
+)
 from voicebot.telephony.leg import EndCause, HangUpReason
 from voicebot.telephony.sip.digest import Credentials
 from voicebot.telephony.sip.message import parse_uri
@@ -26,7 +39,7 @@ ACK = send("ACK", 1, inside=True)
 BYE = [send("BYE", 9, inside=True), receive(200)]
 
 SCENARIOS = {
-    "plain call": [*CALL, ACK, pause(200), *BYE],
+    "INVITE and BYE": [*CALL, ACK, pause(200), *BYE],
     "delayed offer": [
         send("INVITE", 1),
         receive(100, optional=True),
@@ -47,24 +60,32 @@ SCENARIOS = {
         send("ACK", 3, inside=True),
         *BYE,
     ],
-    "update": [*CALL, ACK, send("UPDATE", 2, inside=True, body=HELD), receive(200), *BYE],
-    "key by info": [
+    "re-INVITE": [
+        *CALL,
+        ACK,
+        send("INVITE", 2, inside=True, body=SDP),
+        receive(200, check=("Content-Type", "sdp")),
+        send("ACK", 2, inside=True),
+        *BYE,
+    ],
+    "UPDATE": [*CALL, ACK, send("UPDATE", 2, inside=True, body=HELD), receive(200), *BYE],
+    "INFO with a key": [
         *CALL,
         ACK,
         send("INFO", 2, inside=True, body="Signal=5\nDuration=160", kind="application/dtmf-relay"),
         receive(200),
         *BYE,
     ],
-    "options in the call": [*CALL, ACK, send("OPTIONS", 2, inside=True), receive(200), *BYE],
-    "options outside": [send("OPTIONS", 1), receive(200, check=("Allow", "INVITE"))],
-    "nothing acceptable": [
+    "OPTIONS in the call": [*CALL, ACK, send("OPTIONS", 2, inside=True), receive(200), *BYE],
+    "OPTIONS outside": [send("OPTIONS", 1), receive(200, check=("Allow", "INVITE"))],
+    "488 for nothing acceptable": [
         send("INVITE", 1, body=VIDEO_ONLY),
         receive(100, optional=True),
         receive(488),
         send("ACK", 1, inside=True, branch="[branch-3]"),
     ],
-    "no such call": [send("BYE", 1), receive(481)],
-    "prack": [
+    "481 for no such call": [send("BYE", 1), receive(481)],
+    "PRACK": [
         send("INVITE", 1, body=SDP, headers="Require: 100rel\n"),
         receive(100, optional=True),
         (
@@ -77,7 +98,7 @@ SCENARIOS = {
         ACK,
         *BYE,
     ],
-    "session timer": [
+    "session timer refreshed": [
         send("INVITE", 1, body=SDP, headers="Supported: timer\nSession-Expires: 120;refresher=uac\n"),
         receive(100, optional=True),
         receive(180, optional=True),
@@ -92,7 +113,7 @@ SCENARIOS = {
         receive(422, check=("Min-SE", "90")),
         send("ACK", 1, inside=True, branch="[branch-2]"),
     ],
-    "refer refused": [
+    "REFER refused": [
         *CALL,
         ACK,
         send("REFER", 2, inside=True, headers="Refer-To: <sip:other@127.0.0.1>\n"),
@@ -109,6 +130,22 @@ async def test_sipp_calls_in(name: str, transport: str, tmp_path: Path) -> None:
         ran = await run_sipp(tmp_path, SCENARIOS[name], "-t", transport, remote_port=bot.port)
         assert ran.status == 0, ran.errors
         await asyncio.sleep(0.1)
+        assert bot.leaks == {"dialogs": 0, "ports": 0}
+
+
+async def test_sipp_cancels_before_the_call_rings(tmp_path: Path) -> None:
+    steps = [
+        send("INVITE", 1, body=SDP),
+        receive(100),
+        send("CANCEL", 1, branch="[branch-2]"),
+        receive(200),
+        receive(487),
+        send("ACK", 1, inside=True, branch="[branch-5]"),
+    ]
+    async with sip_bot(media_after_s=0.5) as bot:
+        ran = await run_sipp(tmp_path, steps, remote_port=bot.port)
+        assert ran.status == 0, ran.errors
+        await asyncio.sleep(0.6)
         assert bot.leaks == {"dialogs": 0, "ports": 0}
 
 
@@ -150,6 +187,17 @@ async def test_sipp_streams_audio_that_reaches_the_leg(tmp_path: Path) -> None:
     async with sip_bot() as bot:
         ran = await run_sipp(tmp_path, [*CALL, ACK, stream(audio), pause(1200), *BYE], remote_port=bot.port)
         assert ran.status == 0, ran.errors
+        assert bot.calls[0].loud > 25
+
+
+async def test_the_captures_of_audio_and_keys_that_come_with_sipp_reach_the_leg(tmp_path: Path) -> None:
+    invited = [send("INVITE", 1, body=WITH_A_LAW), receive(100, optional=True), receive(180, optional=True)]
+    played = pcap("g711a", *(f"dtmf_2833_{key}" for key in ("1", "5", "pound")))
+    steps = [*invited, ANSWERED_WITH_PORT, ACK, played, pause(4000), *BYE]
+    async with sip_bot() as bot:
+        ran = await run_sipp(tmp_path, steps, remote_port=bot.port)
+        assert ran.status == 0, ran.errors
+        assert bot.calls[0].keys == "15#"
         assert bot.calls[0].loud > 25
 
 
