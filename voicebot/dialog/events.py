@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 
+from voicebot.dialog.escalation.topic import Topic
+
 #: A slot's typed value. Digit strings and codes stay `str`, so that leading zeros survive.
 SlotValue = str | int | bool | Decimal | date | time | datetime
 
@@ -49,7 +51,8 @@ class Interpretation:
     the words take something back and give a value instead ("no, the fifteenth", "make it four", "I meant Friday"): that
     value, first of its kind in `entities`, replaces what was understood before, also in a slot already filled.
     `further` are the intents of other requests in the same breath ("... and also what's my balance"), in the order they
-    were said; `intents` is then about the first. `mood` is how the caller sounds by their words.
+    were said; `intents` is then about the first. `mood` is how the caller sounds by their words, `topics` are subjects
+    that a person should hear of, and `refuses_person` says that the caller wants none.
     """
 
     text: str
@@ -60,6 +63,8 @@ class Interpretation:
     correction: bool = False
     further: tuple[IntentScore, ...] = ()
     mood: Mood = Mood()
+    topics: frozenset[Topic] = frozenset()
+    refuses_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +97,16 @@ class CallStarted:
 
 @dataclass(frozen=True, slots=True)
 class CallerSpoke:
-    """A finished turn, likeliest reading first. `heard_prompt` is what the caller heard of ours before it."""
+    """A finished turn, likeliest reading first. `heard_prompt` is what the caller heard of ours before it.
+
+    `rephrased` is how alike it is to an earlier turn of theirs, 0 to 1; from 0.5 on it is likely the same request.
+    """
 
     at: datetime
     interpretations: tuple[Interpretation, ...]
     over_prompt: bool = False
     heard_prompt: str = ""
+    rephrased: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,67 +6,13 @@ made on the odd rows of tests/language/mood.tsv; docs/benchmarks.md has what the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from voicebot.dialog.events import Mood
+from voicebot.language.cues import load_cues
 
-_WORDS_FOR = {
-    "NUMBER": "(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|[0-9]+)",
-    "STRETCH": "(?:minutes?|hours?|days?|weeks?|months?|years?)",
-}
-_MOODS = ("frustrated", "negative", "positive", "urgent")
-
-
-@dataclass(frozen=True, slots=True)
-class _Cues:
-    """The phrases of one mood by how sure a sign they are, and those that only look like it."""
-
-    signs: tuple[tuple[float, re.Pattern[str]], ...]
-    struck_out: re.Pattern[str] | None
-
-    def read(self, text: str) -> tuple[float, list[str]]:
-        """Return how sure the mood is, each sign counting as independent evidence, and the words of the signs."""
-        if self.struck_out:
-            text = self.struck_out.sub(" ", text)
-        doubt, heard = 1.0, []
-        for weight, phrases in self.signs:
-            for found in phrases.finditer(text):
-                doubt *= 1 - weight
-                heard.append(found.group())
-        return 1 - doubt, heard
-
-
-def _load(text: str) -> dict[str, _Cues]:
-    """Read the cue file."""
-    sections: dict[str, list[str]] = {}
-    phrases: list[str] = []
-    for line in text.splitlines():
-        if line.startswith("["):
-            phrases = sections.setdefault(line.strip("[]"), [])
-        elif line and not line.startswith("#"):
-            phrases.append(line)
-    signs: dict[str, list[tuple[float, re.Pattern[str]]]] = {mood: [] for mood in _MOODS}
-    struck_out: dict[str, re.Pattern[str]] = {}
-    for title, lines in sections.items():
-        first, second = title.split()
-        if first == "not":
-            struck_out[second] = _any_of(lines)
-        else:
-            signs[first].append((float(second), _any_of(lines)))
-    return {mood: _Cues(tuple(signs[mood]), struck_out.get(mood)) for mood in _MOODS}
-
-
-def _any_of(phrases: Iterable[str]) -> re.Pattern[str]:
-    joined = "|".join(phrases)
-    for name, words in _WORDS_FOR.items():
-        joined = joined.replace(name, words)
-    return re.compile(rf"(?<!\S)(?:{joined})(?!\S)")
-
-
-_CUES = _load(resources.files("voicebot.language").joinpath("mood_cues.txt").read_text(encoding="utf-8"))
+_CUES = load_cues("mood_cues.txt")
 
 
 #: From here on a mood is there.

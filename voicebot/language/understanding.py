@@ -13,6 +13,7 @@ from voicebot.language.entities.yes_no import affirmative
 from voicebot.language.intents import IntentClassifier
 from voicebot.language.mood import read_mood
 from voicebot.language.rephrasing import Rephrasing, find_rephrasing
+from voicebot.language.topics import read_topics, refuses_person
 from voicebot.language.training_cache import TrainingCache
 from voicebot.language.trials import Trials
 from voicebot.language.validation import Collision, Threshold
@@ -104,6 +105,8 @@ class Understanding:
             correction=found.correction,
             further=further,
             mood=read_mood(text),
+            topics=read_topics(text),
+            refuses_person=refuses_person(text),
         )
 
     def _requests(self, text: str) -> tuple[tuple[IntentScore, ...], tuple[IntentScore, ...]]:

@@ -1,0 +1,1 @@
+"""When a person should take over: what is measured, the policy that weighs it, and the decision. Pure."""
