@@ -11,10 +11,10 @@ from jsonschema import Draft202012Validator
 from tests.dialog.small_bot import BOT
 from tests.dialog.small_bot import FLOWS as SMALL_FLOWS
 from tests.dialog.strategies import FLOWS
-from voicebot.dialog.loader import QUEUES
-from voicebot.dialog.schema import bot_schema, flow_schema, story_schema
+from voicebot.dialog.loader import POLICY, QUEUES
+from voicebot.dialog.schema import bot_schema, flow_schema, policy_schema, story_schema
 
-SCHEMAS = {"flow": flow_schema(), "bot": bot_schema(), "story": story_schema()}
+SCHEMAS = {"flow": flow_schema(), "bot": bot_schema(), "policy": policy_schema(), "story": story_schema()}
 BOT_FILES = {"bot.yaml", "types.yaml", "operations.yaml", "opening_hours.yaml"}
 #: The queues have a schema of their own, in `routing`.
 FILES = sorted(path for path in FLOWS.rglob("*.yaml") if path.name != QUEUES)
@@ -28,6 +28,8 @@ def read(text: str) -> Any:
 def kind_of(path: Path) -> str:
     if path.parent.name == "stories":
         return "story"
+    if path.name == POLICY:
+        return "policy"
     return "bot" if path.name in BOT_FILES else "flow"
 
 

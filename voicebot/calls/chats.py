@@ -195,6 +195,7 @@ class Chats:
             confidence=scored.confidence if scored else None,
             slots=_written(slots),
             decision="; ".join(_told(decision, secret=secret) for decision in decisions) or None,
+            signals=reply.signals,
         )
         self._journal.add_turn(conversation_id, turn)
 

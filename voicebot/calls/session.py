@@ -37,6 +37,7 @@ from voicebot.dialog.actions import (
     Listen,
     PromptPart,
     RecordDecision,
+    RecordEscalation,
     Say,
     SetGoal,
     TransferTo,
@@ -325,6 +326,8 @@ class CallSession:
                 self._timers.start(Timer.SILENCE, SILENCE_LIMIT_S)
             case RecordDecision():
                 self._turns.decision(action, secret=self._secret)
+            case RecordEscalation():
+                self._turns.escalation(action)
             case SetGoal(goal, reached):
                 self._journal.set_goal(self._plan.call_id, goal, reached=reached)
             case TransferTo(reason, by, topic):

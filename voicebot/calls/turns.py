@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from voicebot.calls.seams import Journal, Meter
-from voicebot.dialog.actions import RecordDecision, Say
+from voicebot.dialog.actions import RecordDecision, RecordEscalation, Say
 from voicebot.dialog.events import Interpretation, SlotValue
 from voicebot.media.events import CallerTurn, SpeakingBegan, SpeakingEnded
 from voicebot.records.record import HeardWord, Speaker, TurnRecord
@@ -33,6 +34,7 @@ class _Draft:
         self.alternatives: tuple[str, ...] = ()
         self.words: tuple[HeardWord, ...] = ()
         self.timings_ms: dict[str, float] = {}
+        self.signals: dict[str, Any] = {}
         #: Monotonic time from which this turn's stages are counted.
         self.zero_s: float | None = None
 
@@ -54,6 +56,7 @@ class _Draft:
             alternatives=() if self.secret else self.alternatives,
             words=() if self.secret else self.words,
             timings_ms=self.timings_ms,
+            signals=self.signals,
         )
 
 
@@ -68,6 +71,7 @@ class TurnLog:
         self._caller: _Draft | None = None
         self._bot: dict[str, _Draft] = {}
         self._unclaimed: list[str] = []
+        self._unclaimed_signals: dict[str, Any] = {}
         self.last_heard_prompt = ""
 
     def caller_spoke(self, turn: CallerTurn, interpretations: tuple[Interpretation, ...], *, secret: bool) -> None:
@@ -122,6 +126,14 @@ class TurnLog:
         if not secret:
             self._caller.slots |= _written(decision.slots)
 
+    def escalation(self, weighed: RecordEscalation) -> None:
+        """Keep what was measured and decided with the turn, or with the bot's next words where the caller said none."""
+        document = escalation_document(weighed)
+        if self._caller is None:
+            self._unclaimed_signals = document
+        else:
+            self._caller.signals = document
+
     def decided(self, at_s: float) -> None:
         """The dialog has answered; counted once a turn."""
         self._time(Stage.DECISION, at_s)
@@ -131,6 +143,7 @@ class TurnLog:
         draft = _Draft(Speaker.BOT, 0, text)
         draft.prompt = say.prompt
         draft.decisions, self._unclaimed = self._unclaimed, []
+        draft.signals, self._unclaimed_signals = self._unclaimed_signals, {}
         self._bot[utterance_id] = draft
 
     def speaking_began(self, event: SpeakingBegan) -> None:
@@ -186,3 +199,8 @@ def _ms(seconds: float) -> float:
 
 def _written(slots: Mapping[str, SlotValue | None]) -> dict[str, str]:
     return {name: str(value) for name, value in slots.items() if value is not None}
+
+
+def escalation_document(weighed: RecordEscalation) -> dict[str, Any]:
+    """Return what a turn keeps of the escalation policy's look at it."""
+    return {**weighed.signals.document(), "decision": weighed.decision.document()}

@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 
 from voicebot.calls.seams import Operations, Understanding
+from voicebot.calls.turns import escalation_document
 from voicebot.dialog.actions import (
     Action,
     CallBackend,
     EndCall,
     Listen,
     RecordDecision,
+    RecordEscalation,
     Say,
     SetGoal,
     TransferTo,
@@ -65,6 +68,12 @@ class Reply:
     @property
     def goals(self) -> tuple[SetGoal, ...]:
         return tuple(action for action in self.actions if isinstance(action, SetGoal))
+
+    @property
+    def signals(self) -> dict[str, Any]:
+        """What was measured for the escalation policy, and what it decided last."""
+        weighed = [action for action in self.actions if isinstance(action, RecordEscalation)]
+        return escalation_document(weighed[-1]) if weighed else {}
 
     @property
     def person_wanted_for(self) -> str | None:

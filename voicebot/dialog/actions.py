@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from voicebot.dialog.escalation.decision import Decision
+from voicebot.dialog.escalation.signals import Signals
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.expectation import Expectation
 
@@ -114,4 +116,12 @@ class EndCall:
     outcome: str
 
 
-Action = Say | Listen | CallBackend | RecordDecision | SetGoal | TransferTo | EndCall
+@dataclass(frozen=True, slots=True)
+class RecordEscalation:
+    """What spoke for a person at this point and what the policy made of it, also when it was "not yet"."""
+
+    signals: Signals
+    decision: Decision
+
+
+Action = Say | Listen | CallBackend | RecordDecision | RecordEscalation | SetGoal | TransferTo | EndCall

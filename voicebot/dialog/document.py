@@ -79,6 +79,14 @@ class Source:
         self.problem(f"'{text}' is no number from 0 to 1.", "Write it like 0.6.")
         return 0.0
 
+    def amount(self) -> float:
+        """A number of at least 0, with or without a decimal point."""
+        text = self.text()
+        if text.replace(".", "", 1).isdecimal():
+            return float(text)
+        self.problem(f"'{text}' is no number of at least 0.", "Write it like 2 or 0.45.")
+        return 0.0
+
     def flag(self) -> bool:
         text = self.text().lower()
         if text not in {"yes", "no", "true", "false"}:

@@ -81,7 +81,7 @@ class CallStarted:
     """`zone` is an IANA name; `seed` picks prompt variants; `caller` is what the carrier gave and may be empty.
 
     `call_id` is unique for ever: the idempotency keys of the call's writes begin with it. `continues` is what the same
-    customer was about the last time.
+    customer was about the last time, `tier` how the company ranks them, `earlier_calls` how often they called lately.
     """
 
     at: datetime
@@ -93,6 +93,8 @@ class CallStarted:
     parameters: Mapping[str, str] = field(default_factory=dict)
     call_id: str = ""
     continues: Continuation | None = None
+    tier: str = ""
+    earlier_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)

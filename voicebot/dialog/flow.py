@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voicebot.dialog.condition import Condition
+from voicebot.dialog.escalation.policy import EscalationPolicy
 from voicebot.dialog.expectation import Domain, Expectation
 from voicebot.dialog.hours import Hours
 from voicebot.dialog.prompt import Prompt
@@ -230,6 +231,7 @@ class Bot:
     folder: Path = Path()
     places: Mapping[str, Place] = field(default_factory=dict)
     hours: Mapping[str, Hours] = field(default_factory=dict)
+    policy: EscalationPolicy | None = None
 
     @property
     def intents(self) -> Mapping[str, tuple[str, ...]]:
@@ -250,6 +252,7 @@ class Bot:
                 *(intent.flow for intent in self.intents_by_name.values() if intent.flow),
                 *(flow for step in requests for flow in step.menu.values()),
                 *(step.unknown for step in requests if step.unknown),
+                *(self.policy.flows if self.policy else ()),
             )
         )
 
@@ -285,7 +288,8 @@ class Bot:
             found += prompts_of_type(slot.type)
         for ladder in (self.ladders.silence, self.ladders.no_match, self.ladders.hearing):
             found += [rung.say for rung in ladder.rungs if rung.say]
-        return (*found, *self.replies.values(), *self.patterns.prompts)
+        escalating = self.policy.prompts if self.policy else ()
+        return (*found, *self.replies.values(), *self.patterns.prompts, *escalating)
 
     def static_prompts(self) -> tuple[str, ...]:
         """Each fixed piece of text once, to be rendered before the first call."""

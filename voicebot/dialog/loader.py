@@ -23,6 +23,8 @@ from voicebot.dialog.declarations import (
     read_types,
 )
 from voicebot.dialog.document import Fields, Source, read_yaml, suggestion
+from voicebot.dialog.escalation.policy import EscalationPolicy
+from voicebot.dialog.escalation.reading import Known, read_policy
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
 from voicebot.dialog.flow import (
     Bot,
@@ -52,6 +54,8 @@ RECORDINGS = "recordings"
 SYSTEMS = "systems.yaml"
 #: Who takes callers that want a person: a part of the bot's version, read by `routing`.
 QUEUES = "queues.yaml"
+#: When a person takes over: `dialog.escalation`.
+POLICY = "policy.yaml"
 #: The folder of articles that questions are answered from.
 KNOWLEDGE = "knowledge"
 #: The folder of prompts by language, ``prompts/de.yaml``; the bot's own language is the one that is said.
@@ -107,6 +111,7 @@ def load_bot(directory: Path) -> Bot:
     problems: list[Problem] = []
     documents: list[Source] = []
     wordings: dict[str, Source] = {}
+    policy: tuple[Source, str] | None = None
     digest = sha256()
     paths = bot_files(directory)
     if not any(path.suffix == ".yaml" for path in paths):
@@ -117,11 +122,13 @@ def load_bot(directory: Path) -> Bot:
         if path.suffix != ".yaml" or path.name in {SYSTEMS, LEXICON, QUEUES}:
             continue
         document = read_yaml(path, name, problems)
-        if document and PROMPTS in path.relative_to(directory).parts[:-1]:
+        if document and path.name == POLICY:
+            policy = document, sha256(path.read_bytes()).hexdigest()[:12]
+        elif document and PROMPTS in path.relative_to(directory).parts[:-1]:
             wordings[path.stem] = document
         elif document:
             documents.append(document)
-    loader = _Loader(problems)
+    loader = _Loader(problems, policy)
     for document in documents:
         loader.declare(document)
     bot = loader.build(digest.hexdigest()[:12], directory)
@@ -151,8 +158,9 @@ def _intents_of(commands: Commands) -> tuple[str, ...]:
 
 
 class _Loader:
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], policy: tuple[Source, str] | None) -> None:
         self._problems = problems
+        self._policy_source = policy
         self._declared = Declared(types=built_in_types())
         self._replies: dict[str, Prompt] = {}
         self._sections: dict[str, Source] = {}
@@ -253,7 +261,16 @@ class _Loader:
             names=self._sections["names"].texts() if "names" in self._sections else (),
             places=declared.places,
             hours=declared.hours,
+            policy=self._policy(flows),
         )
+
+    def _policy(self, flows: dict[str, Flow]) -> EscalationPolicy | None:
+        if self._policy_source is None:
+            return None
+        declared = self._declared
+        source, version = self._policy_source
+        slots = {*declared.remembered, *(name for flow in flows.values() for name in flow.slots)}
+        return read_policy(source, version, Known(flows, declared.intents, declared.operations, slots))
 
     # --- sections of the bot
 

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from voicebot.dialog.actions import Action
 from voicebot.dialog.continuing import take_up
+from voicebot.dialog.escalation.supervision import begin, supervise
 from voicebot.dialog.events import (
     BackendAnswered,
     BackendFailed,
@@ -75,6 +76,7 @@ def trace(bot: Bot, state: State, event: Event) -> tuple[State, tuple[Action, ..
     else:
         turn = Turn(bot, state, event.at)
         _take(turn, event)
+        supervise(state, event, turn)
     following, actions = turn.result()
     return following, actions, tuple(turn.walked)
 
@@ -113,6 +115,7 @@ def _start(bot: Bot, state: State, event: CallStarted) -> Turn:
         call_id=event.call_id or f"{stamp}-{event.caller}-{event.seed}",
         caller=event.caller,
         channel=event.channel,
+        escalating=begin(event),
     )
     turn = Turn(bot, begun, event.at)
     turn.push(bot.start, Origin.START)

@@ -208,8 +208,14 @@ def _is_bare(said: Interpretation) -> bool:
 
 
 def _top_intent(scene: Scene, said: Interpretation) -> IntentScore | None:
-    known = [score for score in said.intents if score.intent in scene.bot.intents_by_name]
+    known = _known(scene, said)
     return max(known, key=lambda score: score.confidence, default=None)
+
+
+def _known(scene: Scene, said: Interpretation) -> list[IntentScore]:
+    """Return the intents that the bot has. "I don't want a person" sounds like asking for one, and is not."""
+    unwanted = {scene.bot.commands.person} if said.refuses_person else set()
+    return [score for score in said.intents if score.intent in scene.bot.intents_by_name.keys() - unwanted]
 
 
 def _is_command(scene: Scene, intent: str) -> bool:
@@ -303,8 +309,7 @@ def _aside(scene: Scene, said: Interpretation) -> Asked | None:
 
 def _requested(scene: Scene, said: Interpretation) -> Asked | Unsure | None:
     needed = scene.bot.understanding
-    known = [score for score in said.intents if score.intent in scene.bot.intents_by_name]
-    ranked = sorted(known, key=lambda score: score.confidence, reverse=True)
+    ranked = sorted(_known(scene, said), key=lambda score: score.confidence, reverse=True)
     if not ranked:
         return None
     top = ranked[0]

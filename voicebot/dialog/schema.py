@@ -12,6 +12,11 @@ from voicebot.dialog.actions import Takeover
 from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.condition import Aspect
 from voicebot.dialog.declarations import NAME, OPERATION_KEYS, OPERATION_NAME, TYPE_KEYS
+from voicebot.dialog.escalation.reading import HYSTERESIS_KEYS, POLICY_KEYS, SAID, SOURCES_KEYS, USUAL
+from voicebot.dialog.escalation.reading import TYPE_KEYS as POLICY_TYPE_KEYS
+from voicebot.dialog.escalation.rung import EscalationRung
+from voicebot.dialog.escalation.signals import WEIGHED
+from voicebot.dialog.escalation.topic import Topic
 from voicebot.dialog.expectation import AnswerKind
 from voicebot.dialog.hours_values import HoursAspect
 from voicebot.dialog.loader import BOT_KEYS, COMMANDS, FLOW_KEYS, LADDERS, PATTERN_PROMPTS
@@ -228,6 +233,34 @@ def bot_schema() -> Schema:
     return _document("What is true of the whole bot", _exactly(properties, BOT_KEYS), ())
 
 
+def policy_schema() -> Schema:
+    """The schema of a bot's escalation policy."""
+    amount: Schema = {"oneOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^[0-9]*\.?[0-9]*$"}]}
+    rung: Schema = {"enum": list(EscalationRung)}
+    weight: Schema = {"oneOf": [amount, _object({"weight": amount, "full": amount}, required=("weight", "full"))]}
+    weights = _object(dict.fromkeys(WEIGHED, weight))
+    thresholds = _object({name.value: amount for name in EscalationRung})
+    kind = _exactly({"intents": _NAMES, "weights": weights, "rungs": thresholds}, POLICY_TYPE_KEYS)
+    named = {"type": "object", "additionalProperties": _object(kind), "required": [USUAL]}
+    said = {name.value: _object({"say": _PROMPT}, required=("say",)) for name in SAID}
+    flows = {name.value: _object({"flow": _SCALAR}, required=("flow",)) for name in EscalationRung if name not in SAID}
+    rule = _object({"when": _CONDITION, "go_to": rung}, required=("when", "go_to"))
+    properties: dict[str, Schema] = {
+        "about": _SCALAR,
+        "sources": _object(_exactly({**dict.fromkeys(SOURCES_KEYS, _NAMES), "tier": _SCALAR}, SOURCES_KEYS)),
+        "asked": _object({"go_to": rung, "offer": rung}, required=("go_to",)),
+        "hysteresis": _object(dict.fromkeys(HYSTERESIS_KEYS, amount), required=HYSTERESIS_KEYS),
+        "rungs": _object({**said, **flows}),
+        "rules": {"type": "object", "additionalProperties": rule},
+        "types": named,
+    }
+    return {
+        "$schema": _DIALECT,
+        "title": "When a person takes over",
+        **_object(_exactly(properties, POLICY_KEYS), required=("asked", "hysteresis", "rungs", "types")),
+    }
+
+
 def story_schema() -> Schema:
     """The schema of a file of stories."""
     entity: Schema = {"oneOf": [_NAMES, _object({"is": _SCALAR, "words": _SCALAR}, required=("is",))]}
@@ -240,6 +273,10 @@ def story_schema() -> Schema:
                 "confidence": _SHARE,
                 "yes_no": _FLAG,
                 "correction": _FLAG,
+                "frustration": _SHARE,
+                "urgency": _SHARE,
+                "topics": {"oneOf": [{"enum": list(Topic)}, {"type": "array", "items": {"enum": list(Topic)}}]},
+                "no_person": _FLAG,
                 **{kind.value: entity for kind in AnswerKind if kind != "yes_no"},
             },
             MEANS_KEYS,

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from voicebot.dialog.actions import Say
+from voicebot.dialog.escalation.decision import Standing
+from voicebot.dialog.escalation.rung import EscalationRung
+from voicebot.dialog.escalation.tally import Tally
 from voicebot.dialog.events import Entity, SlotValue
 from voicebot.dialog.spelled import Spelled
 
@@ -22,11 +25,12 @@ class Phase(StrEnum):
 
 
 class Origin(StrEnum):
-    """Why a flow runs: the bot's first, asked for, a part of the flow below, or tried on words that no intent fits."""
+    """Why a flow runs: the bot's first, asked for, a part of the flow below, an offer, or tried when no intent fits."""
 
     START = "start"
     REQUEST = "request"
     PART = "part"
+    OFFER = "offer"
     UNKNOWN = "unknown"
 
 
@@ -76,6 +80,16 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Escalating:
+    """How a call stands with its escalation policy. `due` is a rung to be climbed once a system has answered."""
+
+    began: datetime | None = None
+    tally: Tally = field(default_factory=Tally)
+    standing: Standing = field(default_factory=Standing)
+    due: EscalationRung | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """A conversation between two events. Mappings in it are never changed in place.
 
@@ -102,3 +116,4 @@ class State:
     goal: str = ""
     said: str = ""
     pace: float = 1.0
+    escalating: Escalating = field(default_factory=Escalating)

@@ -10,7 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from voicebot.dialog.document import Fields, Source, read_yaml, suggestion
-from voicebot.dialog.events import Entity, IntentScore, Interpretation, SlotValue
+from voicebot.dialog.escalation.topic import Topic
+from voicebot.dialog.events import Entity, IntentScore, Interpretation, Mood, SlotValue
 from voicebot.dialog.expectation import AnswerKind
 from voicebot.dialog.flow import Bot, Operation
 from voicebot.dialog.outcome import Outcome
@@ -140,7 +141,8 @@ STORY_STEP_KEYS = {
     "slot": ("holds",),
     "ends": (),
 }
-MEANS_KEYS = ("intent", "intents", "also", "confidence", "yes_no", "correction", *AnswerKind)
+_MOOD_KEYS = ("frustration", "urgency", "topics", "no_person")
+MEANS_KEYS = ("intent", "intents", "also", "confidence", "yes_no", "correction", *_MOOD_KEYS, *AnswerKind)
 
 
 def load_stories(directory: Path, bot: Bot) -> tuple[Story, ...]:
@@ -258,7 +260,28 @@ class _StoryReader:
             affirmative=yes_no.flag() if yes_no else None,
             correction=fields.flag("correction"),
             further=self._also(fields.get("also")),
+            mood=self._mood(fields),
+            topics=self._topics(fields.get("topics")),
+            refuses_person=fields.flag("no_person"),
         )
+
+    @staticmethod
+    def _mood(fields: Fields) -> Mood:
+        """Read how the caller sounds; who is frustrated is as unhappy."""
+        frustration, urgency = (
+            entry.fraction() if (entry := fields.get(name)) else 0.0 for name in ("frustration", "urgency")
+        )
+        return Mood(-frustration, frustration, urgency)
+
+    @staticmethod
+    def _topics(source: Source | None) -> frozenset[Topic]:
+        found = set()
+        for item in source.items() if source else []:
+            if (name := item.text()) in set(Topic):
+                found.add(Topic(name))
+            elif name:
+                item.problem(f"There is no topic '{name}'.", suggestion(name, list(Topic)))
+        return frozenset(found)
 
     def _also(self, source: Source | None) -> tuple[IntentScore, ...]:
         names = [item for item in source.items() if item.text()] if source else []

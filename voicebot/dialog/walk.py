@@ -255,6 +255,8 @@ def _done(turn: Turn, outcome: str) -> bool:
         # What was said before its question came up may still answer a question of the caller's own flow.
         turn.change_frame(replace(turn.frame, mentioned=finished.mentioned))
         turn.go_to(step.outcomes.get(outcome, step.next))
+    elif finished.origin is Origin.OFFER:
+        turn.record("declined_offer")  # the question below comes again, as it was
     elif isinstance(step, RequestStep):
         if finished.origin is Origin.UNKNOWN and outcome != turn.bot.flows[finished.flow].outcomes[0]:
             turn.is_unknown = True

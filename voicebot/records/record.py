@@ -53,8 +53,8 @@ class TurnRecord:
     caller, `heard_ms` is how long they spoke and `text` the likeliest transcript; for the bot, `heard_ms` is how much
     of it the caller really heard, `text` what it set out to say and `heard_text`, where it was cut, the words that
     arrived. `prompt` names the flow's template and `engine` who recognised ("keys" for keyed input). `timings_ms` are
-    the stages of the reply, counted from the caller's last speech (see `timings.py`). `signals` is what escalation
-    looked at when it decided on this turn, by the signal's name.
+    the stages of the reply, counted from the caller's last speech (see `timings.py`). `signals` is what was measured
+    for the escalation policy and, under "decision", what it decided; numbers and names, never words.
 
     A `secret` turn holds no words and no digits, whatever it is given.
     """

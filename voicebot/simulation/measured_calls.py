@@ -11,7 +11,7 @@ from voicebot.dialog.events import Interpretation
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.dialog.flow import Bot
 from voicebot.language.understanding import Understanding
-from voicebot.simulation.labelled_calls import Happened, LabelledCall, WrittenTurn
+from voicebot.simulation.labelled_calls import Happened, LabelledCall
 
 _NOW = datetime(2026, 3, 4, 10, 0, tzinfo=UTC)
 _OPEN = Expectation("written", (AnswerKind.OPEN,))
@@ -24,7 +24,7 @@ def measure(call: LabelledCall, bot: Bot, understanding: Understanding) -> tuple
     """Return the signals of every turn of a call."""
     tally, found, said = Tally(), [], list[str]()
     for number, turn in enumerate(call.turns):
-        seen = _observed(call, turn, number, said, bot, understanding)
+        seen = _observed(call, number, said, bot, understanding)
         tally, signals = count(tally, seen)
         found.append(signals)
         if turn.text:
@@ -33,8 +33,9 @@ def measure(call: LabelledCall, bot: Bot, understanding: Understanding) -> tuple
 
 
 def _observed(
-    call: LabelledCall, turn: WrittenTurn, number: int, earlier: Sequence[str], bot: Bot, understanding: Understanding
+    call: LabelledCall, number: int, earlier: Sequence[str], bot: Bot, understanding: Understanding
 ) -> Observed:
+    turn = call.turns[number]
     readings = understanding.interpret([(turn.text, 1.0)], _OPEN, _NOW) if turn.text else ()
     reading = readings[0] if readings else Interpretation("", 0.0)
     again = understanding.rephrasing(turn.text, earlier) if turn.text else None

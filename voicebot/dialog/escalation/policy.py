@@ -4,36 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from voicebot.dialog.condition import Condition
+from voicebot.dialog.escalation.rung import EscalationRung
 from voicebot.dialog.prompt import Prompt
-
-
-class EscalationRung(StrEnum):
-    """The ladder, least disruptive first. A person is involved from `CALLBACK` on and takes over from the next on."""
-
-    CLARIFY = "clarify"
-    OTHER_WAY = "other_way"
-    KEYS = "keys"
-    CALLBACK = "callback"
-    WARM_TRANSFER = "warm_transfer"
-    DIRECT_LINE = "direct_line"
-
-    @property
-    def height(self) -> int:
-        return _ORDER.index(self)
-
-    @property
-    def involves_person(self) -> bool:
-        return self.height >= EscalationRung.CALLBACK.height
-
-    @property
-    def is_takeover(self) -> bool:
-        return self.height >= EscalationRung.WARM_TRANSFER.height
-
-
-_ORDER = tuple(EscalationRung)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +44,10 @@ class HardRule:
 
 @dataclass(frozen=True, slots=True)
 class Hysteresis:
-    """A score fires only if it stood at `armed_by` on an earlier turn, unless it is `at_once` or more.
+    """A score involves a person only if it stood at `armed_by` on an earlier turn, or if it is `at_once` or more.
 
-    Once it falls below `released_below` the call begins anew: rungs climbed may be climbed again.
+    It fires only while it rises. Once it falls below `released_below` the call begins anew: what was climbed may be
+    climbed again.
     """
 
     armed_by: float

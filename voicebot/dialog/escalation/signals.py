@@ -17,8 +17,9 @@ class Signals:
     where no request was read. `negativity` and `frustration` are this turn's, 0 to 1; `sentiment_fall` is how far
     the call's sentiment fell since its beginning (0 to 2). `angry_turns` counts the angry ones among the last four, and
     `angry_at_bot` says that this one is about what the bot just got wrong. `stalled_turns` are those in a row without
-    getting on, `rephrasings` those that put an earlier request again. `value_at_stake` is a sum in the bot's currency,
-    `earlier_calls` this month's about the same. What is counted without a word beside it is counted over the call.
+    getting on, `rephrasings` those that put an earlier request again. `urgency` is that of the most urgent turn so far.
+    `value_at_stake` is a sum in the bot's currency, `earlier_calls` this month's about the same. Other counts
+    are over the call.
     """
 
     uncertainty: float = 0.0
@@ -63,7 +64,7 @@ class Signals:
         """Return a measurement that can be weighed; flags are 0 or 1."""
         return float(getattr(self, name))
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> dict[str, Any]:
         """Return the measurements as JSON-ready values; those that are nothing are left out."""
         return {name: value for name, value in asdict(self).items() if value}
 

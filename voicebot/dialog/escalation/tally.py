@@ -70,14 +70,18 @@ class Tally:
     failed_authentications: int = 0
     backend_failures: int = 0
     unsolved: int = 0
+    urgency: float = 0.0
     refuses_person: bool = False
     tier: str = ""
     earlier_calls: int = 0
+    latest: Signals = field(default_factory=Signals)
 
 
 def count(tally: Tally, seen: Observed) -> tuple[Tally, Signals]:
     """Take one event in; returns what to remember and the signals as they stand after it."""
     failed = seen.missed or seen.unsure or seen.backend_failed or seen.authentication_failed or seen.unsolved
+    if not seen.is_turn:  # what a system brings belongs to the turn that asked for it
+        seen = replace(seen, mood=_mood_of(tally.latest), topics=_topics_of(tally.latest))
     angry = seen.mood.frustration >= _PRESENT
     begun_anew = bool(seen.about) and seen.about != tally.about
     after = replace(
@@ -92,8 +96,10 @@ def count(tally: Tally, seen: Observed) -> tuple[Tally, Signals]:
         failed_authentications=tally.failed_authentications + seen.authentication_failed,
         backend_failures=tally.backend_failures + seen.backend_failed,
         unsolved=tally.unsolved + seen.unsolved,
-        rephrasings=tally.rephrasings + (seen.rephrased >= _ALIKE),
+        # Saying it again after a miss is what we asked for; the miss counts by itself.
+        rephrasings=tally.rephrasings + (seen.rephrased >= _ALIKE and not tally.failed_before),
         stalled=_stalled(tally.stalled, seen),
+        urgency=max(tally.urgency, seen.mood.urgency),
         refuses_person=(tally.refuses_person or seen.refuses_person) and not seen.asked_for_person,
         tier=seen.tier or tally.tier,
         earlier_calls=max(seen.earlier_calls, tally.earlier_calls),
@@ -118,7 +124,7 @@ def count(tally: Tally, seen: Observed) -> tuple[Tally, Signals]:
         frustration=seen.mood.frustration,
         angry_turns=sum(after.angry),
         angry_at_bot=at_bot,
-        urgency=seen.mood.urgency,
+        urgency=after.urgency,
         rephrasings=after.rephrasings,
         stalled_turns=after.stalled,
         repeats=after.repeats,
@@ -138,7 +144,15 @@ def count(tally: Tally, seen: Observed) -> tuple[Tally, Signals]:
         tier=after.tier,
         **{topic.value: True for topic in seen.topics},
     )
-    return after, signals
+    return replace(after, latest=signals), signals
+
+
+def _mood_of(signals: Signals) -> Mood:
+    return Mood(-signals.negativity, signals.frustration, signals.urgency)
+
+
+def _topics_of(signals: Signals) -> frozenset[Topic]:
+    return frozenset(topic for topic in Topic if getattr(signals, topic.value))
 
 
 def _stalled(before: int, seen: Observed) -> int:
