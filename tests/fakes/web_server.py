@@ -40,6 +40,7 @@ from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusCha
 from voicebot.web.access.oidc import OidcProvider
 from voicebot.web.address import PublicAddress
 from voicebot.web.chan_websocket import AsteriskPeers
+from voicebot.web.records import CallReader
 from voicebot.web.server import AccessParts, Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
 from voicebot.web.twilio_forms import TwilioAccess
@@ -276,6 +277,8 @@ async def serving(
     chats: Chats | None = None,
     asterisk: AsteriskPeers | None = None,
     oidc: OidcProvider | None = None,
+    store: CallReader | None = None,
+    schema: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run the server on a free port of loopback."""
     admission, reader = FakeAdmission(), calls or FakeCalls()
@@ -290,8 +293,8 @@ async def serving(
         app = build_app(
             accept=accept,
             admission=admission,
-            calls=reader,
-            schema={"title": "CallRecord"},
+            calls=store or reader,
+            schema=schema or {"title": "CallRecord"},
             metrics=lambda: "voicebot_live_calls 0\n",
             readiness=lambda: Readiness(ready, {"recognition": "ready" if ready else "starting"}),
             access=AccessParts(

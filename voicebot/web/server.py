@@ -33,6 +33,7 @@ from voicebot.web.chan_websocket import AsteriskPeers, ChanWebsocketDoor
 from voicebot.web.chat import MESSAGES_A_MINUTE, ChatDoor
 from voicebot.web.doors import Accept, Admission, CountViolation
 from voicebot.web.limits import ConnectionLimit, RateLimit
+from voicebot.web.openapi import OpenApiDoor, openapi_document
 from voicebot.web.pages import Pages
 from voicebot.web.records import CallReader, RecordsDoor
 from voicebot.web.sms import SmsDoor
@@ -87,6 +88,10 @@ class WebLimits:
     max_starts_per_minute: int = 20
     #: A company's own server begins the chats of all its customers from one address.
     max_chats_per_minute: int = 600
+    #: Of one user or token: more than any page or program needs.
+    max_requests_per_minute: int = 1200
+    #: Of one address; a right token is not even looked at after so many wrong ones.
+    max_wrong_tokens_per_minute: int = 30
 
 
 def build_app(
@@ -186,9 +191,17 @@ def build_app(
         cookie=cookie,
         public=public,
         master_token=access.master_token,
+        wrong_tokens=RateLimit(max_events=limits.max_wrong_tokens_per_minute, window_s=60, clock=clock),
+    )
+    guard = Guard(
+        identity=identity,
+        calls=calls,
+        public=public,
+        audit=access.audit,
+        now=access.now,
+        requests=RateLimit(max_events=limits.max_requests_per_minute, window_s=60, clock=clock),
         clock=clock,
     )
-    guard = Guard(identity=identity, calls=calls, public=public, audit=access.audit, now=access.now, clock=clock)
     entrance = Entrance(sessions=access.sessions, cookie=cookie, public=public, audit=access.audit, now=access.now)
     sign_in_door = SignInDoor(
         users=access.users,
@@ -216,6 +229,7 @@ def build_app(
 
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[Answers(pages).middleware, guard.middleware])
     app.add_routes(twilio_door.routes() + browser_door.routes() + records_door.routes() + sign_in_door.routes())
+    app.add_routes(OpenApiDoor(openapi_document(schema)).routes())
     if chats is not None:
         app.add_routes(_written_routes(chats, forms, identity, tickets, public, clock, new_id, limits))
     if access.oidc is not None:

@@ -24,8 +24,6 @@ _log = structlog.get_logger()
 
 #: A player fetches a recording in many pieces: one entry stands for all that come within this time.
 _SAME_DEED = timedelta(minutes=5)
-#: Requests of one user or token a minute: more than any page or program needs.
-MAX_REQUESTS_A_MINUTE = 1200
 _MAX_QUERY_CHARS = 500
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -38,7 +36,10 @@ class SeesCalls(Protocol):
 
 
 class Guard:
-    """`audit` takes entries of the audit trail, `now` dates them, and `clock` is monotonic, in seconds."""
+    """`audit` takes entries of the audit trail, `now` dates them, and `clock` is monotonic, in seconds.
+
+    `requests` limits a user or token.
+    """
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Guard:
         public: PublicAddress,
         audit: Callable[[AuditEntry], None],
         now: Callable[[], datetime],
+        requests: RateLimit,
         clock: Callable[[], float],
     ) -> None:
         self._identity = identity
@@ -55,7 +57,7 @@ class Guard:
         self._public = public
         self._audit = audit
         self._now = now
-        self._requests = RateLimit(max_events=MAX_REQUESTS_A_MINUTE, window_s=60, clock=clock)
+        self._requests = requests
         self._deeds = RateLimit(max_events=1, window_s=_SAME_DEED.total_seconds(), clock=clock)
 
     @web.middleware

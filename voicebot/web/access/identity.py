@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 
 from aiohttp import web
 
@@ -16,8 +15,6 @@ from voicebot.web.address import PublicAddress
 from voicebot.web.doors import client_address
 from voicebot.web.limits import RateLimit
 
-#: Wrong tokens of one address; a right one is not even looked at while they are too many.
-MAX_WRONG_TOKENS_A_MINUTE = 30
 #: A token of our own has 47 characters, and VOICEBOT_API_TOKEN is whatever the operator chose.
 MAX_TOKEN_CHARS = 512
 
@@ -26,7 +23,7 @@ _EVERYTHING = dict.fromkeys(Right, Reach.ALL)
 
 
 class Identity:
-    """`master_token` is VOICEBOT_API_TOKEN, if it is set."""
+    """`master_token` is VOICEBOT_API_TOKEN, if it is set; `wrong_tokens` limits an address."""
 
     def __init__(
         self,
@@ -36,14 +33,14 @@ class Identity:
         cookie: Cookie,
         public: PublicAddress,
         master_token: str | None,
-        clock: Callable[[], float],
+        wrong_tokens: RateLimit,
     ) -> None:
         self._sessions = sessions
         self._tokens = tokens
         self._cookie = cookie
         self._public = public
         self._master_token = master_token
-        self._wrong = RateLimit(max_events=MAX_WRONG_TOKENS_A_MINUTE, window_s=60, clock=clock)
+        self._wrong = wrong_tokens
 
     async def find(self, request: web.Request) -> Principal | None:
         """Return who makes the request, or None for nobody that is known.
