@@ -433,13 +433,13 @@ def ask(expectation: Expectation) -> Answer:
 
 
 @contextlib.asynccontextmanager
-async def in_mid_prompt(expectation: Expectation, *, left_ms: int = 4000) -> AsyncIterator[Stage]:
+async def in_mid_prompt(expectation: Expectation, *, left_ms: int = 4000, began_s: float = 0.0) -> AsyncIterator[Stage]:
     """A call whose first prompt the caller has paused by speaking."""
     made = Stage(ask(expectation), speaks=False)
     try:
         await made.line.until(lambda: bool(made.line.expectations))
-        made.line.on_event(SpeakingBegan("u1", 0.0, 0.0))
-        made.line.on_event(SpeakingPaused("u1", left_ms, 1.0))
+        made.line.on_event(SpeakingBegan("u1", began_s, began_s))
+        made.line.on_event(SpeakingPaused("u1", left_ms, began_s + 1.0))
         yield made
     finally:
         made.leg.end()
@@ -484,6 +484,27 @@ async def test_a_mumble_without_words_lets_the_prompt_go_on() -> None:
         here.line.speak(over_prompt=True)
         await here.line.until(lambda: here.line.resumed == 1)
         assert here.heard(CallerSpoke) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "began_s", "spoken_s", "goes_on"),
+    [
+        ("to a human", 9.6, 0.8, True),  # what "please" was heard as, after a "yes" that had ended the turn
+        ("to a human", 11.0, 0.8, False),
+        ("and what about my balance", 9.6, 1.9, False),
+        ("no wait", 9.6, 0.8, False),
+    ],
+)
+async def test_what_was_begun_before_the_reply_could_be_heard_is_the_rest_of_the_turn_before(
+    said: str, began_s: float, spoken_s: float, *, goes_on: bool
+) -> None:
+    async with in_mid_prompt(OPEN, began_s=10.0) as here:
+        final = Final((Hypothesis(said, 0.9),), "scripted", 5.0)
+        last_s = began_s + spoken_s
+        timings = HearingTimings(began_s, last_s, last_s + 0.3, last_s + 0.4)
+        here.line.on_event(CallerTurn(final, timings, "open", over_prompt=True))
+        await here.line.until(lambda: bool(here.line.resumed or here.heard(CallerSpoke)))
+        assert bool(here.line.resumed) is goes_on
 
 
 async def test_a_dead_recogniser_drops_the_prompt_that_was_waiting_for_it() -> None:

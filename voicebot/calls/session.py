@@ -218,7 +218,9 @@ class CallSession:
                 if over_prompt:
                     await self._drop_speech()
                 await self._step(CallerTalkedTooLong(self._now()))
-            case SpeakingBegan():
+            case SpeakingBegan(at_s=at_s):
+                if self._over_prompt.reply_began_s is None:
+                    self._over_prompt.reply_began_s = at_s
                 self._backends.filler = None
                 self._timers.stop(Timer.SILENCE)
                 self._turns.speaking_began(item)
@@ -262,7 +264,11 @@ class CallSession:
             return True
         reading = next(iter(self._interpret(turn, expectation)), None)
         return self._over_prompt.asks_for_nothing(
-            reading, expectation, spoken_ms=turn.spoken_ms, question_unheard=len(self._unheard) > 1
+            reading,
+            expectation,
+            began_s=turn.timings.speech_started_s,
+            spoken_ms=turn.spoken_ms,
+            question_unheard=len(self._unheard) > 1,
         )
 
     async def _go_on(self, turn: CallerTurn) -> None:
@@ -310,6 +316,7 @@ class CallSession:
         if self._outcome is not None and not isinstance(event, CallMustEnd | CallerHungUp):
             return  # the goodbye is being said
         actions = self._dialog.step(event)
+        self._over_prompt.reply_began_s = None
         self._turns.decided(self._clock())
         for action in actions:
             await self._carry_out(action)

@@ -39,6 +39,11 @@ def only_backchannel(text: str) -> bool:
     return bool(words) and (_WORDS | _COURTESIES).issuperset(words)
 
 
+def calls_us(text: str) -> bool:
+    """Return whether a word of `text` asks us to stop, to help or to say something again."""
+    return not _CALLS.isdisjoint(_WORD.findall(text.lower()))
+
+
 def asks_for_nothing(
     reading: Interpretation | None,
     expectation: Expectation,
@@ -62,7 +67,7 @@ def asks_for_nothing(
     words = reading.text.split()
     if reading.intents and (top := reading.intents[0]).intent in drastic:
         return top.confidence < _DRASTIC_CONFIDENCE or (len(words) == 1 and left_ms > _NEARLY_HEARD_MS)
-    mumbled = spoken_ms <= _MUMBLE_MS and len(words) <= _MUMBLED_WORDS and _CALLS.isdisjoint(words)
+    mumbled = spoken_ms <= _MUMBLE_MS and len(words) <= _MUMBLED_WORDS and not calls_us(reading.text)
     return mumbled and not understood and left_ms > _NEARLY_HEARD_MS
 
 
