@@ -110,6 +110,18 @@ class OidcSettings(BaseModel):
     )
 
 
+class RecordingSettings(BaseModel):
+    """The table [recording] of voicebot.toml, or VOICEBOT_RECORDING__NAME in the environment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    codec: Literal["flac", "opus"] = "flac"
+    bucket: str | None = Field(default=None, description="of an S3-compatible store; the data folder unless set")
+    prefix: str = Field(default="", description="begins the names of our objects in the bucket")
+    endpoint_url: str | None = Field(default=None, description="of the store, if it is not Amazon's")
+    region: str | None = None
+
+
 class Settings(BaseSettings):
     """Environment variables win over voicebot.toml, and command-line options win over both.
 
@@ -144,6 +156,10 @@ class Settings(BaseSettings):
     flows: Path = Path("flows")
     models: Path | None = Field(default=None, description="folder with speech models and voices")
     zone: str = Field(default="UTC", description="IANA time zone the bot speaks in")
+
+    recording: RecordingSettings = RecordingSettings()
+    recording_key: SecretStr | None = Field(default=None, description="32 bytes in base64 that seal recordings")
+    recording_old_keys: SecretStr | None = Field(default=None, description="earlier ones, apart by commas")
 
     api_token: SecretStr | None = None
     oidc: OidcSettings = OidcSettings()
@@ -226,6 +242,8 @@ class _PlainToml(TomlConfigSettingsSource):
             "database_url",
             "model_key",
             "oidc_client_secret",
+            "recording_key",
+            "recording_old_keys",
             "twilio_auth_token",
             "TWILIO_AUTH_TOKEN",
             "sip_password",

@@ -23,6 +23,7 @@ import structlog
 import uvloop
 
 from voicebot.records.recorder import Recorder, Recordings
+from voicebot.records.vault.keys import RecordingKeys, new_key
 from voicebot.telephony.leg import AudioPlayed, FrameReceived
 from voicebot.telephony.rtp.codecs import PCMU
 from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia
@@ -77,7 +78,13 @@ async def converse(media: RtpMedia, recorder: Recorder) -> None:
 async def open_legs(stack: AsyncExitStack, calls: int, peer_port: int, counts: Counts) -> list[int]:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     recordings = await stack.enter_async_context(
-        Recordings(folder, now=lambda: datetime.now(UTC), on_failure=counts.violated)
+        Recordings(
+            folder,
+            keys=RecordingKeys.parse(new_key()),
+            now=lambda: datetime.now(UTC),
+            on_failure=counts.violated,
+            on_closed=lambda _: None,
+        )
     )
     offer = (
         f"v=0\r\no=- 1 1 IN IP4 {HOST}\r\ns=-\r\nc=IN IP4 {HOST}\r\nt=0 0\r\n"

@@ -16,9 +16,12 @@ from typing import Any
 
 import aiohttp
 
+from voicebot.g711 import Pcm
+from voicebot.records.vault.codec import decode
 from voicebot.simulation.carrier import Account, Carrier
 
 API_TOKEN = "end-to-end"
+BEARER = {"Authorization": f"Bearer {API_TOKEN}"}
 TWILIO_TOKEN = "signed-by-the-test"
 ACCOUNT = Account(auth_token=TWILIO_TOKEN)
 FLOWS = Path(__file__).parents[2] / "flows"
@@ -42,8 +45,7 @@ class Server:
         return Carrier(self.http, self.url, ACCOUNT)
 
     async def get(self, path: str) -> Any:
-        headers = {"Authorization": f"Bearer {API_TOKEN}"}
-        async with self.http.get(self.url + path, headers=headers) as answer:
+        async with self.http.get(self.url + path, headers=BEARER) as answer:
             answer.raise_for_status()
             return await answer.json()
 
@@ -64,6 +66,16 @@ class Server:
                     record = await self.record(carrier_call_id)
                     if condition(record):
                         return record
+                await asyncio.sleep(0.2)
+
+    async def recording(self, call_id: str) -> Pcm:
+        """Wait until a call's recording may be played, and return its samples, shape (frames, 2)."""
+        async with asyncio.timeout(20):
+            while True:
+                async with self.http.get(f"{self.url}/api/calls/{call_id}/recording", headers=BEARER) as answer:
+                    if answer.status == 200:
+                        return decode(await answer.read())
+                    assert answer.status == 409, await answer.text()
                 await asyncio.sleep(0.2)
 
     async def terminate(self) -> int:

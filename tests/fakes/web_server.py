@@ -34,6 +34,8 @@ from voicebot.records.audit import AuditEntry
 from voicebot.records.database import Database, _engine, locate
 from voicebot.records.search import CallSearch, Cursor
 from voicebot.records.tables import METADATA
+from voicebot.records.vault.sealed import SealBrokenError
+from voicebot.records.vault.vault import RecordingUnfinishedError
 from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded, LegEvent
 from voicebot.telephony.twilio.messages import CarrierMessage, Connected, Media, Start, Stop, Track, serialise
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
@@ -64,9 +66,8 @@ class FakeAdmission:
 class FakeCalls:
     """Records kept in a list, the latest first."""
 
-    def __init__(self, records: Sequence[Mapping[str, Any]] = (), recording: Path | None = None) -> None:
+    def __init__(self, records: Sequence[Mapping[str, Any]] = ()) -> None:
         self.records = records
-        self.file = recording
         self.searches: list[CallSearch] = []
         self.given_to: dict[str, frozenset[str]] = {}
 
@@ -91,8 +92,38 @@ class FakeCalls:
     async def get(self, call_id: str) -> Mapping[str, Any] | None:
         return next((record for record in self.records if record["id"] == call_id), None)
 
-    async def recording(self, call_id: str) -> Path | None:
-        return self.file
+
+class FakeRecording:
+    """A recording that may be played; `broken_at` is where reading it fails."""
+
+    content_type = "audio/flac"
+    etag = "e1"
+
+    def __init__(self, content: bytes, broken_at: int | None = None) -> None:
+        self.content = content
+        self.size = len(content)
+        self.broken_at = broken_at
+
+    async def read(self, start: int, end: int) -> bytes:
+        if self.broken_at is not None and end > self.broken_at:
+            raise SealBrokenError("a sealed file was changed")
+        return self.content[start:end]
+
+
+class FakeRecordings:
+    """The recordings of calls by their ids; `unfinished` ones may not be played yet."""
+
+    def __init__(self, recordings: Mapping[str, FakeRecording] | None = None, unfinished: str | None = None) -> None:
+        self.recordings = recordings or {}
+        self.unfinished = unfinished
+
+    async def open(self, call_id: str) -> FakeRecording | None:
+        if call_id == self.unfinished:
+            raise RecordingUnfinishedError("It is being redacted.")
+        return self.recordings.get(call_id)
+
+    async def waveform(self, call_id: str) -> bytes | None:
+        return b'{"duration_ms": 0, "lanes": {}}' if await self.open(call_id) else None
 
 
 def _began(record: Mapping[str, Any]) -> datetime:
@@ -271,6 +302,7 @@ async def serving(
     public: PublicAddress | None = None,
     api_token: str | None = API_TOKEN,
     calls: FakeCalls | None = None,
+    recordings: FakeRecordings | None = None,
     ready: bool = True,
     limits: WebLimits | None = None,
     wall_clock: Callable[[], float] = time.time,
@@ -294,6 +326,7 @@ async def serving(
             accept=accept,
             admission=admission,
             calls=store or reader,
+            recordings=recordings or FakeRecordings(),
             schema=schema or {"title": "CallRecord"},
             metrics=lambda: "voicebot_live_calls 0\n",
             readiness=lambda: Readiness(ready, {"recognition": "ready" if ready else "starting"}),

@@ -12,12 +12,14 @@ import pytest
 from sqlalchemy import delete, select, text
 
 from voicebot.records.audit import verify
-from voicebot.records.disposal import DiskRecordings, Disposal, DisposalRefused
+from voicebot.records.disposal import Disposal, DisposalRefused
 from voicebot.records.record import HeardWord, Outcome, Speaker, TurnRecord
 from voicebot.records.retention import DataKind, Retention
 from voicebot.records.search import CallSearch
 from voicebot.records.store import Store
 from voicebot.records.tables import AUDIT, AUDIT_CONTENTS
+from voicebot.records.vault.erasing import Eraser
+from voicebot.records.vault.objects import DiskObjects
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 WHY = {"by": "dana", "reason": "request 17"}
@@ -44,7 +46,7 @@ def _call(store: Store, data: Path, call_id: str, *, days_ago: float, outcome: O
     path = data / "recordings" / f"{call_id}.wav"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(call_id.encode())
-    store.journal.note_recording(call_id, f"recordings/{call_id}.wav")
+    store.journal.note_recording(call_id, f"{call_id}.wav")
     store.journal.end_call(call_id, started + timedelta(minutes=10), outcome, "we_hung_up")
 
 
@@ -54,9 +56,13 @@ async def store(tmp_path: Path, database_url: str) -> AsyncIterator[Store]:
         yield opened
 
 
+def _eraser(store: Store, data: Path) -> Eraser:
+    return Eraser(DiskObjects(data / "recordings"), data / "tapes", store.recordings)
+
+
 @pytest.fixture
 def disposal(store: Store, tmp_path: Path) -> Disposal:
-    return Disposal(store.database, DiskRecordings(store.database, tmp_path), lambda: NOW)
+    return Disposal(store.database, _eraser(store, tmp_path), lambda: NOW)
 
 
 def _recorded(data: Path) -> list[str]:
@@ -172,7 +178,11 @@ async def test_a_hold_keeps_what_the_audit_trail_says_of_its_call(
         _call(store, tmp_path, call_id, days_ago=1)
     await store.journal.flush()
     await disposal.hold(call_id="a", **WHY)
-    later = Disposal(store.database, DiskRecordings(store.database, tmp_path), lambda: NOW + timedelta(days=10))
+    later = Disposal(
+        store.database,
+        _eraser(store, tmp_path),
+        lambda: NOW + timedelta(days=10),
+    )
     await later.retain(Retention({DataKind.AUDIT: 5}))
     left = select(AUDIT.c.subject).join(AUDIT_CONTENTS, AUDIT_CONTENTS.c.number == AUDIT.c.number)
     async with store.database.connect() as connection:

@@ -19,14 +19,16 @@ import numpy as np
 import pytest
 
 from voicebot import g711
+from voicebot.errors import VoicebotError
 from voicebot.g711 import Pcm
 from voicebot.records.recorder import Recorder, Recordings
-from voicebot.records.tape import Tape
-from voicebot.wav import read_wav
+from voicebot.records.tape import Tape, is_being_written, read_blocks, read_tape
+from voicebot.records.vault.keys import RecordingKey, RecordingKeys
 
 FRAME = 160
 START_S = 100.0
 TWENTY_MS = 0.02
+KEYS = RecordingKeys(RecordingKey.of(b"k" * 32))
 
 
 def _now() -> datetime:
@@ -48,18 +50,28 @@ class _Failures(list[str]):
         self.append(kind)
 
 
+def _opened(folder: Path, failures: Callable[[str], None], closed: list[Path] | None = None) -> Recordings:
+    on_closed = (closed if closed is not None else []).append
+    return Recordings(folder, keys=KEYS, now=_now, on_failure=failures, on_closed=on_closed)
+
+
+def _lanes(path: Path) -> tuple[Pcm, Pcm]:
+    """Return the caller's lane and the bot's as samples."""
+    lanes = read_tape(path, KEYS).lanes
+    return g711.decode(lanes[:, 0].tobytes()), g711.decode(lanes[:, 1].tobytes())
+
+
 async def _recorded(folder: Path, call: Callable[[Recorder], None]) -> tuple[Pcm, Pcm]:
     """Record what `call` does; return the caller's lane and the bot's."""
     failures = _Failures()
-    async with Recordings(folder, now=_now, on_failure=failures) as recordings:
+    closed: list[Path] = []
+    async with _opened(folder, failures, closed) as recordings:
         recorder = recordings.start("call-1", START_S)
         call(recorder)
         recorder.close()
     assert failures == []
-    wav = read_wav((folder / "2026-11-21" / "call-1.wav").read_bytes())
-    assert wav.rate_hz == 8000
-    assert wav.channels == 2
-    return wav.samples[:, 0], wav.samples[:, 1]
+    assert closed == [folder / "2026-11-21" / "call-1.tape"]
+    return _lanes(closed[0])
 
 
 async def test_both_lanes_share_one_clock(tmp_path: Path) -> None:
@@ -159,37 +171,52 @@ async def test_secret_speech_that_a_stalled_network_delivers_late_is_silence_all
     assert caller[2 * 13_600 :].all()
 
 
-def test_a_secret_never_reaches_the_disk_not_even_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = bytearray()
-    pwrite = os.pwrite
-
-    def spy(file: int, data: bytes, offset: int) -> int:
-        written.extend(data)
-        return pwrite(file, data, offset)
-
-    monkeypatch.setattr(os, "pwrite", spy)
-
+async def test_a_secret_never_reaches_the_disk_not_even_for_a_moment(tmp_path: Path) -> None:
     def call(recorder: Recorder) -> None:
         recorder.heard(_tone(1000), START_S + TWENTY_MS)
         recorder.secret(True, START_S + TWENTY_MS)
         for number in range(1, 500):
             recorder.heard(_tone(-7000), START_S + (number + 1) * TWENTY_MS)
 
-    asyncio.run(_recorded(tmp_path, call))
+    await _recorded(tmp_path, call)
+    # A tape only grows, so everything that was ever written to it is still there.
+    written = b"".join(block.lanes.tobytes() for block in read_blocks(tmp_path / "2026-11-21" / "call-1.tape", KEYS))
+    assert len(written) > 2 * 500 * FRAME - 8000
     assert _tone(1000)[:1] in written
-    assert _tone(-7000)[:1] not in written[64:]
+    assert _tone(-7000)[:1] not in written
+
+
+async def test_what_is_on_the_disk_shows_nothing_of_the_audio(tmp_path: Path) -> None:
+    await _recorded(tmp_path, lambda recorder: recorder.heard(_tone(1000) * 50, START_S + 1))
+    assert _tone(1000) not in (tmp_path / "2026-11-21" / "call-1.tape").read_bytes()
+
+
+async def test_while_recording_is_stopped_both_lanes_are_silent_and_the_clock_goes_on(tmp_path: Path) -> None:
+    def call(recorder: Recorder) -> None:
+        for number in range(200):
+            if number in {50, 100}:
+                recorder.pause(number == 50, START_S + number * TWENTY_MS)
+            recorder.sent(_tone(500), START_S + number * TWENTY_MS)
+            recorder.heard(_tone(1000), START_S + (number + 1) * TWENTY_MS)
+            recorder.played((number + 1) * FRAME, START_S + (number + 1) * TWENTY_MS)
+
+    for lane in await _recorded(tmp_path, call):
+        assert lane[: 50 * FRAME].all()
+        assert not lane[50 * FRAME : 100 * FRAME].any()
+        assert lane[100 * FRAME :].all()
+        assert len(lane) == 200 * FRAME
 
 
 async def test_the_file_belongs_to_its_user_alone(tmp_path: Path) -> None:
     await _recorded(tmp_path / "recordings", lambda recorder: recorder.heard(_tone(1), START_S + 1))
-    path = tmp_path / "recordings" / "2026-11-21" / "call-1.wav"
+    path = tmp_path / "recordings" / "2026-11-21" / "call-1.tape"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("call_id", ["", "../../etc/passwd", "a/b", ".hidden", "a" * 200, "a\0b", "-x"])
 async def test_a_call_id_that_is_no_file_name_is_refused(tmp_path: Path, call_id: str) -> None:
-    async with Recordings(tmp_path, now=_now, on_failure=_Failures()) as recordings:
+    async with _opened(tmp_path, _Failures()) as recordings:
         with pytest.raises(ValueError, match="call id"):
             recordings.start(call_id, START_S)
 
@@ -207,7 +234,7 @@ async def test_a_full_disk_is_counted_and_recording_goes_on_when_there_is_room(
 
     monkeypatch.setattr(os, "pwrite", sometimes)
     failures = _Failures()
-    async with Recordings(tmp_path, now=_now, on_failure=failures) as recordings:
+    async with _opened(tmp_path, failures) as recordings:
         recorder = recordings.start("call-1", START_S)
         for number in range(300):
             if number == 100:
@@ -219,7 +246,7 @@ async def test_a_full_disk_is_counted_and_recording_goes_on_when_there_is_room(
             recorder.heard(_tone(1000), START_S + (number + 1) * TWENTY_MS)
         recorder.close()
     assert set(failures) == {"write"}
-    caller = read_wav(recorder.path.read_bytes()).samples[:, 0]
+    caller = _lanes(recorder.path)[0]
     assert len(caller) == 300 * FRAME
     assert caller[: 100 * FRAME].all()
     assert not caller[110 * FRAME : 190 * FRAME].any()
@@ -246,13 +273,13 @@ async def test_a_disk_full_from_the_start_leaves_no_file_behind_and_is_tried_aga
 
     monkeypatch.setattr(os, "pwrite", first_fails)
     failures = _Failures()
-    async with Recordings(tmp_path, now=_now, on_failure=failures) as recordings:
+    async with _opened(tmp_path, failures) as recordings:
         recorder = recordings.start("call-1", START_S)
         for number in range(100):
             recorder.heard(_tone(1000), START_S + (number + 1) * TWENTY_MS)
         recorder.close()
     assert failures == ["write"]
-    caller = read_wav(recorder.path.read_bytes()).samples[:, 0]
+    caller = _lanes(recorder.path)[0]
     assert caller[50 * FRAME :].all()
 
 
@@ -269,7 +296,7 @@ async def test_a_hanging_disk_holds_nobody_up_and_memory_stays_bounded(
     monkeypatch.setattr(os, "pwrite", hang)
     monkeypatch.setattr("voicebot.records.recorder._WAITING_WRITES", 4)
     failures = _Failures()
-    async with Recordings(tmp_path, now=_now, on_failure=failures) as recordings:
+    async with _opened(tmp_path, failures) as recordings:
         recorder = recordings.start("call-1", START_S)
         for number in range(50 * 60):
             recorder.heard(_tone(1000), START_S + (number + 1) * TWENTY_MS)
@@ -279,7 +306,7 @@ async def test_a_hanging_disk_holds_nobody_up_and_memory_stays_bounded(
         await asyncio.to_thread(_drained, recordings)
         recorder.heard(_tone(1000), START_S + 61)
         recorder.close()
-    caller = read_wav(recorder.path.read_bytes()).samples[:, 0]
+    caller = _lanes(recorder.path)[0]
     assert caller[-FRAME:].all()
     assert caller[-5 * 8000 : -8000].all()  # what memory still held was written
 
@@ -298,10 +325,12 @@ import asyncio, os, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from voicebot.records.recorder import Recordings
+from voicebot.records.vault.keys import RecordingKey, RecordingKeys
 
 async def main():
     day = lambda: datetime(2026, 11, 21, tzinfo=UTC)
-    async with Recordings(Path(sys.argv[1]), now=day, on_failure=print) as recordings:
+    keys = RecordingKeys(RecordingKey.of(b"k" * 32))
+    async with Recordings(Path(sys.argv[1]), keys=keys, now=day, on_failure=print, on_closed=print) as recordings:
         started = time.monotonic()
         recorder = recordings.start("crash", started)
         for number in range(1, 10_000):
@@ -323,23 +352,56 @@ def test_a_killed_process_leaves_a_playable_file_that_misses_less_than_a_second(
             process.send_signal(signal.SIGKILL)
             break
     process.wait(10)
-    wav = read_wav((tmp_path / "2026-11-21" / "crash.wav").read_bytes())
-    assert wav.duration_s > heard * TWENTY_MS - 1.0
-    assert wav.samples[:, 0].all()
+    tape = tmp_path / "2026-11-21" / "crash.tape"
+    assert not is_being_written(tape)
+    caller, _ = _lanes(tape)
+    assert len(caller) / 8000 > heard * TWENTY_MS - 1.0
+    assert caller.all()
 
 
 def test_a_hole_in_a_tape_is_silence(tmp_path: Path) -> None:
-    tape = Tape(tmp_path / "t.wav")
+    tape = Tape(tmp_path / "t.tape", KEYS)
     tape.write(100, b"\x10" * 10, b"\x20" * 10)
     tape.write(50, b"\x30" * 10, b"\xff" * 10)
+    assert is_being_written(tmp_path / "t.tape")
     tape.close()
-    samples = read_wav((tmp_path / "t.wav").read_bytes()).samples
-    assert len(samples) == 110
-    assert np.flatnonzero(samples[:, 0]).tolist() == [*range(50, 60), *range(100, 110)]
-    assert np.flatnonzero(samples[:, 1]).tolist() == [*range(100, 110)]
+    assert not is_being_written(tmp_path / "t.tape")
+    caller, bot = _lanes(tmp_path / "t.tape")
+    assert len(caller) == 110
+    assert np.flatnonzero(caller).tolist() == [*range(50, 60), *range(100, 110)]
+    assert np.flatnonzero(bot).tolist() == [*range(100, 110)]
 
 
 def test_a_tape_does_not_overwrite_an_older_one(tmp_path: Path) -> None:
-    Tape(tmp_path / "t.wav").close()
+    Tape(tmp_path / "t.tape", KEYS).close()
     with pytest.raises(FileExistsError):
-        Tape(tmp_path / "t.wav")
+        Tape(tmp_path / "t.tape", KEYS)
+
+
+def test_a_tape_torn_anywhere_keeps_every_whole_block_before(tmp_path: Path) -> None:
+    tape = Tape(tmp_path / "t.tape", KEYS)
+    for number in range(3):
+        tape.write(10 * number, bytes([number + 1]) * 10, bytes([number + 1]) * 10)
+    tape.close()
+    whole = (tmp_path / "t.tape").read_bytes()
+    header, block = 32, (len(whole) - 32) // 3
+    for end in range(header, len(whole)):
+        (tmp_path / "t.tape").write_bytes(whole[:end])
+        content = read_tape(tmp_path / "t.tape", KEYS)
+        assert len(content.lanes) == 10 * ((end - header) // block)
+        assert content.lost_bytes == (end - header) % block
+
+
+@pytest.mark.parametrize("at", [0, 9, 20, 33, 45, 60, 90])
+def test_a_tape_that_was_changed_is_not_believed(tmp_path: Path, at: int) -> None:
+    tape = Tape(tmp_path / "t.tape", KEYS)
+    tape.write(0, b"\x10" * 20, b"\x20" * 20)
+    tape.close()
+    changed = bytearray((tmp_path / "t.tape").read_bytes())
+    changed[at] ^= 1
+    (tmp_path / "t.tape").write_bytes(changed)
+    try:
+        lanes = read_tape(tmp_path / "t.tape", KEYS).lanes
+    except VoicebotError:
+        return
+    assert not lanes.size

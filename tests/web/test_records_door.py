@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import csv
 import io
-import wave
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fakes.web_server import API_TOKEN, FakeCalls, serving
+from tests.fakes.web_server import API_TOKEN, FakeCalls, FakeRecording, FakeRecordings, serving
 from voicebot.records.access.roles import Role
 from voicebot.records.record import CallRecord, Outcome, Speaker, TurnRecord
 from voicebot.records.schema import call_document
@@ -54,21 +52,6 @@ def record(number: int = 1) -> Mapping[str, Any]:
     )
 
 
-@pytest.fixture
-def recording(tmp_path: Path) -> Path:
-    path = tmp_path / "call-1.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(bytes(3200))
-    return path
-
-
-def content_of(path: Path) -> bytes:
-    return path.read_bytes()
-
-
 async def test_records_are_listed_and_read_with_the_token() -> None:
     records = [record(number) for number in (3, 2, 1)]
     async with serving(calls=FakeCalls(records)) as server:
@@ -90,9 +73,9 @@ async def test_records_are_listed_and_read_with_the_token() -> None:
     "headers",
     [{}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {API_TOKEN}"}, {"Authorization": "Bearer "}],
 )
-async def test_without_the_token_nothing_is_read(headers: dict[str, str], recording: Path) -> None:
-    async with serving(calls=FakeCalls([record()], recording)) as server:
-        for path in ("/api/calls", "/api/calls/call-1", "/api/calls/call-1/recording"):
+async def test_without_the_token_nothing_is_read(headers: dict[str, str]) -> None:
+    async with serving(calls=FakeCalls([record()])) as server:
+        for path in ("/api/calls", *(f"/api/calls/call-1{part}" for part in ("", "/recording", "/waveform"))):
             assert (await server.http.get(server.base + path, headers=headers)).status == 401
 
 
@@ -181,25 +164,9 @@ async def test_the_schema_is_open() -> None:
         assert await answer.json() == {"title": "CallRecord"}
 
 
-async def test_a_recording_is_sent_whole_and_in_ranges(recording: Path) -> None:
-    async with serving(calls=FakeCalls([record()], recording)) as server:
-        url = server.base + "/api/calls/call-1/recording"
-        whole = await server.http.get(url, headers=BEARER)
-        part = await server.http.get(url, headers={**BEARER, "Range": "bytes=0-3"})
-
-        assert whole.content_type == "audio/wav"
-        assert await whole.read() == content_of(recording)
-        assert (part.status, await part.read()) == (206, b"RIFF")
-
-
-async def test_a_call_without_a_recording_says_so(tmp_path: Path) -> None:
-    for missing in (None, tmp_path / "gone.wav"):
-        async with serving(calls=FakeCalls([record()], missing)) as server:
-            assert (await server.http.get(server.base + "/api/calls/call-1/recording", headers=BEARER)).status == 404
-
-
-async def test_a_person_signs_in_and_sees_the_call(recording: Path) -> None:
-    async with serving(calls=FakeCalls([record()], recording)) as server:
+async def test_a_person_signs_in_and_sees_the_call() -> None:
+    recordings = FakeRecordings({"call-1": FakeRecording(b"fLaC")})
+    async with serving(calls=FakeCalls([record()]), recordings=recordings) as server:
         asked = await server.http.get(server.base + "/calls/call-1")
         assert asked.url.path == "/sign-in"
         assert asked.url.query["then"] == "/calls/call-1"
@@ -213,6 +180,7 @@ async def test_a_person_signs_in_and_sees_the_call(recording: Path) -> None:
         assert "Welcome to &lt;Acme&gt;." not in html  # cut where the caller interrupted, and escaped
         assert "&lt;Acme&gt;" in html
         assert (await server.http.get(server.base + "/api/calls/call-1/recording")).status == 200
+        assert [(entry.actor, entry.action) for entry in server.audited][-1] == ("the-qa", "recording_played")
         assert 'href="/calls/call-1"' in await (await server.http.get(server.base + "/calls")).text()
 
 

@@ -12,10 +12,12 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from voicebot.records.disposal import DiskRecordings, Disposal
+from voicebot.app.vault import recording_eraser
+from voicebot.records.disposal import Disposal
 from voicebot.records.metrics import Metrics
 from voicebot.records.retention import Retention
 from voicebot.records.store import Store
+from voicebot.records.vault.objects import StoreUnavailableError
 from voicebot.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -31,7 +33,7 @@ async def retaining(
     """Delete daily what the settings say while the context lasts."""
     task = asyncio.create_task(
         retain_daily(
-            Disposal(store.database, DiskRecordings(store.database, settings.data), now),
+            Disposal(store.database, recording_eraser(settings, store.recordings), now),
             settings.retention.policy,
             at=settings.retention.at,
             zone=ZoneInfo(settings.zone),
@@ -73,7 +75,7 @@ async def retain_daily(
         try:
             gone = await disposal.retain(retention, instance=instance)
             log.info("retention done", **{f"{kind.value}_deleted": number for kind, number in gone.items()})
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, StoreUnavailableError) as error:
             on_failure()
             log.error("retention failed", error=type(error).__name__)
         due = _next(at, now().astimezone(zone))

@@ -29,6 +29,7 @@ from voicebot.app.sip import SipServing, serving_sip
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
 from voicebot.app.surroundings import Surroundings, real_surroundings
 from voicebot.app.understanding import learn_requests
+from voicebot.app.vault import recording
 from voicebot.calls.admission import CpuMeter, Limits
 from voicebot.calls.chats import Chats
 from voicebot.calls.continuations import Continuations
@@ -43,9 +44,9 @@ from voicebot.records.access.sessions import Sessions
 from voicebot.records.access.tokens import ApiTokens
 from voicebot.records.access.users import Users
 from voicebot.records.metrics import Metrics
-from voicebot.records.recorder import Recordings
 from voicebot.records.schema import call_schema
 from voicebot.records.store import Store
+from voicebot.records.vault.vault import Vault
 from voicebot.settings import FLOW_LIBRARY, Settings
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.access.oidc import OidcProvider
@@ -100,8 +101,10 @@ async def serving(
         settings.data.mkdir(parents=True, exist_ok=True)
         store = await stack.enter_async_context(_records(settings, metrics, world.now))
         recordings = await stack.enter_async_context(
-            Recordings(
-                settings.data / "recordings",
+            recording(
+                settings,
+                store.recordings,
+                written=store.journal.flush,
                 now=world.now,
                 on_failure=lambda kind: metrics.failed("recorder", kind),
             )
@@ -141,7 +144,7 @@ async def serving(
             settings=settings,
             editions=editions,
             store=store,
-            recordings=recordings,
+            recordings=recordings.recorders,
             metrics=metrics,
             continuations=continuations,
             now=world.now,
@@ -168,7 +171,7 @@ async def serving(
             clock=time.monotonic,
         )
         admission = _CountedAdmission(live, metrics)
-        app = _web(settings, live, store, world.now, metrics, speech, editions, chats, admission)
+        app = _web(settings, live, store, recordings.vault, world.now, metrics, speech, editions, chats, admission)
         runner = make_runner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -210,6 +213,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
     settings: Settings,
     live: LiveCalls,
     store: Store,
+    vault: Vault,
     now: Callable[[], datetime],
     metrics: Metrics,
     speech: Speech,
@@ -230,6 +234,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
         accept=live.accept,
         admission=admission,
         calls=store,
+        recordings=vault,
         schema=call_schema(),
         metrics=metrics.text,
         readiness=readiness,

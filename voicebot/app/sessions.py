@@ -80,7 +80,7 @@ class SessionFactory:
     def _session(self, leg: CallLeg, edition: Edition, dialog: Conversation) -> CallSession:
         call_id = leg.info.leg_id
         recorder = self._recordings.start(call_id, time.monotonic())
-        path = recorder.path.relative_to(self._settings.data).as_posix()
+        path = f"{recorder.path.parent.name}/{call_id}"
         plan = CallPlan(
             call_id=call_id,
             recording_path=path,

@@ -11,8 +11,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from voicebot.app.vault import recording_eraser
 from voicebot.records.database import Database, locate
-from voicebot.records.disposal import DiskRecordings, Disposal
+from voicebot.records.disposal import Disposal
+from voicebot.records.vault.index import RecordingIndex
 from voicebot.settings import Settings, load_settings
 
 _Task = Callable[[Disposal, Settings, argparse.Namespace], Awaitable[int]]
@@ -62,7 +64,7 @@ async def _run(run: _Task, given: argparse.Namespace) -> int:
 @asynccontextmanager
 async def _disposal(settings: Settings) -> AsyncIterator[Disposal]:
     async with Database.connected(locate(settings.data, settings.database)) as database:
-        yield Disposal(database, DiskRecordings(database, settings.data), lambda: datetime.now(UTC))
+        yield Disposal(database, recording_eraser(settings, RecordingIndex(database)), lambda: datetime.now(UTC))
 
 
 async def _retain(disposal: Disposal, settings: Settings, given: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ run. Every deletion is an audit entry that names digests of what went, never wha
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import uuid
@@ -15,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Row, delete, exists, insert, literal, or_, select, update
@@ -61,30 +59,6 @@ class Hold:
     placed_at: datetime
     placed_by: str
     reason: str
-
-
-class DiskRecordings:
-    """Recordings as files below the data folder."""
-
-    def __init__(self, database: Database, data: Path) -> None:
-        self._database = database
-        self._data = data
-
-    async def erase(self, call_id: str) -> str | None:
-        """Delete the recording's file; see `RecordingEraser`."""
-        async with self._database.connect() as connection:
-            found = await connection.scalar(select(RECORDINGS.c.path).where(RECORDINGS.c.call_id == call_id))
-        return await asyncio.to_thread(_erase_file, self._data, found) if found else None
-
-
-def _erase_file(data: Path, name: str) -> str | None:
-    path = (data / name).resolve()
-    if not path.is_relative_to(data.resolve()) or not path.is_file():
-        return None
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    path.unlink()
-    return digest
 
 
 class Disposal:

@@ -12,7 +12,18 @@ from pydantic import Field, JsonValue
 
 from voicebot.dialog.outcome import Outcome
 
-__all__ = ["CallRecord", "HeardWord", "Outcome", "RecordingRecord", "Speaker", "TurnRecord"]
+__all__ = [
+    "CallRecord",
+    "Consent",
+    "HeardWord",
+    "Outcome",
+    "RecordingPause",
+    "RecordingRecord",
+    "RecordingState",
+    "Redaction",
+    "Speaker",
+    "TurnRecord",
+]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[int, Field(ge=0)]
@@ -46,6 +57,15 @@ class HeardWord:
 
 
 @dataclass(frozen=True, slots=True)
+class Redaction:
+    """Something personal that was taken out of a turn: what it was, and where in the recording it was said."""
+
+    kind: str
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+
+
+@dataclass(frozen=True, slots=True)
 class TurnRecord:
     """One party's turn.
 
@@ -56,6 +76,7 @@ class TurnRecord:
     the stages of the reply, counted from the caller's last speech (see `timings.py`). `signals` is what was measured
     for the escalation policy and, under "decision", what it decided; numbers and names, never words.
 
+    `redactions` are numbers of cards and the like that were taken out of the words and are silence in the recording.
     A `secret` turn holds no words and no digits, whatever it is given.
     """
 
@@ -76,6 +97,7 @@ class TurnRecord:
     words: tuple[HeardWord, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     signals: Mapping[str, JsonValue] = field(default_factory=dict)
+    redactions: tuple[Redaction, ...] = ()
 
     def __post_init__(self) -> None:
         if self.secret:
@@ -84,13 +106,55 @@ class TurnRecord:
                 object.__setattr__(self, name, nothing)
 
 
+class RecordingState(StrEnum):
+    """Only a `READY` recording can be played; a `LIVE` one waits for the call's end, then for its redaction."""
+
+    LIVE = "live"
+    READY = "ready"
+    LOST = "lost"
+    DELETED = "deleted"
+
+
+class Consent(StrEnum):
+    """How the caller stands to being recorded: told so, asked and agreed, or asked and refused."""
+
+    ANNOUNCED = "announced"
+    AGREED = "agreed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingPause:
+    """A stretch in which both lanes are silence because recording was stopped; `end_ms` is null while it is.
+
+    `by` says who stopped it: ``"flow"``, ``"policy"`` or, through the API, a person's name.
+    """
+
+    start_ms: Milliseconds
+    end_ms: Milliseconds | None
+    by: str
+
+
 @dataclass(frozen=True, slots=True)
 class RecordingRecord:
-    """The call's recording: a WAV of two lanes, left the caller and right the bot. `path` is below the data folder."""
+    """The call's recording, two lanes: left the caller and right the bot.
+
+    `path` names it in the store of recordings. What follows `state` is known once it is `READY`: the encoding
+    (``"flac"`` or ``"opus"``), the size and SHA-256 of the file as it is stored, sealed, and the key it is sealed with.
+    """
 
     path: str
     rate_hz: int = 8000
     channels: tuple[str, ...] = ("caller", "bot")
+    state: RecordingState = RecordingState.LIVE
+    codec: str | None = None
+    stored_bytes: Annotated[int, Field(ge=0)] | None = None
+    sha256: str | None = None
+    key_id: str | None = None
+    duration_ms: Milliseconds | None = None
+    consent: Consent | None = None
+    consent_ms: Milliseconds | None = None
+    pauses: tuple[RecordingPause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

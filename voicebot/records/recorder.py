@@ -17,7 +17,8 @@ from typing import Self, assert_never
 import structlog
 
 from voicebot.records.lane import RATE_HZ, SILENCE, WINDOW, Lane
-from voicebot.records.tape import Tape
+from voicebot.records.tape import SUFFIX, Tape
+from voicebot.records.vault.keys import RecordingKeys
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +75,7 @@ class Recorder:
         self._bot = Lane()
         self._caller_secrets = _Spans()
         self._bot_secrets = _Spans()
+        self._pauses = _Spans()
         #: (position of the first sample, audio), oldest first: sent and not yet known to be heard.
         self._pending: deque[tuple[int, bytes]] = deque()
         self._sent = 0
@@ -89,7 +91,7 @@ class Recorder:
         """Add mu-law that came from the caller, its last sample at `at_s`."""
         arrived = self._at(at_s)
         lane = self._caller
-        if self._caller_secrets.any and self._caller_secrets.touch(lane.earliest(len(frame), arrived), arrived):
+        if self._is_silenced(self._caller_secrets, lane.earliest(len(frame), arrived), arrived):
             frame = SILENCE * len(frame)
         lane.place(frame, arrived)
         if arrived >= self._next_write:
@@ -110,7 +112,7 @@ class Recorder:
         chunk = self._claim(position_samples)
         if chunk:
             lane = self._bot
-            if self._bot_secrets.any and self._bot_secrets.touch(lane.earliest(len(chunk), arrived), arrived):
+            if self._is_silenced(self._bot_secrets, lane.earliest(len(chunk), arrived), arrived):
                 chunk = SILENCE * len(chunk)
             lane.place(chunk, arrived)
         if arrived >= self._next_write:
@@ -135,6 +137,13 @@ class Recorder:
             self._caller_secrets.close(at + _SECRET_GUARD)
             self._bot_secrets.close(at + _SECRET_GUARD)
 
+    def pause(self, on: bool, at_s: float) -> None:  # noqa: FBT001  # a switch
+        """Record silence instead of both parties from `at_s` on, until switched off; the clock goes on."""
+        if on:
+            self._pauses.open(self._at(at_s))
+        else:
+            self._pauses.close(self._at(at_s))
+
     def close(self) -> None:
         """Write the rest and finish the file. Idempotent."""
         if not self._closed:
@@ -143,6 +152,9 @@ class Recorder:
                 lane.settle(self._now + RATE_HZ)  # nothing more will come that could tell jitter from a gap
             self._write_out()
             self._submit(_Close(self._recording))
+
+    def _is_silenced(self, secrets: _Spans, start: int, end: int) -> bool:
+        return (secrets.any and secrets.touch(start, end)) or (self._pauses.any and self._pauses.touch(start, end))
 
     def _at(self, at_s: float) -> int:
         at = max(0, round((at_s - self._started_s) * RATE_HZ))
@@ -174,7 +186,7 @@ class Recorder:
                 lane.taken(now)
         for lane in lanes:
             lane.forget(now)
-        for spans in (self._caller_secrets, self._bot_secrets):
+        for spans in (self._caller_secrets, self._bot_secrets, self._pauses):
             spans.forget_before(now - 2 * WINDOW)
 
 
@@ -205,14 +217,25 @@ class _Spans:
 
 
 class Recordings:
-    """Owns the recordings' folder and the one thread that writes them. Use with `async with`.
+    """Owns the folder of tapes and the one thread that writes them. Use with `async with`.
 
     `on_failure` is called, in either thread, with a short constant for everything that failed: ``"write"``,
-    ``"close"`` or ``"queue_full"``. `now` gives the time of day that names the folders.
+    ``"close"`` or ``"queue_full"``. `on_closed` is called in the writing thread with the path of each tape whose call
+    has ended, whether or not anything could be written to it. `now` gives the time of day that names the folders.
     """
 
-    def __init__(self, folder: Path, *, now: Callable[[], datetime], on_failure: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keys: RecordingKeys,
+        now: Callable[[], datetime],
+        on_failure: Callable[[str], None],
+        on_closed: Callable[[Path], None],
+    ) -> None:
         self._folder = folder
+        self._keys = keys
+        self._on_closed = on_closed
         self._now = now
         self._on_failure = on_failure
         # The simple queue is bounded here, by hand: a `Queue` with its locks in Python takes a twentieth of the loop.
@@ -234,11 +257,11 @@ class Recordings:
     def start(self, call_id: str, started_s: float) -> Recorder:
         """Begin a recording whose first sample is `started_s` on the monotonic clock.
 
-        The file is ``YYYY-MM-DD/CALL_ID.wav``. ValueError if `call_id` could not be a file's name.
+        The tape is ``YYYY-MM-DD/CALL_ID.tape``. ValueError if `call_id` could not be a file's name.
         """
         if not _SAFE_ID.fullmatch(call_id):
             raise ValueError("a call id is letters, digits, hyphens and underscores, 128 at most")
-        recording = _Recording(call_id, self._folder / f"{self._now():%Y-%m-%d}" / f"{call_id}.wav")
+        recording = _Recording(call_id, self._folder / f"{self._now():%Y-%m-%d}" / f"{call_id}{SUFFIX}")
         return Recorder(recording, started_s, self._submit)
 
     def _finish(self) -> bool:
@@ -266,17 +289,19 @@ class Recordings:
             if self._jobs.empty():
                 self._finishing.wait(_COLLECT_S)
 
-    @staticmethod
-    def _carry_out(job: _Job) -> None:
+    def _carry_out(self, job: _Job) -> None:
         recording = job.recording
         match job:
             case _Write(_, start, left, right):
                 # Opened by the first write, and again by a later one if the disk was full.
-                recording.tape = recording.tape or Tape(recording.path)
+                recording.tape = recording.tape or Tape(recording.path, self._keys)
                 recording.tape.write(start, left, right)
             case _Close():
                 tape, recording.tape = recording.tape, None
-                if tape:
-                    tape.close()
+                try:
+                    if tape:
+                        tape.close()
+                finally:
+                    self._on_closed(recording.path)
             case _:
                 assert_never(job)

@@ -17,10 +17,11 @@ from voicebot.records.access.sight import Sight, is_seen
 from voicebot.records.audit import AuditReport, Head, read_heads, verify
 from voicebot.records.database import Database, locate
 from voicebot.records.journal import Journal, JournalFailure
-from voicebot.records.record import CallRecord, HeardWord, Outcome, RecordingRecord, Speaker, TurnRecord
+from voicebot.records.record import CallRecord, HeardWord, Outcome, Redaction, Speaker, TurnRecord
 from voicebot.records.schema import call_document
 from voicebot.records.search import CallSearch, Cursor, select_ids
 from voicebot.records.tables import CALLS, RECORDINGS, TURNS
+from voicebot.records.vault.index import SERVER_DIED, RecordingIndex, recording_of
 
 log = structlog.get_logger(__name__)
 
@@ -48,10 +49,10 @@ async def verify_audit(data: Path, *, url: str | None = None) -> AuditReport:
 class Store:
     """Calls as they were and as they happen: `journal` takes them down, the other methods read JSON-ready documents."""
 
-    def __init__(self, database: Database, journal: Journal, data: Path) -> None:
+    def __init__(self, database: Database, journal: Journal) -> None:
         self.database = database
-        self._data = data
         self.journal = journal
+        self.recordings = RecordingIndex(database)
 
     @classmethod
     @asynccontextmanager
@@ -67,7 +68,7 @@ class Store:
     ) -> AsyncIterator[Self]:
         """Open the database at `url`, bring it to its present form, and close what a crash left open.
 
-        `data` is the folder below which recordings lie, and the database too unless `url` says otherwise. `instance`
+        `data` is the folder of exported audit heads, and of the database too unless `url` says otherwise. `instance`
         names this server process and stays the same over restarts. `on_head` gets each new head of the audit
         trail, `now` dates its entries. ConfigurationError when
         another server uses the same SQLite file, or one of the same name the same PostgreSQL.
@@ -81,7 +82,7 @@ class Store:
                 heads=data / AUDIT_HEADS,
                 now=now,
             )
-            store = cls(database, journal, data)
+            store = cls(database, journal)
             await store._close_abandoned(instance)
             async with journal.writing():
                 yield store
@@ -116,16 +117,6 @@ class Store:
                 yield document
             after = Cursor(datetime.fromisoformat(page[-1]["started_at"]), page[-1]["id"])
 
-    async def recording(self, call_id: str) -> Path | None:
-        """Return the file of a call's recording, or None when there is none or it is gone."""
-        async with self.database.connect() as connection:
-            found = await connection.scalar(select(RECORDINGS.c.path).where(RECORDINGS.c.call_id == call_id))
-        if found is None:
-            return None
-        path = (self._data / found).resolve()
-        inside = path.is_relative_to(self._data.resolve())
-        return path if inside and await asyncio.to_thread(path.is_file) else None
-
     async def _read(self, query: Select[Any]) -> Sequence[dict[str, Any]]:
         turns: defaultdict[str, list[TurnRecord]] = defaultdict(list)
         async with self.database.connect() as connection:
@@ -148,13 +139,13 @@ class Store:
             abandoned = (await connection.execute(open_calls)).all()
             for call in abandoned:
                 ended_at = call.started_at + timedelta(milliseconds=call.last_ms)
-                end = {"ended_at": ended_at, "outcome": Outcome.FAILED.value, "cause": "server_died"}
+                end = {"ended_at": ended_at, "outcome": Outcome.FAILED.value, "cause": SERVER_DIED}
                 await connection.execute(update(CALLS).where(CALLS.c.id == call.id).values(end))
         if abandoned:
             log.warning("calls closed that a crash had left open", calls=len(abandoned))
 
 
-_CALLS = select(CALLS, RECORDINGS.c.path, RECORDINGS.c.rate_hz).outerjoin(
+_CALLS = select(CALLS, *(column for column in RECORDINGS.c if column.name != "call_id")).outerjoin(
     RECORDINGS, RECORDINGS.c.call_id == CALLS.c.id
 )
 
@@ -174,7 +165,7 @@ def _call(row: Row[Any], turns: Sequence[TurnRecord]) -> CallRecord:
         caller=row.caller,
         called=row.called,
         carrier_call_id=row.carrier_call_id,
-        recording=RecordingRecord(row.path, row.rate_hz) if row.path else None,
+        recording=recording_of(row) if row.path else None,
         turns=tuple(turns),
     )
 
@@ -185,4 +176,5 @@ def _turn(row: Row[Any]) -> TurnRecord:
     values["speaker"] = Speaker(row.speaker)
     values["alternatives"] = tuple(row.alternatives)
     values["words"] = tuple(HeardWord(**word) for word in row.words)
+    values["redactions"] = tuple(Redaction(**redaction) for redaction in row.redactions)
     return TurnRecord(**values)

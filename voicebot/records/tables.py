@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -100,6 +101,7 @@ TURNS = Table(
     Column("words", JSON, nullable=False),
     Column("timings_ms", JSON, nullable=False),
     Column("signals", JSON, nullable=False, server_default="{}"),
+    Column("redactions", JSON, nullable=False, server_default="[]"),
 )
 
 #: Apart from the call, since a recording may begin before its call's first entry is written.
@@ -109,6 +111,15 @@ RECORDINGS = Table(
     Column("call_id", String(128), primary_key=True),
     Column("path", Text, nullable=False),
     Column("rate_hz", Integer, nullable=False),
+    Column("state", String(16), nullable=False, server_default="live"),
+    Column("codec", String(16)),
+    Column("stored_bytes", BigInteger),
+    Column("sha256", String(64)),
+    Column("key_id", String(16)),
+    Column("duration_ms", Integer),
+    Column("consent", String(16)),
+    Column("consent_ms", Integer),
+    Column("pauses", JSON, nullable=False, server_default="[]"),
 )
 
 #: The chain of audit entries; never changed, never deleted from.

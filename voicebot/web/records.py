@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from voicebot.records.access.roles import Right
 from voicebot.records.access.sight import Sight
+from voicebot.records.record import RecordingState
 from voicebot.records.search import CallSearch, Cursor, SearchRefused
 from voicebot.web.access.declared import requires
 from voicebot.web.access.principal import principal_of
@@ -43,10 +43,6 @@ class CallReader(Protocol):
 
     async def get(self, call_id: str) -> Record | None: ...
 
-    async def recording(self, call_id: str) -> Path | None:
-        """Return the two-channel WAV file of a call, caller on the left, or None when there is none."""
-        ...
-
 
 class RecordsDoor:
     """Serves records to those who have the right to see them."""
@@ -61,7 +57,6 @@ class RecordsDoor:
             web.get("/api/calls", self.list),
             web.get("/api/calls/export", self.export),
             web.get("/api/calls/{id}", self.get),
-            web.get("/api/calls/{id}/recording", self.recording),
             web.get("/api/schema", self.schema),
             web.get("/calls", self.list_page),
             web.get("/calls/{id}", self.page),
@@ -88,14 +83,6 @@ class RecordsDoor:
     async def get(self, request: web.Request) -> web.Response:
         return web.json_response(await self._record(request))
 
-    @requires(Right.LISTEN, call="id", audited="recording_played")
-    async def recording(self, request: web.Request) -> web.StreamResponse:
-        """Send the recording; ranges are honoured."""
-        path = await self._calls.recording(_call_id(request))
-        if path is None:
-            raise web.HTTPNotFound(text="This call has no recording.")
-        return web.FileResponse(path, headers={"Content-Type": "audio/wav", "Cache-Control": "private, no-store"})
-
     async def schema(self, request: web.Request) -> web.Response:
         """Send the JSON Schema of a record; it holds nothing personal and is open."""
         del request
@@ -109,9 +96,9 @@ class RecordsDoor:
     async def page(self, request: web.Request) -> web.Response:
         """Show one call: what was said, understood and decided, and how long it took, beside the recording."""
         record = await self._record(request)
-        has_recording = (
-            principal_of(request).may(Right.LISTEN) and await self._calls.recording(_call_id(request)) is not None
-        )
+        recording = record["recording"]
+        is_ready = recording is not None and recording["state"] == RecordingState.READY
+        has_recording = is_ready and principal_of(request).may(Right.LISTEN)
         return self._pages.html(request, "call.html", call=record, has_recording=has_recording)
 
     async def _list(self, request: web.Request) -> dict[str, Any]:

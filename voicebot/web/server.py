@@ -35,6 +35,7 @@ from voicebot.web.doors import Accept, Admission, CountViolation
 from voicebot.web.limits import ConnectionLimit, RateLimit
 from voicebot.web.openapi import OpenApiDoor, openapi_document
 from voicebot.web.pages import Pages
+from voicebot.web.recordings import Recordings, RecordingsDoor
 from voicebot.web.records import CallReader, RecordsDoor
 from voicebot.web.sms import SmsDoor
 from voicebot.web.socket_door import LiveLegs, SocketDoor
@@ -99,6 +100,7 @@ def build_app(
     accept: Accept,
     admission: Admission,
     calls: CallReader,
+    recordings: Recordings,
     schema: Mapping[str, Any],
     metrics: Callable[[], str],
     readiness: Callable[[], Readiness],
@@ -117,9 +119,9 @@ def build_app(
 ) -> web.Application:
     """Return the whole web server.
 
-    `accept` runs one call until it ends. `metrics` gives Prometheus text. `clock` is monotonic, in seconds; `new_id`
-    gives fresh random names of letters, digits, - and _. `asterisk` opens the way for chan_websocket. See the
-    doors for the rest.
+    `accept` runs one call until it ends. `metrics` gives Prometheus
+    text. `clock` is monotonic, in seconds; `new_id` gives fresh random names of letters, digits, - and _. `asterisk`
+    opens the way for chan_websocket. See the doors for the rest.
     """
     refusal = refusal or RefusalPrompt()
     limits = limits or WebLimits()
@@ -213,6 +215,7 @@ def build_app(
         oidc_name=access.oidc.name if access.oidc else None,
     )
     records_door = RecordsDoor(calls=calls, schema=schema, pages=pages)
+    recordings_door = RecordingsDoor(recordings)
 
     async def healthz(request: web.Request) -> web.Response:
         del request
@@ -228,7 +231,8 @@ def build_app(
         return web.Response(body=metrics().encode(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[Answers(pages).middleware, guard.middleware])
-    app.add_routes(twilio_door.routes() + browser_door.routes() + records_door.routes() + sign_in_door.routes())
+    app.add_routes(twilio_door.routes() + browser_door.routes())
+    app.add_routes(records_door.routes() + recordings_door.routes() + sign_in_door.routes())
     app.add_routes(OpenApiDoor(openapi_document(schema)).routes())
     if chats is not None:
         app.add_routes(_written_routes(chats, forms, identity, tickets, public, clock, new_id, limits))

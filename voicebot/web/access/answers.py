@@ -14,7 +14,7 @@ _log = structlog.get_logger()
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: What of a refusal's headers means something to the client.
-_KEPT = ("Allow", "Retry-After", "WWW-Authenticate")
+_KEPT = ("Content-Range", "Allow", "Retry-After", "WWW-Authenticate")
 
 
 class Answers:

@@ -1,9 +1,4 @@
-// The recording of a call: two lanes drawn from the file itself, played beside the transcript.
-
-import { decode as decodeMulaw } from "./mulaw.js";
-
-const PCM = 1;
-const MULAW = 7;
+// The recording of a call: two lanes drawn from its waveform, played beside the transcript.
 
 const player = document.getElementById("player");
 if (player) start();
@@ -56,42 +51,14 @@ async function start() {
   );
   new ResizeObserver(show).observe(canvas);
 
-  const answer = await fetch(player.dataset.recording);
-  lanes = readLanes(await answer.arrayBuffer());
+  const answer = await fetch(player.dataset.waveform);
+  if (!answer.ok) return;
+  lanes = Object.values((await answer.json()).lanes);
   show();
 }
 
 function clock(seconds) {
   return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-}
-
-/** Reads a WAV file of 16-bit PCM or mu-law into one array of samples a channel. */
-function readLanes(buffer) {
-  const view = new DataView(buffer);
-  let at = 12;
-  let format = null;
-  while (at + 8 <= view.byteLength) {
-    const name = view.getUint32(at);
-    const size = view.getUint32(at + 4, true);
-    if (name === 0x666d7420) format = { code: view.getUint16(at + 8, true), channels: view.getUint16(at + 10, true) };
-    if (name === 0x64617461 && format) return split(view, at + 8, Math.min(size, view.byteLength - at - 8), format);
-    at += 8 + size + (size % 2);
-  }
-  return [];
-}
-
-function split(view, begin, size, { code, channels }) {
-  const width = code === MULAW ? 1 : 2;
-  if (code !== PCM && code !== MULAW) return [];
-  const count = Math.floor(size / width / channels);
-  return Array.from({ length: channels }, (_, channel) => {
-    const lane = new Float32Array(count);
-    for (let i = 0; i < count; i += 1) {
-      const place = begin + (i * channels + channel) * width;
-      lane[i] = code === MULAW ? decodeMulaw(view.getUint8(place)) : view.getInt16(place, true) / 32768;
-    }
-    return lane;
-  });
 }
 
 function draw(canvas, lanes, played) {
@@ -116,9 +83,8 @@ function draw(canvas, lanes, played) {
     for (let i = 0; i < bars; i += 1) {
       let peak = 0;
       const end = Math.floor(((i + 1) * lane.length) / bars);
-      for (let n = Math.floor((i * lane.length) / bars); n < end; n += 1) peak = Math.max(peak, Math.abs(lane[n]));
-      // Speech is loud in its peaks only; the root keeps what is quiet visible.
-      const tall = Math.max(scale, Math.sqrt(peak) * (laneHeight * 0.46));
+      for (let n = Math.floor((i * lane.length) / bars); n < end; n += 1) peak = Math.max(peak, lane[n]);
+      const tall = Math.max(scale, (peak / 100) * (laneHeight * 0.46));
       pen.globalAlpha = i / bars <= played ? 1 : 0.38;
       pen.fillRect(i * (bar + gap), middle - tall, bar, 2 * tall);
     }

@@ -1,0 +1,83 @@
+"""Opens what recordings need from the settings: keys, the place where they lie, and the work after each call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from voicebot.errors import ConfigurationError, Problem
+from voicebot.records.recorder import Recordings
+from voicebot.records.vault.codec import Codec
+from voicebot.records.vault.erasing import Eraser
+from voicebot.records.vault.finishing import Finisher, FinishingPlan
+from voicebot.records.vault.index import RecordingIndex
+from voicebot.records.vault.keys import RecordingKeys
+from voicebot.records.vault.objects import DiskObjects, Objects
+from voicebot.records.vault.vault import Vault
+from voicebot.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+#: In the data folder: tapes of live calls, and finished recordings where no bucket is set.
+TAPES = "tapes"
+RECORDINGS = "recordings"
+
+
+def recording_keys(settings: Settings) -> RecordingKeys:
+    """Return the keys that the settings give, or else the one kept in the data folder; it blocks."""
+    older = settings.recording_old_keys.get_secret_value() if settings.recording_old_keys else ""
+    if settings.recording_key is None:
+        log.warning("recordings are sealed with a key that lies beside them: VOICEBOT_RECORDING_KEY is not set")
+        return RecordingKeys.kept_in(settings.data, older)
+    return RecordingKeys.parse(settings.recording_key.get_secret_value(), older)
+
+
+def recording_objects(settings: Settings) -> Objects:
+    """Return the place of recordings; ConfigurationError when a bucket is half described."""
+    place = settings.recording
+    if place.bucket is None:
+        if place.endpoint_url is not None:
+            what = "`recording.endpoint_url`: is set and no `recording.bucket` is."
+            raise ConfigurationError([Problem("settings", None, what, "Name the bucket, or unset the endpoint.")])
+        return DiskObjects(settings.data / RECORDINGS)
+    from voicebot.records.vault.s3 import S3Objects  # noqa: PLC0415  # boto3 takes half a second that disks need not pay
+
+    return S3Objects(place.bucket, prefix=place.prefix, endpoint_url=place.endpoint_url, region=place.region)
+
+
+def recording_eraser(settings: Settings, index: RecordingIndex) -> Eraser:
+    """Return what deletes recordings where the settings keep them."""
+    return Eraser(recording_objects(settings), settings.data / TAPES, index)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Everything about recordings in a running server."""
+
+    recorders: Recordings
+    vault: Vault
+    finisher: Finisher
+
+
+@asynccontextmanager
+async def recording(
+    settings: Settings,
+    index: RecordingIndex,
+    *,
+    written: Callable[[], Awaitable[None]],
+    now: Callable[[], datetime],
+    on_failure: Callable[[str], None],
+) -> AsyncIterator[Recording]:
+    """Record calls and finish their recordings while the context lasts; `written` waits for the journal."""
+    keys, objects = recording_keys(settings), recording_objects(settings)
+    tapes: Path = settings.data / TAPES
+    plan = FinishingPlan(tapes, objects, keys, Codec(settings.recording.codec))
+    finisher = Finisher(plan, index, written=written, on_failure=on_failure)
+    recorders = Recordings(tapes, keys=keys, now=now, on_failure=on_failure, on_closed=finisher.tape_closed)
+    async with finisher.working(), recorders:
+        yield Recording(recorders, Vault(objects, keys, index), finisher)

@@ -1,0 +1,201 @@
+"""After a call: what must not be heard is silenced, the recording encoded, sealed and stored, and only then playable.
+
+The tapes themselves are the list of what is to be done: one that is there and that nobody writes to is finished, now or
+at the next start. Finishing twice does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from voicebot import g711
+from voicebot.records.lane import RATE_HZ
+from voicebot.records.record import RecordingState
+from voicebot.records.tape import SUFFIX, Lanes, is_being_written, read_tape
+from voicebot.records.vault.codec import Codec, encode
+from voicebot.records.vault.index import FinishedRecording, SilentSpan
+from voicebot.records.vault.keys import RecordingKeys, UnknownKeyError
+from voicebot.records.vault.objects import Objects, StoreUnavailableError
+from voicebot.records.vault.sealed import SealBrokenError, seal
+from voicebot.records.vault.waveform import to_json, waveform_of
+
+log = structlog.get_logger(__name__)
+
+#: Ends the name of a recording's waveform.
+WAVEFORM = ".waveform"
+_SILENCE = 0xFF
+_FIRST_RETRY_S = 1.0
+_LAST_RETRY_S = 60.0
+
+
+class CallIndex(Protocol):
+    """What finishing reads and notes."""
+
+    async def silences(self, call_id: str) -> Sequence[SilentSpan]: ...
+    async def finished(self, call_id: str, recording: FinishedRecording) -> None: ...
+    async def set_state(self, call_id: str, state: RecordingState) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FinishingPlan:
+    """Where tapes come from and recordings go to, and in what form."""
+
+    tapes: Path
+    objects: Objects
+    keys: RecordingKeys
+    codec: Codec = Codec.FLAC
+
+
+class Finisher:
+    """Finishes one recording after the other.
+
+    `written` returns once everything said so far of any call is in the index. `on_failure` is called with a short
+    constant for every recording that could not be finished, or not yet.
+    """
+
+    def __init__(
+        self,
+        plan: FinishingPlan,
+        index: CallIndex,
+        *,
+        written: Callable[[], Awaitable[None]],
+        on_failure: Callable[[str], None],
+        last_work_s: float = 10.0,
+    ) -> None:
+        self._plan = plan
+        self._index = index
+        self._written = written
+        self._on_failure = on_failure
+        self._last_work_s = last_work_s
+        self._tapes: asyncio.Queue[Path] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+
+    def tape_closed(self, path: Path) -> None:
+        """Finish this tape soon; from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended; the next start finds the tape
+            self._loop.call_soon_threadsafe(self._tapes.put_nowait, path)
+
+    async def idle(self) -> None:
+        """Return once every tape closed so far is finished or given up."""
+        await self._tapes.join()
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Take up what a dead server left, and finish tapes while the context lasts and, for a while, at its end."""
+        for path in await asyncio.to_thread(_abandoned, self._plan.tapes):
+            self._tapes.put_nowait(path)
+        worker = asyncio.create_task(self._work(), name="recording finisher")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._last_work_s):
+                    await self.idle()
+            worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+
+    async def _work(self) -> None:
+        while True:
+            path = await self._tapes.get()
+            try:
+                await self._finish(path)
+            finally:
+                self._tapes.task_done()
+
+    async def _finish(self, path: Path) -> None:
+        """Finish one tape, for as long as the store or the database is away."""
+        call_id, retry_s = path.name.removesuffix(SUFFIX), _FIRST_RETRY_S
+        told = False
+        while True:
+            try:
+                await self._finish_once(path, call_id)
+            except (SealBrokenError, UnknownKeyError) as error:
+                # The tape stays: with its key, the next start can finish it.
+                self._on_failure("unreadable")
+                log.error("recording cannot be finished", call_id=call_id, error=str(error))
+                return
+            except FileNotFoundError:
+                await self._index.set_state(call_id, RecordingState.LOST)
+                self._on_failure("lost")
+                log.error("recording lost", call_id=call_id)
+                return
+            except (StoreUnavailableError, DBAPIError, OSError) as error:
+                self._on_failure("waiting")
+                if not told:
+                    told = True
+                    log.error("recording waits to be finished", call_id=call_id, error=type(error).__name__)
+                await asyncio.sleep(retry_s)
+                retry_s = min(2 * retry_s, _LAST_RETRY_S)
+            else:
+                return
+
+    async def _finish_once(self, path: Path, call_id: str) -> None:
+        await self._written()
+        silences = await self._index.silences(call_id)
+        finished = await asyncio.to_thread(finish_tape, path, self._plan, silences)
+        await self._index.finished(call_id, finished)
+        await asyncio.to_thread(_remove, path)
+        log.info(
+            "recording finished", call_id=call_id, duration_ms=finished.duration_ms, stored_bytes=finished.stored_bytes
+        )
+
+
+def finish_tape(path: Path, plan: FinishingPlan, silences: Sequence[SilentSpan]) -> FinishedRecording:
+    """Store what a tape holds, sealed, with the spans silenced, and its waveform; it blocks, and leaves the tape.
+
+    FileNotFoundError, SealBrokenError, UnknownKeyError, StoreUnavailableError.
+    """
+    content = read_tape(path, plan.keys)
+    if content.lost_bytes:
+        log.warning("a crash tore the end of a tape", tape=path.name, lost_bytes=content.lost_bytes)
+    silence(content.lanes, silences)
+    samples = g711.decode(content.lanes.tobytes()).reshape(-1, 2)
+    stem = f"{path.parent.name}/{path.name.removesuffix(SUFFIX)}"
+    name = stem + plan.codec.suffix
+    key = plan.keys.current
+    sealed = seal(encode(samples, plan.codec), name, key)
+    waveform = waveform_of(samples)
+    plan.objects.put(stem + WAVEFORM, seal(to_json(waveform), stem + WAVEFORM, key))
+    plan.objects.put(name, sealed)
+    return FinishedRecording(
+        path=name,
+        codec=plan.codec.value,
+        stored_bytes=len(sealed),
+        sha256=hashlib.sha256(sealed).hexdigest(),
+        key_id=key.id,
+        duration_ms=waveform.duration_ms,
+    )
+
+
+def silence(lanes: Lanes, spans: Sequence[SilentSpan]) -> None:
+    """Put silence over the spans, in the caller's lane, and in the bot's where a span says so."""
+    for span in spans:
+        start, end = span.start_ms * RATE_HZ // 1000, -(-span.end_ms * RATE_HZ // 1000)
+        lanes[start:end, : 2 if span.bot_too else 1] = _SILENCE
+
+
+def _abandoned(tapes: Path) -> list[Path]:
+    """Return the tapes that nobody writes to, oldest day first."""
+    return [path for path in sorted(tapes.glob(f"*/*{SUFFIX}")) if not is_being_written(path)]
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another tape's day
+        path.parent.rmdir()
+
+
+def waveform_name(path: str) -> str:
+    """Return the name of the waveform beside the recording of that name."""
+    return path.rsplit(".", 1)[0] + WAVEFORM

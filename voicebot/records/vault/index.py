@@ -1,0 +1,130 @@
+"""What the database knows of recordings: where each lies, what state it is in, and what must not be heard in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from voicebot.records.database import Database
+from voicebot.records.record import Consent, RecordingPause, RecordingRecord, RecordingState, Speaker
+from voicebot.records.tables import CALLS, RECORDINGS, TURNS
+
+#: The cause of a call that a dead server left open; its end is not known until its recording has been read.
+SERVER_DIED = "server_died"
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SilentSpan:
+    """A stretch of the recording that must not be heard; what the bot says may echo in the caller's lane too."""
+
+    start_ms: int
+    end_ms: int
+    bot_too: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRecording:
+    """What is known of a recording once it is sealed and stored."""
+
+    path: str
+    codec: str
+    stored_bytes: int
+    sha256: str
+    key_id: str
+    duration_ms: int
+
+
+class RecordingIndex:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, call_id: str) -> RecordingRecord | None:
+        async with self._database.connect() as connection:
+            row = (await connection.execute(select(RECORDINGS).where(RECORDINGS.c.call_id == call_id))).first()
+        return recording_of(row) if row else None
+
+    async def ready(self) -> AsyncIterator[tuple[str, RecordingRecord]]:
+        """Yield call id and recording of all that can be played, in the order of their ids."""
+        after = ""
+        while True:
+            query = (
+                select(RECORDINGS)
+                .where(RECORDINGS.c.call_id > after, RECORDINGS.c.state == RecordingState.READY.value)
+                .order_by(RECORDINGS.c.call_id)
+                .limit(_PAGE)
+            )
+            async with self._database.connect() as connection:
+                rows = (await connection.execute(query)).all()
+            if not rows:
+                return
+            for row in rows:
+                yield row.call_id, recording_of(row)
+            after = rows[-1].call_id
+
+    async def silences(self, call_id: str) -> list[SilentSpan]:
+        """Return where the call's turns say that something was taken out."""
+        query = select(TURNS.c.speaker, TURNS.c.redactions).where(TURNS.c.call_id == call_id)
+        async with self._database.connect() as connection:
+            turns = (await connection.execute(query)).all()
+        return [
+            SilentSpan(redaction["start_ms"], redaction["end_ms"], bot_too=turn.speaker != Speaker.CALLER)
+            for turn in turns
+            for redaction in turn.redactions
+        ]
+
+    async def finished(self, call_id: str, recording: FinishedRecording) -> None:
+        """Note that the recording can be played. A call that a dead server left open lasted as long as it."""
+        values = {
+            "path": recording.path,
+            "state": RecordingState.READY.value,
+            "codec": recording.codec,
+            "stored_bytes": recording.stored_bytes,
+            "sha256": recording.sha256,
+            "key_id": recording.key_id,
+            "duration_ms": recording.duration_ms,
+        }
+        insert = postgresql.insert if self._database.is_postgresql else sqlite.insert
+        row = insert(RECORDINGS).values(call_id=call_id, rate_hz=8000, **values)
+        died = (CALLS.c.id == call_id) & (CALLS.c.cause == SERVER_DIED)
+        async with self._database.begin() as connection:
+            await connection.execute(row.on_conflict_do_update(index_elements=[RECORDINGS.c.call_id], set_=values))
+            started_at = await connection.scalar(select(CALLS.c.started_at).where(died))
+            if started_at is not None:
+                ended_at = started_at + timedelta(milliseconds=recording.duration_ms)
+                await connection.execute(
+                    update(CALLS).where(died, CALLS.c.ended_at < ended_at).values(ended_at=ended_at)
+                )
+
+    async def set_state(self, call_id: str, state: RecordingState) -> None:
+        await self._set(call_id, {"state": state.value})
+
+    async def resealed(self, call_id: str, *, sha256: str, key_id: str, stored_bytes: int) -> None:
+        """Note that the same recording lies there under another key."""
+        await self._set(call_id, {"sha256": sha256, "key_id": key_id, "stored_bytes": stored_bytes})
+
+    async def _set(self, call_id: str, values: dict[str, Any]) -> None:
+        async with self._database.begin() as connection:
+            await connection.execute(update(RECORDINGS).where(RECORDINGS.c.call_id == call_id).values(values))
+
+
+def recording_of(row: Row[Any]) -> RecordingRecord:
+    """Return the recording in a row that has all columns of the table."""
+    return RecordingRecord(
+        path=row.path,
+        rate_hz=row.rate_hz,
+        state=RecordingState(row.state),
+        codec=row.codec,
+        stored_bytes=row.stored_bytes,
+        sha256=row.sha256,
+        key_id=row.key_id,
+        duration_ms=row.duration_ms,
+        consent=Consent(row.consent) if row.consent else None,
+        consent_ms=row.consent_ms,
+        pauses=tuple(RecordingPause(**pause) for pause in row.pauses),
+    )
