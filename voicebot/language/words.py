@@ -67,8 +67,9 @@ def split(text: str) -> tuple[Word, ...]:
 
 def matches(words: Sequence[Word], index: int, phrase: Sequence[str]) -> bool:
     """Say whether the words from `index` on are exactly `phrase`."""
-    end = index + len(phrase)
-    return end <= len(words) and all(words[index + n].text == part for n, part in enumerate(phrase))
+    if index + len(phrase) > len(words) or words[index].text != phrase[0]:  # nearly always; asked tens of times a word
+        return False
+    return all(words[index + n].text == part for n, part in enumerate(phrase))
 
 
 class Phrases(Generic[Meaning]):

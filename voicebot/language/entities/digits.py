@@ -33,6 +33,8 @@ HOMOPHONES = {
     "row": "0",
 }
 _BETWEEN = FILLERS | {"and", "then", "dash", "hyphen", "space", "comma", "minus", "pause"}
+#: What a run can begin with, besides figures.
+_FIRST_WORDS = frozenset({"a", *ZERO, *UNITS, *TEENS, *TENS, *REPEATS, *HOMOPHONES})
 #: A run said as groups has few readings; more means noise, and the likeliest come first.
 _MAX_READINGS = 16
 _SHORTEST_IN_OPEN_TEXT = 3
@@ -158,6 +160,9 @@ def find_digits(words: Sequence[Word], *, expected: bool = False, lengths: Seque
     spans: list[Span] = []
     index = 0
     while index < len(words):
+        if not (words[index].text in _FIRST_WORDS or words[index].text[0].isdecimal()):
+            index += 1
+            continue
         readings = _readings(words, index, homophones=expected)
         if expected and words[index].text in HOMOPHONES:
             readings = [run for run in readings if run.after > index + 1]

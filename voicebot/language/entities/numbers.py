@@ -71,18 +71,20 @@ ORDINAL_TENS = {"twentieth": 20, "thirtieth": 30}
 _LITERAL = re.compile(r"\d{1,3}(?:,\d{3}){1,5}|\d{1,18}")
 _LITERAL_ORDINAL = re.compile(r"(\d{1,4})(?:st|nd|rd|th)")
 
+_FIRST_WORDS = frozenset({"a", "zero", *UNITS, *TEENS, *TENS})
+
 #: A value and the index of the word after it.
 Read = tuple[int, int]
 
 
 def literal(text: str) -> int | None:
     """Return the whole number a word of digits stands for (``"1,200"``), else None."""
-    return int(text.replace(",", "")) if _LITERAL.fullmatch(text) else None
+    return int(text.replace(",", "")) if text[0].isdecimal() and _LITERAL.fullmatch(text) else None
 
 
 def below_hundred_at(words: Sequence[Word], index: int) -> Read | None:
     """Read 0 to 99 in words, or a literal of at most two digits."""
-    if index >= len(words):
+    if index >= len(words) or not _may_begin_number(words[index].text):
         return None
     text = words[index].text
     if text in TENS:
@@ -115,9 +117,14 @@ def _starts_scale(words: Sequence[Word], index: int) -> bool:
     return index < len(words) and words[index].text in SCALES
 
 
+def _may_begin_number(text: str) -> bool:
+    """Most words of a turn cannot, and are not looked at further."""
+    return text in _FIRST_WORDS or text[0].isdecimal()
+
+
 def cardinal_at(words: Sequence[Word], index: int) -> Read | None:
     """Read the longest cardinal number that starts at `index`; "four five" is 4, the five is another number."""
-    if index >= len(words):
+    if index >= len(words) or not _may_begin_number(words[index].text):
         return None
     if words[index].text == "a" and index + 1 < len(words) and words[index + 1].text in {"dozen", "couple"}:
         return (12, index + 2) if words[index + 1].text == "dozen" else _couple_at(words, index + 2)
@@ -156,8 +163,9 @@ def ordinal_at(words: Sequence[Word], index: int) -> Read | None:
     if index >= len(words):
         return None
     text = words[index].text
-    if match := _LITERAL_ORDINAL.fullmatch(text):
-        return int(match.group(1)), index + 1
+    if text[0].isdecimal():
+        match = _LITERAL_ORDINAL.fullmatch(text)
+        return (int(match.group(1)), index + 1) if match else None
     if text in ORDINAL_UNITS:
         return ORDINAL_UNITS[text], index + 1
     if text in ORDINAL_TENS:
