@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.dialog.strategies import FLOWS, shipped_bot
+from tests.fakes.continuations import MemoryContinuations
 from voicebot.backends.backends import Backends
 from voicebot.backends.demo.company import demo_company
 from voicebot.backends.demo.data import make_demo_data
 from voicebot.backends.knowledge import KnowledgeSystem
 from voicebot.calls.chats import Chats, Customer
-from voicebot.calls.continuations import Continuations
 from voicebot.calls.written import WrittenConversation
 from voicebot.dialog.conversation import Conversation
 from voicebot.language.understanding import Understanding
@@ -53,22 +53,27 @@ class Office:
         make_demo_data(data / "demo.sqlite", NOW.date())
         self.now_s = 0.0
         self.journal = MemoryJournal()
-        self.continuations = Continuations(clock=lambda: self.now_s)
+        self.continuations = MemoryContinuations(lambda: self.now_s)
         self.held = 0
         self._bot = shipped_bot()
         self._understanding = Understanding(self._bot.intents)
         systems = (demo_company(data / "demo.sqlite", lambda: NOW), KnowledgeSystem(FLOWS / "knowledge"))
         self.backends = Backends(systems, self._bot.operations, timeout_s=5)
-        seeds = itertools.count(1)
-        self.chats = Chats(
+        self._seeds = itertools.count(1)
+        self._most = most
+        self.chats = self.another()
+
+    def another(self) -> Chats:
+        """The chats of another run of the server, on the same records."""
+        return Chats(
             self._begun,
             journal=self.journal,
             continuations=self.continuations,
             clock=lambda: self.now_s,
             now=lambda: NOW,
             zone="UTC",
-            new_seed=lambda: next(seeds),
-            most=most,
+            new_seed=lambda: next(self._seeds),
+            most=self._most,
         )
 
     @asynccontextmanager

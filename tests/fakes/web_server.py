@@ -344,6 +344,7 @@ async def serving(
             twilio=twilio or TwilioAccess(auth_token=AUTH_TOKEN),
             public=public or PublicAddress(),
             tickets=tickets,
+            chat_tickets=tickets,
             clock=time.monotonic,
             new_id=lambda: uuid.uuid4().hex,
             on_violation=lambda channel, kind: violations.append((channel, kind)),

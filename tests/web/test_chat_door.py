@@ -101,7 +101,7 @@ async def test_yes_no_and_choices_can_be_tapped(office: Office) -> None:
 
 
 async def test_who_called_goes_on_in_the_chat_where_the_call_ended(office: Office) -> None:
-    office.continuations.keep(PHONE, Continuation("appointment", "book_appointment", {"day": date(2026, 3, 10)}))
+    await office.continuations.keep(PHONE, Continuation("appointment", "book_appointment", {"day": date(2026, 3, 10)}))
     async with serving(chats=office.chats) as server:
         stranger = await begin(server, customer="+12025550199")
         assert "Welcome back" not in " ".join(stranger["messages"])
@@ -110,6 +110,33 @@ async def test_who_called_goes_on_in_the_chat_where_the_call_ended(office: Offic
         assert "at what time on Tuesday, March 10" in reply["messages"][-1]
         # What is taken up is not offered a second time.
         assert "Welcome back" not in " ".join((await begin(server, customer=PHONE))["messages"])
+
+
+async def test_a_chat_goes_on_after_a_restart_of_the_server(office: Office) -> None:
+    async with serving(chats=office.chats) as server:
+        reply = await begin(server, customer=PHONE, text="i'd like to book an appointment")
+        session = reply["session"]
+        await post(server, {"session": session, "text": "next tuesday"})
+    for ends_in_peace in (False, True):
+        before = office.chats
+        if ends_in_peace:
+            await before.close()
+        office.chats = office.another()
+        async with serving(chats=office.chats) as server:
+            status, reply = await post(server, {"session": session, "text": "at ten thirty"})
+        assert status == 200
+        assert "Tuesday, March 10 at 10:30 AM" in reply["messages"][-1]
+    assert len(office.journal.begun) == 3
+
+
+async def test_a_chat_that_is_over_does_not_go_on_after_a_restart(office: Office) -> None:
+    async with serving(chats=office.chats) as server:
+        reply = await begin(server, customer=PHONE, text="goodbye")
+        assert reply["ended"]
+    office.chats = office.another()
+    async with serving(chats=office.chats) as server:
+        status, _ = await post(server, {"session": reply["session"], "text": "hello"})
+    assert status == 410
 
 
 async def test_who_leaves_a_chat_goes_on_in_a_text_message(office: Office) -> None:

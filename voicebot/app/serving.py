@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from voicebot.app import audiosocket
 from voicebot.app.audiosocket import AudioSocketDoor
+from voicebot.app.chat_secret import chat_secret
 from voicebot.app.editions import Edition, Editions
 from voicebot.app.retention import retaining
 from voicebot.app.sessions import SessionFactory, standing_prompts
@@ -32,7 +33,6 @@ from voicebot.app.understanding import learn_requests
 from voicebot.app.vault import recording
 from voicebot.calls.admission import CpuMeter, Limits
 from voicebot.calls.chats import Chats
-from voicebot.calls.continuations import Continuations
 from voicebot.calls.registry import LiveCalls
 from voicebot.dialog.library import Library
 from voicebot.dialog.loader import load_bot
@@ -43,6 +43,7 @@ from voicebot.records.access.passwords import Passwords
 from voicebot.records.access.sessions import Sessions
 from voicebot.records.access.tokens import ApiTokens
 from voicebot.records.access.users import Users
+from voicebot.records.continuations import ContinuationStore
 from voicebot.records.metrics import Metrics
 from voicebot.records.schema import call_schema
 from voicebot.records.store import Store
@@ -139,7 +140,7 @@ async def serving(
         sampling = asyncio.create_task(_sample(cpu, speech, metrics))
         stack.callback(sampling.cancel)
 
-        continuations = Continuations(clock=time.monotonic)
+        continuations = ContinuationStore(store.database, now=world.now)
         factory = SessionFactory(
             settings=settings,
             editions=editions,
@@ -258,6 +259,8 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
             url=settings.public_url, trusted_proxies=tuple(ip_network(entry) for entry in settings.trusted_proxies)
         ),
         tickets=Tickets(secrets.token_bytes(32), clock=time.time, new_id=_new_id),
+        # Unlike streams, chats go on after a restart.
+        chat_tickets=Tickets(chat_secret(settings.data), clock=time.time, new_id=_new_id),
         clock=time.monotonic,
         new_id=_new_id,
         on_violation=metrics.protocol_error,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -60,8 +60,8 @@ class SessionFactory:
         edition = self._editions.current
         dialog = Conversation(edition.bot)
 
-        def ended() -> None:
-            self._continuations.keep(leg.info.caller, continuation_of(edition.bot, dialog.state))
+        async def ended() -> None:
+            await self._continuations.keep(leg.info.caller, continuation_of(edition.bot, dialog.state))
 
         return _OnEdition(self._session(leg, edition, dialog), edition, self._editions, ended)
 
@@ -126,7 +126,9 @@ class SessionFactory:
 class _OnEdition:
     """A session that keeps its edition alive while it runs, and tells when it has ended."""
 
-    def __init__(self, session: CallSession, edition: Edition, editions: Editions, ended: Callable[[], None]) -> None:
+    def __init__(
+        self, session: CallSession, edition: Edition, editions: Editions, ended: Callable[[], Awaitable[None]]
+    ) -> None:
         self._session = session
         self._edition = edition
         self._editions = editions
@@ -137,7 +139,7 @@ class _OnEdition:
             try:
                 await self._session.run()
             finally:
-                self._ended()
+                await self._ended()
 
     def must_end(self, why: str) -> None:
         self._session.must_end(why)

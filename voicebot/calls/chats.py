@@ -16,8 +16,9 @@ from voicebot.calls.continuations import Continuations
 from voicebot.calls.written import Reply, WrittenConversation
 from voicebot.dialog.actions import Action, EndCall, RecordDecision, Say
 from voicebot.dialog.continuing import continuation_of
-from voicebot.dialog.events import CallStarted, SlotValue
+from voicebot.dialog.events import CallStarted, Continuation, SlotValue
 from voicebot.dialog.outcome import Outcome
+from voicebot.records.continuations import KeptChat
 from voicebot.records.record import Speaker, TurnRecord
 
 log = structlog.get_logger(__name__)
@@ -74,6 +75,9 @@ class _Open:
     started_s: float
     seen_s: float
     held: AsyncExitStack
+    record_id: str
+    #: How many records the conversation has had: a restart of the server begins another.
+    begun: int
     #: The reply to the last message that bore a name, for whoever sends it again.
     last_name: str = ""
     last_reply: Reply | None = None
@@ -116,14 +120,32 @@ class Chats:
 
     async def start(self, conversation_id: str, customer: Customer) -> Reply:
         """Begin a conversation; `TooManyConversations` when there is no room."""
+        return await self._begin(conversation_id, customer, await self._continuations.take(customer.identity), 1)
+
+    async def resume(self, conversation_id: str) -> bool:
+        """Go on with a conversation that another run of the server began; False when there is none of that name.
+
+        It stands at the question where it was left, with the answers given so far. Who they are is asked afresh.
+        """
+        left = await self._continuations.take_chat(conversation_id)
+        if left is None:
+            return False
+        customer = Customer(WrittenChannel(left.channel), left.identity, left.called)
+        await self._begin(conversation_id, customer, left.continuation, left.begun + 1)
+        return True
+
+    async def _begin(
+        self, conversation_id: str, customer: Customer, continues: Continuation | None, begun: int
+    ) -> Reply:
         if len(self._open) >= self._most:
             raise TooManyConversations
+        record_id = conversation_id if begun == 1 else f"{conversation_id}-{begun}"
         held = AsyncExitStack()
         conversation = await held.enter_async_context(self._make())
         now_s = self._clock()
-        opened = self._open[conversation_id] = _Open(conversation, customer, now_s, now_s, held)
+        opened = self._open[conversation_id] = _Open(conversation, customer, now_s, now_s, held, record_id, begun)
         began = self._now()
-        self._journal.begin_call(conversation_id, customer, began, conversation.conversation.flow_version)
+        self._journal.begin_call(record_id, customer, began, conversation.conversation.flow_version)
         reply = await conversation.start(
             CallStarted(
                 at=began,
@@ -132,8 +154,8 @@ class Chats:
                 called=customer.called,
                 zone=self._zone,
                 seed=self._new_seed(),
-                call_id=conversation_id,
-                continues=self._continuations.take(customer.identity),
+                call_id=record_id,
+                continues=continues,
             )
         )
         await self._note(conversation_id, opened, reply)
@@ -147,7 +169,7 @@ class Chats:
         was_secret = opened.conversation.asks_for_secret
         reply = await opened.conversation.read(text)
         opened.last_name, opened.last_reply = name, reply
-        self._caller_turn(conversation_id, opened, reply, text, "typed", secret=was_secret)
+        self._caller_turn(opened, reply, text, "typed", secret=was_secret)
         await self._note(conversation_id, opened, reply)
         return reply
 
@@ -156,7 +178,7 @@ class Chats:
         opened = self._open[conversation_id]
         was_secret = opened.conversation.asks_for_secret
         reply = await opened.conversation.tapped(keys)
-        self._caller_turn(conversation_id, opened, reply, f"[{keys}]", "buttons", secret=was_secret)
+        self._caller_turn(opened, reply, f"[{keys}]", "buttons", secret=was_secret)
         await self._note(conversation_id, opened, reply)
         return reply
 
@@ -177,9 +199,7 @@ class Chats:
         for conversation_id, opened in list(self._open.items()):
             await self._note(conversation_id, opened, await opened.conversation.must_end("shutting_down"))
 
-    def _caller_turn(
-        self, conversation_id: str, opened: _Open, reply: Reply, text: str, engine: str, *, secret: bool
-    ) -> None:
+    def _caller_turn(self, opened: _Open, reply: Reply, text: str, engine: str, *, secret: bool) -> None:
         decisions = reply.decisions
         scored = next((decision for decision in decisions if decision.intent is not None), None)
         slots: dict[str, SlotValue | None] = {}
@@ -197,28 +217,35 @@ class Chats:
             decision="; ".join(_told(decision, secret=secret) for decision in decisions) or None,
             signals=reply.signals,
         )
-        self._journal.add_turn(conversation_id, turn)
+        self._journal.add_turn(opened.record_id, turn)
 
     async def _note(self, conversation_id: str, opened: _Open, reply: Reply) -> None:
         """Record what the bot wrote and reached, and close what is over."""
         opened.seen_s = self._clock()
         for action in reply.actions:
-            self._note_action(conversation_id, opened, action)
+            self._note_action(opened, action)
         for goal in reply.goals:
-            self._journal.set_goal(conversation_id, goal.goal, reached=goal.reached)
+            self._journal.set_goal(opened.record_id, goal.goal, reached=goal.reached)
         if reply.person_wanted_for is not None:
             log.info("person requested", reason=reply.person_wanted_for, channel=opened.customer.channel.value)
+        talked = opened.conversation.conversation
+        left = continuation_of(talked.bot, talked.state)
+        if reply.outcome is None or reply.outcome == Outcome.SHUTTING_DOWN:
+            who = opened.customer
+            chat = KeptChat(who.channel.value, who.identity, who.called, opened.begun, left)
+            await self._continuations.keep_chat(conversation_id, chat)
         if reply.outcome is not None and conversation_id in self._open:
             del self._open[conversation_id]
-            talked = opened.conversation.conversation
-            self._continuations.keep(opened.customer.identity, continuation_of(talked.bot, talked.state))
-            self._journal.end_call(conversation_id, self._now(), Outcome(reply.outcome), "conversation_over")
+            if reply.outcome != Outcome.SHUTTING_DOWN:
+                await self._continuations.keep_chat(conversation_id, None)
+            await self._continuations.keep(opened.customer.identity, left)
+            self._journal.end_call(opened.record_id, self._now(), Outcome(reply.outcome), "conversation_over")
             await opened.held.aclose()
 
-    def _note_action(self, conversation_id: str, opened: _Open, action: Action) -> None:
+    def _note_action(self, opened: _Open, action: Action) -> None:
         if isinstance(action, Say) and action.text:
             turn = TurnRecord(speaker=Speaker.BOT, text=action.text, at_ms=self._at_ms(opened), prompt=action.prompt)
-            self._journal.add_turn(conversation_id, turn)
+            self._journal.add_turn(opened.record_id, turn)
         elif isinstance(action, EndCall):
             log.info("conversation over", outcome=action.outcome, channel=opened.customer.channel.value)
 

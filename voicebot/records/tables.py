@@ -218,6 +218,17 @@ CALL_SHARES = Table(
     Index(None, "shared_with", "name"),
 )
 
+#: Requests that customers broke off in, and written conversations that go on, until they expire.
+CONTINUATIONS = Table(
+    "continuations",
+    METADATA,
+    Column("kind", String(16), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("content", JSON, nullable=False),
+    Index(None, "expires_at"),
+)
+
 #: What must be kept though its time is over: one call, or all calls of a number.
 LEGAL_HOLDS = Table(
     "legal_holds",

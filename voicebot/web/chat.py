@@ -85,7 +85,11 @@ class ChatDoor:
             session = self._tickets.check(message.session, Audience.CHAT).subject
         except TicketRefused as error:
             raise _refusal(HTTPStatus.FORBIDDEN, "The session is not one of this server's, or too old.") from error
-        if session not in self._chats:
+        try:
+            is_going_on = session in self._chats or await self._chats.resume(session)
+        except TooManyConversations as error:
+            raise _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Too many conversations are going on.") from error
+        if not is_going_on:
             raise _refusal(HTTPStatus.GONE, "This conversation is over. Begin another without `session`.")
         if not self._messages_of_session.allow(session):
             raise _refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too many messages at once. Wait a little.")

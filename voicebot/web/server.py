@@ -108,6 +108,7 @@ def build_app(
     twilio: TwilioAccess,
     public: PublicAddress,
     tickets: Tickets,
+    chat_tickets: Tickets,
     clock: Callable[[], float],
     new_id: Callable[[], str],
     on_violation: CountViolation,
@@ -235,7 +236,7 @@ def build_app(
     app.add_routes(records_door.routes() + recordings_door.routes() + sign_in_door.routes())
     app.add_routes(OpenApiDoor(openapi_document(schema)).routes())
     if chats is not None:
-        app.add_routes(_written_routes(chats, forms, identity, tickets, public, clock, new_id, limits))
+        app.add_routes(_written_routes(chats, forms, identity, chat_tickets, public, clock, new_id, limits))
     if access.oidc is not None:
         oidc_door = OidcDoor(
             client=OidcClient(access.oidc, clock=clock),
