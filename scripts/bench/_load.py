@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from voicebot.simulation.carrier import CallRefused, Carrier, Numbers
+from voicebot.simulation.carrier import CallRefused, Network, Numbers
 from voicebot.simulation.line import CarrierLine, LineReport, Utterance
 from voicebot.simulation.playout import LATE_S, Arrival
 from voicebot.telephony.leg import FRAME_MS
@@ -143,7 +143,7 @@ class Load:
 
 
 async def place_calls(
-    carrier: Carrier,
+    network: Network,
     count: int,
     topics: Sequence[Topic],
     *,
@@ -168,7 +168,7 @@ async def place_calls(
             wait_s = place * ramp_s / count + chance.random() * 0.02
             numbers = Numbers(caller=f"+1555{place:07d}")
             says = [line for topic in mine for line in topic]
-            tasks.create_task(_one(carrier, call, numbers, says, wait_s=wait_s, up=up, over=over))
+            tasks.create_task(_one(network, call, numbers, says, wait_s=wait_s, up=up, over=over))
         for _ in calls:
             await up.acquire()
         await asyncio.sleep(_SETTLE_S)
@@ -182,7 +182,7 @@ async def place_calls(
 
 
 async def _one(
-    carrier: Carrier,
+    network: Network,
     call: Call,
     numbers: Numbers,
     lines: Sequence[Line],
@@ -193,7 +193,7 @@ async def _one(
 ) -> None:
     await asyncio.sleep(wait_s)
     try:
-        async with carrier.dial(numbers=numbers) as line:
+        async with network.dial(numbers=numbers) as line:
             up.release()
             talking = asyncio.create_task(_talk(line, call, lines))
             ended = asyncio.create_task(line.ended.wait())

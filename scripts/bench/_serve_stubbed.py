@@ -82,7 +82,7 @@ async def main() -> None:
     ) as server:
         collections = Collections()  # from here on: what the start collects disturbs nobody
         loop.add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps(vitals(collections)), flush=True))
-        print(f"ready {server.url} - - engines={'; '.join(server.engines) or 'none'}", flush=True)
+        print(f"ready {server.url} - - sip={server.sip.uri} engines={'; '.join(server.engines) or 'none'}", flush=True)
         await stop.wait()
 
 

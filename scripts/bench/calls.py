@@ -1,8 +1,9 @@
 """Calls at real time through the real Media Streams protocol: latency, lateness, barge-in, processor and memory.
 
-Five servers, each in a process of its own on one core, the callers on another:
+Six servers, each in a process of its own on one core, the callers on another:
 
   stubbed   voicebot with speech stubbed, which measures its media path
+  sip       the same, its calls coming in over SIP and RTP
   real      voicebot with its speech engines in their worker processes, which may use every core
   echo      a bare aiohttp WebSocket that sends every frame back: the limit of what is possible
   stock     pipecat as its own guide to Twilio sets it up, with stubbed recognition and voice
@@ -35,6 +36,7 @@ from _usage import Usage, pin, usage
 
 from voicebot import g711
 from voicebot.records.timings import Stage
+from voicebot.simulation.carrier import Network
 from voicebot.simulation.line import LineEnd
 from voicebot.simulation.loudness import speech_bounds
 from voicebot.simulation.server import RunningServer, ServerPlan, running
@@ -47,12 +49,13 @@ from voicebot.wav import read_mulaw_wav
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 COUNTS = (1, 5, 10, 20, 40)
-ORDER = ("echo", "stubbed", "matched", "stock", "real")
+ORDER = ("echo", "stubbed", "sip", "matched", "stock", "real")
 SERVER_CORE, CALLER_CORE = 0, 1
 
 COMMANDS = {
     "echo": (str(HERE / "_serve_echo.py"),),
     "stubbed": (str(HERE / "_serve_stubbed.py"),),
+    "sip": (str(HERE / "_serve_stubbed.py"),),
     "stock": (str(HERE / "_serve_pipecat.py"),),
     "matched": (str(HERE / "_serve_stubbed.py"), "--speech", "words-stubbed"),
     "real": (str(HERE / "_serve_stubbed.py"), "--speech", "real"),
@@ -171,20 +174,21 @@ async def measure(system: str, count: int, seconds: float, voices: Voices, cache
             if system == "matched":
                 for worker in psutil.Process(pid).children(recursive=True):
                     pin(worker.pid, SERVER_CORE)
-            await _warm_up(server)
+            network = server.network("sip" if system == "sip" else "twilio")
+            await _warm_up(network)
             records = system not in {"echo", "stock"}
-            return await _under_load(server, count, seconds, voices.topics(system), records=records)
+            return await _under_load(server, network, count, seconds, voices.topics(system), records=records)
 
 
-async def _warm_up(server: RunningServer) -> None:
+async def _warm_up(network: Network) -> None:
     """Place one call, so that what is loaded once is not counted with the calls."""
-    async with server.carrier.dial():
+    async with network.dial():
         await asyncio.sleep(1.0)
     await asyncio.sleep(1.0)
 
 
 async def _under_load(
-    server: RunningServer, count: int, seconds: float, topics: list[Topic], *, records: bool
+    server: RunningServer, network: Network, count: int, seconds: float, topics: list[Topic], *, records: bool
 ) -> Measured:
     pid = server.process.pid
     idle = usage(pid)
@@ -196,7 +200,7 @@ async def _under_load(
 
     gc.collect()
     gc.freeze()
-    load = await place_calls(server.carrier, count, topics, seconds=seconds, on_window=look)
+    load = await place_calls(network, count, topics, seconds=seconds, on_window=look)
     (before, callers_before), (after, callers_after) = looks
     callers_cpu = (callers_after - callers_before) / load.window.length_s
     return Measured(load, idle, before, after, callers_cpu, await _stages(server) if records else ())

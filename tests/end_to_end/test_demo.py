@@ -61,8 +61,9 @@ async def run_demo(data: Path, *arguments: str, under: tuple[str, ...] = (), **e
     return process.returncode or 0, printed.decode()
 
 
-async def test_three_callers_reach_their_goals_and_hear_what_the_database_says(tmp_path: Path) -> None:
-    status, printed = await run_demo(tmp_path)
+@pytest.mark.parametrize("via", ["twilio", "sip"])
+async def test_three_callers_reach_their_goals_and_hear_what_the_database_says(tmp_path: Path, via: str) -> None:
+    status, printed = await run_demo(tmp_path, "--via", via)
     assert status == 0, printed
     assert [call.goal for call in demo_calls(today())] == ["balance", "order_status", "book_appointment"]
     assert printed.count("✓") == len(demo_calls(today()))
@@ -73,6 +74,7 @@ async def test_three_callers_reach_their_goals_and_hear_what_the_database_says(t
         record = json.loads((kept / f"{call.script.name}.json").read_text())
         jsonschema.validate(record, call_schema())
         assert (record["goal"], record["goal_reached"]) == (call.goal, True)
+        assert record["channel"] == via
         wav = read_wav((kept / f"{call.script.name}.wav").read_bytes())
         assert wav.channels == 2
         assert abs(wav.samples.astype(int)).max(axis=0).min() > 3000  # both sides speak

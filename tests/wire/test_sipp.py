@@ -169,6 +169,22 @@ async def test_sipp_cancels_a_call_that_rings(tmp_path: Path) -> None:
         assert ran.status == 0, ran.errors
 
 
+async def test_many_calls_of_sipp_leave_no_task_port_or_dialog(tmp_path: Path) -> None:
+    async with sip_bot() as bot:
+        before = len(asyncio.all_tasks())
+        steps = [*CALL, ACK, pause(100), *BYE]
+        ran = await run_sipp(tmp_path, steps, "-m", "500", "-r", "60", "-l", "200", remote_port=bot.port)
+        assert ran.status == 0, ran.errors
+        async with asyncio.timeout(5):
+            while not all(call.over.is_set() for call in bot.calls):
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
+        assert len(bot.calls) == 500
+        assert {call.cause for call in bot.calls} == {EndCause.PEER_HUNG_UP}
+        assert bot.leaks == {"dialogs": 0, "ports": 0}
+        assert len(asyncio.all_tasks()) <= before + 1
+
+
 async def test_sipp_meets_a_full_house(tmp_path: Path) -> None:
     steps = [
         send("INVITE", 1, body=SDP),

@@ -21,7 +21,7 @@ from typing import Any
 from voicebot.errors import VoicebotError
 from voicebot.records.timings import Stage
 from voicebot.simulation.caller import Caller, Mind
-from voicebot.simulation.carrier import Numbers
+from voicebot.simulation.carrier import Network, Numbers
 from voicebot.simulation.conversations import DemoCall, demo_calls
 from voicebot.simulation.knowledge import knowledge_of, today
 from voicebot.simulation.phrasebook import words_of
@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder for all that is kept; its demo company is made anew")
     parser.add_argument("--port", type=int, default=8080, help="HTTP port if it is free")
     parser.add_argument("--sip-port", type=int, default=5060, help="SIP port if it is free")
+    parser.add_argument("--via", choices=("sip", "twilio"), default="twilio", help="how the calls come in")
     parser.add_argument("--stay", action="store_true", help="keep serving, for calls from your own browser")
     parser.add_argument("--only", choices=[call.script.name for call in demo_calls(today())], help="place one call")
     given = parser.parse_args(arguments)
@@ -79,7 +80,7 @@ async def _demo(given: argparse.Namespace, terminal: Terminal) -> int:
             terminal.step(
                 f"the caller knows what the bot may say and speaks with {mind.voice.engine} {mind.voice.name}"
             )
-            verdicts = [await place(call, server, mind, kept, terminal) for call in calls]
+            verdicts = [await place(call, server, mind, kept, terminal, via=given.via) for call in calls]
         _show_latency(verdicts, terminal)
         failed = [verdict for verdict in verdicts if verdict.problem]
         terminal.title("Result")
@@ -108,7 +109,9 @@ class Verdict:
     problem: str
 
 
-async def place(call: DemoCall, server: RunningServer, mind: Mind, kept: Path, terminal: Terminal) -> Verdict:
+async def place(
+    call: DemoCall, server: RunningServer, mind: Mind, kept: Path, terminal: Terminal, *, via: str = "twilio"
+) -> Verdict:
     """Place a call, show it as it happens, and leave its recording and its two records in `kept`.
 
     `NAME.wav` has the caller on the left and the bot on the right, as the caller's telephone carried them; `NAME.json`
@@ -120,7 +123,8 @@ async def place(call: DemoCall, server: RunningServer, mind: Mind, kept: Path, t
     show = _Show(server, terminal)
     following = asyncio.create_task(show.follow())
     try:
-        result = await _dial(Caller(call.script, mind, on_spoken=show.spoken), server, numbers, terminal)
+        caller = Caller(call.script, mind, on_spoken=show.spoken)
+        result = await _dial(caller, server.network(via), numbers, terminal)
         record = await _closed_record(server, result.call_sid) if result.call_sid else {}
     finally:
         following.cancel()
@@ -138,15 +142,15 @@ async def place(call: DemoCall, server: RunningServer, mind: Mind, kept: Path, t
     return Verdict(call, result, record, facts, judge(call, result, record, facts))
 
 
-async def _dial(caller: Caller, server: RunningServer, numbers: Numbers, terminal: Terminal) -> CallResult:
+async def _dial(caller: Caller, network: Network, numbers: Numbers, terminal: Terminal) -> CallResult:
     """Call, and like a person call again where the server is too busy just now."""
     for _ in range(MOST_DIALLED - 1):
-        result = await caller.call(server.carrier, numbers=numbers)
+        result = await caller.call(network, numbers=numbers)
         if result.end is not CallEnd.REFUSED:
             return result
         terminal.step(f"refused: {result.detail} Calling again in {REDIAL_AFTER_S:.0f} s")
         await asyncio.sleep(REDIAL_AFTER_S)
-    return await caller.call(server.carrier, numbers=numbers)
+    return await caller.call(network, numbers=numbers)
 
 
 class _Show:

@@ -17,7 +17,8 @@ from typing import Any
 import aiohttp
 
 from voicebot.errors import VoicebotError
-from voicebot.simulation.carrier import Account, Carrier
+from voicebot.simulation.carrier import Account, Carrier, Network
+from voicebot.simulation.sip_carrier import SipCarrier
 
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 90.0
@@ -71,6 +72,10 @@ class RunningServer:
     @property
     def carrier(self) -> Carrier:
         return Carrier(self.http, self.url, self.account)
+
+    def network(self, via: str) -> Network:
+        """Return what places calls ``sip`` or ``twilio``, as `voicebot call --via` names them."""
+        return SipCarrier(self.sip_uri) if via == "sip" else self.carrier
 
     async def records(self) -> dict[str, dict[str, Any]]:
         """Return the latest records by the carrier's name of the call."""
