@@ -10,6 +10,7 @@ import structlog
 
 from voicebot.errors import LocalProtocolError, RemoteProtocolError
 from voicebot.telephony.audiosocket import messages
+from voicebot.telephony.framing import Framer
 from voicebot.telephony.inbox import LegInbox
 from voicebot.telephony.leg import (
     FRAME_BYTES,
@@ -83,7 +84,7 @@ class AudioSocketLeg:
         self._inbox = LegInbox()
         self._playout = Playout()
         self._patience = Patience(MAX_BAD_MESSAGES)
-        self._rest = b""
+        self._framer = Framer()
         #: When the next frame leaves.
         self._due_s = 0.0
         self._log = _log.bind(leg_id=info.leg_id, channel=info.channel)
@@ -198,11 +199,8 @@ class AudioSocketLeg:
         return EndCause.PROTOCOL_ERROR if self._patience.exhausted else None
 
     def _on_audio(self, mulaw: bytes, now_s: float) -> None:
-        audio = self._rest + mulaw
-        whole = len(audio) - len(audio) % FRAME_BYTES
-        for offset in range(0, whole, FRAME_BYTES):
-            self._inbox.put(FrameReceived(audio[offset : offset + FRAME_BYTES], now_s))
-        self._rest = audio[whole:]
+        for frame in self._framer.cut(mulaw):
+            self._inbox.put(FrameReceived(frame, now_s))
 
     async def _speak(self) -> None:
         """Send a frame every 20 ms, silence too: Asterisk's side counts on a steady stream."""

@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
-from voicebot.errors import LocalProtocolError, RemoteProtocolError
+from voicebot.errors import RemoteProtocolError
 from voicebot.telephony.chan_websocket import messages
+from voicebot.telephony.framing import Framer
 from voicebot.telephony.leg import (
-    FRAME_BYTES,
-    AudioPlayed,
     EndCause,
     FrameReceived,
     HangUpReason,
@@ -20,8 +19,8 @@ from voicebot.telephony.leg import (
     LegEvent,
     LegInfo,
 )
+from voicebot.telephony.marked_audio import MarkedAudio
 from voicebot.telephony.patience import Patience
-from voicebot.telephony.playback import Playback
 from voicebot.telephony.rtp.codecs import PCMA, PCMU, Codec
 from voicebot.telephony.socket_line import Socket, SocketLine
 
@@ -60,14 +59,12 @@ class ChanWebsocketLeg:
         codec = _FORMATS[start.media_format]
         self._decode: Callable[[bytes], bytes] = codec.make_decoder()
         self._encode: Callable[[bytes], bytes] = codec.make_encoder()
-        self._playback = Playback()
+        self._audio = MarkedAudio(line)
         self._patience = Patience(MAX_BAD_MESSAGES)
-        self._unwritten: deque[bytes] = deque()
         self._texts: deque[str] = deque()
-        self._write_wanted = asyncio.Event()
         self._may_write = asyncio.Event()
         self._may_write.set()
-        self._rest = b""
+        self._framer = Framer()
 
     @property
     def info(self) -> LegInfo:
@@ -75,12 +72,11 @@ class ChanWebsocketLeg:
 
     @property
     def sent_samples(self) -> int:
-        return self._playback.sent + len(self._unwritten) * FRAME_BYTES
+        return self._audio.sent_samples
 
     @property
     def queued_samples(self) -> int:
-        """Samples sent that the party has not heard yet, by marks and the clock."""
-        return self.sent_samples - self._playback.heard(self._line.clock())
+        return self._audio.queued_samples
 
     def events(self) -> AsyncIterator[LegEvent]:
         return self._line.inbox.events()
@@ -90,22 +86,12 @@ class ChanWebsocketLeg:
         self._tell(messages.Command.ANSWER)
 
     def send(self, frame: bytes) -> None:
-        if len(frame) != FRAME_BYTES:
-            raise LocalProtocolError(f"A frame has {FRAME_BYTES} bytes, not {len(frame)}.")
-        if self._line.is_open:
-            self._unwritten.append(frame)
-            self._write_wanted.set()
+        self._audio.send(frame)
 
     def clear(self) -> int:
-        now_s = self._line.clock()
-        never_written = len(self._unwritten) * FRAME_BYTES
-        self._unwritten.clear()
-        position = self._playback.heard(now_s)
-        if position < self._playback.sent:
+        position, at_carrier = self._audio.clear()
+        if at_carrier:
             self._tell(messages.Command.FLUSH_MEDIA)
-        if position < self._playback.sent + never_written:
-            self._playback.clear(now_s, skipped=never_written)
-            self._line.inbox.put(AudioPlayed(position, now_s))
         return position
 
     async def hang_up(self, reason: HangUpReason) -> None:
@@ -116,11 +102,11 @@ class ChanWebsocketLeg:
 
     async def run(self) -> None:
         """Carry the call until either side ends it."""
-        await self._line.run(take=self._take, write=self._write, unwritten=lambda: len(self._unwritten))
+        await self._line.run(take=self._take, write=self._write, unwritten=lambda: len(self._audio))
 
     def _tell(self, name: messages.Command, correlation_id: str = "") -> None:
         self._texts.append(messages.command(self._form, name, correlation_id))
-        self._write_wanted.set()
+        self._audio.wanted.set()
 
     def _take(self, message: aiohttp.WSMessage) -> EndCause | None:
         if message.type is aiohttp.WSMsgType.BINARY:
@@ -156,25 +142,20 @@ class ChanWebsocketLeg:
 
     def _on_mark(self, name: str) -> None:
         try:
-            position = self._playback.mark_returned(name, self._line.received_s)
+            self._audio.mark_returned(name)
         except LookupError as error:
             raise RemoteProtocolError("unknown_mark", "A mark came back that was not outstanding.") from error
-        if position is not None:
-            self._line.inbox.put(AudioPlayed(position, self._line.received_s))
 
     def _on_audio(self, payload: bytes) -> None:
-        audio = self._rest + self._decode(payload)
-        whole = len(audio) - len(audio) % FRAME_BYTES
-        for offset in range(0, whole, FRAME_BYTES):
-            self._line.inbox.put(FrameReceived(audio[offset : offset + FRAME_BYTES], self._line.received_s))
-        self._rest = audio[whole:]
+        for frame in self._framer.cut(self._decode(payload)):
+            self._line.inbox.put(FrameReceived(frame, self._line.received_s))
 
     async def _write(self) -> None:
         """Forward what waits. A mark follows every piece, as audio comes in pieces of 40 ms and marks are cheap."""
         while self._line.is_open:
-            await self._write_wanted.wait()
-            self._write_wanted.clear()
-            while self._line.is_open and (self._texts or self._unwritten):
+            await self._audio.wanted.wait()
+            self._audio.wanted.clear()
+            while self._line.is_open and (self._texts or self._audio):
                 if self._texts:
                     await self._line.socket.send_str(self._texts.popleft())
                 else:
@@ -182,11 +163,9 @@ class ChanWebsocketLeg:
                     await self._write_audio()
 
     async def _write_audio(self) -> None:
-        payload = b"".join(self._unwritten)
-        self._unwritten.clear()
+        payload = self._audio.take(len(self._audio))
         if not payload:
             return
-        self._playback.add(len(payload), self._line.clock())
-        mark = messages.command(self._form, messages.Command.MARK_MEDIA, self._playback.set_mark())
+        mark = messages.command(self._form, messages.Command.MARK_MEDIA, self._audio.set_mark())
         await self._line.socket.send_bytes(self._encode(payload))
         await self._line.socket.send_str(mark)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 
 import aiohttp
 
-from voicebot.errors import LocalProtocolError, RemoteProtocolError
+from voicebot.errors import RemoteProtocolError
+from voicebot.telephony.framing import Framer
 from voicebot.telephony.leg import (
     FRAME_BYTES,
     SAMPLE_RATE_HZ,
-    AudioPlayed,
     EndCause,
     FrameReceived,
     HangUpReason,
@@ -20,7 +19,7 @@ from voicebot.telephony.leg import (
     LegEvent,
     LegInfo,
 )
-from voicebot.telephony.playback import Playback
+from voicebot.telephony.marked_audio import MarkedAudio
 from voicebot.telephony.socket_line import Socket, SocketLine
 from voicebot.telephony.twilio.messages import Dtmf, Mark, Start, Stop
 from voicebot.telephony.twilio.stream import AudioReceived, StreamEvent, StreamState, TwilioStream, Violation
@@ -59,15 +58,13 @@ class TwilioLeg:
     def __init__(self, line: SocketLine, stream: TwilioStream) -> None:
         self._line = line
         self._stream = stream
-        self._playback = Playback()
-        self._unwritten: deque[bytes] = deque()
+        self._audio = MarkedAudio(line)
         self._clear_wanted = False
-        self._write_wanted = asyncio.Event()
         self._last_mark_wanted = False
         self._last_mark_timer: asyncio.TimerHandle | None = None
         #: On the event loop's clock, as the timer is.
         self._last_write_s = 0.0
-        self._rest = b""
+        self._framer = Framer()
         self._lost_bytes = 0
 
     @property
@@ -76,12 +73,11 @@ class TwilioLeg:
 
     @property
     def sent_samples(self) -> int:
-        return self._playback.sent + len(self._unwritten) * FRAME_BYTES
+        return self._audio.sent_samples
 
     @property
     def queued_samples(self) -> int:
-        """Samples sent that the party has not heard yet, by marks and the clock."""
-        return self.sent_samples - self._playback.heard(self._line.clock())
+        return self._audio.queued_samples
 
     def events(self) -> AsyncIterator[LegEvent]:
         return self._line.inbox.events()
@@ -90,23 +86,13 @@ class TwilioLeg:
         """Do nothing: a call that streams has been answered by the carrier."""
 
     def send(self, frame: bytes) -> None:
-        if len(frame) != FRAME_BYTES:
-            raise LocalProtocolError(f"A frame has {FRAME_BYTES} bytes, not {len(frame)}.")
-        if self._line.is_open:
-            self._unwritten.append(frame)
-            self._write_wanted.set()
+        self._audio.send(frame)
 
     def clear(self) -> int:
-        now_s = self._line.clock()
-        never_written = len(self._unwritten) * FRAME_BYTES
-        self._unwritten.clear()
-        position = self._playback.heard(now_s)
-        if position < self._playback.sent:
+        position, at_carrier = self._audio.clear()
+        if at_carrier:
             self._clear_wanted = True
-            self._write_wanted.set()
-        if position < self._playback.sent + never_written:
-            self._playback.clear(now_s, skipped=never_written)
-            self._line.inbox.put(AudioPlayed(position, now_s))
+            self._audio.wanted.set()
         return position
 
     async def hang_up(self, reason: HangUpReason) -> None:
@@ -117,7 +103,7 @@ class TwilioLeg:
 
     async def run(self) -> None:
         """Carry the call until either side ends it."""
-        await self._line.run(take=self._take, write=self._write, unwritten=lambda: len(self._unwritten))
+        await self._line.run(take=self._take, write=self._write, unwritten=lambda: len(self._audio))
 
     def _take(self, message: aiohttp.WSMessage) -> EndCause | None:
         if message.type is aiohttp.WSMsgType.BINARY:
@@ -150,57 +136,48 @@ class TwilioLeg:
                 pass
 
     def _on_audio(self, payload: bytes, lost_bytes: int) -> None:
-        """Cut what came into frames; carriers that speak Twilio's protocol may send other lengths than 20 ms."""
+        """Take audio; carriers that speak Twilio's protocol may send other lengths than 20 ms."""
         self._lost_bytes += lost_bytes
-        audio = self._rest + payload if self._rest else payload
-        whole = len(audio) - len(audio) % FRAME_BYTES
-        for offset in range(0, whole, FRAME_BYTES):
+        for frame in self._framer.cut(payload):
             lost_frames, self._lost_bytes = divmod(self._lost_bytes, FRAME_BYTES)
-            frame = audio[offset : offset + FRAME_BYTES]
             self._line.inbox.put(FrameReceived(frame, self._line.received_s, lost_frames))
-        self._rest = audio[whole:]
 
     def _on_mark(self, name: str) -> None:
         try:
-            position = self._playback.mark_returned(name, self._line.received_s)
+            self._audio.mark_returned(name)
         except LookupError:
             self._line.violated("unknown_mark", "A mark came back that was not outstanding.")
-            return
-        if position is not None:
-            self._line.inbox.put(AudioPlayed(position, self._line.received_s))
 
     async def _write(self) -> None:
         """Forward what `send` and `clear` queued: all frames that wait go into one message, up to the next mark."""
         while self._line.is_open:
-            await self._write_wanted.wait()
-            self._write_wanted.clear()
-            while self._line.is_open and (self._clear_wanted or self._unwritten or self._last_mark_wanted):
+            await self._audio.wanted.wait()
+            self._audio.wanted.clear()
+            while self._line.is_open and (self._clear_wanted or self._audio or self._last_mark_wanted):
                 if self._clear_wanted:
                     self._clear_wanted = False
                     await self._line.socket.send_str(self._stream.clear())
-                elif self._unwritten:
+                elif self._audio:
                     await self._write_audio()
                 else:
                     await self._write_last_mark()
 
     async def _write_audio(self) -> None:
-        frames = min(len(self._unwritten), (MARK_SAMPLES - self._playback.unmarked) // FRAME_BYTES)
-        payload = b"".join([self._unwritten.popleft() for _ in range(frames)])
-        self._playback.add(len(payload), self._line.clock())
+        payload = self._audio.take((MARK_SAMPLES - self._audio.unmarked) // FRAME_BYTES)
         self._last_mark_wanted = False
         message = self._stream.media(payload)
-        if self._playback.unmarked < MARK_SAMPLES:
+        if self._audio.unmarked < MARK_SAMPLES:
             self._expect_last_mark()
             await self._line.socket.send_str(message)
             return
-        mark = self._stream.mark(self._playback.set_mark())
+        mark = self._stream.mark(self._audio.set_mark())
         await self._line.socket.send_str(message)
         await self._line.socket.send_str(mark)
 
     async def _write_last_mark(self) -> None:
         self._last_mark_wanted = False
-        if self._playback.unmarked:
-            await self._line.socket.send_str(self._stream.mark(self._playback.set_mark()))
+        if self._audio.unmarked:
+            await self._line.socket.send_str(self._stream.mark(self._audio.set_mark()))
 
     def _expect_last_mark(self) -> None:
         """Have audio that nothing follows marked. One timer serves many frames, since most are followed in time."""
@@ -212,11 +189,11 @@ class TwilioLeg:
     def _on_last_mark_due(self) -> None:
         loop = asyncio.get_running_loop()
         due_s = self._last_write_s + LAST_MARK_AFTER_S
-        if not self._line.is_open or not self._playback.unmarked:
+        if not self._line.is_open or not self._audio.unmarked:
             self._last_mark_timer = None
         elif loop.time() < due_s:
             self._last_mark_timer = loop.call_at(due_s, self._on_last_mark_due)
         else:
             self._last_mark_timer = None
             self._last_mark_wanted = True
-            self._write_wanted.set()
+            self._audio.wanted.set()
