@@ -178,12 +178,13 @@ class Settings(BaseSettings):
         default=None, description="where AudioSocket is listened for; 9092 is usual"
     )
 
-    recognizer: Literal["auto", "whisper", "pocketsphinx", "wyoming", "off"] = "auto"
+    recognizer: Literal["auto", "whisper", "vosk", "pocketsphinx", "wyoming", "off"] = "auto"
     recognition_servers: tuple[str, ...] = Field(
         default=(), description="Wyoming servers, such as tcp://10.0.0.7:10300"
     )
     acoustic_model: Path | None = None
     whisper_model: str | None = None
+    vosk_model: str | None = Field(default=None, description="a Vosk model's folder, or its name under `models`")
     voice: str = Field(default="auto", description="auto, or engine:name such as flite:rms, espeak:en-us, piper:NAME")
     recognition_workers: Annotated[int, Field(ge=1, le=64)] = 1
     voice_workers: Annotated[int, Field(ge=1, le=64)] = 1

@@ -29,6 +29,7 @@ from _report import Report, parser, percentile
 from _spoken import RATE_HZ, Recording, joined, speech_spans
 
 from voicebot import g711
+from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.simulation.sounds import Wave, mixed, wave_of
 from voicebot.speech.asr import Hypothesis
@@ -39,7 +40,7 @@ NOISE_BELOW_DB = 12.0
 FALSE_REJECTION = 0.05
 ORDER = Expectation("order", (AnswerKind.OPEN,))
 DIGIT = Expectation("digit", (AnswerKind.DIGITS,), lengths=(1,))
-NUMBER = Expectation("number", (AnswerKind.DIGITS,), lengths=(6,))
+NUMBER = Expectation("number", (AnswerKind.DIGITS,), lengths=(6,), check_digit=CheckDigit.LUHN)
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _LEAD, _TRAIL = round(0.3 * RATE_HZ), round(0.5 * RATE_HZ)
 

@@ -19,6 +19,7 @@ from voicebot.dialog.loader import load_bot
 from voicebot.errors import EngineUnavailable
 from voicebot.language.understanding import Understanding
 from voicebot.media.hearing import TurnModel
+from voicebot.speech.dictation import Dictation
 
 
 class Books:
@@ -52,7 +53,7 @@ class Maker:
             raise EngineUnavailable("The voice is gone.")
         bot = load_bot(folder)
         books = self.books[bot.version] = Books()
-        heard = speech or Speech(ScriptedTranscriber([]), HummingVoice(), NoTurnModel(), ())
+        heard = speech or Speech(ScriptedTranscriber([]), HummingVoice(), NoTurnModel(), (), Dictation(None))
         systems = Backends((books,), bot.operations, timeout_s=1)
         return Edition(bot, Understanding({"one": ("a b", "c d", "e f")}), systems, heard, standing_prompts(bot))
 

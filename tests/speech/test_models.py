@@ -83,7 +83,7 @@ def test_a_model_is_found_by_its_path_and_in_the_hub_cache(models_dir: Path, tmp
 
 def test_an_acoustic_model_of_ones_own_is_checked_and_passed_on(tmp_path: Path) -> None:
     wish = RecogniserWish(acoustic_model=tmp_path)
-    assert [report.present for report in list_recognisers(wish)] == [False, False, False]
+    assert [report.present for report in list_recognisers(wish)] == [False, False, False, False]
     with pytest.raises(EngineUnavailable, match="No recogniser"):
         choose_recogniser(wish)
     (tmp_path / "feat.params").write_text("-upperf 4000\n")
@@ -100,3 +100,17 @@ def test_the_listing_shows_what_is_there_what_runs_and_why(models_dir: Path) -> 
     missing = describe_models(RecogniserWish(engine=Recogniser.WHISPER), None)
     assert "- whisper/base.en" in missing
     assert "runs: nothing (The configured recogniser whisper cannot run" in missing
+
+
+def test_a_vosk_model_is_found_by_its_files_and_comes_after_whisper(tmp_path: Path) -> None:
+    pytest.importorskip("vosk")
+    (tmp_path / "vosk-small" / "am").mkdir(parents=True)
+    assert choose_recogniser(RecogniserWish(models_dir=tmp_path)).engine is Recogniser.POCKETSPHINX
+    (tmp_path / "vosk-small" / "am" / "final.mdl").touch()
+    engines = choose_recognisers(RecogniserWish(models_dir=tmp_path))
+    assert [choice.engine for choice in engines] == [Recogniser.VOSK, Recogniser.POCKETSPHINX]
+    assert engines[0].options == {"engine": "vosk", "model": str(tmp_path / "vosk-small")}
+    assert "vosk/vosk-small" in describe_models(RecogniserWish(models_dir=tmp_path), None)
+    named = RecogniserWish(engine=Recogniser.VOSK, vosk_model="another", models_dir=tmp_path)
+    with pytest.raises(EngineUnavailable, match="no model another"):
+        choose_recogniser(named)

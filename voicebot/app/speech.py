@@ -18,6 +18,7 @@ from voicebot.media.hearing import TurnModel
 from voicebot.media.speaking import Voice as SpeakingVoice
 from voicebot.settings import Settings
 from voicebot.speech.asr import Transcriber, Utterance
+from voicebot.speech.dictation import Dictation, phrases_of
 from voicebot.speech.listening.end_of_turn import EndOfTurnClient
 from voicebot.speech.models import Recogniser, RecogniserWish, choose_recognisers
 from voicebot.speech.recognition.sphinx.domain import compile_domain
@@ -47,6 +48,8 @@ class Speech:
     phrases: SpeakingVoice
     turn_model: TurnModel
     pools: tuple[WorkerPool, ...]
+    #: For what is said after a transfer.
+    dictation: Dictation
     #: Makes ready to hear and speak for another version of the flows, beside calls that go on.
     learn: LearnBot | None = None
 
@@ -140,7 +143,12 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
         await cache(WorkerSynthesizer(speaking, deadlines=PATIENT)).warm(texts, _tenths(progress, "rendering prompts"))
         phrases = cache(WorkerSynthesizer(speaking))
         await phrases.warm(texts, _nothing)
-        return Speech(transcriber, phrases, turn_model, pools, learn)
+        dictation = Dictation(
+            transcriber if hearing else None,
+            phrases_of(bot.domain()),
+            engine=hearing[0].status().engine if hearing else "",
+        )
+        return Speech(transcriber, phrases, turn_model, pools, dictation, learn)
 
     return await learn(bot, progress)
 
@@ -160,6 +168,7 @@ def recogniser_wish(settings: Settings) -> RecogniserWish:
         engine=engine,
         models_dir=settings.models,
         whisper_model=settings.whisper_model,
+        vosk_model=settings.vosk_model,
         acoustic_model=settings.acoustic_model,
         servers=settings.recognition_servers,
     )

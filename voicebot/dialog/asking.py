@@ -69,6 +69,7 @@ def expectation_for(
         kinds=kinds,
         phrases=(*choices, *offered, *(LAST_OPTION_PHRASES if options > 1 else ()), *commands),
         lengths=slot_type.lengths,
+        check_digit=slot_type.check_digit,
         keys=keys_for(slot_type, options),
         secret=slot_type.secret,
         barge_in=barge_in,

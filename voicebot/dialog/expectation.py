@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from voicebot.dialog.check_digits import CheckDigit
+
 
 class AnswerKind(StrEnum):
     """The shapes an answer can have. `OPEN` is a request in the caller's own words."""
@@ -37,7 +39,8 @@ class Expectation:
     `name` is unique within a flow version (``"balance.pin"``) and names the compiled grammar. `kinds` are ordered,
     the likeliest first; a closed question may still hear an open request when `OPEN` is among them. `phrases` are
     further word sequences worth hearing (choices, names from data). `lengths` are the allowed numbers of characters
-    of a digit string or code. While `secret` is set nothing of the answer may be written anywhere.
+    of a digit string or code, `check_digit` is the rule that its last digits follow. While `secret` is set nothing of
+    the answer may be written anywhere.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Expectation:
     barge_in: bool = True
     no_input_s: float = 6.0
     too_long_s: float = 20.0
+    check_digit: CheckDigit | None = None
 
 
 @dataclass(frozen=True, slots=True)

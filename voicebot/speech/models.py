@@ -22,6 +22,8 @@ from voicebot.speech.workers.process import WorkerSpec
 WHISPER_DEFAULT = "base.en"
 WHEEL_MODEL = "en-us"
 _WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
+#: A Kaldi model as Vosk packs it; small and large ones differ in the rest.
+_VOSK_FILES = (Path("am/final.mdl"), Path("final.mdl"))
 _HUB_OWNER = "Systran"
 
 
@@ -30,6 +32,7 @@ class Recogniser(StrEnum):
 
     WYOMING = "wyoming"
     WHISPER = "whisper"
+    VOSK = "vosk"
     POCKETSPHINX = "pocketsphinx"
 
 
@@ -67,13 +70,14 @@ class RecogniserWish:
     """What the operator configured: an engine (None: the best there is) and where models may lie.
 
     `whisper_model` is a directory or a name; a name is looked for under `models_dir` first, then in the hub's cache.
-    `acoustic_model` is a directory for pocketsphinx, else the English model inside its wheel runs. `servers` are
-    Wyoming servers, such as ``tcp://10.0.0.7:10300``.
+    `vosk_model` is the same without a hub. `acoustic_model` is a directory for pocketsphinx, else the English model
+    inside its wheel runs. `servers` are Wyoming servers, such as ``tcp://10.0.0.7:10300``.
     """
 
     engine: Recogniser | None = None
     models_dir: Path | None = None
     whisper_model: str | None = None
+    vosk_model: str | None = None
     acoustic_model: Path | None = None
     servers: tuple[str, ...] = ()
 
@@ -83,6 +87,7 @@ _ENVIRONMENTS: Mapping[Recogniser, Mapping[str, str]] = {
     # CTranslate2 allocates and frees tens of megabytes for every utterance. With glibc's usual thresholds each of them
     # goes back to the kernel and is faulted in again, a third of the decoding time.
     Recogniser.WHISPER: {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"},
+    Recogniser.VOSK: {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
     # One decoding thread per worker is the whole design; the linear algebra must not start its own.
     Recogniser.POCKETSPHINX: {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
 }
@@ -90,11 +95,11 @@ _ENVIRONMENTS: Mapping[Recogniser, Mapping[str, str]] = {
 
 def list_recognisers(wish: RecogniserWish) -> tuple[RecogniserReport, ...]:
     """Return the engines in the order in which they would be chosen, present or not."""
-    return (_server_report(wish), _whisper_report(wish), _sphinx_report(wish))
+    return (_server_report(wish), _whisper_report(wish), _vosk_report(wish), _sphinx_report(wish))
 
 
 def choose_recognisers(wish: RecogniserWish) -> tuple[RecogniserChoice, ...]:
-    """Return the engine to run and, unless one was configured by name, those that take over when it fails in mid-call.
+    """Return the engine to run and, unless one was configured by name, the one that takes over when it fails.
 
     `EngineUnavailable` as for `choose_recogniser`.
     """
@@ -107,7 +112,7 @@ def choose_recognisers(wish: RecogniserWish) -> tuple[RecogniserChoice, ...]:
 def choose_recogniser(wish: RecogniserWish) -> RecogniserChoice:
     """Return the engine to run: the configured one, else the first that is present.
 
-    The order is Wyoming servers where some are named, Whisper where a model is present, pocketsphinx.
+    The order is Wyoming servers where some are named, Whisper and Vosk where a model is present, pocketsphinx.
     `EngineUnavailable` when the configured engine or model is missing (a worse one never takes its place unasked), or
     when there is none at all.
     """
@@ -155,6 +160,20 @@ def find_whisper_model(name: str | None, models_dir: Path | None) -> Path | None
     return _in_hub_cache(name or WHISPER_DEFAULT)
 
 
+def find_vosk_model(name: str | None, models_dir: Path | None) -> Path | None:
+    """Return the directory of the Vosk model `name`, or of any under `models_dir` when no name is given."""
+    if name is not None and Path(name).is_dir():
+        return Path(name) if _is_vosk(Path(name)) else None
+    if models_dir is None or not models_dir.is_dir():
+        return None
+    folders = sorted(path for path in models_dir.iterdir() if path.is_dir())
+    return next((folder for folder in folders if name in {None, folder.name} and _is_vosk(folder)), None)
+
+
+def _is_vosk(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in _VOSK_FILES)
+
+
 def _is_whisper(folder: Path) -> bool:
     return all((folder / name).is_file() for name in _WHISPER_FILES)
 
@@ -188,6 +207,19 @@ def _whisper_report(wish: RecogniserWish) -> RecogniserReport:
     return RecogniserReport(Recogniser.WHISPER, found.name, present=True, note="open dictation")
 
 
+def _vosk_report(wish: RecogniserWish) -> RecogniserReport:
+    model = wish.vosk_model or "-"
+    if find_spec("vosk") is None:
+        note = "vosk is not installed (the extra vosk)"
+        return RecogniserReport(Recogniser.VOSK, model, present=False, note=note)
+    found = find_vosk_model(wish.vosk_model, wish.models_dir)
+    if found is None:
+        where = f"under {wish.models_dir}" if wish.models_dir is not None else "and VOICEBOT_MODELS is not set"
+        note = f"no model {where}; unpack a Vosk model there"
+        return RecogniserReport(Recogniser.VOSK, model, present=False, note=note)
+    return RecogniserReport(Recogniser.VOSK, found.name, present=True, note="open dictation, streaming")
+
+
 def _sphinx_report(wish: RecogniserWish) -> RecogniserReport:
     if find_spec("pocketsphinx") is None:
         note = "pocketsphinx is not installed"
@@ -211,6 +243,10 @@ def _choice(report: RecogniserReport, wish: RecogniserWish, why: str) -> Recogni
             found = find_whisper_model(wish.whisper_model, wish.models_dir)
             assert found is not None
             options = {"engine": "whisper", "model": str(found)}
+        case Recogniser.VOSK:
+            folder = find_vosk_model(wish.vosk_model, wish.models_dir)
+            assert folder is not None
+            options = {"engine": "vosk", "model": str(folder)}
         case Recogniser.POCKETSPHINX:
             options = {"engine": "sphinx"}
             if wish.acoustic_model is not None:

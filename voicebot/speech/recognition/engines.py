@@ -15,12 +15,15 @@ def build(options: Mapping[str, object]) -> Engine:
     For ``"sphinx"``: ``acoustic_model`` (a directory; without it the wheel's English model) and ``max_sessions``.
     For ``"whisper"``: ``model`` (a directory or a hub name), ``compute_type``, ``context_s``, ``threads``,
     ``max_sessions``, and ``download``, without which a hub name must already be in the local cache.
+    For ``"vosk"``: ``model`` (a directory) and ``max_sessions``.
     """
     match options.get("engine", "sphinx"):
         case "sphinx":
             return _sphinx(options)
         case "whisper":
             return _whisper(options)
+        case "vosk":
+            return _vosk(options)
         case unknown:
             raise EngineUnavailable(f"There is no speech recognition engine named {unknown!r}.")
 
@@ -56,3 +59,13 @@ def _whisper(options: Mapping[str, object]) -> Engine:
         local_only=not options.get("download", False),
     )
     return WhisperEngine(model, max_sessions=int(_number(options, "max_sessions", 8)))
+
+
+def _vosk(options: Mapping[str, object]) -> Engine:
+    try:
+        from voicebot.speech.recognition.vosk.engine import VoskEngine  # noqa: PLC0415
+        from voicebot.speech.recognition.vosk.model import Model  # noqa: PLC0415
+    except ImportError as error:
+        raise EngineUnavailable("Vosk is not installed. Install the extra vosk.") from error
+    model = Model.load(Path(str(options.get("model", ""))))
+    return VoskEngine(model.name, model.recogniser, max_sessions=int(_number(options, "max_sessions", 12)))

@@ -13,6 +13,7 @@ from typing import Any
 from wyoming.asr import Transcribe, Transcript
 from wyoming.event import Event
 
+from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.errors import RemoteProtocolError
 from voicebot.speech.asr import Hypothesis, Word
@@ -44,6 +45,7 @@ class Request:
     lengths: tuple[int, ...]
     secret: bool
     domain: Path | None
+    check_digit: CheckDigit | None = None
 
     @classmethod
     def of(cls, expectation: Expectation, domain: Path | None) -> Request:
@@ -54,6 +56,7 @@ class Request:
             expectation.lengths,
             expectation.secret,
             domain,
+            expectation.check_digit,
         )
 
 
@@ -69,6 +72,7 @@ def request_event(request: Request, names: tuple[str, ...]) -> Event:
                 "lengths": list(request.lengths),
                 "secret": request.secret,
                 "domain": None if request.domain is None else str(request.domain),
+                "check_digit": request.check_digit,
             }
         },
         transcript_names=list(names) or None,
@@ -92,6 +96,7 @@ def parse_request(event: Event) -> Request:
             lengths=tuple(int(length) for length in extension["lengths"]),
             secret=bool(extension["secret"]),
             domain=None if domain is None else Path(domain),
+            check_digit=None if (rule := extension.get("check_digit")) is None else CheckDigit(rule),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RemoteProtocolError("bad_expectation", "The expectation of a transcribe event is malformed.") from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,11 +20,13 @@ from voicebot.speech.recognition.sphinx.features import (
     read_parameters,
     regression_text,
 )
+from voicebot.speech.recognition.sphinx.lattice import Lattice
 from voicebot.speech.recognition.sphinx.lexicon import Pronunciations, dictionary_text, model_directory
 
 FRAMES_PER_S = 100
 _SEARCH = "question"
-_MOST_PATHS = 400
+#: Log likelihoods below the best at which a path is given up, where all the words of a grammar are to be weighed.
+_WIDE_BEAM = 1e-100
 
 #: What it says of its searches is no trouble of ours. Every decoder sets the level of the process anew.
 _LOG_LEVEL = "FATAL"
@@ -83,10 +86,19 @@ class Result:
 
 
 class QuestionDecoder:
-    """Decodes utterances for one question, one after the other."""
+    """Decodes utterances for one question, one after the other.
+
+    `thorough` follows unlikely words to the end too, so that `scores` has them; slow with more than a few words.
+    """
 
     def __init__(
-        self, acoustics: Acoustics, compiled: Compiled, search: Search, dictionary: Mapping[str, Pronunciations]
+        self,
+        acoustics: Acoustics,
+        compiled: Compiled,
+        search: Search,
+        dictionary: Mapping[str, Pronunciations],
+        *,
+        thorough: bool = False,
     ) -> None:
         # Decoders read files only; they are small, and gone once loaded.
         with tempfile.TemporaryDirectory(prefix="voicebot-sphinx-") as scratch:
@@ -105,6 +117,7 @@ class QuestionDecoder:
                 loglevel=_LOG_LEVEL,
                 # With a grammar the lattice search picks worse paths than the first pass.
                 bestpath=search is Search.LANGUAGE_MODEL,
+                **(dict.fromkeys(("beam", "wbeam", "pbeam"), _WIDE_BEAM) if thorough else {}),
             )
             model = Path(scratch) / "model"
             if search is Search.GRAMMAR:
@@ -158,15 +171,22 @@ class QuestionDecoder:
             texts[_plain(hypothesis.hypstr)] = None
         return list(texts)
 
-    def scores(self) -> dict[str, float]:
-        """Return the log score of each different text, comparable within one utterance."""
-        found: dict[str, float] = {}
-        for count, hypothesis in enumerate(self._decoder.nbest() or ()):
-            if count == _MOST_PATHS or hypothesis is None:
-                break
-            text = _plain(hypothesis.hypstr)
-            found[text] = max(_log(hypothesis.score), found.get(text, -math.inf))
-        return found
+    def scores(self, words: Collection[str]) -> dict[str, float]:
+        """Return the log likelihood of each of `words` as the only one of them that was said, of those considered.
+
+        In natural logarithms; comparable within one utterance. Empty when the search left no lattice.
+        """
+        lattice = self._decoder.get_lattice()
+        if lattice is None:
+            return {}
+        # The library writes to a path only; this one is memory, since the words may be a caller's secret.
+        memory = os.memfd_create("lattice")
+        try:
+            lattice.write_htk(f"/proc/self/fd/{memory}")
+            with open(memory, encoding="utf-8", closefd=False) as file:
+                return Lattice.parse(file.read()).scores(words)
+        finally:
+            os.close(memory)
 
 
 def _write_regression(front_end: FrontEnd, folder: Path) -> str | None:

@@ -12,6 +12,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TypeVar
 
+from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.expectation import AnswerKind
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Hypothesis, Word
@@ -118,7 +119,9 @@ class SphinxEngine:
         except BaseException:
             self._open -= 1
             raise
-        return SphinxStream(self, question, decoders, self._acoustics.front_end, on_partial)
+        return SphinxStream(
+            self, question, decoders, self._acoustics.front_end, on_partial, check_digit=request.check_digit
+        )
 
     async def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -186,8 +189,11 @@ class SphinxStream:
         decoders: dict[Search, QuestionDecoder],
         front_end: FrontEnd,
         on_partial: OnPartial,
+        *,
+        check_digit: CheckDigit | None,
     ) -> None:
         self._engine = engine
+        self._check_digit = check_digit
         self._question = question
         self._decoders = decoders
         self._front_end = front_end
@@ -289,10 +295,11 @@ class SphinxStream:
         heard = _hypothesis(closed, sure)
         if AnswerKind.DIGITS not in self._question.shape.kinds:
             return [heard]
-        read = self._engine.digit_reader().read(closed, bytes(self._heard), _DIGIT_STRINGS)
+        read = self._engine.digit_reader().read(closed, bytes(self._heard), _DIGIT_STRINGS, self._check_digit)
         if not read:
             return [heard]
-        others = [Hypothesis(text, sure * chance / read[0][1]) for text, chance in read if text != closed.text]
+        best = max(chance for _, chance in read)
+        others = [Hypothesis(text, sure * chance / best) for text, chance in read if text != closed.text]
         return [heard, *others]
 
     @property

@@ -1,0 +1,121 @@
+"""The Vosk engine of a recognition worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from voicebot.errors import EngineUnavailable
+from voicebot.speech.asr import Hypothesis, Word
+from voicebot.speech.recognition.engine import OnPartial
+from voicebot.speech.recognition.vosk.model import Recogniser, hypothesis_of, parse_partial, parse_words
+from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Request
+from voicebot.speech.workers.capabilities import Capabilities, Feature
+
+_PARTIAL_EVERY_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 200 // 1000
+_T = TypeVar("_T")
+
+
+class VoskEngine:
+    """One model, one decoding thread, an admission limit. `begin` makes the recogniser of an utterance."""
+
+    def __init__(self, name: str, begin: Callable[[], Recogniser], *, max_sessions: int) -> None:
+        self._name = name
+        self._begin = begin
+        self._max_sessions = max_sessions
+        self._open = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            engine="vosk",
+            model=self._name,
+            features=frozenset(Feature) - {Feature.ALTERNATIVES},
+            max_sessions=self._max_sessions,
+        )
+
+    async def warm_up(self) -> None:
+        def decode() -> None:
+            recogniser = self._begin()
+            recogniser.AcceptWaveform(bytes(SAMPLE_RATE_HZ * SAMPLE_BYTES))
+            recogniser.FinalResult()
+
+        await self.run(decode)
+
+    async def prepare(self, domain: Path) -> None:
+        """Do nothing: the model knows every word that it ever will, and a grammar would make it deaf to the rest."""
+
+    async def open(self, request: Request, on_partial: OnPartial) -> VoskStream:
+        del request
+        if self._open >= self._max_sessions:
+            raise EngineUnavailable("This worker decodes as many utterances as it can.")
+        self._open += 1
+        try:
+            recogniser = await self.run(self._begin)
+        except BaseException:
+            self._open -= 1
+            raise
+        return VoskStream(self, recogniser, on_partial)
+
+    async def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Do `work` on the decoding thread, after whatever was handed to it before."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def release(self) -> None:
+        self._open -= 1
+
+
+class VoskStream:
+    """One utterance. Kaldi finds ends of its own at pauses; what it has finished is kept and more is put behind it."""
+
+    def __init__(self, engine: VoskEngine, recogniser: Recogniser, on_partial: OnPartial) -> None:
+        self._engine = engine
+        self._recogniser = recogniser
+        self._on_partial = on_partial
+        self._words: tuple[Word, ...] = ()
+        self._since_partial = 0
+        self._shown = ""
+        self._closed = False
+
+    async def feed(self, pcm: bytes) -> None:
+        self._since_partial += len(pcm)
+        wanted = self._since_partial >= _PARTIAL_EVERY_BYTES
+        text = await self._engine.run(lambda: self._hear(pcm, partial=wanted))
+        if wanted:
+            self._since_partial = 0
+            if text and text != self._shown:
+                self._shown = text
+                await self._on_partial(text)
+
+    async def look_ahead(self) -> tuple[Hypothesis, ...]:
+        return await self._engine.run(self._conclude)
+
+    async def go_on(self) -> None:
+        """Do nothing: what was concluded at the pause stays, and what follows is put behind it."""
+
+    async def finish(self) -> tuple[Hypothesis, ...]:
+        return await self._engine.run(self._conclude)
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._engine.release()
+
+    def _hear(self, pcm: bytes, *, partial: bool) -> str:
+        if self._recogniser.AcceptWaveform(pcm):
+            self._words += parse_words(self._recogniser.Result())
+        if not partial:
+            return ""
+        said = [word.text for word in self._words]
+        return " ".join([*said, parse_partial(self._recogniser.PartialResult())]).strip()
+
+    def _conclude(self) -> tuple[Hypothesis, ...]:
+        self._words += parse_words(self._recogniser.FinalResult())
+        return hypothesis_of(self._words)
