@@ -215,7 +215,8 @@ def _vosk_report(wish: RecogniserWish) -> RecogniserReport:
     found = find_vosk_model(wish.vosk_model, wish.models_dir)
     if found is None:
         where = f"under {wish.models_dir}" if wish.models_dir is not None else "and VOICEBOT_MODELS is not set"
-        note = f"no model {where}; unpack a Vosk model there"
+        which = f" {wish.vosk_model}" if wish.vosk_model else ""
+        note = f"no model{which} {where}; unpack a Vosk model there"
         return RecogniserReport(Recogniser.VOSK, model, present=False, note=note)
     return RecogniserReport(Recogniser.VOSK, found.name, present=True, note="open dictation, streaming")
 
