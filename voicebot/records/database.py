@@ -26,7 +26,13 @@ _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "p
 #: First half of the locks by which servers on one PostgreSQL keep their names apart; the second is the name's.
 _INSTANCE_LOCKS = 1_986_354_283
 #: A network that swallows packets must not hold a connection for ever.
-_POSTGRESQL_TIMEOUTS = {"connect_timeout": 10, "tcp_user_timeout": 20_000, "keepalives_idle": 30}
+_POSTGRESQL_CONNECTION = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 20_000,
+    "keepalives_idle": 30,
+    # A search is planned for the words it is for; poolers, too, know no prepared statements.
+    "prepare_threshold": None,
+}
 #: Execution option of transactions that will write.
 _WRITES = "voicebot_writes"
 
@@ -166,7 +172,7 @@ class Database:
 def _engine(url: URL, *, foreign_keys: bool = True) -> AsyncEngine:
     # Parameters stay out of error messages: they are what callers said.
     if url.get_backend_name() == "postgresql":
-        return create_async_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=_POSTGRESQL_TIMEOUTS)
+        return create_async_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=_POSTGRESQL_CONNECTION)
     engine = create_async_engine(url, hide_parameters=True)
 
     def prepare(connection: DBAPIConnection, _record: object) -> None:

@@ -14,14 +14,15 @@ from sqlalchemy import (
     Select,
     cast,
     column,
+    exists,
     extract,
     func,
     literal,
     literal_column,
+    or_,
     select,
     table,
     tuple_,
-    union,
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
 
@@ -114,10 +115,9 @@ def _conditions(search: CallSearch, dialect: str) -> list[ColumnElement[bool]]:
     if search.words.strip():
         terms = _terms(search.words)
         match = _postgresql_match if dialect == "postgresql" else _sqlite_match
-        conditions.append(CALLS.c.id.in_(match(terms, search.said_by)))
+        conditions.append(match(terms, search.said_by))
     if search.intent is not None:
-        understood = _intent_match(search.intent, dialect)
-        conditions.append(CALLS.c.id.in_(union(understood, select(CALLS.c.id).where(CALLS.c.goal == search.intent))))
+        conditions.append(_intent_match(search.intent, dialect))
     if search.caller is not None:
         conditions.append(CALLS.c.caller == search.caller)
     if search.outcome is not None:
@@ -156,37 +156,44 @@ def _terms(given: str) -> list[_Term]:
     return terms
 
 
-def _sqlite_match(terms: list[_Term], said_by: Speaker | None) -> Select[Any]:
+def _sqlite_match(terms: list[_Term], said_by: Speaker | None) -> ColumnElement[bool]:
     # FTS5's own syntax; only letters and digits come here, so nothing can leave the quotation marks.
     said = " AND ".join(f'"{" ".join(term.words)}"{"*" if term.open else ""}' for term in terms)
     columns = said_by.value if said_by else "caller bot agent"
     return _in_sqlite_index(f"{{{columns}}} : ({said})")
 
 
-def _in_sqlite_index(match: str) -> Select[Any]:
+def _in_sqlite_index(match: str) -> ColumnElement[bool]:
     found = select(_SQLITE_INDEX.c.rowid).where(literal_column("call_words_index").op("MATCH")(match))
-    return select(_CALL_WORDS.c.call_id).where(_CALL_WORDS.c.id.in_(found))
+    # The plus keeps SQLite from looking up every call that has a common word: it walks the calls, the latest first,
+    # looks each up in the list of ids found, and has a page after a few.
+    return exists().where(_CALL_WORDS.c.call_id == CALLS.c.id, literal_column("+call_words.id").in_(found))
 
 
-def _postgresql_match(terms: list[_Term], said_by: Speaker | None) -> Select[Any]:
-    weights = _WEIGHTS[said_by] if said_by else "ABC"
+def _postgresql_match(terms: list[_Term], said_by: Speaker | None) -> ColumnElement[bool]:
+    # Without weights the index alone decides, with them every text found must be read.
+    weight = _WEIGHTS[said_by] if said_by else ""
     parts = []
     for term in terms:
         *closed, last = term.words
-        ends = [f"'{word}':{weights}" for word in closed] + [f"'{last}':{'*' if term.open else ''}{weights}"]
+        ends = [f"'{word}':{weight}" if weight else f"'{word}'" for word in closed]
+        label = ("*" if term.open else "") + weight
+        ends.append(f"'{last}':{label}" if label else f"'{last}'")
         parts.append("(" + " <-> ".join(ends) + ")")
     query = func.to_tsquery(literal_column("'simple'"), " & ".join(parts))
-    return select(_CALL_WORDS.c.call_id).where(_CALL_WORDS.c.words.op("@@")(query))
+    return CALLS.c.id.in_(select(_CALL_WORDS.c.call_id).where(_CALL_WORDS.c.words.op("@@")(query)))
 
 
-def _intent_match(intent: str, dialect: str) -> Select[Any]:
+def _intent_match(intent: str, dialect: str) -> ColumnElement[bool]:
+    came_for = CALLS.c.goal == intent
     if dialect == "postgresql":
         quoted = intent.replace("\\", "\\\\").replace("'", "''")
         query = cast(literal(f"'intent:{quoted}'"), TSQUERY)
-        return select(_CALL_WORDS.c.call_id).where(_CALL_WORDS.c.words.op("@@")(query))
+        understood = select(_CALL_WORDS.c.call_id).where(_CALL_WORDS.c.words.op("@@")(query))
+        return or_(came_for, CALLS.c.id.in_(understood))
     if re.fullmatch(r"\w+", intent):
-        return _in_sqlite_index(f'{{intents}} : "{intent}"')
-    return select(TURNS.c.call_id).where(TURNS.c.intent == intent)
+        return or_(came_for, _in_sqlite_index(f'{{intents}} : "{intent}"'))
+    return or_(came_for, CALLS.c.id.in_(select(TURNS.c.call_id).where(TURNS.c.intent == intent)))
 
 
 def _duration_s(dialect: str) -> ColumnElement[Any]:
