@@ -15,7 +15,9 @@ from voicebot import __version__
 from voicebot.commands.access import add_tokens, add_users
 from voicebot.commands.audit import add_audit
 from voicebot.commands.backup import add_backup, add_restore
+from voicebot.commands.escalation import add_explain, add_label_command, add_replay
 from voicebot.commands.flows import add_flows
+from voicebot.commands.policy import add_policy
 from voicebot.commands.records import add_records
 from voicebot.errors import VoicebotError
 from voicebot.logs import configure_logs
@@ -34,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_models(commands.add_parser("models", help="what hears and speaks here, and why"))
     add_flows(commands.add_parser("flows", help="check, try, draw and publish a bot's flows"))
     add_audit(commands.add_parser("audit", help="find what was changed in the trail of decisions"))
+    add_explain(commands.add_parser("explain", help="why a call went to a person or not, turn by turn"))
+    add_label_command(commands.add_parser("label", help="say at which turn of a call a person was due"))
+    add_replay(commands.add_parser("replay", help="run another escalation policy over stored calls"))
+    add_policy(commands.add_parser("policy", help="fit the escalation policy to labelled calls"))
     add_users(commands.add_parser("users", help="who may sign in, and as what"))
     add_tokens(commands.add_parser("tokens", help="what programs show to use the API"))
     add_records(commands.add_parser("records", help="keep or delete calls, by age, on request or under a legal hold"))

@@ -46,10 +46,17 @@ class SpokenLine(Protocol):
     async def close(self) -> None: ...
 
 
+class Likeness(Protocol):
+    @property
+    def similarity(self) -> float: ...
+
+
 class Understanding(Protocol):
     def interpret(
         self, heard: Sequence[tuple[str, float]], expectation: Expectation, now: datetime
     ) -> tuple[Interpretation, ...]: ...
+
+    def rephrasing(self, text: str, earlier: Sequence[str]) -> Likeness | None: ...
 
 
 class OperationResult(Protocol):

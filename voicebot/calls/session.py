@@ -16,6 +16,7 @@ import structlog
 
 from voicebot.calls.ahead import ReplyAhead
 from voicebot.calls.backends import BackendRequests
+from voicebot.calls.earlier import EarlierTurns
 from voicebot.calls.over_prompt import TurnOverPrompt
 from voicebot.calls.said import Unheard
 from voicebot.calls.seams import (
@@ -129,6 +130,7 @@ class CallSession:
         self._leg = leg
         self._dialog = dialog
         self._understanding = understanding
+        self._earlier = EarlierTurns(understanding)
         self._journal = journal
         self._meter = meter
         self._recording = recording
@@ -300,9 +302,14 @@ class CallSession:
         self._turns.caller_spoke(turn, interpretations, secret=expectation.secret)
         if turn.final.hypotheses and not expectation.secret:
             self._leg.show_caption("caller", turn.final.hypotheses[0].text, final=True)
+        said = next((reading.text for reading in interpretations), "")
         await self._step(
             CallerSpoke(
-                self._now(), interpretations, over_prompt=turn.over_prompt, heard_prompt=self._turns.last_heard_prompt
+                self._now(),
+                interpretations,
+                over_prompt=turn.over_prompt,
+                heard_prompt=self._turns.last_heard_prompt,
+                rephrased=0.0 if expectation.secret else self._earlier.add(said),
             )
         )
         await self._ahead.forget()

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from voicebot.calls.earlier import EarlierTurns
 from voicebot.calls.seams import Operations, Understanding
 from voicebot.calls.turns import escalation_document
 from voicebot.dialog.actions import (
@@ -94,6 +95,7 @@ class WrittenConversation:
     ) -> None:
         self._conversation = conversation
         self._understanding = understanding
+        self._earlier = EarlierTurns(understanding)
         self._operations = operations
         self._now = now
         self._expectation: Expectation | None = None
@@ -127,7 +129,8 @@ class WrittenConversation:
                 self._understanding.interpret, [(text, 1.0)], expectation, self._now()
             )
             shown = () if expectation.secret else interpretations
-            return await self._take(CallerSpoke(self._now(), interpretations), shown)
+            rephrased = await asyncio.to_thread(self._earlier.add, shown[0].text) if shown else 0.0
+            return await self._take(CallerSpoke(self._now(), interpretations, rephrased=rephrased), shown)
 
     async def tapped(self, keys: str) -> Reply:
         """Take a button."""

@@ -139,6 +139,23 @@ def load_bot(directory: Path) -> Bot:
     return bot
 
 
+def load_policy(path: Path, bot: Bot) -> EscalationPolicy:
+    """Load an escalation policy from anywhere, for the names of `bot`; `ConfigurationError` carries all problems."""
+    problems: list[Problem] = []
+    source = read_yaml(path, path.name, problems) if path.is_file() else None
+    if source is None and not problems:
+        problems.append(Problem(str(path), None, "There is no such file.", "Name a policy's YAML file."))
+    policy = read_policy(source, sha256(path.read_bytes()).hexdigest()[:12], _names_of(bot)) if source else None
+    if problems or policy is None:
+        raise ConfigurationError(problems)
+    return policy
+
+
+def _names_of(bot: Bot) -> Known:
+    slots = {*bot.remembered, *(name for flow in bot.flows.values() for name in flow.slots)}
+    return Known(bot.flows, bot.intents_by_name, bot.operations, slots)
+
+
 def bot_files(directory: Path) -> list[Path]:
     """All files that make up the bot in `directory`, in a fixed order: its YAML, its articles and its recordings."""
     found = [*directory.rglob("*.yaml"), *(directory / KNOWLEDGE).rglob("*.md")]

@@ -46,46 +46,11 @@ async def verify_audit(data: Path, *, url: str | None = None) -> AuditReport:
             return await verify(connection, heads)
 
 
-class Store:
-    """Calls as they were and as they happen: `journal` takes them down, the other methods read JSON-ready documents."""
+class CallReader:
+    """Reads calls as JSON-ready documents, also beside a server that runs on the same database."""
 
-    def __init__(self, database: Database, journal: Journal) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
-        self.journal = journal
-        self.recordings = RecordingIndex(database)
-
-    @classmethod
-    @asynccontextmanager
-    async def open(
-        cls,
-        data: Path,
-        *,
-        url: str | None = None,
-        instance: str = "main",
-        on_failure: Callable[[JournalFailure], None],
-        on_head: Callable[[Head], None] = lambda _: None,
-        now: Callable[[], datetime] = _utc_now,
-    ) -> AsyncIterator[Self]:
-        """Open the database at `url`, bring it to its present form, and close what a crash left open.
-
-        `data` is the folder of exported audit heads, and of the database too unless `url` says otherwise. `instance`
-        names this server process and stays the same over restarts. `on_head` gets each new head of the audit
-        trail, `now` dates its entries. ConfigurationError when
-        another server uses the same SQLite file, or one of the same name the same PostgreSQL.
-        """
-        async with Database.served(locate(data, url), instance=instance) as database:
-            journal = Journal(
-                database,
-                instance=instance,
-                on_failure=on_failure,
-                on_head=on_head,
-                heads=data / AUDIT_HEADS,
-                now=now,
-            )
-            store = cls(database, journal)
-            await store._close_abandoned(instance)
-            async with journal.writing():
-                yield store
 
     async def get(self, call_id: str) -> dict[str, Any] | None:
         """Return the record of a call, shaped as `schema.call_schema` says."""
@@ -125,6 +90,49 @@ class Store:
             for turn in await connection.execute(select(TURNS).where(of_calls).order_by(TURNS.c.number)):
                 turns[turn.call_id].append(_turn(turn))
         return [call_document(_call(call, turns[call.id])) for call in calls]
+
+
+class Store(CallReader):
+    """Calls as they were and as they happen: `journal` takes them down, the other methods read JSON-ready documents."""
+
+    def __init__(self, database: Database, journal: Journal) -> None:
+        super().__init__(database)
+        self.journal = journal
+        self.recordings = RecordingIndex(database)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        data: Path,
+        *,
+        url: str | None = None,
+        instance: str = "main",
+        on_failure: Callable[[JournalFailure], None],
+        on_head: Callable[[Head], None] = lambda _: None,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> AsyncIterator[Self]:
+        """Open the database at `url`, bring it to its present form, and close what a crash left open.
+
+        `data` is the folder of exported audit heads, and of the database too unless `url` says otherwise. `instance`
+        names this server process and stays the same over restarts. `on_head` gets each new head of the audit
+        trail, `now` dates its entries. ConfigurationError when
+        another server uses the same SQLite file, or one of the same name the same PostgreSQL.
+        """
+        async with Database.served(locate(data, url), instance=instance) as database:
+            journal = Journal(
+                database,
+                instance=instance,
+                on_failure=on_failure,
+                on_head=on_head,
+                heads=data / AUDIT_HEADS,
+                now=now,
+            )
+            store = cls(database, journal)
+            await store._close_abandoned(instance)
+            async with journal.writing():
+                yield store
+
 
     async def _close_abandoned(self, instance: str) -> None:
         """Close the calls that this server was carrying when it died, at their last sign of life."""

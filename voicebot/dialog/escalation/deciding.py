@@ -25,7 +25,7 @@ def decide(policy: EscalationPolicy, signals: Signals, standing: Standing, about
     limits = policy.hysteresis
     if score < limits.released_below:
         standing = replace(standing, armed=False, climbed=None)
-    decision = Decision(policy.version, kind.name, score, parts, _next_threshold(kind, standing))
+    decision = Decision(policy.version, about, kind.name, score, parts, _next_threshold(kind, standing))
     decision = _asked(policy, signals, standing, decision) or _ruled(policy, signals, standing, decision) or decision
     if not decision.rung:
         decision = _scored(policy, kind, signals, standing, decision)

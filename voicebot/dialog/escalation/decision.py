@@ -34,12 +34,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision. `rung` is None for "not yet", with `held` saying why; then `threshold` is that of the next rung.
+    """One decision on a turn that is `about` a request.
 
-    `rule` is "score", "asked" or the name of a hard rule. `parts` are the signals that count, the most weighty first.
+    `rung` is None for "not yet", with `held` saying why; then `threshold` is that of the next rung. `rule` is "score",
+    "asked" or the name of a hard rule. `parts` are the signals that count, the most weighty first.
     """
 
     policy: str
+    about: str
     type: str
     score: float
     parts: tuple[Part, ...]
@@ -52,6 +54,7 @@ class Decision:
         """Return the decision as JSON-ready values."""
         return {
             "policy": self.policy,
+            "about": self.about,
             "type": self.type,
             "score": self.score,
             "parts": [[part.signal, part.value, part.weight, part.part] for part in self.parts],
