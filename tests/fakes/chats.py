@@ -15,7 +15,7 @@ from voicebot.backends.backends import Backends
 from voicebot.backends.demo.company import demo_company
 from voicebot.backends.demo.data import make_demo_data
 from voicebot.backends.knowledge import KnowledgeSystem
-from voicebot.calls.chats import Chats, Customer
+from voicebot.calls.chats import Chats, Customer, Journal
 from voicebot.calls.written import WrittenConversation
 from voicebot.dialog.conversation import Conversation
 from voicebot.language.understanding import Understanding
@@ -49,10 +49,11 @@ class MemoryJournal:
 class Office:
     """Chats on one clock that tests may move."""
 
-    def __init__(self, data: Path, *, most: int = 100) -> None:
+    def __init__(self, data: Path, *, most: int = 100, journal: Journal | None = None) -> None:
         make_demo_data(data / "demo.sqlite", NOW.date())
         self.now_s = 0.0
         self.journal = MemoryJournal()
+        self._keeps: Journal = journal or self.journal
         self.continuations = MemoryContinuations(lambda: self.now_s)
         self.held = 0
         self._bot = shipped_bot()
@@ -67,7 +68,7 @@ class Office:
         """The chats of another run of the server, on the same records."""
         return Chats(
             self._begun,
-            journal=self.journal,
+            journal=self._keeps,
             continuations=self.continuations,
             clock=lambda: self.now_s,
             now=lambda: NOW,

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from voicebot.app.backends import open_backends
 from voicebot.app.understanding import learn_requests
 from voicebot.calls.written import Reply, WrittenConversation
+from voicebot.commands.escalation import verdict
 from voicebot.dialog.conversation import Conversation
 from voicebot.dialog.events import CallStarted
 from voicebot.dialog.loader import load_bot
@@ -97,6 +98,10 @@ def _explain(reply: Reply, conversation: WrittenConversation, write: Callable[[s
         sure = "" if decision.confidence is None else f" ({decision.confidence:.2f})"
         about = f": {decision.detail}" if decision.detail else f": {decision.intent}" if decision.intent else ""
         write(f"  {decision.flow}.{decision.step}  {decision.rule}{about}{sure}")
+    if decision := reply.signals.get("decision"):
+        write(f"  person: {verdict(decision)}")
+        for signal, value, _, part in decision["parts"]:
+            write(f"    {part:+.2f}  {signal} {value:g}")
     filled = reply.decisions[-1].slots if reply.decisions else {}
     if filled:
         # A secret's value is not in a decision, so it is not shown either.

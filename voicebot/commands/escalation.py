@@ -92,7 +92,7 @@ def explained(document: Mapping[str, Any]) -> Iterator[str]:
         if decision is None:
             continue
         number += 1
-        yield f"        {number:2}  {_verdict(decision)}"
+        yield f"        {number:2}  {verdict(decision)}"
         for signal, value, weight, part in decision["parts"]:
             yield f"            {part:+.2f}  {signal} {value:g}, weight {weight:g}"
         others = [
@@ -108,7 +108,8 @@ def _shown(value: object) -> str:
     return f"{value:.2g}" if isinstance(value, float) else "yes" if value is True else str(value)
 
 
-def _verdict(decision: Mapping[str, Any]) -> str:
+def verdict(decision: Mapping[str, Any]) -> str:
+    """Tell a decision, as it is stored with a turn, in a line."""
     threshold = "" if decision["threshold"] is None else f" of {decision['threshold']:g}"
     score = f"score {decision['score']:.2f}{threshold}, type {decision['type']}, policy {decision['policy']}"
     if decision["rung"] is None:

@@ -55,9 +55,7 @@ def _tune(given: argparse.Namespace) -> int:
             calls.append(MeasuredCall(call.id, turns, call.person_at))
     taught, held_back = ([call for call in calls if is_held_back(call.id) is held] for held in (False, True))
     if len(taught) < _CALLS_LEAST:
-        print(
-            f"{len(taught)} labelled calls to learn from are too few; label {_CALLS_LEAST} and as many to check with."
-        )
+        print(f"{len(taught)} labelled calls are too few to learn from: label {_CALLS_LEAST}, and as many to check.")
         return 1
     proposed = fit_weights(bot.policy, taught)
     text = path.read_text(encoding="utf-8")

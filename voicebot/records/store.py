@@ -133,7 +133,6 @@ class Store(CallReader):
             async with journal.writing():
                 yield store
 
-
     async def _close_abandoned(self, instance: str) -> None:
         """Close the calls that this server was carrying when it died, at their last sign of life."""
         last_ms = func.coalesce(func.max(TURNS.c.at_ms + TURNS.c.heard_ms), 0)
