@@ -98,9 +98,9 @@ def _explain(reply: Reply, conversation: WrittenConversation, write: Callable[[s
         sure = "" if decision.confidence is None else f" ({decision.confidence:.2f})"
         about = f": {decision.detail}" if decision.detail else f": {decision.intent}" if decision.intent else ""
         write(f"  {decision.flow}.{decision.step}  {decision.rule}{about}{sure}")
-    if decision := reply.signals.get("decision"):
-        write(f"  person: {verdict(decision)}")
-        for signal, value, _, part in decision["parts"]:
+    if weighed := reply.signals.get("decision"):
+        write(f"  person: {verdict(weighed)}")
+        for signal, value, _, part in weighed["parts"]:
             write(f"    {part:+.2f}  {signal} {value:g}")
     filled = reply.decisions[-1].slots if reply.decisions else {}
     if filled:
