@@ -48,7 +48,7 @@ def _singly(digits: str, rng: random.Random) -> list[str]:
     return [("oh" if digit == "0" and rng.random() < 0.5 else DIGITS[int(digit)]) for digit in digits]
 
 
-def _doubled(digits: str, rng: random.Random) -> list[str]:
+def _doubled(digits: str, _rng: random.Random) -> list[str]:
     out: list[str] = []
     at = 0
     while at < len(digits):
@@ -70,7 +70,7 @@ def _pair(two: str) -> list[str]:
     return [TENS[value // 10]] + ([DIGITS[value % 10]] if value % 10 else [])
 
 
-def _pairs(digits: str, rng: random.Random) -> list[str]:
+def _pairs(digits: str, _rng: random.Random) -> list[str]:
     out: list[str] = []
     for at in range(0, len(digits), 2):
         part = digits[at : at + 2]

@@ -204,7 +204,7 @@ async def test_a_secret_turn_leaves_no_digit_in_any_file(tmp_path: Path, failure
             words=(HeardWord("471142", 0, 1, 1.0),),
         )
         store.journal.add_turn("c1", secret)
-        store.journal.add_turn("c1", _caller("planted 998877"))
+        store.journal.add_turn("c1", _caller("planted 998877 there"))
         await store.journal.flush()
         everything = b"".join(path.read_bytes() for path in _files(tmp_path))
         assert b"998877" in everything  # the search finds what is there
@@ -395,13 +395,13 @@ async def test_too_many_waiting_entries_are_dropped_and_counted_not_hoarded(
     journal = _journal(store, failures, tmp_path)
     journal.begin_call("c1", _Party(), STARTED, "f")
     for number in range(20):
-        journal.add_turn("c1", _caller(f"turn {number}"))
+        journal.add_turn("c1", _caller(f"turn {number} of many"))
     assert failures == [JournalFailure.DROPPED] * 11
     async with journal.writing():
         await journal.flush()
     record = await store.get("c1")
     assert record
-    assert [turn["text"] for turn in record["turns"]] == [f"turn {number}" for number in range(9)]
+    assert [turn["text"] for turn in record["turns"]] == [f"turn {number} of many" for number in range(9)]
 
 
 async def test_a_database_that_is_away_does_not_hold_up_the_end_and_losses_are_counted(

@@ -481,8 +481,9 @@ class CallSession:
                 await asyncio.gather(line, *self._backends.tasks, return_exceptions=True)
         line.cancel()
         self._turns.close()
-        self._recording.close()
         outcome = Outcome(self._outcome or Outcome.FAILED)
         self._journal.end_call(self._plan.call_id, self._now(), outcome, (self._cause or EndCause.WE_HUNG_UP).value)
+        # After the last turn is taken down: from then on the recording may be redacted.
+        self._recording.close()
         self._meter.call_ended(outcome, self._clock() - self._started_s)
         self._log.info("call ended", outcome=outcome.value, cause=(self._cause or EndCause.WE_HUNG_UP).value)

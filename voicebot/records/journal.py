@@ -25,6 +25,7 @@ from voicebot.records.access.sight import SharedWith
 from voicebot.records.audit import AuditEntry, Head, append, write_head
 from voicebot.records.database import Database
 from voicebot.records.record import Outcome, TurnRecord
+from voicebot.records.redacting import Numbered, TurnRedactor
 from voicebot.records.tables import CALL_SHARES, CALLS, RECORDINGS, TURNS
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class Party(Protocol):
 class _Kind(StrEnum):
     CALL_BEGAN = "call_began"
     TURN = "turn"
+    TURN_CHANGED = "turn_changed"
     RECORDING = "recording"
     GOAL = "goal"
     CALL_ENDED = "call_ended"
@@ -117,7 +119,7 @@ class Journal:
         self._on_failure = on_failure
         self._on_head = on_head
         self._entries: asyncio.Queue[_Entry] = asyncio.Queue(_WAITING_ENTRIES)
-        self._turns: OrderedDict[str, int] = OrderedDict()
+        self._turns: OrderedDict[str, TurnRedactor] = OrderedDict()
         self._last_writes_s = last_writes_s
         self._now = now
         self._heads = heads
@@ -143,16 +145,24 @@ class Journal:
         )
 
     def add_turn(self, call_id: str, turn: TurnRecord) -> None:
-        """Add a turn; turns are numbered in the order in which they are added."""
-        number = self._turns.pop(call_id, 0)
-        self._turns[call_id] = number + 1
+        """Add a turn without what must not be kept; turns are numbered in the order in which they are added."""
+        redactor = self._turns.pop(call_id, None) or TurnRedactor()
+        self._turns[call_id] = redactor
         if len(self._turns) > _COUNTED_CALLS:
             self._turns.popitem(last=False)
-        values: dict[str, Any] = _TURN.dump_python(turn, mode="json")
-        self._add(_Kind.TURN, call_id, {"call_id": call_id, "number": number, **values})
-        if turn.decision is not None:
+        *earlier, now = redactor.add(turn)
+        self._write_whole(call_id, earlier)
+        values: dict[str, Any] = _TURN.dump_python(now.turn, mode="json")
+        self._add(_Kind.TURN, call_id, {"call_id": call_id, "number": now.number, **values})
+        if now.turn.decision is not None:
             content = {name: values[name] for name in ("decision", "intent", "confidence", "slots")}
-            self._audit_call(call_id, "decided", {"turn": number, **content})
+            self._audit_call(call_id, "decided", {"turn": now.number, **content})
+
+    def _write_whole(self, call_id: str, turns: Sequence[Numbered]) -> None:
+        """Write turns again of which something was kept back."""
+        for each in turns:
+            values = {"call_id": call_id, "number": each.number, **_TURN.dump_python(each.turn, mode="json")}
+            self._add(_Kind.TURN_CHANGED, call_id, values)
 
     def note_recording(self, call_id: str, path: str, *, rate_hz: int = 8000) -> None:
         """Note where the call's recording lies, `path` being relative to the data folder."""
@@ -168,6 +178,8 @@ class Journal:
 
     def end_call(self, call_id: str, ended_at: datetime, outcome: Outcome, cause: str) -> None:
         """Close the call; the first end stands."""
+        if redactor := self._turns.get(call_id):
+            self._write_whole(call_id, redactor.end())
         self._add(_Kind.CALL_ENDED, call_id, {"ended_at": ended_at, "outcome": outcome.value, "cause": cause})
         self._audit_call(call_id, "call_ended", {"outcome": outcome.value, "cause": cause})
 
@@ -300,6 +312,10 @@ async def _insert(connection: AsyncConnection, entries: Sequence[_Entry]) -> Hea
                 await _insert_new(connection, CALLS, alike)
             case _Kind.TURN:
                 await _insert_new(connection, TURNS, alike)
+            case _Kind.TURN_CHANGED:
+                for entry in alike:
+                    it = (TURNS.c.call_id == entry.call_id) & (TURNS.c.number == entry.values["number"])
+                    await connection.execute(update(TURNS).where(it).values(entry.values))
             case _Kind.RECORDING:
                 await _insert_new(connection, RECORDINGS, alike)
             case _Kind.GOAL:

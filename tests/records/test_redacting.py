@@ -1,0 +1,105 @@
+"""Turns on their way to the database: what must not be kept is out of every field before anything is written."""
+
+from __future__ import annotations
+
+from voicebot.records.record import HeardWord, Speaker, TurnRecord
+from voicebot.records.redacting import TurnRedactor
+
+CARD = "four one one one two two two two three three three three four four four four"
+
+
+def _words(text: str, at_ms: int = 1000) -> tuple[HeardWord, ...]:
+    return tuple(
+        HeardWord(word, at_ms + 500 * index, at_ms + 500 * index + 400, 0.9) for index, word in enumerate(text.split())
+    )
+
+
+def _said(text: str, at_ms: int = 1000, **more: object) -> TurnRecord:
+    turn = TurnRecord(Speaker.CALLER, text, at_ms=at_ms, heard_ms=500 * len(text.split()), words=_words(text, at_ms))
+    return turn if not more else TurnRecord(**{name: getattr(turn, name) for name in turn.__slots__} | more)
+
+
+def _asks(text: str, prompt: str) -> TurnRecord:
+    return TurnRecord(Speaker.BOT, text, prompt=prompt)
+
+
+def test_a_card_said_where_nobody_asked_is_out_of_every_field_and_its_place_is_noted() -> None:
+    turn = _said(
+        f"pay with {CARD}",
+        alternatives=(f"play with {CARD}",),
+        slots={"note": "4111222233334444"},
+        decision="pay: note (4111222233334444)",
+        signals={"heard": ["4111 2222 3333 4444"], "share": 0.5},
+    )
+    (written,) = TurnRedactor().add(turn)
+    kept = repr(written.turn)
+    assert "four" not in kept
+    assert "4111" not in kept
+    assert written.turn.text == "pay with [card number]"
+    (redaction,) = written.turn.redactions
+    assert (redaction.kind, redaction.start_ms, redaction.end_ms) == ("card", 2000 - 200, 9900 + 200)
+    assert [word.text for word in written.turn.words][:3] == ["pay", "with", "[card number]"]
+    assert written.turn.signals["share"] == 0.5
+
+
+def test_what_a_question_asked_for_is_out_by_the_name_of_its_slot() -> None:
+    redactor = TurnRedactor()
+    redactor.add(_asks("Please key in your number.", "authenticate.ask_account_number"))
+    (written,) = redactor.add(
+        TurnRecord(Speaker.CALLER, "[402938]", at_ms=20_000, engine="keys", slots={"account_number": "402938"})
+    )
+    assert written.turn.text == "[account number]"
+    assert written.turn.slots == {"account_number": "[account number]"}
+    (redaction,) = written.turn.redactions
+    assert redaction.start_ms <= 5000
+    assert redaction.end_ms >= 21_000
+
+
+def test_a_number_split_over_two_turns_is_never_written() -> None:
+    redactor = TurnRedactor()
+    words = CARD.split()
+    first = redactor.add(_said("take " + " ".join(words[:7])))
+    middle = redactor.add(_asks("Go on.", "pattern.go_on"))
+    second = redactor.add(_said(" ".join(words[7:]) + " please", at_ms=9000))
+    assert [each.turn.text for each in (*first, *middle, *second)] == [
+        "take [number]",
+        "Go on.",
+        "[card number] please",
+    ]
+    assert redactor.end() == []
+    assert first[0].turn.redactions
+    assert second[0].turn.redactions
+
+
+def test_a_number_that_ends_there_is_written_whole_when_that_is_known() -> None:
+    redactor = TurnRedactor()
+    (held,) = redactor.add(_said("it is four eight two one three"))
+    assert held.turn.text == "it is [number]"
+    whole, after = redactor.add(_said("no i want to cancel it"))
+    assert (whole.number, whole.turn.text, whole.turn.redactions) == (0, "it is four eight two one three", ())
+    assert (after.number, after.turn.text) == (1, "no i want to cancel it")
+
+
+def test_a_number_at_the_end_of_a_call_is_written_whole() -> None:
+    redactor = TurnRedactor()
+    redactor.add(_said("it is four eight two one three"))
+    (whole,) = redactor.end()
+    assert whole.turn.text == "it is four eight two one three"
+
+
+def test_a_number_that_the_dialog_took_for_an_order_is_written_at_once() -> None:
+    (written,) = TurnRedactor().add(_said("it is four eight two one three", slots={"order_number": "48213"}))
+    assert written.turn.text == "it is four eight two one three"
+    assert written.turn.slots == {"order_number": "48213"}
+
+
+def test_words_without_times_silence_the_whole_turn() -> None:
+    turn = TurnRecord(Speaker.CALLER, CARD, at_ms=5000, heard_ms=8000)
+    (written,) = TurnRedactor().add(turn)
+    (redaction,) = written.turn.redactions
+    assert (redaction.start_ms, redaction.end_ms) == (4800, 13_200)
+
+
+def test_a_turn_without_anything_of_the_kind_is_written_as_it_is() -> None:
+    turn = _said("where is my order please", slots={"order_number": "48213"}, decision="order: found (48213)")
+    assert TurnRedactor().add(turn)[0].turn is turn

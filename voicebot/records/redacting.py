@@ -1,0 +1,158 @@
+"""Takes out of a call's turns what must not be kept, before anything of them is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from voicebot.records.record import HeardWord, Redaction, Speaker, TurnRecord
+from voicebot.redaction import (
+    Context,
+    Finding,
+    Sensitive,
+    TimedWord,
+    asked_by,
+    find,
+    map_strings,
+    redact,
+    silent_spans,
+)
+
+#: Silence reaches so far beyond the words, whose times a recogniser only estimates.
+_PADDING_MS = 200
+#: Keys are noted when the last has come; their tones may be on the line so long before, and so long after.
+_KEYED_BEFORE_MS, _KEYED_AFTER_MS = 15_000, 1_000
+_KEYS = "keys"
+#: Three digits or more, however they are grouped.
+_DIGITS = re.compile(r"\d(?:[ -]?\d){2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A turn as it may be written, with its number in the call."""
+
+    number: int
+    turn: TurnRecord
+
+
+class TurnRedactor:
+    """The turns of one call, in order.
+
+    A number that a caller may go on with in their next turn is kept back: the turn is written without it, and once
+    more, whole, when it turns out to be none of those that must not be kept.
+    """
+
+    def __init__(self) -> None:
+        self._context = Context()
+        self._count = 0
+        #: A turn that was written without a number which may be kept after all.
+        self._kept_back: Numbered | None = None
+
+    def add(self, turn: TurnRecord) -> list[Numbered]:
+        """Return what may be written now: the turn, and before it an earlier one that may be written whole."""
+        number = self._count
+        self._count += 1
+        if turn.secret:
+            self._context = Context()
+            return [*self.end(), Numbered(number, turn)]
+        if turn.speaker is not Speaker.CALLER:
+            self._context = self._context.after_question(turn.text, turn.prompt)
+            return [Numbered(number, _redacted(turn, Context(), find(turn.text)))]
+        context = self._context
+        found = find(turn.text, asked=context.asked, begun=context.begun, ends=_is_answered(turn))
+        self._context = context.after_answer(turn.text)
+        released = [] if _goes_on(turn.text, context, found) else self.end()
+        self._kept_back = None
+        if any(finding.kind is Sensitive.NUMBER for finding in found):
+            certain = tuple(finding for finding in found if finding.kind is not Sensitive.NUMBER)
+            self._kept_back = Numbered(number, _redacted(turn, context, certain))
+        return [*released, Numbered(number, _redacted(turn, context, found))]
+
+    def end(self) -> list[Numbered]:
+        """Return the turn that was kept back, since nothing went on; nothing if none was."""
+        kept, self._kept_back = self._kept_back, None
+        return [kept] if kept else []
+
+
+def _is_answered(turn: TurnRecord) -> bool:
+    """The dialog took the number for something: it is whole."""
+    return any(_DIGITS.search(value) for value in turn.slots.values())
+
+
+def _goes_on(text: str, context: Context, found: Sequence[Finding]) -> bool:
+    """Tell whether the number that the turn before ended with went on here to one that must not be kept."""
+    if not context.begun or not found or found[0].kind is Sensitive.NUMBER:
+        return False
+    alone = find(text, asked=context.asked)
+    return tuple(found[:1]) != alone[:1] or found[0].start <= len(text) // 2
+
+
+def _redacted(turn: TurnRecord, context: Context, found: tuple[Finding, ...]) -> TurnRecord:
+    alternatives = tuple(redact(text, find(text, asked=context.asked)) for text in turn.alternatives)
+    words = [TimedWord(word.text, word.start_ms, word.end_ms) for word in turn.words]
+    spans, hidden = silent_spans(words, asked=context.asked, begun=context.begun)
+    kinds = [finding.kind for finding in found] or [span.kind for span in spans]
+    slots = {name: _slot(name, value, found) for name, value in turn.slots.items()}
+    if not kinds and slots == turn.slots and alternatives == turn.alternatives:
+        return turn
+    digits_gone = _without_digits if kinds else _as_it_is
+    text = turn.text if not found else _marks(found) if turn.engine == _KEYS else redact(turn.text, found)
+    if found and not hidden:
+        hidden = frozenset(range(len(words)))  # no word matches: none is to be trusted
+    return replace(
+        turn,
+        text=text,
+        heard_text=None if turn.heard_text is None else redact(turn.heard_text),
+        alternatives=alternatives,
+        slots=slots,
+        decision=None if turn.decision is None else digits_gone(turn.decision),
+        signals=_signals(turn, digits_gone),
+        words=_words(turn.words, hidden, kinds),
+        redactions=_redactions(turn, kinds, [(span.start_ms, span.end_ms) for span in spans]) if kinds else (),
+    )
+
+
+def _slot(name: str, value: str, found: Sequence[Finding]) -> str:
+    kind = asked_by(name)
+    if kind is not None and _DIGITS.search(value):
+        return kind.mark
+    return _without_digits(value) if found else redact(value)
+
+
+def _without_digits(text: str) -> str:
+    return _DIGITS.sub(Sensitive.NUMBER.mark, redact(text))
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _signals(turn: TurnRecord, change: Callable[[str], str]) -> dict[str, Any]:
+    changed = map_strings(turn.signals, change)
+    return changed if isinstance(changed, dict) else {}
+
+
+def _marks(found: Sequence[Finding]) -> str:
+    return " ".join(finding.kind.mark for finding in found)
+
+
+def _words(words: Sequence[HeardWord], hidden: frozenset[int], kinds: Sequence[Sensitive]) -> tuple[HeardWord, ...]:
+    mark = kinds[0].mark if kinds else Sensitive.NUMBER.mark
+    return tuple(replace(word, text=mark) if index in hidden else word for index, word in enumerate(words))
+
+
+def _redactions(
+    turn: TurnRecord, kinds: Sequence[Sensitive], spans: Sequence[tuple[int, int]]
+) -> tuple[Redaction, ...]:
+    if turn.engine == _KEYS:
+        spans = [(turn.at_ms - _KEYED_BEFORE_MS, turn.at_ms + _KEYED_AFTER_MS)]
+    elif not spans:
+        spans = [(turn.at_ms, turn.at_ms + turn.heard_ms)]
+    return tuple(
+        Redaction(
+            (kinds[index] if index < len(kinds) else kinds[-1]).value, max(0, start - _PADDING_MS), end + _PADDING_MS
+        )
+        for index, (start, end) in enumerate(spans)
+    )

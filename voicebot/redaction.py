@@ -1,0 +1,335 @@
+"""Finds what must not be kept in what was said: numbers of cards and accounts, security codes, PINs. Pure.
+
+A number is a run of words that say digits ("four one one one", "double seven", "forty-one eleven", "4111 1111"),
+whatever hesitation or correction lies between. What it is follows from three things: who asked for it, by the slot or
+the words of the question; the words around it; and its shape, any nine digits being taken for a card's, since those of
+a recognised card do not satisfy Luhn's formula. A number that may go on in the caller's next turn is found there too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import pairwise
+
+from voicebot.numerals import TEENS, TENS, UNITS, ZERO
+
+
+class Sensitive(StrEnum):
+    CARD = "card"
+    CVV = "cvv"
+    PIN = "pin"
+    SSN = "ssn"
+    ACCOUNT = "account"
+    #: May yet turn out to be one, if the caller goes on with it.
+    NUMBER = "number"
+
+    @property
+    def mark(self) -> str:
+        """What stands in a text instead."""
+        return _MARKS[self]
+
+
+_MARKS: Mapping[Sensitive, str] = {
+    Sensitive.CARD: "[card number]",
+    Sensitive.CVV: "[security code]",
+    Sensitive.PIN: "[pin]",
+    Sensitive.SSN: "[social security number]",
+    Sensitive.ACCOUNT: "[account number]",
+    Sensitive.NUMBER: "[number]",
+}
+
+#: Digits that are a card's whatever was asked.
+_CARD_SHAPE = 9
+#: Digits with which a number that is more may begin; fewer are house numbers and counts.
+_BEGINNING = 2
+#: With a word that names it, so few digits are enough.
+_FEWEST = {Sensitive.CARD: 4, Sensitive.CVV: 3, Sensitive.PIN: 3, Sensitive.SSN: 3, Sensitive.ACCOUNT: 4}
+#: A word that names a number stands at most so many words before it, or fewer after it.
+_NAMED_BEFORE, _NAMED_AFTER = 9, 4
+#: Words in a row that are no digits and yet do not end a number, as when a caller hesitates.
+_MOST_BETWEEN = 8
+
+_TIMES = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
+_SCALES = {"hundred": 2, "thousand": 3}
+#: What recognisers write for a digit; it counts between digits only.
+_LIKE_DIGITS = frozenset("to too for fore won ate tree free fife sicks nein owe o row".split())
+_BETWEEN = frozenset(
+    "um umm uh uhh uhm er erm ah hmm hm mm eh and then dash hyphen space point comma minus pause no sorry wait i mean"
+    " scratch that hang on let me see okay ok so it's its is the next one's rather actually hold yeah yes right".split()
+)
+#: After these a number is another's: "ending in 1234" is how a card is told from its neighbours, and may be kept.
+_HARMLESS_BEFORE = frozenset({"ending", "ends", "order", "reference", "ticket", "zip", "dollars", "phone", "born"})
+#: Units that follow a number which is none of these.
+_HARMLESS_AFTER = frozenset("dollars dollar cents euros pounds percent days weeks months years oak street".split())
+
+_NAMES: tuple[tuple[Sensitive, re.Pattern[str]], ...] = (
+    (Sensitive.CVV, re.compile(r"\b(?:cvv|cvc|cvv2|c v v|c v c|security code|(?:digits|number|code) on the back)\b")),
+    (Sensitive.SSN, re.compile(r"\b(?:ssn|s s n|social security|social)\b")),
+    (Sensitive.PIN, re.compile(r"\b(?:pin|pins|pin code|passcode|pass code|access code)\b")),
+    (Sensitive.ACCOUNT, re.compile(r"\b(?:account|iban|routing|sort code)\b")),
+    (Sensitive.CARD, re.compile(r"\b(?:card|visa|mastercard|master card|amex|american express|discover)\b")),
+)
+_SLOT_PARTS: Mapping[str, Sensitive] = {
+    "card": Sensitive.CARD,
+    "cvv": Sensitive.CVV,
+    "cvc": Sensitive.CVV,
+    "pin": Sensitive.PIN,
+    "passcode": Sensitive.PIN,
+    "ssn": Sensitive.SSN,
+    "social": Sensitive.SSN,
+    "account": Sensitive.ACCOUNT,
+    "iban": Sensitive.ACCOUNT,
+    "routing": Sensitive.ACCOUNT,
+}
+_QUESTION = re.compile(r"\b(?:number|code|pin|digits|cvv|cvc|ssn|social|iban|passcode)\b")
+_TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){2,7}(?:[ ]?[A-Z0-9]{1,4})?\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Characters `start:end` of a text, and what they are."""
+
+    kind: Sensitive
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word of a turn with its place in the recording, in milliseconds."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilentSpan:
+    kind: Sensitive
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    start: int
+    end: int
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Tokens `first:last` say `digits` digits."""
+
+    first: int
+    last: int
+    digits: int
+
+
+def asked_by(slot: str) -> Sensitive | None:
+    """Return what a slot or a question of that name asks for (``"authenticate.ask_account_number"``), if it is kept."""
+    parts = re.split(r"[^a-z]+", slot.lower())
+    if "security" in parts and "code" in parts:
+        return Sensitive.CVV
+    return next((_SLOT_PARTS[part] for part in reversed(parts) if part in _SLOT_PARTS), None)
+
+
+def asked_in(question: str) -> Sensitive | None:
+    """Return what the words of a question ask for, if it must not be kept."""
+    text = question.lower()
+    if _QUESTION.search(text) is None:
+        return None
+    return next((kind for kind, name in _NAMES if name.search(text)), None)
+
+
+def find(text: str, *, asked: Sensitive | None = None, begun: int = 0, ends: bool = True) -> tuple[Finding, ...]:
+    """Find what must not be kept in one turn or sentence, in order, nothing twice.
+
+    `asked` is what was asked for just before. `begun` digits of a number were said at the end of the turn before.
+    Unless the text `ends` for good, a number at its end that may go on is found as `Sensitive.NUMBER`.
+    """
+    tokens = _tokens(text)
+    found = [Finding(Sensitive.ACCOUNT, match.start(), match.end()) for match in _IBAN.finditer(text)]
+    for run in _runs(tokens):
+        kind = _kind(text, tokens, run, asked, begun, ends=ends)
+        if kind is not None:
+            start, end = tokens[run.first].start, tokens[run.last - 1].end
+            if not any(each.start < end and start < each.end for each in found):
+                found.append(Finding(kind, start, end))
+    return tuple(sorted(found, key=lambda each: each.start))
+
+
+def redact(text: str, findings: Sequence[Finding] | None = None) -> str:
+    """Return `text` with marks in place of what must not be kept; `findings` are found if not given."""
+    found = find(text) if findings is None else findings
+    for each in reversed(found):
+        text = text[: each.start] + each.kind.mark + text[each.end :]
+    return text
+
+
+def silent_spans(
+    words: Sequence[TimedWord], *, asked: Sensitive | None = None, begun: int = 0
+) -> tuple[tuple[SilentSpan, ...], frozenset[int]]:
+    """Return where the words say what must not be heard, and the indices of those words."""
+    starts, at, text = [], 0, " ".join(word.text for word in words)
+    for word in words:
+        starts.append(at)
+        at += len(word.text) + 1
+    spans, hidden = [], set()
+    for finding in find(text, asked=asked, begun=begun):
+        inside = [
+            index
+            for index, word in enumerate(words)
+            if starts[index] < finding.end and finding.start < starts[index] + len(word.text)
+        ]
+        hidden.update(inside)
+        if inside:
+            spans.append(SilentSpan(finding.kind, words[inside[0]].start_ms, words[inside[-1]].end_ms))
+    return tuple(spans), frozenset(hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the turns so far say of the next one: what was asked, and how much of a number was begun."""
+
+    asked: Sensitive | None = None
+    begun: int = 0
+
+    def after_question(self, text: str, prompt: str | None = None) -> Context:
+        """Take a turn of the bot's or an agent's; "go on" asks for nothing new."""
+        asked = (asked_by(prompt) if prompt else None) or asked_in(text)
+        if asked is None and self.begun:
+            return self
+        return replace(self, asked=asked, begun=0 if asked else self.begun)
+
+    def after_answer(self, text: str) -> Context:
+        """Take a turn of the caller's."""
+        tokens = _tokens(text)
+        run = next(iter(_runs(tokens)[-1:]), None)
+        if run is None or not _is_at_end(tokens, run):
+            return Context()
+        begun = run.digits + (self.begun if _is_at_start(tokens, run) else 0)
+        return Context(_named(text, tokens, run) or self.asked, begun)
+
+
+def map_strings(value: object, change: Callable[[str], str]) -> object:
+    """Return a JSON-like value with `change` made to every text in it, names of fields excepted."""
+    match value:
+        case str():
+            return change(value)
+        case Mapping():
+            return {name: map_strings(part, change) for name, part in value.items()}
+        case list() | tuple():
+            return [map_strings(part, change) for part in value]
+        case _:
+            return value
+
+
+def _tokens(text: str) -> list[_Token]:
+    matches = list(_TOKEN.finditer(text.lower()))
+    words = [match.group() for match in matches]
+    out = []
+    for index, match in enumerate(matches):
+        before = words[index - 1] if index else ""
+        after = next((word for word in words[index + 1 :] if word not in _BETWEEN), None)
+        out.append(_Token(match.group(), match.start(), match.end(), _digits(match.group(), before, after)))
+    # A word like a digit is one between two that are.
+    for index, (left, right) in enumerate(pairwise(out)):
+        if right.text in _LIKE_DIGITS and not right.digits and left.digits:
+            beyond = out[index + 2] if index + 2 < len(out) else None
+            if beyond is None or beyond.digits or beyond.text in _LIKE_DIGITS:
+                out[index + 1] = replace(right, digits=1)
+    return out
+
+
+def _digits(word: str, before: str, after: str | None) -> int:
+    """Return how many digits a word adds to a number; `after` is the next word that is no hesitation."""
+    if word.isdigit():
+        return len(word)
+    if word in ZERO or word in UNITS:
+        return 1
+    if word in _TIMES:
+        # "double", and then the turn ends: the digit comes with the next.
+        return _TIMES[word] - 1 if after is None or after in UNITS or after in ZERO or after.isdigit() else 0
+    if word in TEENS:
+        return 2
+    if word in TENS:
+        return 1 if after in UNITS else 2
+    if word in _SCALES and (before in UNITS or before in TEENS or before in TENS or before.isdigit()):
+        return _SCALES[word]
+    plural = word.removesuffix("es") if word == "sixes" else word.removesuffix("s")
+    if plural != word and plural in UNITS and before in UNITS:
+        return max(1, UNITS[before] - 1)
+    return 0
+
+
+def _runs(tokens: Sequence[_Token]) -> list[_Run]:
+    """Return the numbers said, each with the hesitation inside it."""
+    runs: list[_Run] = []
+    for index, token in enumerate(tokens):
+        if not token.digits:
+            continue
+        last = runs[-1] if runs else None
+        if last is not None and index - last.last <= _MOST_BETWEEN and _bridges(tokens[last.last : index]):
+            runs[-1] = _Run(last.first, index + 1, last.digits + token.digits)
+        else:
+            runs.append(_Run(index, index + 1, token.digits))
+    return runs
+
+
+def _bridges(between: Sequence[_Token]) -> bool:
+    return all(token.text in _BETWEEN for token in between)
+
+
+def _is_at_end(tokens: Sequence[_Token], run: _Run) -> bool:
+    return all(token.text in _BETWEEN for token in tokens[run.last :])
+
+
+def _is_at_start(tokens: Sequence[_Token], run: _Run) -> bool:
+    return all(token.text in _BETWEEN for token in tokens[: run.first])
+
+
+def _kind(
+    text: str, tokens: Sequence[_Token], run: _Run, asked: Sensitive | None, begun: int, *, ends: bool
+) -> Sensitive | None:
+    named = _named(text, tokens, run)
+    at_start = _is_at_start(tokens, run)
+    whole = run.digits + (begun if at_start else 0)
+    at_end = _is_at_end(tokens, run)
+    if named is not None and (run.digits >= _FEWEST[named] or at_end):
+        return named
+    if run.digits >= _CARD_SHAPE:
+        return asked or named or Sensitive.CARD
+    if asked is not None and (run.digits >= 3 or at_start or at_end) and not _is_harmless(tokens, run):
+        return asked
+    if at_start and begun and whole >= _CARD_SHAPE:
+        return asked or Sensitive.CARD
+    if not ends and at_end and run.digits >= _BEGINNING and not _is_harmless(tokens, run):
+        return Sensitive.NUMBER
+    return None
+
+
+def _named(text: str, tokens: Sequence[_Token], run: _Run) -> Sensitive | None:
+    """Return what the words around a number call it; those before it go first, the nearest of them."""
+    if _is_harmless(tokens, run):
+        return None
+    lowered = text.lower()
+    before = lowered[tokens[max(0, run.first - _NAMED_BEFORE)].start : tokens[run.first].start]
+    nearest = [
+        (match.end(), -order, kind) for order, (kind, name) in enumerate(_NAMES) for match in name.finditer(before)
+    ]
+    if nearest:
+        return max(nearest)[2]
+    after = lowered[tokens[run.last - 1].end : tokens[min(len(tokens), run.last + _NAMED_AFTER) - 1].end]
+    return next((kind for kind, name in _NAMES if name.search(after)), None)
+
+
+def _is_harmless(tokens: Sequence[_Token], run: _Run) -> bool:
+    before = {token.text for token in tokens[max(0, run.first - 3) : run.first]}
+    after = tokens[run.last].text if run.last < len(tokens) else ""
+    return bool(before & _HARMLESS_BEFORE) or after in _HARMLESS_AFTER
