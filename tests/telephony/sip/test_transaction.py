@@ -10,16 +10,8 @@ from tests.telephony.sip.messages import request, response
 from voicebot.errors import LocalProtocolError
 from voicebot.telephony.sip.hop import Hop, Transport
 from voicebot.telephony.sip.message import respond
-from voicebot.telephony.sip.transaction import (
-    INVITE_CLIENT,
-    INVITE_SERVER,
-    OTHER_CLIENT,
-    OTHER_SERVER,
-    ClientTransaction,
-    Failure,
-    ServerTransaction,
-    State,
-)
+from voicebot.telephony.sip.transaction import ClientTransaction, Failure, ServerTransaction
+from voicebot.telephony.sip.transaction_machine import INVITE_CLIENT, INVITE_SERVER, OTHER_CLIENT, OTHER_SERVER, State
 from voicebot.telephony.sip.transactions import Transactions, TransactionsFull
 
 UDP = Hop(Transport.UDP, "127.0.0.1", 5070)

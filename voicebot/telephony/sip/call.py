@@ -33,7 +33,8 @@ from voicebot.telephony.sip.session_timer import (
     agreed_as_client,
     ask_as_client,
 )
-from voicebot.telephony.sip.transaction import T1_S, T2_S, ServerTransaction, State
+from voicebot.telephony.sip.transaction import ServerTransaction
+from voicebot.telephony.sip.transaction_machine import T1_S, T2_S, State
 
 _log = structlog.get_logger()
 

@@ -9,7 +9,8 @@ from sipmessage import Message, Request, Response
 from voicebot.errors import LocalProtocolError
 from voicebot.telephony.sip.hop import Hop
 from voicebot.telephony.sip.message import BRANCH_COOKIE, SIP_PORT, tag_of
-from voicebot.telephony.sip.transaction import ClientTransaction, Failure, ServerTransaction, Timers
+from voicebot.telephony.sip.transaction import ClientTransaction, Failure, ServerTransaction
+from voicebot.telephony.sip.transaction_machine import Timers
 
 #: Far above what calls within the limits need; above it requests are dropped, and their senders try again.
 MAX_TRANSACTIONS = 20_000

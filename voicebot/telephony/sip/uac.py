@@ -23,7 +23,8 @@ from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import BadMessage, set_body, tag_of, tokens
 from voicebot.telephony.sip.refer import Referral
 from voicebot.telephony.sip.session_timer import WANTED_S, agreed_as_client, ask_as_client
-from voicebot.telephony.sip.transaction import T1_S, Failure
+from voicebot.telephony.sip.transaction import Failure
+from voicebot.telephony.sip.transaction_machine import T1_S
 
 _log = structlog.get_logger()
 

@@ -16,7 +16,8 @@ from voicebot.telephony.sip.endpoint import ALLOW, SUPPORTED, Endpoint
 from voicebot.telephony.sip.exchange import Repeater
 from voicebot.telephony.sip.message import respond, tokens
 from voicebot.telephony.sip.session_timer import SessionTimer
-from voicebot.telephony.sip.transaction import T1_S, ServerTransaction
+from voicebot.telephony.sip.transaction import ServerTransaction
+from voicebot.telephony.sip.transaction_machine import T1_S
 
 #: Seconds after which a caller who met a full house may try again.
 RETRY_AFTER_S = 10
