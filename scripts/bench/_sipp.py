@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ _TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """One load of calls. `cpu_s` is the server's, over `seconds` from the first INVITE to the last BYE's answer."""
+    """One load of calls. `cpu_s` is the server's, over `seconds` from sipp's start to its end."""
 
     placed: int
     completed: int
@@ -51,6 +52,7 @@ class SipServerProcess:
             command = [sipp, "-sn", "uac", "-s", "bot", "-i", "127.0.0.1", "-r", str(rate), "-m", str(placed)]
             command += ["-l", str(placed), "-d", str(round(hold_s * 1000)), "-nostdin", "-trace_stat", "-fd", "1"]
             command += ["-stf", str(statistics), f"127.0.0.1:{self._port}"]
+            began_s = time.monotonic()
             subprocess.run(  # our own arguments
                 command,
                 check=False,
@@ -59,11 +61,10 @@ class SipServerProcess:
                 timeout=_TIMEOUT_S,
                 preexec_fn=lambda: os.sched_setaffinity(0, {self._core}),  # no threads here
             )
+            elapsed_s = time.monotonic() - began_s
             with statistics.open() as rows:
                 last = list(csv.DictReader(rows, delimiter=";"))[-1]
         used = self._used()
-        hours, minutes, whole, millionths = map(int, last["ElapsedTime(C)"].split(":"))
-        elapsed_s = hours * 3600 + minutes * 60 + whole + millionths / 1e6
         return Signalled(
             placed,
             int(last["SuccessfulCall(C)"]),

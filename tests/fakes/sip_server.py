@@ -125,11 +125,12 @@ async def sip_bot(
     media_timeout_s: float = 20.0,
     srtp: SrtpMode = SrtpMode.OFF,
     media_after_s: float = 0.0,
+    public_address: str = "",
 ) -> AsyncIterator[SipBot]:
     """Run a SIP server on a free port."""
     violations: list[str] = []
     endpoint = Endpoint(
-        Identity(),
+        Identity(public_host=public_address or None),
         client_tls=client_tls or ssl.create_default_context(),
         new_id=lambda: secrets.token_hex(8),
         on_violation=violations.append,
@@ -142,7 +143,14 @@ async def sip_bot(
     async def open_media(local_host: str, peer_host: str) -> Media:
         await asyncio.sleep(media_after_s)
         return await RtpMedia.open(
-            MediaPlan(local_host, signalling_address=peer_host, media_timeout_s=media_timeout_s, srtp=srtp), ports
+            MediaPlan(
+                local_host,
+                public_address=public_address,
+                signalling_address=peer_host,
+                media_timeout_s=media_timeout_s,
+                srtp=srtp,
+            ),
+            ports,
         )
 
     bot = SipBot(endpoint, port, ports, violations=violations)

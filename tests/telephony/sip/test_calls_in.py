@@ -41,6 +41,32 @@ async def test_a_call_is_answered_and_ends_with_the_callers_bye() -> None:
         assert bot.calls[0].leg.info.carrier_call_id == "call-1"
 
 
+async def test_behind_nat_peers_are_told_the_public_address() -> None:
+    async with sip_bot(public_address="203.0.113.7") as bot, phone(bot.port) as caller:
+        caller.send(caller.raw(body=SDP))
+        answered = await caller.response(200)
+        assert f"203.0.113.7:{bot.port}" in answered.headers["Contact"]
+        assert b"c=IN IP4 203.0.113.7" in answered.body
+        assert b"127.0.0.1" not in answered.body
+
+
+@pytest.mark.parametrize("port", [65536, 99999])
+async def test_a_port_that_cannot_be_costs_its_own_call_and_no_other(port: int) -> None:
+    """asyncio closes a socket for good when it is to send to such a port: one datagram would silence the server."""
+    async with sip_bot() as bot, phone(bot.port) as caller:
+        nowhere = caller.raw("OPTIONS", via=f"SIP/2.0/UDP 127.0.0.1:{port}", branch="z9hG4bKa", call_id="a")
+        caller.send(nowhere.replace(b";rport", b""))
+        for number, transport in enumerate(("", ";transport=tcp")):
+            contact = f"<sip:caller@127.0.0.1:{port}{transport}>"
+            caller.send(caller.raw(body=SDP, contact=contact, branch=f"z9hG4bKb{number}", call_id=f"b{number}"))
+            answered = await caller.response(200)
+            ack = caller.raw("ACK", branch=f"z9hG4bKc{number}", to_tag=tag(answered), call_id=f"b{number}")
+            caller.send(ack)
+            await (await bot.call(number)).leg.hang_up(HangUpReason.COMPLETED)
+        await establish(caller, call_id="good")
+        assert "impossible_port" in bot.violations
+
+
 async def test_a_duplicate_invite_is_answered_and_makes_no_second_call() -> None:
     async with sip_bot() as bot, phone(bot.port) as caller:
         for _ in range(3):

@@ -23,6 +23,11 @@ class Hop:
     port: int
 
     @property
+    def is_possible(self) -> bool:
+        """Whether there is such a port; peers write what they like."""
+        return 0 < self.port < 65536
+
+    @property
     def is_reliable(self) -> bool:
         return self.transport is not Transport.UDP
 

@@ -26,6 +26,9 @@ IDLE_S = 7200.0
 #: RFC 5626 section 4.4.1: keep-alives of a client over TCP, kept below the two minutes after which NATs forget.
 KEEP_ALIVE_S = 95.0
 
+#: Any port serves to ask for a route (RFC 863).
+_DISCARD_PORT = 9
+
 _log = structlog.get_logger()
 
 
@@ -123,7 +126,7 @@ class Transports:
             with contextlib.closing(socket.socket(family, socket.SOCK_DGRAM)) as probe:
                 try:
                     # Connecting a datagram socket sends nothing; it only asks for the route.
-                    probe.connect((hop.host, hop.port or 9))
+                    probe.connect((hop.host, _DISCARD_PORT))
                     self._local_hosts[key] = str(probe.getsockname()[0])
                 except OSError:
                     return "::1" if family == socket.AF_INET6 else "127.0.0.1"
@@ -133,7 +136,11 @@ class Transports:
 
     def send(self, data: bytes, hop: Hop) -> None:
         """Send a message, over a stream that is open or will be; what cannot be sent comes back by `on_failed`."""
-        if hop.transport is Transport.UDP:
+        if not hop.is_possible:
+            # A peer may write any port into Via or Contact; asyncio would close our socket over it.
+            self._on_violation("impossible_port")
+            self._fail_soon(hop)
+        elif hop.transport is Transport.UDP:
             self._send_datagram(data, hop)
         elif hop in self._streams:
             self._streams[hop].send(data)
@@ -147,7 +154,7 @@ class Transports:
 
     async def connect(self, hop: Hop) -> bool:
         """Open a stream unless there is one, and tell whether there is."""
-        if hop not in self._streams and hop not in self._connecting:
+        if hop.is_possible and hop not in self._streams and hop not in self._connecting:
             self._connecting[hop] = []
             await self._connect(hop)
         return hop in self._streams
