@@ -30,7 +30,7 @@ from voicebot.records.access.sessions import Sessions
 from voicebot.records.access.sight import Sight
 from voicebot.records.access.tokens import ApiTokens
 from voicebot.records.access.users import Users
-from voicebot.records.audit import AuditEntry
+from voicebot.records.audit import AuditEntry, Head
 from voicebot.records.database import Database, _engine, locate
 from voicebot.records.search import CallSearch, Cursor
 from voicebot.records.tables import METADATA
@@ -91,6 +91,9 @@ class FakeCalls:
 
     async def get(self, call_id: str) -> Mapping[str, Any] | None:
         return next((record for record in self.records if record["id"] == call_id), None)
+
+    async def audit_head(self) -> Head:
+        return Head(17, "ab" * 32)
 
 
 class FakeRecording:

@@ -68,7 +68,19 @@ async def test_an_untouched_chain_is_sound_and_contains_its_heads(database: Data
 
 
 async def test_an_empty_chain_is_sound(database: Database) -> None:
-    assert (await _verify(database)).sound
+    report = await _verify(database)
+    assert (report.sound, report.head.number) == (True, 0)
+
+
+async def test_a_server_tells_each_new_head(tmp_path: Path, database_url: str) -> None:
+    heads: list[Head] = []
+    async with Store.open(tmp_path, url=database_url, on_failure=print, on_head=heads.append) as store:
+        assert await store.audit_head() == Head(0, "0" * 64)
+        for number in (1, 2):
+            store.journal.audit(_entry(number))
+            await store.journal.flush()
+        assert [head.number for head in heads] == [1, 2]
+        assert await store.audit_head() == heads[-1]
 
 
 @pytest.mark.parametrize(

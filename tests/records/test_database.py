@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -18,6 +19,7 @@ from tests.fakes import postgresql
 from voicebot.errors import ConfigurationError
 from voicebot.records.audit import AuditEntry, append, verify
 from voicebot.records.database import Database, locate
+from voicebot.records.journal import JournalFailure
 from voicebot.records.store import Store
 from voicebot.records.tables import CALLS, METADATA
 
@@ -123,7 +125,9 @@ import asyncio, sys
 from datetime import datetime, UTC
 from pathlib import Path
 from tests.records.test_database import _Party, STARTED
+from voicebot.records.journal import JournalFailure
 from voicebot.records.record import Outcome, Speaker, TurnRecord
+from voicebot.records.journal import JournalFailure
 from voicebot.records.store import Store
 
 async def main(data, url, name):
@@ -180,3 +184,19 @@ async def test_writers_in_two_places_take_turns_and_the_chain_stays_whole(
         async with database.connect() as connection:
             report = await verify(connection)
     assert (report.sound, report.entries) == (True, 20)
+
+
+async def test_a_postgresql_that_was_restarted_loses_no_record(tmp_path: Path, postgresql_url: str) -> None:
+    failures: list[JournalFailure] = []
+    async with Store.open(tmp_path, url=postgresql_url, on_failure=failures.append) as store:
+        store.journal.begin_call("before", _Party(), STARTED, "f")
+        await store.journal.flush()
+        with psycopg.connect(postgresql_url, autocommit=True) as control:  # as a restart ends every connection
+            control.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        store.journal.begin_call("after", _Party(), STARTED, "f")
+        await store.journal.flush()
+        assert [await store.get(call_id) is not None for call_id in ("before", "after")] == [True, True]
+    assert JournalFailure.DROPPED not in failures

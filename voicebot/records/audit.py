@@ -80,10 +80,8 @@ async def append(connection: AsyncConnection, entries: Sequence[AuditEntry]) -> 
     if connection.dialect.name == "postgresql":
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CHAIN_LOCK})
     known = set(await connection.scalars(select(AUDIT.c.id).where(AUDIT.c.id.in_([entry.id for entry in entries]))))
-    last = (
-        await connection.execute(select(AUDIT.c.number, AUDIT.c.hash).order_by(AUDIT.c.number.desc()).limit(1))
-    ).first()
-    number, previous = (last.number, last.hash) if last else (0, GENESIS)
+    head = await newest(connection)
+    number, previous = head.number, head.hash
     links, contents = [], []
     for entry in entries:
         if entry.id in known:
@@ -107,6 +105,13 @@ async def append(connection: AsyncConnection, entries: Sequence[AuditEntry]) -> 
         await connection.execute(insert(AUDIT), links)
         await connection.execute(insert(AUDIT_CONTENTS), contents)
     return Head(number, previous)
+
+
+async def newest(connection: AsyncConnection) -> Head:
+    """Return the newest entry; that of an empty chain has the number 0."""
+    query = select(AUDIT.c.number, AUDIT.c.hash).order_by(AUDIT.c.number.desc()).limit(1)
+    last = (await connection.execute(query)).first()
+    return Head(last.number, last.hash) if last else Head(0, GENESIS)
 
 
 async def verify(connection: AsyncConnection, heads: Iterable[Head] = ()) -> AuditReport:

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Row, Select, func, select, update
 
 from voicebot.records.access.sight import Sight, is_seen
-from voicebot.records.audit import AuditReport, Head, read_heads, verify
+from voicebot.records.audit import AuditReport, Head, newest, read_heads, verify
 from voicebot.records.database import Database, locate
 from voicebot.records.journal import Journal, JournalFailure
 from voicebot.records.record import CallRecord, HeardWord, Outcome, Redaction, Speaker, TurnRecord
@@ -81,6 +81,11 @@ class CallReader:
             for document in page:
                 yield document
             after = Cursor(datetime.fromisoformat(page[-1]["started_at"]), page[-1]["id"])
+
+    async def audit_head(self) -> Head:
+        """Return the newest entry of the audit trail."""
+        async with self.database.connect() as connection:
+            return await newest(connection)
 
     async def _read(self, query: Select[Any]) -> Sequence[dict[str, Any]]:
         turns: defaultdict[str, list[TurnRecord]] = defaultdict(list)
