@@ -12,7 +12,12 @@ from voicebot.dialog.values import ValueKind
 
 TODAY = date(2026, 3, 2)
 KINDS = {"balance": ValueKind.MONEY, "code": ValueKind.DIGITS, "day": ValueKind.DATE}
-SLOTS: dict[str, SlotValue] = {"balance": Decimal("7.50"), "code": "4071", "day": TODAY}
+SLOTS: dict[str, SlotValue] = {
+    "balance": Decimal("7.50"),
+    "code": "4071",
+    "day": TODAY,
+    "said": "{balance} {{7*7}} ${code}",
+}
 
 
 def parts(text: str) -> tuple[PromptPart, ...]:
@@ -34,6 +39,11 @@ def test_punctuation_goes_with_the_value_before_it() -> None:
 
 def test_a_value_that_holds_nothing_is_left_out() -> None:
     assert [part.text for part in parts("Hello {nobody}, welcome.")] == ["Hello", "welcome."]
+
+
+def test_what_a_caller_said_is_never_read_as_a_template() -> None:
+    assert "7 dollars" not in " ".join(part.text for part in parts("You said {said}."))
+    assert "4 0 7 1" not in " ".join(part.text for part in parts("You said {said}."))
 
 
 def test_line_breaks_of_the_file_are_not_said() -> None:
