@@ -63,30 +63,15 @@ async def _audited(database: Database) -> list[tuple[str, str, str]]:
         return [tuple(row) for row in await connection.execute(query)]
 
 
-#: What docs/security.md promises, role by role: "all", "own" or nothing.
-_TABLE = """
-right              admin supervisor qa    agent auditor
-calls:read         all   all        all   own   all
-calls:export       all   all        all   -     all
-recordings:listen  all   all        all   own   -
-recordings:control all   all        -     own   -
-reviews:write      all   all        all   -     -
-queues:watch       all   all        -     -     -
-desk:use           all   all        -     own   -
-approvals:decide   all   all        -     -     -
-actions:undo       all   all        -     -     -
-automation:pause   all   all        -     -     -
-audit:read         all   -          -     -     all
-records:hold       all   -          -     -     -
-customers:erase    all   -          -     -     -
-chats:begin        all   -          -     -     -
-access:manage      all   -          -     -     -
-"""
-
-
 def _cells() -> list[tuple[Role, Right, str]]:
-    head, *rows = [line.split() for line in _TABLE.strip().splitlines()]
-    return [(Role(role), Right(row[0]), cell) for row in rows for role, cell in zip(head[1:], row[1:], strict=True)]
+    """Read the table in docs/security.md: "all", "own" or "-" for every role and right."""
+    lines = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8").splitlines()
+    table = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    start = next(number for number, row in enumerate(table) if row[0] == "right")
+    rows = [row for row in table[start + 2 :] if ":" in row[0]]
+    return [
+        (Role(role), Right(row[0]), cell) for row in rows for role, cell in zip(table[start][1:], row[1:], strict=True)
+    ]
 
 
 @pytest.mark.parametrize(("role", "right", "cell"), _cells())
