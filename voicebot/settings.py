@@ -155,6 +155,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     flows: Path = Path("flows")
     models: Path | None = Field(default=None, description="folder with speech models and voices")
+    hold_music: Path = Field(default=Path("audio/hold-music.wav"), description="8 kHz mu-law WAV for callers who wait")
     zone: str = Field(default="UTC", description="IANA time zone the bot speaks in")
 
     recording: RecordingSettings = RecordingSettings()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from voicebot.dialog.actions import Action
-from voicebot.dialog.events import Event, Interpretation
+from voicebot.dialog.events import Event, Interpretation, SlotValue
 from voicebot.dialog.expectation import Expectation
 from voicebot.language.rephrasing import Rephrasing
 
@@ -16,6 +16,7 @@ Answer = Callable[[Event], Sequence[Action]]
 class ScriptedDialog:
     flow_version = "scripted"
     drops_all = frozenset({"start_over"})
+    remembered: Mapping[str, SlotValue] = {}  # never changed
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

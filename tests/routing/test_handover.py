@@ -185,6 +185,13 @@ ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
         P.ANNOUNCED,
         (FreeAgent(ANA, Failure.HUNG_UP), AGAIN),
     ),
+    (
+        "lost after the join",
+        at(P.JOINED),
+        AgentFailed(ANA, Failure.HUNG_UP),
+        P.ANNOUNCED,
+        (FreeAgent(ANA, Failure.HUNG_UP), AGAIN),
+    ),
     *(
         (f"packet while {phase}", at(phase), PacketSettled(), phase, ())
         for phase in (P.NEW, P.ANNOUNCED, P.DIALLING, P.BRIEFING, P.CHOOSING, P.ARRANGING)
@@ -270,6 +277,12 @@ def test_every_row_has_a_test() -> None:
 def test_a_handover_begins_with_the_packet_and_the_queue() -> None:
     state, actions = begin("service")
     assert (state.phase, actions) == (Phase.NEW, (SendPacket(), FindQueue("service")))
+
+
+def test_a_callback_that_was_asked_for_is_arranged_without_ringing_anybody() -> None:
+    state, actions = begin("service", instead=CALLBACK)
+    assert (state.phase, actions) == (Phase.ARRANGING, (SendPacket(), Arrange(CALLBACK)))
+    assert step(state, NotArranged(CALLBACK))[1] == (NOTED,)
 
 
 @pytest.mark.parametrize(

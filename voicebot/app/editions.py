@@ -17,6 +17,7 @@ from voicebot.dialog.flow import Bot
 from voicebot.dialog.library import Library
 from voicebot.errors import VoicebotError
 from voicebot.language.understanding import Understanding
+from voicebot.routing.queues import Routing
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,8 @@ class Edition:
     backends: Backends
     speech: Speech
     prompts: StandingPrompts
+    #: Who takes callers that want a person; None where nobody does.
+    routing: Routing | None = None
 
 
 #: Makes an edition of the bot in a folder; the speech before it, if any, is taught the new prompts.

@@ -24,6 +24,7 @@ from voicebot.app import audiosocket
 from voicebot.app.audiosocket import AudioSocketDoor
 from voicebot.app.chat_secret import chat_secret
 from voicebot.app.editions import Edition, Editions
+from voicebot.app.handover import HandoverParts, handing_over
 from voicebot.app.retention import retaining
 from voicebot.app.sessions import SessionFactory, standing_prompts
 from voicebot.app.sip import SipServing, serving_sip
@@ -48,7 +49,9 @@ from voicebot.records.metrics import Metrics
 from voicebot.records.schema import call_schema
 from voicebot.records.store import Store
 from voicebot.records.vault.vault import Vault
+from voicebot.routing.loader import load_routing
 from voicebot.settings import FLOW_LIBRARY, Settings
+from voicebot.telephony.sip.dialer import Dialer
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.access.oidc import OidcProvider
 from voicebot.web.address import PublicAddress
@@ -84,7 +87,7 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(
+async def serving(  # noqa: PLR0915  # the one place that builds everything, in order
     settings: Settings,
     progress: Progress,
     *,
@@ -116,6 +119,7 @@ async def serving(
         async def edition_of(folder: Path, speech: Speech | None) -> Edition:
             progress("reading flows")
             bot = await asyncio.to_thread(load_bot, folder)
+            routing = await asyncio.to_thread(load_routing, folder, schedules=tuple(bot.hours))
             backends = await asyncio.to_thread(world.open_backends, settings, folder, bot)
             try:
                 heard = await (
@@ -126,7 +130,7 @@ async def serving(
             except BaseException:
                 await backends.close()
                 raise
-            return Edition(bot, understanding, backends, heard, standing_prompts(bot))
+            return Edition(bot, understanding, backends, heard, standing_prompts(bot), routing)
 
         first = await edition_of(folder, None)
         log.info("flows", version=first.bot.version, published=folder != settings.flows)
@@ -141,6 +145,8 @@ async def serving(
         stack.callback(sampling.cancel)
 
         continuations = ContinuationStore(store.database, now=world.now)
+        people: list[HandoverParts] = []
+        dialers: list[Dialer] = []
         factory = SessionFactory(
             settings=settings,
             editions=editions,
@@ -150,7 +156,11 @@ async def serving(
             continuations=continuations,
             now=world.now,
             new_seed=world.new_seed,
+            find_transfers=lambda: people[0].desk if people else None,
         )
+        if first.routing is not None:
+            parts = handing_over(settings, first.routing, store, editions, factory.line_to, dialers, world.now)
+            people.append(await stack.enter_async_context(parts))
         chats = Chats(
             factory.written,
             journal=store.journal,
@@ -178,6 +188,7 @@ async def serving(
         stack.push_async_callback(runner.cleanup)
         await _listen(runner, settings.host, settings.port)
         sip = await stack.enter_async_context(serving_sip(settings, live, admission, metrics, _new_id))
+        dialers.append(sip.dialer)
         await _open_audiosocket(settings, live, admission, metrics, stack)
         stack.push_async_callback(live.drain, settings.drain_s)
 

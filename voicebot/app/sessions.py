@@ -12,6 +12,7 @@ from voicebot.calls.continuations import Continuations
 from voicebot.calls.registry import Session
 from voicebot.calls.seams import StandingPrompts
 from voicebot.calls.session import CallPlan, CallSession
+from voicebot.calls.transfer.handing_over import Transfers
 from voicebot.calls.written import WrittenConversation
 from voicebot.dialog.continuing import continuation_of
 from voicebot.dialog.conversation import Conversation
@@ -20,9 +21,10 @@ from voicebot.dialog.flow import Bot
 from voicebot.language.completeness import completeness
 from voicebot.media.events import LineEvent
 from voicebot.media.line import Line
-from voicebot.media.transport import CHUNK_MS
+from voicebot.media.tapped import Unrecorded
+from voicebot.media.transport import CHUNK_MS, Tap
 from voicebot.records.metrics import Metrics
-from voicebot.records.recorder import Recorder, Recordings
+from voicebot.records.recorder import Recordings
 from voicebot.records.store import Store
 from voicebot.settings import Settings
 from voicebot.speech.listening.models import SpeechModel
@@ -44,8 +46,12 @@ class SessionFactory:
         continuations: Continuations,
         now: Callable[[], datetime],
         new_seed: Callable[[], int],
+        find_transfers: Callable[[], Transfers | None],
     ) -> None:
-        """`now` is wall-clock time in the bot's zone; `new_seed` picks the wording of each call."""
+        """`find_transfers` gives who takes callers over, once they are there.
+
+        `now` is wall-clock time in the bot's zone; `new_seed` picks the wording of each call.
+        """
         self._settings = settings
         self._editions = editions
         self._store = store
@@ -54,6 +60,7 @@ class SessionFactory:
         self._continuations = continuations
         self._now = now
         self._new_seed = new_seed
+        self._find_transfers = find_transfers
 
     def make(self, leg: CallLeg) -> Session:
         """Make the session of a call, on the version of the flows that is current now."""
@@ -88,6 +95,7 @@ class SessionFactory:
             seed=self._new_seed(),
             max_call_s=self._settings.max_call_s,
             prompts=edition.prompts,
+            title_of=lambda intent: _title(edition.bot, intent),
         )
         return CallSession(
             plan,
@@ -96,6 +104,7 @@ class SessionFactory:
             understanding=edition.understanding,
             operations=edition.backends,
             make_line=lambda on_event: self._line(leg, edition, recorder, on_event),
+            transfers=self._find_transfers(),
             journal=self._store.journal,
             meter=self._metrics,
             recording=recorder,
@@ -103,7 +112,11 @@ class SessionFactory:
             now=self._now,
         )
 
-    def _line(self, leg: CallLeg, edition: Edition, recorder: Recorder, on_event: Callable[[LineEvent], None]) -> Line:
+    def line_to(self, leg: CallLeg, on_event: Callable[[LineEvent], None]) -> Line:
+        """Give a party who is no caller of ours ears and a voice; nothing of it is recorded."""
+        return self._line(leg, self._editions.current, Unrecorded(), on_event)
+
+    def _line(self, leg: CallLeg, edition: Edition, tap: Tap, on_event: Callable[[LineEvent], None]) -> Line:
         def complete(text: str, expectation: Expectation) -> float:
             readings = edition.understanding.interpret([(text, 1.0)], expectation, self._now())
             return completeness(readings[0], expectation) if readings else 0.0
@@ -116,7 +129,7 @@ class SessionFactory:
             completeness=complete,
             voice=speech.phrases,
             voice_judge=SpeechModel(),
-            tap=recorder,
+            tap=tap,
             on_event=on_event,
             clock=time.monotonic,
             on_late=lambda: self._metrics.frames_late(FRAMES_A_CHUNK),
@@ -143,6 +156,14 @@ class _OnEdition:
 
     def must_end(self, why: str) -> None:
         self._session.must_end(why)
+
+
+def _title(bot: Bot, intent: str) -> str:
+    """Return how callers hear an intent named; nothing for a wish to speak with a person, which says nothing yet."""
+    known = bot.intents_by_name.get(intent)
+    if known is None or known.flow is None or intent == bot.commands.person:
+        return ""
+    return bot.flows[known.flow].title
 
 
 def standing_prompts(bot: Bot) -> StandingPrompts:

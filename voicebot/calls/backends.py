@@ -8,6 +8,7 @@ from datetime import datetime
 
 import structlog
 
+from voicebot.calls.notes import CallNotes
 from voicebot.calls.seams import Operations
 from voicebot.dialog.actions import CallBackend, Say
 from voicebot.dialog.events import BackendAnswered, BackendFailed
@@ -23,11 +24,13 @@ class BackendRequests:
         tell: Callable[[BackendAnswered | BackendFailed], None],
         now: Callable[[], datetime],
         log: structlog.typing.FilteringBoundLogger,
+        notes: CallNotes,
     ) -> None:
         self._operations = operations
         self._tell = tell
         self._now = now
         self._log = log
+        self._notes = notes
         self._asked: set[str] = set()
         #: What to say if the system asked last is slow.
         self.filler: Say | None = None
@@ -61,6 +64,8 @@ class BackendRequests:
             )
         except BackendUnavailable as error:
             self._log.warning("backend unavailable", operation=request.operation, problem=str(error))
+            self._notes.answered(request, "unavailable", {})
             self._tell(BackendFailed(self._now(), request.request_id))
             return
+        self._notes.answered(request, answer.outcome, answer.result)
         self._tell(BackendAnswered(self._now(), request.request_id, answer.outcome, answer.result))

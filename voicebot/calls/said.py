@@ -8,7 +8,7 @@ from voicebot.calls.ahead import pieces_of
 from voicebot.calls.seams import SpokenLine
 from voicebot.calls.turns import TurnLog
 from voicebot.dialog.actions import Say
-from voicebot.media.events import SpeakingEnded
+from voicebot.media.events import SpeakingBegan, SpeakingEnded
 from voicebot.media.frames import Utterance
 from voicebot.speech.synthesis.marks import plain_text
 from voicebot.telephony.leg import CallLeg
@@ -33,13 +33,19 @@ class Unheard:
         """Whether something of the caller's own is being said."""
         return any(say.personal for say in self._says.values())
 
-    async def say(self, say: Say) -> None:
+    async def say(self, say: Say) -> str:
+        """Say it after what was said before, and return the name by which the line tells of it."""
         utterance_id = f"u{next(self._ids)}"
         self._says[utterance_id] = say
         text = plain_text(say.text)
         self._turns.bot_says(utterance_id, say, text)
         self._leg.show_caption("bot", text, final=True)
         await self._line.say(Utterance(utterance_id, pieces_of(say), say.interruptible))
+        return utterance_id
+
+    def began(self, began: SpeakingBegan) -> None:
+        """The caller begins to hear an utterance."""
+        self._turns.speaking_began(began)
 
     def ended(self, ended: SpeakingEnded) -> None:
         """An utterance was heard to its end, or was cut off."""

@@ -27,6 +27,11 @@ class Dialog(Protocol):
         """The intents that give up whatever the caller has under way."""
         ...
 
+    @property
+    def remembered(self) -> Mapping[str, SlotValue]:
+        """What holds for the whole call: who the caller is, and whether that is proven."""
+        ...
+
     def step(self, event: Event) -> tuple[Action, ...]: ...
 
     def fork(self) -> Dialog:

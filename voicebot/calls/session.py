@@ -17,7 +17,9 @@ import structlog
 from voicebot.calls.ahead import ReplyAhead
 from voicebot.calls.backends import BackendRequests
 from voicebot.calls.earlier import EarlierTurns
+from voicebot.calls.notes import CallNotes, NotingJournal
 from voicebot.calls.over_prompt import TurnOverPrompt
+from voicebot.calls.party_line import PartyLine
 from voicebot.calls.said import Unheard
 from voicebot.calls.seams import (
     Dialog,
@@ -30,6 +32,8 @@ from voicebot.calls.seams import (
     Understanding,
 )
 from voicebot.calls.timers import Timer, TimerRan, Timers
+from voicebot.calls.transfer.handing_over import HandingOver, TransferEnded, Transfers
+from voicebot.calls.transfer.held_caller import HeldCaller
 from voicebot.calls.turns import TurnLog
 from voicebot.dialog.actions import (
     Action,
@@ -77,7 +81,9 @@ from voicebot.media.events import (
     TurnOver,
     VoiceFailed,
 )
+from voicebot.media.tapped import TappedLeg
 from voicebot.records.record import Outcome
+from voicebot.routing.actions import Ending
 from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason
 
 log = structlog.get_logger(__name__)
@@ -102,6 +108,8 @@ class CallPlan:
     seed: int
     max_call_s: float
     prompts: StandingPrompts
+    #: How callers hear an intent named; empty for one that is no request.
+    title_of: Callable[[str], str] = lambda _intent: ""
 
 
 _Item = Event | LineEvent | TimerRan
@@ -124,28 +132,41 @@ class CallSession:
         recording: Recording,
         clock: Callable[[], float],
         now: Callable[[], datetime],
+        transfers: Transfers | None = None,
     ) -> None:
+        """`transfers` hand callers over to people; without them a flow says that nobody is there."""
         self._plan = plan
         self._log = log.bind(call_id=plan.call_id)
         self._leg = leg
         self._dialog = dialog
         self._understanding = understanding
         self._earlier = EarlierTurns(understanding)
-        self._journal = journal
+        self._notes = CallNotes(leg.info, plan.call_id, now(), plan.title_of)
+        self._journal = NotingJournal(journal, self._notes)
         self._meter = meter
         self._recording = recording
         self._clock = clock
         self._now = now
         self._started_s = clock()
-        self._inbox: asyncio.Queue[_Item] = asyncio.Queue()
-        self._line = make_line(self._inbox.put_nowait)
-        self._turns = TurnLog(plan.call_id, journal, meter, clock())
+        self._inbox: asyncio.Queue[_Item | TransferEnded] = asyncio.Queue()
+        self._line = PartyLine(make_line, tell=self._inbox.put_nowait, clock=clock)
+        self._turns = TurnLog(plan.call_id, self._journal, meter, clock())
         self._expectation: Expectation | None = None
         self._unheard = Unheard(self._line, leg, self._turns)
         self._ahead = ReplyAhead(dialog, understanding, self._line)
         self._over_prompt = TurnOverPrompt(dialog.drops_all)
         self._timers = Timers(self._inbox.put_nowait)
-        self._backends = BackendRequests(operations, self._inbox.put_nowait, now, self._log)
+        self._backends = BackendRequests(operations, self._inbox.put_nowait, now, self._log, self._notes)
+        self._handing_over = HandingOver(
+            transfers,
+            call_id=plan.call_id,
+            info=leg.info,
+            caller=HeldCaller(TappedLeg(leg, recording, clock), self._line, self._unheard, self._interpret),
+            notes=self._notes,
+            dialog=dialog,
+            now=now,
+            tell=self._inbox.put_nowait,
+        )
         self._outcome: str | None = None
         self._hang_up_reason = HangUpReason.COMPLETED
         self._cause: EndCause | None = None
@@ -155,9 +176,7 @@ class CallSession:
         self._journal.begin_call(self._plan.call_id, self._leg.info, self._now(), self._dialog.flow_version)
         self._meter.call_began()
         self._journal.note_recording(self._plan.call_id, self._plan.recording_path)
-        line = asyncio.create_task(self._line.run())
-        # A line that dies on its own must end the call as a hang-up would.
-        line.add_done_callback(lambda _: self._inbox.put_nowait(LineEnded(EndCause.CONNECTION_LOST, self._clock())))
+        self._line.start()
         try:
             await self._leg.answer()
             await self._converse()
@@ -166,7 +185,7 @@ class CallSession:
             self._outcome = Outcome.FAILED
             await self._apologise()
         finally:
-            await self._wind_up(line)
+            await self._wind_up()
 
     def must_end(self, why: str) -> None:
         """Ask for a polite end: "shutting_down" or "too_long"."""
@@ -189,9 +208,15 @@ class CallSession:
             )
         )
         while self._cause is None:
-            await self._take(await self._inbox.get())
+            item = await self._inbox.get()
+            if isinstance(item, TransferEnded):
+                await self._transfer_ended(item)
+            else:
+                await self._take(item)
 
     async def _take(self, item: _Item) -> None:
+        if await self._taken_by_transfer(item):
+            return
         match item:
             case CallerTurn():
                 await self._caller_turn(item)
@@ -242,6 +267,16 @@ class CallSession:
             case _:
                 await self._step(item)
 
+    async def _taken_by_transfer(self, item: _Item) -> bool:
+        """Tell whether this was for the transfer that has the caller: all that happens on the line but its end."""
+        if isinstance(item, CallMustEnd) and self._handing_over.active:
+            self._handing_over.must_end()
+            return True
+        if not self._handing_over.active or isinstance(item, LineEnded) or not isinstance(item, LineEvent):
+            return False
+        await self._handing_over.take(item)
+        return True
+
     @property
     def _secret(self) -> bool:
         return self._expectation is not None and self._expectation.secret
@@ -284,7 +319,7 @@ class CallSession:
         """Drop what waits paused, and note what of it was heard before the caller's words are acted upon."""
         self._over_prompt.held = False
         await self._line.stop_speaking()
-        others: list[_Item] = []
+        others: list[_Item | TransferEnded] = []
         while not self._inbox.empty():
             item = self._inbox.get_nowait()
             if isinstance(item, SpeakingEnded):
@@ -300,6 +335,8 @@ class CallSession:
             return
         interpretations = self._interpret(turn, expectation)
         self._turns.caller_spoke(turn, interpretations, secret=expectation.secret)
+        if interpretations:
+            self._notes.sounded(interpretations[0].mood)
         if turn.final.hypotheses and not expectation.secret:
             self._leg.show_caption("caller", turn.final.hypotheses[0].text, final=True)
         said = next((reading.text for reading in interpretations), "")
@@ -330,6 +367,8 @@ class CallSession:
         self._await_input()
 
     async def _carry_out(self, action: Action) -> None:
+        if self._handing_over.active and isinstance(action, Say | Listen | CallBackend | EndCall):
+            return  # that is for bots without anybody to hand over to
         match action:
             case Say():
                 await self._say(action)
@@ -340,12 +379,15 @@ class CallSession:
                 self._timers.start(Timer.SILENCE, SILENCE_LIMIT_S)
             case RecordDecision():
                 self._turns.decision(action, secret=self._secret)
+                self._notes.decided(action, secret=self._secret)
             case RecordEscalation():
                 self._turns.escalation(action)
+                self._notes.weighed(action)
             case SetGoal(goal, reached):
                 self._journal.set_goal(self._plan.call_id, goal, reached=reached)
             case TransferTo(reason, by, topic):
                 self._log.info("person requested", reason=reason, by=by.value, topic=topic)
+                await self._hand_over(action)
             case EndCall(outcome):
                 await self._end(outcome)
             case _:
@@ -366,6 +408,23 @@ class CallSession:
             repeats = self._unheard.personal
             self._recording.secret(expectation.secret, self._clock(), bot=repeats)
         await self._line.listen(expectation)
+
+    async def _hand_over(self, wanted: TransferTo) -> None:
+        """Have a person take the caller, if there is anybody who could."""
+        if self._handing_over.begin(wanted):
+            self._timers.stop_all()
+            self._expectation = None
+            await self._line.listen(None)
+
+    async def _transfer_ended(self, ended: TransferEnded) -> None:
+        if ended.failure is not None:
+            raise ended.failure
+        if ended.outcome and ended.outcome.ending is Ending.CALLER_LEFT:
+            self._outcome = Outcome.PERSON if ended.outcome.talked else Outcome.CALLER_HUNG_UP
+            self._cause = self._cause or EndCause.PEER_HUNG_UP
+            return
+        self._outcome = Outcome.PERSON
+        await self._leg.hang_up(self._hang_up_reason)
 
     async def _end(self, outcome: str) -> None:
         if self._outcome is None:
@@ -404,6 +463,7 @@ class CallSession:
         if self._cause is not None:
             return
         self._cause = cause
+        self._handing_over.caller_left()
         if self._outcome is None:
             for action in self._dialog.step(CallerHungUp(self._now())):
                 match action:
@@ -452,6 +512,8 @@ class CallSession:
     async def _apologise(self) -> None:
         """Tell the caller that something broke, and hang up once heard; nothing here may raise."""
         with contextlib.suppress(Exception):  # the call is over; there is nobody left to tell
+            if self._line.running is None:
+                self._line.come_back()  # a transfer had the caller
             await self._line.stop_speaking()
             self._unheard.forget()
             await self._say_text("internal_trouble", self._plan.prompts.internal_trouble)
@@ -466,8 +528,9 @@ class CallSession:
                         case _:
                             pass
 
-    async def _wind_up(self, line: asyncio.Task[None]) -> None:
+    async def _wind_up(self) -> None:
         self._timers.stop_all()
+        await self._handing_over.settle()
         with contextlib.suppress(Exception):  # a dead leg may fail to hang up; the record must still be written
             await self._leg.hang_up(self._hang_up_reason)
         # What is still queued would be paced into a dead line before the pipeline ends.
@@ -478,8 +541,10 @@ class CallSession:
         await self._line.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(AFTERWORK_LIMIT_S):
-                await asyncio.gather(line, *self._backends.tasks, return_exceptions=True)
-        line.cancel()
+                line = (self._line.running,) if self._line.running else ()
+                await asyncio.gather(*line, *self._backends.tasks, return_exceptions=True)
+        if self._line.running:
+            self._line.running.cancel()
         self._turns.close()
         outcome = Outcome(self._outcome or Outcome.FAILED)
         self._journal.end_call(self._plan.call_id, self._now(), outcome, (self._cause or EndCause.WE_HUNG_UP).value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from voicebot.dialog.actions import Action
-from voicebot.dialog.events import Event
+from voicebot.dialog.events import Event, SlotValue
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.machine import new_state, step
 from voicebot.dialog.state import State
@@ -36,6 +38,11 @@ class Conversation:
                 *(name for name, intent in known.items() if intent.flow in replacing),
             }
         )
+
+    @property
+    def remembered(self) -> Mapping[str, SlotValue]:
+        """What holds for the whole call, by the names under `remember:`."""
+        return self._state.slots
 
     @property
     def state(self) -> State:

@@ -13,11 +13,15 @@ from voicebot.media.playback import Piece
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """Something to say. Pieces are (text, static); a static piece comes from the phrase cache."""
+    """Something to say. Pieces are (text, static); a static piece comes from the phrase cache.
+
+    `audio` is mu-law at 8 kHz that is played after them, such as hold music.
+    """
 
     utterance_id: str
     pieces: tuple[tuple[str, bool], ...]
     interruptible: bool = True
+    audio: bytes = b""
 
 
 @dataclass

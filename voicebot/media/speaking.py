@@ -45,14 +45,18 @@ class Voice(Protocol):
 
 
 class _Rendering:
-    """One piece on its way: chunks appear as the voice makes them, whether or not anybody waits yet."""
+    """One piece on its way: chunks appear as the voice makes them, whether or not anybody waits yet.
 
-    def __init__(self, voice: Voice, text: str, *, static: bool) -> None:
+    Given `audio` there is nothing to render; it is nobody's words.
+    """
+
+    def __init__(self, voice: Voice, text: str, *, static: bool, audio: bytes = b"") -> None:
         self.text = text
         self._chunks: asyncio.Queue[bytes | EngineUnavailable | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
-        if (audio := voice.ready(text)) is not None:
-            self._chunks.put_nowait(audio)
+        ready = audio or voice.ready(text)
+        if ready is not None:
+            self._chunks.put_nowait(ready)
             self._chunks.put_nowait(None)
         else:
             self._task = asyncio.create_task(self._render(voice, static=static))
@@ -95,6 +99,8 @@ class SpeakingProcessor(FrameProcessor):
         if isinstance(frame, SpeakFrame) and frame.utterance:
             utterance = frame.utterance
             renderings = [self._rendering(text, static=static) for text, static in utterance.pieces if text]
+            if utterance.audio:
+                renderings.append(_Rendering(self._voice, "", static=True, audio=utterance.audio))
             self._queue.append((utterance, renderings))
             self._not_begun[utterance.utterance_id] = utterance
             if self._task is None:

@@ -13,7 +13,7 @@ from voicebot.records.record import CallRecord
 _CALL = TypeAdapter(CallRecord)
 
 
-class _Strict(GenerateJsonSchema):
+class StrictSchema(GenerateJsonSchema):
     """Every field is always present and no other ever is, so that readers can rely on both."""
 
     def generate(self, schema: Any, mode: Any = "serialization") -> dict[str, Any]:
@@ -30,7 +30,7 @@ def _document() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:voicebot:call-record:1",
-        **_CALL.json_schema(mode="serialization", schema_generator=_Strict),
+        **_CALL.json_schema(mode="serialization", schema_generator=StrictSchema),
     }
 
 

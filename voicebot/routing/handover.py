@@ -60,7 +60,7 @@ from voicebot.routing.waiting import Outlook, Standing
 #: Queues that a caller is sent on to, one after the other, before something else must be offered.
 MOST_QUEUES = 3
 #: How often something is offered before a callback is noted down without asking again.
-MOST_OFFERS = 3
+MOST_OFFERS = 2
 
 
 class Phase(StrEnum):
@@ -103,8 +103,10 @@ class Handover:
 Result = tuple[Handover, tuple[Action, ...]]
 
 
-def begin(queue: str) -> Result:
-    """Begin a hand-over to a queue."""
+def begin(queue: str, *, instead: Choice | None = None) -> Result:
+    """Begin a hand-over to a queue, or with what is to be arranged `instead` of it."""
+    if instead is not None:
+        return Handover(Phase.ARRANGING, queues=(queue,)), (SendPacket(), Arrange(instead))
     return Handover(queues=(queue,)), (SendPacket(), FindQueue(queue))
 
 
@@ -331,6 +333,8 @@ TRANSITIONS: Mapping[tuple[Phase, type], Callable[[Handover, Any], Result]] = {
     (Phase.ACCEPTED, CallerTold): _caller_told,
     (Phase.ACCEPTED, PacketSettled): _packet_settled_last,
     (Phase.ACCEPTED, AgentFailed): _agent_failed,
+    # Their line was lost, or they were gone before a word was said: the caller has not been served.
+    (Phase.JOINED, AgentFailed): _agent_failed,
     **{(phase, PacketSettled): _packet_settled for phase in _BEFORE_ACCEPTED},
     **{(phase, AgentHeld): _held for phase in _WITH_AGENT},
     **{(phase, BotAskedBack): _bot_asked_back for phase in _WITH_AGENT},

@@ -11,8 +11,9 @@ from voicebot.dialog.loader import QUEUES
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.routing.agents import Agent, Reach, ReachKind
 from voicebot.routing.queues import USUAL_STEPS, Callbacks, Choice, Failure, NextStep, Queue, Routing
+from voicebot.routing.wording import DEFAULTS, Wording, names_in
 
-TOP_KEYS = ("default", "queues", "agents", "tiers", "topics", "callbacks")
+TOP_KEYS = ("default", "queues", "agents", "tiers", "topics", "callbacks", "says")
 QUEUE_SECONDS = ("max_wait_s", "offer_above_s", "ring_s", "accept_s", "wrap_up_s", "handle_s")
 QUEUE_COUNTS = ("priority", "max_waiting", "max_tries")
 QUEUE_KEYS = (
@@ -70,6 +71,7 @@ def _routing(document: Source, schedules: Collection[str] | None) -> Routing:
         tiers=_numbers(fields, "tiers"),
         topics=_numbers(fields, "topics"),
         callbacks=_callbacks(callbacks) if callbacks else Callbacks(),
+        wording=_wording(fields.get("says")),
     )
 
 
@@ -191,6 +193,17 @@ def _member(kind: type[_E], source: Source, what: str) -> _E | None:
 def _numbers(fields: Fields, name: str) -> dict[str, int]:
     source = fields.get(name)
     return {key: entry.number() for key, entry in source.fields()} if source else {}
+
+
+def _wording(source: Source | None) -> Wording:
+    """Read texts that are worded otherwise; each may use the names of the text that it stands for."""
+    changed: dict[str, str] = {}
+    for name, entry in source.fields(tuple(DEFAULTS)) if source else ():
+        changed[name] = entry.text()
+        known = names_in(DEFAULTS[name])
+        for used in sorted(names_in(changed[name]) - known):
+            entry.problem(f"'{{{used}}}' is not known here.", suggestion(used, sorted(known)))
+    return Wording(changed)
 
 
 def _callbacks(source: Source) -> Callbacks:

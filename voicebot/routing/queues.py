@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from voicebot.routing.agents import Agent
+from voicebot.routing.wording import Wording
 
 
 class Failure(StrEnum):
@@ -104,6 +105,7 @@ class Routing:
     tiers: Mapping[str, int] = field(default_factory=dict)
     topics: Mapping[str, int] = field(default_factory=dict)
     callbacks: Callbacks = Callbacks()
+    wording: Wording = field(default_factory=Wording)
 
     def queue_for(self, topic: str) -> Queue:
         """Return the queue that a topic belongs to."""

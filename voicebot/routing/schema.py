@@ -14,6 +14,7 @@ from voicebot.routing.loader import (
     TOP_KEYS,
 )
 from voicebot.routing.queues import Choice, Failure, NextStep
+from voicebot.routing.wording import DEFAULTS
 
 Schema = dict[str, Any]
 
@@ -67,6 +68,10 @@ def queues_schema() -> Schema:
         "agents": _named(_object({key: _AGENT[key] for key in AGENT_KEYS}, ["name", "reach"])),
         "tiers": {"description": "How much earlier customers of a tier are served.", **_named(_COUNT)},
         "topics": {"description": "How much earlier callers about a topic are served.", **_named(_COUNT)},
+        "says": {
+            "description": "Texts of a hand-over, worded otherwise.",
+            **_object(dict.fromkeys(DEFAULTS, _TEXT), []),
+        },
         "callbacks": _object(dict.fromkeys(CALLBACK_KEYS, _COUNT), []),
     }
     return {

@@ -25,16 +25,16 @@ class LegInbox:
         self._max_waiting = max_waiting
         #: What the consumer waits for; None while it does not wait. A future costs half of what an Event does.
         self._wake: asyncio.Future[None] | None = None
-        self._ended = False
+        self._end: LegEnded | None = None
         self._lost = 0
 
     @property
     def ended(self) -> bool:
-        return self._ended
+        return self._end is not None
 
     def put(self, event: LegEvent) -> None:
         """Add an event; whatever comes after `LegEnded` is dropped."""
-        if self._ended:
+        if self._end is not None:
             return
         behind = len(self._waiting)
         match event:
@@ -46,7 +46,7 @@ class LegInbox:
                     event = replace(event, lost_before=lost + self._lost)
                     self._lost = 0
             case LegEnded():
-                self._ended = True
+                self._end = event
             case _ if behind >= 2 * self._max_waiting:
                 return
             case _:
@@ -59,7 +59,7 @@ class LegInbox:
                 wake.set_result(None)
 
     async def events(self) -> AsyncIterator[LegEvent]:
-        """Yield events as they come, the last being `LegEnded`."""
+        """Yield events as they come, the last being `LegEnded`; whoever takes the leg over after that gets it again."""
         loop = asyncio.get_running_loop()
         while True:
             while self._waiting:
@@ -67,5 +67,8 @@ class LegInbox:
                 yield event
                 if isinstance(event, LegEnded):
                     return
+            if self._end is not None:
+                yield self._end
+                return
             self._wake = loop.create_future()
             await self._wake

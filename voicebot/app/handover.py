@@ -1,0 +1,129 @@
+"""Puts together what hands callers over to people: queues, agents' lines, and whom a packet is sent to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import phonenumbers
+import structlog
+from phonenumbers import timezone
+
+from voicebot.app.editions import Editions
+from voicebot.calls.transfer.briefing import Briefing
+from voicebot.calls.transfer.delivery import Deliveries
+from voicebot.calls.transfer.desk import TransferDesk
+from voicebot.calls.transfer.floor import ContactCentre
+from voicebot.calls.transfer.lines import AgentLines, SipDialer
+from voicebot.calls.transfer.party import AgentParty
+from voicebot.errors import ConfigurationError, Problem
+from voicebot.media.line import Line
+from voicebot.records.board import QueueBoard
+from voicebot.records.callbacks import CallbackBook
+from voicebot.records.context import ContextPacket
+from voicebot.records.contexts import Contexts
+from voicebot.records.store import Store
+from voicebot.routing.queues import Routing
+from voicebot.settings import Settings
+from voicebot.telephony.leg import CallLeg
+from voicebot.wav import WavError, read_mulaw_wav
+
+log = structlog.get_logger(__name__)
+
+#: Gives a party's leg ears and a voice.
+MakeLine = Callable[[CallLeg, Callable[..., None]], Line]
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverParts:
+    """What the doors and the sessions need of it."""
+
+    desk: TransferDesk
+    centre: ContactCentre
+    callbacks: CallbackBook
+    contexts: Contexts
+
+
+@asynccontextmanager
+async def handing_over(  # noqa: PLR0917  # everything it may need, from one place
+    settings: Settings,
+    routing: Routing,
+    store: Store,
+    editions: Editions,
+    make_line: MakeLine,
+    dialers: Sequence[SipDialer],
+    now: Callable[[], datetime],
+) -> AsyncIterator[HandoverParts]:
+    """Run the contact centre while the block lasts. `dialers` holds what dials agents, once that is there."""
+    board = QueueBoard(store.database, instance=settings.instance, now=now)
+    callbacks = CallbackBook(store.database, instance=settings.instance, now=now)
+    contexts = Contexts(store.database, now=now)
+    deliveries = Deliveries(contexts, receivers=(), clock=time.monotonic)
+    centre = ContactCentre(
+        routing,
+        board,
+        callbacks,
+        hours=editions.current.bot.hours,
+        deliver=deliveries.deliver,
+        zone_of=lambda number: zone_of(number, settings.sip.dial_region, ZoneInfo(settings.zone)),
+        now=now,
+    )
+    lines = AgentLines(find_dialer=lambda: dialers[0] if dialers else None, desk=None, reference=context_reference)
+
+    def make_party(leg: CallLeg) -> AgentParty:
+        return AgentParty(
+            leg,
+            lambda leg: Briefing(
+                leg,
+                make_line=make_line,
+                understanding=editions.current.understanding,
+                clock=time.monotonic,
+                now=now,
+            ),
+        )
+
+    desk = TransferDesk(
+        centre,
+        lines,
+        make_party=make_party,
+        wording=routing.wording,
+        music=await asyncio.to_thread(_music, settings.hold_music),
+        clock=time.monotonic,
+        now=now,
+    )
+    try:
+        async with deliveries.running(), centre.running():
+            yield HandoverParts(desk, centre, callbacks, contexts)
+    finally:
+        await lines.close()
+
+
+def zone_of(number: str, region: str, default: ZoneInfo) -> ZoneInfo:
+    """Return the time zone where a telephone number lives; the first of several, `default` where nobody can tell."""
+    try:
+        zones = timezone.time_zones_for_number(phonenumbers.parse(number, region))
+        return ZoneInfo(zones[0]) if zones and zones[0] != timezone.UNKNOWN_TIMEZONE else default
+    except (phonenumbers.NumberParseException, ZoneInfoNotFoundError, ValueError):
+        return default
+
+
+def context_reference(packet: ContextPacket) -> tuple[tuple[str, str], ...]:
+    """Return the SIP headers by which an agent's telephone finds the packet (RFC 7433); it says nothing itself."""
+    named = f"voicebot-context:{packet.id}".encode().hex()
+    return ("User-to-User", f"{named};encoding=hex"), ("X-Voicebot-Context", packet.id)
+
+
+def _music(path: Path) -> bytes:
+    try:
+        music = read_mulaw_wav(path)
+    except (OSError, WavError) as error:
+        what = f"`hold_music`: {path} cannot be played ({error})."
+        problem = Problem("settings", None, what, "Name a WAV file of 8 kHz mu-law, mono.")
+        raise ConfigurationError([problem]) from error
+    return music

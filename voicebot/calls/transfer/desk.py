@@ -1,0 +1,66 @@
+"""Makes the transfer of each call from what lives as long as the server."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+
+from voicebot.calls.transfer.floor import ContactCentre
+from voicebot.calls.transfer.handing_over import MakePacket
+from voicebot.calls.transfer.held_caller import HeldCaller
+from voicebot.calls.transfer.party import AgentParty
+from voicebot.calls.transfer.seams import Lines, Place
+from voicebot.calls.transfer.transfer import Transfer
+from voicebot.dialog.actions import Takeover, TransferTo
+from voicebot.records.summary import introduction
+from voicebot.routing.queues import Choice
+from voicebot.routing.wording import Wording
+from voicebot.telephony.leg import CallLeg, LegInfo
+
+
+class TransferDesk:
+    """`make_party` gives an agent's leg ears and a voice; `music` is mu-law. `now` is in the bot's zone."""
+
+    def __init__(
+        self,
+        centre: ContactCentre,
+        lines: Lines,
+        *,
+        make_party: Callable[[CallLeg], AgentParty],
+        wording: Wording,
+        music: bytes,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._centre = centre
+        self._lines = lines
+        self._make_party = make_party
+        self._wording = wording
+        self._music = music
+        self._clock = clock
+        self._now = now
+
+    def make(
+        self, wanted: TransferTo, caller: HeldCaller, packet: MakePacket, *, call_id: str, info: LegInfo, tier: str
+    ) -> Transfer:
+        """Make the transfer that a dialog asked for."""
+        routing = self._centre.routing
+        queue = routing.queue_for(wanted.topic)
+        priority = routing.priority(queue, tier=tier, topic=wanted.topic, urgency=wanted.urgency)
+        place = Place(secrets.token_hex(16), call_id, info.caller, priority, self._now())
+        return Transfer(
+            place,
+            queue.name,
+            instead=Choice.CALLBACK if wanted.by is Takeover.CALLBACK else None,
+            caller=caller,
+            floor=self._centre,
+            lines=self._lines,
+            make_party=self._make_party,
+            packet=lambda queue_name: packet(queue_name, priority),
+            introduction=introduction,
+            wording=self._wording,
+            music=self._music,
+            clock=self._clock,
+            now=self._now,
+        )

@@ -1,0 +1,279 @@
+"""The contact centre of this process: its callers on the board, agents claimed for them, and the word passed on.
+
+Whoever waits anywhere is considered, so that callers of two servers are served in one order; each server claims only
+for its own callers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from voicebot.calls.transfer.seams import Place
+from voicebot.dialog.hours import Hours
+from voicebot.records.board import BUSY, LEASE, EntryRow, QueueBoard, Snapshot
+from voicebot.records.callbacks import CallbackBook
+from voicebot.records.context import ContextPacket
+from voicebot.routing.agents import SET_BY_AGENT, Agent, AgentState, Presence, Reach, ReachKind
+from voicebot.routing.callbacks import free_slots
+from voicebot.routing.events import Claim
+from voicebot.routing.queues import Failure, Queue, Routing
+from voicebot.routing.selection import Waiting, pairs
+from voicebot.routing.waiting import Outlook, outlook, place_in_line
+
+log = structlog.get_logger(__name__)
+
+#: The board is looked at so often even when nothing of ours has changed: another process may have freed an agent.
+LOOK_EVERY_S = 0.5
+_FIRST_RETRY_S = 0.2
+
+#: What an agent is set to who did not take a caller: who did not answer should not be rung again by the next one.
+_AFTER_FAILURE: Mapping[Failure, AgentState] = {
+    Failure.BUSY: AgentState.WRAP_UP,
+    Failure.NO_ANSWER: AgentState.BREAK,
+    Failure.DECLINED: AgentState.WRAP_UP,
+    Failure.VOICEMAIL: AgentState.BREAK,
+    Failure.UNREACHABLE: AgentState.OFFLINE,
+    Failure.HUNG_UP: AgentState.WRAP_UP,
+    Failure.CLAIM_LOST: AgentState.AVAILABLE,
+}
+
+
+class ContactCentre:
+    """The `Floor` of transfers, and what the desk page reads and sets. `now` gives wall-clock time in the bot's zone.
+
+    `deliver` puts a packet where agents look and sends it on; it returns who did not have it in time. `zone_of` gives
+    the time zone of a telephone number. `changed` is called after everything that a desk should show.
+    """
+
+    def __init__(
+        self,
+        routing: Routing,
+        board: QueueBoard,
+        callbacks: CallbackBook,
+        *,
+        hours: Mapping[str, Hours],
+        deliver: Callable[[ContextPacket], Awaitable[tuple[str, ...]]],
+        zone_of: Callable[[str], ZoneInfo],
+        now: Callable[[], datetime],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._routing = routing
+        self._board = board
+        self._callbacks = callbacks
+        self._hours = hours
+        self._deliver = deliver
+        self._zone_of = zone_of
+        self._now = now
+        self._changed = changed
+        self._waiting: dict[str, Callable[[Claim], None]] = {}
+        self._poked = asyncio.Event()
+
+    @property
+    def routing(self) -> Routing:
+        return self._routing
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Match callers with agents, and stand in for processes that have died, while the block lasts."""
+        await self._call_back_lost(starting=True)
+        tasks = [asyncio.create_task(self._match_forever()), asyncio.create_task(self._beat_forever())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- for transfers
+
+    def is_open(self, queue: Queue, at: datetime) -> bool:
+        hours = self._hours.get(queue.hours)
+        return hours is None or hours.is_open(at)
+
+    async def look(self, queue: Queue, priority: int) -> Outlook:
+        board = await self._board.snapshot()
+        return outlook(
+            self._routing,
+            queue,
+            priority=priority,
+            waiting=_waiting(board),
+            presences=_presences(board),
+            recent_s=board.handled_s.get(queue.name, ()),
+            is_open=self.is_open(queue, self._now()),
+            now=self._now(),
+        )
+
+    async def enter(
+        self, place: Place, queue: str, tried: tuple[str, ...], on_claimed: Callable[[Claim], None]
+    ) -> None:
+        entry = EntryRow(
+            place.entry_id, place.call_id, queue, place.priority, place.number, place.entered_at, tried=tried
+        )
+        await self._board.enter(entry)
+        self._waiting[place.entry_id] = on_claimed
+        self._told()
+
+    async def ahead(self, place: Place) -> int | None:
+        return place_in_line(_waiting(await self._board.snapshot()), place.entry_id)
+
+    async def leave(self, place: Place, ending: str) -> None:
+        self._waiting.pop(place.entry_id, None)
+        await self._board.leave(place.entry_id, ending)
+        self._told()
+
+    async def reach_of(self, claim: Claim) -> tuple[Agent, Reach]:
+        board = await self._board.snapshot()
+        agent = self._routing.agents[claim.agent_id]
+        wanted = next((row.reach for row in board.agents if row.id == claim.agent_id), "")
+        return agent, next((reach for reach in agent.reaches if reach.kind.value == wanted), agent.reaches[0])
+
+    async def joined(self, place: Place, claim: Claim) -> bool:
+        if not await self._board.hold(claim.agent_id, claim.token, BUSY):
+            return False
+        await self._board.joined(place.entry_id, claim.agent_id)
+        self._told()
+        return True
+
+    async def free(self, claim: Claim, failure: Failure | None, *, talked: bool, wrap_up_s: float) -> None:
+        state = AgentState.AVAILABLE if failure is None else _AFTER_FAILURE[failure]
+        if talked:
+            state = AgentState.WRAP_UP
+        until = self._now() + timedelta(seconds=wrap_up_s) if state is AgentState.WRAP_UP else None
+        if not await self._board.free(claim.agent_id, claim.token, state.value, until=until):
+            log.warning("a claim was lost", agent=claim.agent_id)
+        self._told()
+
+    async def deliver(self, packet: ContextPacket) -> tuple[str, ...]:
+        return await self._deliver(packet)
+
+    async def book(self, place: Place, queue: Queue, *, number: str, at: datetime, reason: str) -> None:
+        await self._callbacks.book(
+            call_id=place.call_id,
+            queue=queue.name,
+            number=number,
+            zone=str(self._zone_of(number)),
+            consent=True,
+            reason=reason,
+            at=at,
+        )
+        self._told()
+
+    async def take_message(self, place: Place, queue: Queue) -> None:
+        zone = str(self._zone_of(place.number))
+        await self._callbacks.keep_message(call_id=place.call_id, queue=queue.name, number=place.number, zone=zone)
+        self._told()
+
+    async def slots(self, queue: Queue, number: str) -> tuple[datetime, ...]:
+        found = free_slots(
+            self._now(),
+            rules=self._routing.callbacks,
+            zone=self._zone_of(number),
+            is_open=lambda at: self.is_open(queue, at),
+            booked=await self._callbacks.booked(queue.name),
+            most=3,
+        )
+        return tuple(found)
+
+    # --- for the desk
+
+    async def set_state(self, agent_id: str, state: AgentState, reach: ReachKind) -> bool:
+        """Set what an agent does; False when they may not now, as while a caller is theirs."""
+        allowed = frozenset(before.value for before, after in SET_BY_AGENT.items() if state in after)
+        changed = await self._board.set_state(agent_id, state.value, reach=reach.value, allowed=allowed)
+        self._told()
+        return changed
+
+    async def snapshot(self) -> Snapshot:
+        return await self._board.snapshot()
+
+    # --- matching
+
+    def poke(self) -> None:
+        """Look at the board soon: something has changed."""
+        self._poked.set()
+
+    def _told(self) -> None:
+        self._poked.set()
+        self._changed()
+
+    async def _match_forever(self) -> None:
+        retry_s = _FIRST_RETRY_S
+        while True:
+            try:
+                if self._waiting:
+                    await self._match()
+                retry_s = _FIRST_RETRY_S
+            except SQLAlchemyError as error:
+                log.error("the queues' board cannot be read", error=type(error).__name__)
+                await asyncio.sleep(retry_s)
+                retry_s = min(2 * retry_s, LEASE.total_seconds() / 3)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._poked.wait()
+            self._poked.clear()
+
+    async def _match(self) -> None:
+        """Claim agents for callers of ours, as many as there are pairs."""
+        board = await self._board.snapshot()
+        for pair in pairs(self._routing, _waiting(board), _presences(board), self._now()):
+            on_claimed = self._waiting.get(pair.entry_id)
+            if on_claimed is None:
+                continue  # another process holds this caller, and claims for them itself
+            token = await self._board.claim(pair.entry_id, pair.agent_id)
+            if token is None:
+                self._poked.set()  # somebody was faster
+                continue
+            self._waiting.pop(pair.entry_id, None)
+            self._changed()
+            on_claimed(Claim(pair.agent_id, token))
+
+    async def _beat_forever(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            try:
+                await self._board.heartbeat()
+                await self._call_back_lost()
+            except SQLAlchemyError as error:
+                log.error("the queues' board cannot be written", error=type(error).__name__)
+
+    async def _call_back_lost(self, *, starting: bool = False) -> None:
+        """Call back whoever a dead process had in a queue: at once, if it is a decent time."""
+        for entry in await self._board.take_lost(starting=starting):
+            if not entry.number or entry.queue not in self._routing.queues:
+                log.warning("a caller was lost with their server", call_id=entry.call_id, state=entry.state)
+                continue
+            await self._callbacks.book(
+                call_id=entry.call_id,
+                queue=entry.queue,
+                number=entry.number,
+                zone=str(self._zone_of(entry.number)),
+                consent=True,
+                reason="cut_off",
+                at=self._now(),
+            )
+            log.warning("a caller whose server died is called back", call_id=entry.call_id)
+        self._told()
+
+
+def _waiting(board: Snapshot) -> list[Waiting]:
+    return [
+        Waiting(entry.id, entry.queue, entry.priority, entry.entered_at, frozenset(entry.tried))
+        for entry in board.entries
+        if entry.state == "waiting"
+    ]
+
+
+def _presences(board: Snapshot) -> list[Presence]:
+    return [
+        Presence(row.id, AgentState(row.state), row.since, ReachKind(row.reach), row.idle_since, row.until)
+        for row in board.agents
+    ]

@@ -1,0 +1,93 @@
+"""How agents are rung: over SIP, at a number through a trunk, or at the desk page in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from voicebot.calls.transfer.seams import Reached, RingFailed
+from voicebot.records.context import ContextPacket
+from voicebot.routing.agents import Agent, Reach, ReachKind
+from voicebot.routing.events import Claim
+from voicebot.routing.queues import Failure
+from voicebot.telephony.leg import CallLeg
+from voicebot.telephony.sip.leg import SipLeg
+from voicebot.telephony.sip.uac import DialFailed, DialFailure
+
+log = structlog.get_logger(__name__)
+
+_FAILURES = {
+    DialFailure.BUSY: Failure.BUSY,
+    DialFailure.NO_ANSWER: Failure.NO_ANSWER,
+    DialFailure.TIMED_OUT: Failure.NO_ANSWER,
+    DialFailure.DECLINED: Failure.DECLINED,
+}
+
+
+class SipDialer(Protocol):
+    """`voicebot.telephony.sip.dialer.Dialer` in production."""
+
+    async def dial(
+        self, reach: str, *, timeout_s: float, caller: str = "", headers: tuple[tuple[str, str], ...] = ()
+    ) -> SipLeg: ...
+
+
+class DeskRinger(Protocol):
+    """Rings an agent's desk page, whose audio comes as a leg when they take the call; raises `RingFailed`."""
+
+    async def ring(self, agent: Agent, claim: Claim, packet: ContextPacket, *, timeout_s: float) -> CallLeg: ...
+
+
+class AgentLines:
+    """The `Lines` of a server. `desk` is None where nobody answers in a browser, as what dials is without a trunk.
+
+    Legs that were dialled are carried until they end. `reference` gives what an agent's telephone is told about the
+    caller in SIP headers: where the packet is, never what it says.
+    """
+
+    def __init__(
+        self,
+        *,
+        find_dialer: Callable[[], SipDialer | None],
+        desk: DeskRinger | None,
+        reference: Callable[[ContextPacket], tuple[tuple[str, str], ...]],
+    ) -> None:
+        self._find_dialer = find_dialer
+        self._desk = desk
+        self._reference = reference
+        self._carried: set[asyncio.Task[None]] = set()
+
+    async def ring(
+        self, agent: Agent, reach: Reach, claim: Claim, packet: ContextPacket, *, timeout_s: float
+    ) -> Reached:
+        """Ring an agent on one of their lines; raises `RingFailed`. Cancelled, it stops ringing."""
+        match reach.kind:
+            case ReachKind.BROWSER:
+                if self._desk is None:
+                    raise RingFailed(Failure.UNREACHABLE)
+                return Reached(await self._desk.ring(agent, claim, packet, timeout_s=timeout_s), accepted=True)
+            case ReachKind.SIP | ReachKind.PHONE:
+                return Reached(await self._dial(reach.address, packet, timeout_s))
+
+    async def close(self) -> None:
+        """Wait for legs that are ending; those still up are let go."""
+        for task in self._carried:
+            task.cancel()
+        await asyncio.gather(*self._carried, return_exceptions=True)
+
+    async def _dial(self, address: str, packet: ContextPacket, timeout_s: float) -> CallLeg:
+        dialer = self._find_dialer()
+        if dialer is None:
+            raise RingFailed(Failure.UNREACHABLE)
+        try:
+            leg = await dialer.dial(address, timeout_s=timeout_s, headers=self._reference(packet))
+        except DialFailed as failed:
+            log.info("an agent was not reached", reason=failed.reason.value, status=failed.status)
+            raise RingFailed(_FAILURES.get(failed.reason, Failure.UNREACHABLE)) from failed
+        carrying = asyncio.create_task(leg.run())
+        self._carried.add(carrying)
+        carrying.add_done_callback(self._carried.discard)
+        return leg

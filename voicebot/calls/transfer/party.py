@@ -1,0 +1,30 @@
+"""An agent on an open line: told things, asked, and watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voicebot.calls.transfer.briefing import Briefing
+from voicebot.routing.queues import Failure
+from voicebot.telephony.leg import CallLeg, LegEnded
+
+
+class AgentParty:
+    """`brief` gives the leg ears and a voice for one exchange; in between nobody reads it."""
+
+    def __init__(self, leg: CallLeg, brief: Callable[[CallLeg], Briefing]) -> None:
+        self.leg = leg
+        self._brief = brief
+
+    async def ask(self, introduction: str, question: str, *, accept_s: float) -> Failure | None:
+        """Introduce a call; None when the agent takes it."""
+        return await self._brief(self.leg).ask(introduction, question, accept_s=accept_s)
+
+    async def tell(self, text: str, *, limit_s: float) -> None:
+        await self._brief(self.leg).tell(text, limit_s=limit_s)
+
+    async def gone(self) -> None:
+        """Return when the line ends; what comes over it meanwhile is for nobody yet."""
+        async for event in self.leg.events():
+            if isinstance(event, LegEnded):
+                return

@@ -1,0 +1,125 @@
+"""What a transfer needs of its surroundings, as narrow as it needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from voicebot.dialog.events import Interpretation
+from voicebot.dialog.expectation import Expectation
+from voicebot.errors import VoicebotError
+from voicebot.records.context import ContextPacket
+from voicebot.routing.agents import Agent, Reach
+from voicebot.routing.events import Claim
+from voicebot.routing.queues import Failure, Queue, Routing
+from voicebot.routing.waiting import Outlook
+from voicebot.telephony.leg import CallLeg
+
+
+class RingFailed(VoicebotError):
+    """An agent was not reached."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"the agent was not reached: {failure}")
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """An agent's open line. `accepted`: they took the call before they opened it."""
+
+    leg: CallLeg
+    accepted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A caller's place in a queue. `number` is personal, and empty when it is withheld."""
+
+    entry_id: str
+    call_id: str
+    number: str
+    priority: int
+    entered_at: datetime
+
+
+class CallerSide(Protocol):
+    """The caller's line while a transfer has it. Sounds come one after the other; each returns once heard or cut."""
+
+    @property
+    def leg(self) -> CallLeg: ...
+
+    async def say(self, prompt: str, text: str, *, personal: bool = False) -> None: ...
+    async def play(self, audio: bytes) -> None: ...
+    async def hush(self) -> None: ...
+    async def listen(self, expectation: Expectation | None) -> None: ...
+    async def step_aside(self) -> None:
+        """Have the bot leave the line, so that it can be bridged."""
+        ...
+
+    async def come_back(self) -> None:
+        """Have the bot take the line again."""
+        ...
+
+
+class Lines(Protocol):
+    """How agents are rung."""
+
+    async def ring(
+        self, agent: Agent, reach: Reach, claim: Claim, packet: ContextPacket, *, timeout_s: float
+    ) -> Reached:
+        """Ring an agent and return their line when it is open; raises `RingFailed`. Cancelled, it stops ringing."""
+        ...
+
+
+class Floor(Protocol):
+    """The contact centre as one transfer sees it."""
+
+    @property
+    def routing(self) -> Routing: ...
+
+    def is_open(self, queue: Queue, at: datetime) -> bool: ...
+
+    async def look(self, queue: Queue, priority: int) -> Outlook: ...
+
+    async def enter(
+        self, place: Place, queue: str, tried: tuple[str, ...], on_claimed: Callable[[Claim], None]
+    ) -> None:
+        """Have the caller wait; `on_claimed` is told, once, which agent is theirs."""
+        ...
+
+    async def ahead(self, place: Place) -> int | None: ...
+
+    async def leave(self, place: Place, ending: str) -> None: ...
+
+    async def reach_of(self, claim: Claim) -> tuple[Agent, Reach]:
+        """Return a claimed agent and the line they want to be rung on."""
+        ...
+
+    async def joined(self, place: Place, claim: Claim) -> bool:
+        """Note that they talk; False when the claim was lost."""
+        ...
+
+    async def free(self, claim: Claim, failure: Failure | None, *, talked: bool, wrap_up_s: float) -> None: ...
+
+    async def deliver(self, packet: ContextPacket) -> tuple[str, ...]:
+        """Put the packet on the desk and send it to everybody else; return who did not have it within a second."""
+        ...
+
+    async def book(self, place: Place, queue: Queue, *, number: str, at: datetime, reason: str) -> None: ...
+
+    async def take_message(self, place: Place, queue: Queue) -> None:
+        """Note that the caller left a message, which is in the call's recording."""
+        ...
+
+    async def slots(self, queue: Queue, number: str) -> tuple[datetime, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a caller said or keyed while a transfer has their line."""
+
+    keys: str = ""
+    readings: tuple[Interpretation, ...] = ()

@@ -1,0 +1,448 @@
+"""Carries one caller's hand-over out: what `routing.handover` decides is done here, and what happens is told to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+import structlog
+
+from voicebot.calls.transfer.arranging import Arranger
+from voicebot.calls.transfer.party import AgentParty
+from voicebot.calls.transfer.seams import CallerSide, Floor, Lines, Place, RingFailed, Said
+from voicebot.calls.transfer.sounds import HoldMusic, Sounds, choice_expectation
+from voicebot.media.bridge import Bridge, Side
+from voicebot.records.context import ContextPacket
+from voicebot.routing.actions import (
+    Action,
+    Arrange,
+    BriefAgent,
+    Ending,
+    EnterQueue,
+    FindQueue,
+    Finish,
+    FreeAgent,
+    Hold,
+    Join,
+    LeaveQueue,
+    Offer,
+    RingAgent,
+    RunBot,
+    SendPacket,
+    TellCaller,
+)
+from voicebot.routing.events import (
+    AgentAccepted,
+    AgentAnswered,
+    AgentClaimed,
+    AgentFailed,
+    AgentLeft,
+    Arranged,
+    CallerChose,
+    CallerLeft,
+    CallerTold,
+    Claim,
+    Event,
+    NotArranged,
+    NothingChosen,
+    PacketSettled,
+    QueueClosed,
+    QueueFound,
+    Rules,
+    WaitedTooLong,
+)
+from voicebot.routing.handover import Handover, Phase, begin, step
+from voicebot.routing.queues import Choice, Failure, Queue
+from voicebot.routing.telling import announcement, comfort, keyed_choice, offers, refusal, spoken_choice
+from voicebot.routing.wording import Wording
+from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason
+
+log = structlog.get_logger(__name__)
+
+#: Saying who is joining may take so long; then they are joined all the same.
+TELL_LIMIT_S = 6.0
+#: How long the last words may take to be heard.
+GOODBYE_LIMIT_S = 20.0
+#: How long a caller may think about what they want instead.
+CHOOSE_S = 8.0
+#: An agent whose line ends sooner after the join never talked with the caller.
+SHORTEST_TALK_S = 1.5
+#: Ends of an agent's line that nobody meant.
+_LOST = frozenset({EndCause.CONNECTION_LOST, EndCause.MEDIA_TIMEOUT, EndCause.PROTOCOL_ERROR})
+#: How often a waiting caller's queue is looked at: its hours may end, its last agent leave.
+LOOK_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """When what happened, on the monotonic clock; None for what did not."""
+
+    accepted_s: float | None = None
+    told_s: float | None = None
+    joined_s: float | None = None
+    packet_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a transfer ended. `events` are what happened on the way, for the record."""
+
+    ending: Ending
+    agent: str = ""
+    talked: bool = False
+    events: tuple[str, ...] = ()
+
+
+class Transfer:
+    """One caller's transfer. `run` ends when it is over; the other methods tell it what the caller does."""
+
+    def __init__(
+        self,
+        place: Place,
+        queue: str,
+        *,
+        instead: Choice | None = None,
+        caller: CallerSide,
+        floor: Floor,
+        lines: Lines,
+        make_party: Callable[[CallLeg], AgentParty],
+        packet: Callable[[str], ContextPacket],
+        introduction: Callable[[ContextPacket], str],
+        wording: Wording,
+        music: bytes,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        """`instead` is what to arrange at once, without trying to reach anybody.
+
+        `packet` makes the context packet for a queue; `make_party` gives an agent's leg ears and a voice.
+        """
+        self._place = place
+        self._first_queue = queue
+        self._instead = instead
+        self._caller = caller
+        self._floor = floor
+        self._lines = lines
+        self._make_party = make_party
+        self._make_packet = packet
+        self._introduction = introduction
+        self._wording = wording
+        self._sounds = Sounds(caller, HoldMusic(music))
+        self._clock = clock
+        self._now = now
+        self._arranger = Arranger(place, caller, floor, wording)
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
+        self._state = Handover()
+        self._queue: Queue = floor.routing.queues[queue]
+        self._packet: ContextPacket | None = None
+        self._party: AgentParty | None = None
+        self._agent_name = ""
+        #: The caller has talked with the present agent, or with an earlier one.
+        self._talked = False
+        #: The bot has left the caller's line.
+        self._aside = False
+        self._choices: tuple[Choice, ...] = ()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._agent_work: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Task[None] | None = None
+        self._ending: Ending | None = None
+        self._happened: list[str] = []
+        self.timings = Timings()
+        self._log = log.bind(call_id=place.call_id)
+
+    # --- what the caller does
+
+    def caller_said(self, said: Said) -> bool:
+        """Take what the caller said or keyed; False when it meant nothing, so that what was playing goes on."""
+        if self._arranger.takes(said):
+            return True
+        text = said.readings[0].text if said.readings else ""
+        choice = keyed_choice(said.keys, self._choices) or spoken_choice(text, self._choices)
+        if choice is None:
+            return False
+        self._inbox.put_nowait(CallerChose(choice))
+        return True
+
+    def caller_left(self) -> None:
+        self._inbox.put_nowait(CallerLeft())
+
+    def must_end(self) -> None:
+        """End it, since the server does: who has no agent is called back, who has one may go on until they are cut."""
+        if self._state.phase not in {Phase.JOINED, Phase.HELD, Phase.WITH_BOT, Phase.DONE}:
+            self._start(self._note_down_and_leave())
+
+    async def _note_down_and_leave(self) -> None:
+        await self._sounds.play(self._arranger.note_down(self._queue))
+        await self._sounds.finished()
+        self._inbox.put_nowait(CallerLeft())
+
+    def tell(self, event: Event) -> None:
+        """Take what the agent does at their desk."""
+        self._inbox.put_nowait(event)
+
+    # --- the machine
+
+    async def run(self) -> Outcome:
+        """Carry the transfer to its end; whoever is left on a line then is the caller, if they did not hang up."""
+        try:
+            self._state, actions = begin(self._first_queue, instead=self._instead)
+            await self._carry_out(actions)
+            while self._ending is None:
+                event = await self._inbox.get()
+                before = self._state.phase
+                self._state, actions = step(self._state, event)
+                self._note(before, event)
+                await self._carry_out(actions)
+            return Outcome(self._ending, self._agent_name, self._talked, tuple(self._happened))
+        finally:
+            await self._close()
+
+    def _note(self, before: Phase, event: Event) -> None:
+        failure = event.failure.value if isinstance(event, AgentFailed) else ""
+        name = type(event).__name__
+        self._happened.append(f"{name} {failure}".strip())
+        self._log.info("transfer", event_name=name, failure=failure, before=before.value, after=self._state.phase.value)
+
+    async def _carry_out(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            await self._do(action)
+
+    async def _do(self, action: Action) -> None:
+        match action:
+            case SendPacket():
+                self._start(self._deliver())
+            case FindQueue(queue):
+                self._queue = self._floor.routing.queues[queue]
+                self._start(self._find_queue(self._queue))
+            case EnterQueue():
+                await self._enter(action)
+            case LeaveQueue():
+                await self._leave_queue()
+            case RingAgent(claim):
+                self._agent_work = self._start(self._ring(claim))
+            case BriefAgent(claim):
+                self._agent_work = self._start(self._brief(claim))
+            case TellCaller(claim):
+                await self._sounds.play(self._tell_caller(claim))
+            case Join(claim):
+                await self._join(claim)
+            case Hold() | RunBot():
+                pass  # told by the desk once it can do so
+            case FreeAgent():
+                await self._free(action)
+            case Offer():
+                await self._return()
+                await self._sounds.play(self._offer(action))
+            case Arrange(choice):
+                await self._sounds.play(self._arrange(choice))
+            case Finish(ending):
+                await self._finish(ending)
+            case _:
+                assert_never(action)
+
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # --- the packet and the queue
+
+    async def _deliver(self) -> None:
+        self._packet = self._make_packet(self._queue.name)
+        late = await self._floor.deliver(self._packet)
+        self._inbox.put_nowait(PacketSettled(late))
+
+    async def _find_queue(self, queue: Queue) -> None:
+        outlook = await self._floor.look(queue, self._place.priority)
+        rules = Rules(queue.then, queue.overflow, queue.offers, queue.max_tries, bool(queue.survey))
+        self._inbox.put_nowait(QueueFound(outlook, rules))
+
+    async def _enter(self, action: EnterQueue) -> None:
+        queue = self._queue
+        await self._return()
+        self._choices = action.choices
+        first: tuple[str, str] | None = None
+        if not action.again:
+            first = (
+                "transfer.announce",
+                announcement(self._wording, queue.title, action.outlook, offered=action.choices),
+            )
+        elif action.tried:
+            name = "agent_gone" if self._talked else "trying_next"
+            first = f"transfer.{name}", self._wording.text(name)
+        self._talked = False
+        await self._caller.listen(choice_expectation(self._choices))
+        await self._sounds.play(self._sounds.wait_with_music(first, self._comfort))
+        await self._floor.enter(self._place, queue.name, action.tried, self._claimed)
+        if self._waiting is None:
+            self._waiting = self._start(self._watch_queue(queue))
+
+    def _claimed(self, claim: Claim) -> None:
+        self._inbox.put_nowait(AgentClaimed(claim))
+
+    async def _comfort(self) -> str:
+        return comfort(self._wording, await self._floor.ahead(self._place))
+
+    async def _watch_queue(self, queue: Queue) -> None:
+        """Tell when the caller has waited too long, and when nobody can come any more."""
+        deadline_s = self._clock() + queue.max_wait_s
+        while (left_s := deadline_s - self._clock()) > 0:
+            await asyncio.sleep(min(left_s, LOOK_EVERY_S))
+            if not self._floor.is_open(queue, self._now()):
+                self._inbox.put_nowait(QueueClosed())
+        # Told again and again, since an agent may be ringing now who will not take the caller.
+        while True:
+            self._inbox.put_nowait(WaitedTooLong())
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _leave_queue(self) -> None:
+        await self._stop_waiting()
+        self._choices = ()
+
+    async def _stop_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
+        if self._state.phase is not Phase.ACCEPTED:
+            await self._floor.leave(self._place, "left_queue")
+
+    # --- the agent
+
+    async def _ring(self, claim: Claim) -> None:
+        try:
+            agent, reach = await self._floor.reach_of(claim)
+            packet = self._packet or self._make_packet(self._queue.name)
+            reached = await self._lines.ring(agent, reach, claim, packet, timeout_s=self._queue.ring_s)
+        except RingFailed as failed:
+            self._inbox.put_nowait(AgentFailed(claim, failed.failure))
+            return
+        self._agent_name = agent.name
+        self._party = self._make_party(reached.leg)
+        self._inbox.put_nowait(AgentAnswered(claim, accepted=reached.accepted))
+        if reached.accepted:
+            self._time(accepted_s=self._clock())
+            await self._party.gone()
+            self._inbox.put_nowait(AgentFailed(claim, Failure.HUNG_UP))
+
+    async def _brief(self, claim: Claim) -> None:
+        party, packet = self._party, self._packet
+        if party is None or packet is None:
+            self._inbox.put_nowait(AgentFailed(claim, Failure.UNREACHABLE))
+            return
+        question = self._wording.text("agent_question")
+        failure = await party.ask(self._introduction(packet), question, accept_s=self._queue.accept_s)
+        if failure is None:
+            self._time(accepted_s=self._clock())
+            self._inbox.put_nowait(AgentAccepted(claim))
+            await party.gone()
+            failure = Failure.HUNG_UP
+        self._inbox.put_nowait(AgentFailed(claim, failure))
+
+    async def _tell_caller(self, claim: Claim) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TELL_LIMIT_S):
+                await self._caller.say("transfer.joining", self._wording.text("joining", agent=self._agent_name))
+        self._time(told_s=self._clock())
+        self._inbox.put_nowait(CallerTold(claim))
+
+    async def _join(self, claim: Claim) -> None:
+        if self._party is None or not await self._floor.joined(self._place, claim):
+            # Another process has the agent: they must not be joined to two callers.
+            self._inbox.put_nowait(AgentLeft(claim))
+            return
+        await self._stop_agent_work()
+        await self._sounds.stop()
+        await self._caller.step_aside()
+        self._aside = self._talked = True
+        self._agent_work = self._start(self._bridge(claim, self._party.leg))
+        self._time(joined_s=self._clock())
+        self._log.info("joined", agent=claim.agent_id)
+
+    async def _bridge(self, claim: Claim, agent: CallLeg) -> None:
+        bridge = Bridge(self._caller.leg, agent, clock=self._clock, observe=lambda _side, _event: None)
+        began_s = self._clock()
+        ended = await bridge.run()
+        if ended.side is Side.CALLER:
+            self._inbox.put_nowait(CallerLeft())
+        elif ended.cause in _LOST or self._clock() - began_s < SHORTEST_TALK_S:
+            self._inbox.put_nowait(AgentFailed(claim, Failure.HUNG_UP))
+        else:
+            self._inbox.put_nowait(AgentLeft(claim))
+
+    async def _return(self) -> None:
+        """Have the bot take the caller's line again, if it had left it."""
+        if self._aside:
+            self._aside = False
+            await self._caller.come_back()
+
+    async def _stop_agent_work(self) -> None:
+        work, self._agent_work = self._agent_work, None
+        if work is not None:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def _free(self, action: FreeAgent) -> None:
+        """Let an agent go: nothing rings on, and who was told of a caller is told that they are gone."""
+        await self._stop_agent_work()
+        party, self._party = self._party, None
+        if party is not None:
+            if action.caller_left and not self._talked:
+                self._start(self._dismiss(party))
+            else:
+                await party.leg.hang_up(HangUpReason.COMPLETED)
+        await self._floor.free(action.claim, action.failure, talked=self._talked, wrap_up_s=self._queue.wrap_up_s)
+
+    async def _dismiss(self, party: AgentParty) -> None:
+        await party.tell(self._wording.text("caller_gone"), limit_s=TELL_LIMIT_S)
+        await party.leg.hang_up(HangUpReason.COMPLETED)
+
+    # --- what there is instead
+
+    async def _offer(self, offer: Offer) -> None:
+        self._choices = offer.choices
+        await self._caller.listen(choice_expectation(self._choices))
+        why = refusal(self._wording, self._queue.title, offer.standing)
+        text = " ".join((why, *offers(self._wording, self._choices)))
+        await self._caller.say("transfer.offer", text)
+        await asyncio.sleep(CHOOSE_S)
+        self._inbox.put_nowait(NothingChosen())
+
+    async def _arrange(self, choice: Choice) -> None:
+        self._choices = ()
+        arranged = await self._arranger.arrange(choice, self._queue)
+        self._inbox.put_nowait(Arranged(choice) if arranged else NotArranged(choice))
+
+    async def _finish(self, ending: Ending) -> None:
+        await self._floor.leave(self._place, ending.value)
+        if ending is not Ending.CALLER_LEFT:
+            await self._return()
+        await self._sounds.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_LIMIT_S):
+                await self._goodbye(ending)
+        self._ending = ending
+
+    async def _goodbye(self, ending: Ending) -> None:
+        if ending is Ending.NOTED:
+            await self._arranger.note_down(self._queue)
+        elif ending in {Ending.SERVED, Ending.SURVEY}:
+            await self._caller.say("transfer.thanks", self._wording.text("thanks"))
+
+    def _time(self, **at_s: float) -> None:
+        self.timings = replace(self.timings, **at_s)
+
+    async def _close(self) -> None:
+        """Leave nothing behind, however it ended: no ringing telephone, no place in a queue."""
+        if self._state.claim is not None:
+            await self._free(FreeAgent(self._state.claim, None, caller_left=True))
+        if self._ending is None:
+            await self._floor.leave(self._place, "failed")
+        for task in list(self._tasks):
+            if task is not self._agent_work:
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
