@@ -60,6 +60,16 @@ def test_personal_values_show_only_their_length_wherever_they_stand(log_format: 
     assert stream.getvalue().count("<personal, 4 characters>") == 2
 
 
+def test_the_number_of_a_card_is_taken_out_of_whatever_is_logged() -> None:
+    stream = io.StringIO()
+    configure_logs("json", "info", stream=stream)
+    structlog.get_logger("voicebot").info("odd answer", body="card 4111 1111 1111 1111 refused", port=8080)
+    logging.getLogger("plain").warning("bad request: %s", "pan=4111111111111111")
+    first, second = _lines(stream)
+    assert (first["body"], first["port"]) == ("card [card number] refused", 8080)
+    assert second["event"] == "bad request: pan=[card number]"
+
+
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_a_traceback_does_not_show_local_variables(log_format: Any) -> None:
     stream = io.StringIO()

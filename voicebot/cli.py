@@ -18,6 +18,7 @@ from voicebot.commands.backup import add_backup, add_restore
 from voicebot.commands.escalation import add_explain, add_label_command, add_replay
 from voicebot.commands.flows import add_flows
 from voicebot.commands.policy import add_policy
+from voicebot.commands.recordings import add_recordings
 from voicebot.commands.records import add_records
 from voicebot.errors import VoicebotError
 from voicebot.logs import configure_logs
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_call(commands.add_parser("call", help="place a call to a running server as a caller would"))
     _add_models(commands.add_parser("models", help="what hears and speaks here, and why"))
     add_flows(commands.add_parser("flows", help="check, try, draw and publish a bot's flows"))
+    add_recordings(commands.add_parser("recordings", help="check recordings, and exchange their key"))
     add_audit(commands.add_parser("audit", help="find what was changed in the trail of decisions"))
     add_explain(commands.add_parser("explain", help="why a call went to a person or not, turn by turn"))
     add_label_command(commands.add_parser("label", help="say at which turn of a call a person was due"))

@@ -18,6 +18,8 @@ import structlog
 from loguru import logger as loguru_logger
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from voicebot.redaction import redact
+
 if TYPE_CHECKING:
     from loguru import Message
 
@@ -89,6 +91,14 @@ def _name_process(process: str) -> Processor:
     return name
 
 
+def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Take numbers of cards and the like out of every text, whoever logged it without thinking of them."""
+    for name, value in event.items():
+        if isinstance(value, str) and name != "timestamp":
+            event[name] = redact(value)
+    return event
+
+
 def _from_loguru(message: Message) -> None:
     """Hand a loguru message on without the words of callers that pipecat quotes from its text frames."""
     record = message.record
@@ -117,6 +127,7 @@ def configure_logs(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _name_process(process),
+        _redact,
     ]
     # Tracebacks never show local variables: they hold what callers said.
     rendering: list[Processor] = (

@@ -45,6 +45,8 @@ _MARKS: Mapping[Sensitive, str] = {
 _CARD_SHAPE = 9
 #: Digits with which a number that is more may begin; fewer are house numbers and counts.
 _BEGINNING = 2
+#: Of a number that was found, so many digits may not be repeated elsewhere.
+_REPEATED = 3
 #: With a word that names it, so few digits are enough.
 _FEWEST = {Sensitive.CARD: 4, Sensitive.CVV: 3, Sensitive.PIN: 3, Sensitive.SSN: 3, Sensitive.ACCOUNT: 4}
 #: A word that names a number stands at most so many words before it, or fewer after it.
@@ -170,6 +172,13 @@ def redact(text: str, findings: Sequence[Finding] | None = None) -> str:
     for each in reversed(found):
         text = text[: each.start] + each.kind.mark + text[each.end :]
     return text
+
+
+def without_numbers(text: str) -> str:
+    """Return `text` with marks in place of every number of three digits or more, for what repeats a found one."""
+    tokens = _tokens(text)
+    runs = [run for run in _runs(tokens) if run.digits >= _REPEATED]
+    return redact(text, [Finding(Sensitive.NUMBER, tokens[run.first].start, tokens[run.last - 1].end) for run in runs])
 
 
 def silent_spans(

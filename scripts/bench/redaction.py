@@ -6,52 +6,36 @@ import argparse
 from collections import Counter
 
 from _report import Report, parser
-from _said_numbers import Case, Said, cases
+from _said_numbers import Case, cases
 
-from voicebot.redaction import Context, Finding, find
-
-
-def findings(turns: tuple[Said, ...]) -> list[tuple[Finding, ...]]:
-    """Return what is found in each turn, knowing those before it and, for a number that goes on, the next."""
-    found: list[tuple[Finding, ...]] = []
-    context = Context()
-    open_turn: tuple[int, Context] | None = None
-    for index, turn in enumerate(turns):
-        if turn.speaker != "caller":
-            context = context.after_question(turn.text, turn.prompt)
-            found.append(())
-            continue
-        now = find(turn.text, asked=context.asked, begun=context.begun)
-        if open_turn and now and now[0].start <= 20:  # it went on: what looked like its beginning was
-            before, earlier = open_turn
-            found[before] = tuple(find(turns[before].text, asked=earlier.asked, begun=earlier.begun, ends=False))
-        found.append(now)
-        earlier = context
-        context = context.after_answer(turn.text)
-        open_turn = (index, earlier) if context.begun else None
-    return found
+from voicebot.records.record import HeardWord, Speaker, TurnRecord
+from voicebot.records.redacting import TurnRedactor
 
 
-def hidden(turn: Said, found: tuple[Finding, ...]) -> list[bool]:
-    """Tell for each word whether it is hidden."""
-    out, at = [], 0
-    for word in turn.words:
-        out.append(any(each.start < at + len(word) and at < each.end for each in found))
-        at += len(word) + 1
-    return out
+def written(case: Case) -> dict[int, TurnRecord]:
+    """Return the turns of a case as they end up in the record, by their numbers."""
+    redactor, out = TurnRedactor(), {}
+    for turn in case.turns:
+        words = tuple(HeardWord(word, 500 * at, 500 * at + 400, 1.0) for at, word in enumerate(turn.words))
+        speaker = Speaker.CALLER if turn.speaker == "caller" else Speaker.BOT
+        record = TurnRecord(speaker, turn.text, prompt=turn.prompt, heard_ms=500 * len(words), words=words)
+        out |= {each.number: each.turn for each in redactor.add(record)}
+    return out | {each.number: each.turn for each in redactor.end()}
 
 
 def is_safe(case: Case) -> bool:
     """Every word of the number is gone."""
+    turns = written(case)
     return all(
-        is_hidden or not secret
-        for turn, found in zip(case.turns, findings(case.turns), strict=True)
-        for secret, is_hidden in zip(turn.secret, hidden(turn, found), strict=True)
+        kept.text != word
+        for number, turn in enumerate(case.turns)
+        for word, secret, kept in zip(turn.words, turn.secret, turns[number].words, strict=True)
+        if secret
     )
 
 
 def raises_alarm(case: Case) -> bool:
-    return any(findings(case.turns))
+    return any(turn.redactions for turn in written(case).values())
 
 
 def _options() -> argparse.Namespace:

@@ -18,6 +18,7 @@ from voicebot.redaction import (
     map_strings,
     redact,
     silent_spans,
+    without_numbers,
 )
 
 #: Silence reaches so far beyond the words, whose times a recogniser only estimates.
@@ -90,14 +91,14 @@ def _goes_on(text: str, context: Context, found: Sequence[Finding]) -> bool:
 
 
 def _redacted(turn: TurnRecord, context: Context, found: tuple[Finding, ...]) -> TurnRecord:
-    alternatives = tuple(redact(text, find(text, asked=context.asked)) for text in turn.alternatives)
+    alternatives = tuple(_alternative(text, context, found) for text in turn.alternatives)
     words = [TimedWord(word.text, word.start_ms, word.end_ms) for word in turn.words]
     spans, hidden = silent_spans(words, asked=context.asked, begun=context.begun)
     kinds = [finding.kind for finding in found] or [span.kind for span in spans]
     slots = {name: _slot(name, value, found) for name, value in turn.slots.items()}
     if not kinds and slots == turn.slots and alternatives == turn.alternatives:
         return turn
-    digits_gone = _without_digits if kinds else _as_it_is
+    digits_gone = without_numbers if kinds else _as_it_is
     text = turn.text if not found else _marks(found) if turn.engine == _KEYS else redact(turn.text, found)
     if found and not hidden:
         hidden = frozenset(range(len(words)))  # no word matches: none is to be trusted
@@ -114,15 +115,16 @@ def _redacted(turn: TurnRecord, context: Context, found: tuple[Finding, ...]) ->
     )
 
 
+def _alternative(text: str, context: Context, found: Sequence[Finding]) -> str:
+    text = redact(text, find(text, asked=context.asked, begun=context.begun))
+    return without_numbers(text) if found else text
+
+
 def _slot(name: str, value: str, found: Sequence[Finding]) -> str:
     kind = asked_by(name)
     if kind is not None and _DIGITS.search(value):
         return kind.mark
-    return _without_digits(value) if found else redact(value)
-
-
-def _without_digits(text: str) -> str:
-    return _DIGITS.sub(Sensitive.NUMBER.mark, redact(text))
+    return without_numbers(redact(value)) if found else redact(value)
 
 
 def _as_it_is(text: str) -> str:

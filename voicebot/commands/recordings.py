@@ -1,0 +1,56 @@
+"""`voicebot recordings`: make a key, check every recording, and seal all of them anew with another key."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from voicebot.app.vault import recording_keys, recording_objects
+from voicebot.records.database import Database, locate
+from voicebot.records.vault.index import RecordingIndex
+from voicebot.records.vault.keys import new_key
+from voicebot.records.vault.vault import Vault
+from voicebot.settings import load_settings
+
+_Task = Callable[[Vault], AsyncIterator[tuple[str, str | None]]]
+
+
+def add_recordings(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands to `parser`; each sets `run`, which returns the exit status."""
+    tasks = parser.add_subparsers(dest="task", required=True)
+    tasks.add_parser("new-key", help="print a fresh key for VOICEBOT_RECORDING_KEY").set_defaults(run=_new_key)
+    verifying = tasks.add_parser("verify", help="check every recording against its checksum and seal; exits 1 if wrong")
+    verifying.set_defaults(run=lambda given: _run(given, Vault.verify, "sound"))
+    rotating = tasks.add_parser(
+        "rotate-keys", help="seal anew, with VOICEBOT_RECORDING_KEY, what older keys sealed; may be begun again"
+    )
+    rotating.set_defaults(run=lambda given: _run(given, Vault.rotate, "sealed anew"))
+    for task in (verifying, rotating):
+        task.add_argument("--data", type=Path, help="the server's data folder")
+
+
+def _new_key(given: argparse.Namespace) -> int:
+    del given
+    print(new_key())
+    return 0
+
+
+def _run(given: argparse.Namespace, task: _Task, done: str) -> int:
+    return asyncio.run(_each(given, task, done))
+
+
+async def _each(given: argparse.Namespace, task: _Task, done: str) -> int:
+    settings = load_settings(data=given.data)
+    keys = await asyncio.to_thread(recording_keys, settings)
+    good = bad = 0
+    async with Database.connected(locate(settings.data, settings.database)) as database:
+        async for call_id, fault in task(Vault(recording_objects(settings), keys, RecordingIndex(database))):
+            if fault is None:
+                good += 1
+            else:
+                bad += 1
+                print(f"{call_id}: {fault}")
+    print(f"{good} {done}, {bad} not")
+    return 1 if bad else 0
