@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,6 +21,8 @@ from voicebot.errors import ConfigurationError
 from voicebot.records.audit import AuditEntry, append, verify
 from voicebot.records.database import Database, locate
 from voicebot.records.journal import JournalFailure
+from voicebot.records.migrations import versions
+from voicebot.records.record import Outcome, Speaker, TurnRecord
 from voicebot.records.store import Store
 from voicebot.records.tables import CALLS, METADATA
 
@@ -124,10 +127,13 @@ _PROCESS = """
 import asyncio, sys
 from datetime import datetime, UTC
 from pathlib import Path
+from typing import Any
 from tests.records.test_database import _Party, STARTED
 from voicebot.records.journal import JournalFailure
 from voicebot.records.record import Outcome, Speaker, TurnRecord
 from voicebot.records.journal import JournalFailure
+from voicebot.records.migrations import versions
+from voicebot.records.record import Outcome, Speaker, TurnRecord
 from voicebot.records.store import Store
 
 async def main(data, url, name):
@@ -200,3 +206,31 @@ async def test_a_postgresql_that_was_restarted_loses_no_record(tmp_path: Path, p
         await store.journal.flush()
         assert [await store.get(call_id) is not None for call_id in ("before", "after")] == [True, True]
     assert JournalFailure.DROPPED not in failures
+
+
+async def test_a_step_down_and_up_again_keeps_every_call_and_turn(tmp_path: Path, database_url: str) -> None:
+    async with Store.open(tmp_path, url=database_url, on_failure=print) as store:
+        for number in range(3):
+            store.journal.begin_call(f"c{number}", _Party(), STARTED, "f")
+            turn = TurnRecord(Speaker.CALLER, f"words {number}", intent="balance", decision="balance.start")
+            store.journal.add_turn(f"c{number}", turn)
+            store.journal.note_recording(f"c{number}", f"{number}.wav")
+            store.journal.end_call(f"c{number}", STARTED, Outcome.COMPLETED, "we_hung_up")
+        await store.journal.flush()
+        before = [await store.get(f"c{number}") for number in range(3)]
+        steps = sorted(path.stem[:4] for path in Path(versions.__file__).parent.glob("0*.py"))
+        for revision in reversed(steps):
+            await store.database.migrate_down(revision)
+            await store.database.migrate()
+            found = [await store.get(f"c{number}") for number in range(3)]
+            assert [_kept(call) for call in found] == [_kept(call) for call in before], revision
+            async with store.database.connect() as connection:
+                # The audit trail is younger than the first step.
+                assert revision == steps[0] or (await verify(connection)).entries == 6
+
+
+def _kept(record: dict[str, Any] | None) -> tuple[object, ...]:
+    """What every version of the tables holds."""
+    assert record
+    turns = [(turn["text"], turn["intent"], turn["decision"]) for turn in record["turns"]]
+    return (record["id"], record["outcome"], record["started_at"], record["recording"]["path"], turns)

@@ -80,6 +80,7 @@ def _whole_call(journal: Journal, call_id: str = "c1", started: datetime = START
             alternatives=("my ballots please",),
             words=(HeardWord("my", 1500, 1700, 0.9),),
             timings_ms={"end_of_turn": 310.5, "first_audio_sent": 402.0},
+            signals={"frustration": {"value": 0.4, "read_as": "calm"}, "repeats": 2},
         ),
     )
     journal.set_goal(call_id, "balance", reached=False)
@@ -139,6 +140,7 @@ async def test_a_call_comes_back_as_it_was_and_satisfies_the_schema(store: Store
     assert turns[1]["alternatives"] == ["my ballots please"]
     assert turns[1]["words"] == [{"text": "my", "start_ms": 1500, "end_ms": 1700, "confidence": 0.9}]
     assert turns[1]["timings_ms"] == {"end_of_turn": 310.5, "first_audio_sent": 402.0}
+    assert turns[1]["signals"] == {"frustration": {"value": 0.4, "read_as": "calm"}, "repeats": 2}
     assert failures == []
 
 
