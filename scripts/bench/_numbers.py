@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from voicebot.dialog.check_digits import CheckDigit, fits
+from voicebot.dialog.events import SlotValue
+from voicebot.dialog.spelled import Spelled
 from voicebot.speech.asr import Hypothesis
 
 _WORDS = {
@@ -15,7 +17,6 @@ _WORDS = {
 }  # fmt: skip
 _LENGTH = 6
 _IN_USE = 10_000
-_MOST_WRONG = 0.01
 
 
 class NumbersInUse:
@@ -55,55 +56,44 @@ class Tries:
 
 
 @dataclass(frozen=True, slots=True)
-class Guesser:
-    """Takes the likeliest alternative in use if it is likely enough; else asks once more, and adds up both tries.
+class Outcome:
+    """`taken` is the number in the end; None when the caller goes to a person. `denied` counts what they said no to."""
 
-    `near` is how likely it must be beside the likeliest string of all, used or not; `lead` is how many times likelier
-    it must be than the next one in use. What was among the alternatives of both tries needs the lead alone.
+    taken: str | None
+    denied: int
+
+
+def outcome(in_use: NumbersInUse, tries: Tries) -> Outcome:
+    """Do what a flow with `check_digit`, `no_such` and a confirmation of what was `guessed` does.
+
+    The caller says no to what is wrong and is asked once more; what was heard first is taken without asking.
     """
+    earlier: Spelled | None = None
+    denied = 0
+    for hypotheses in tries.heard:
+        spelled = _spelled(in_use, hypotheses, earlier)
+        while spelled is not None and spelled.taken not in in_use:
+            following = spelled.next_try()
+            earlier = spelled.given_up()
+            spelled = following
+        if spelled is None:
+            continue
+        number = str(spelled.taken)
+        if not spelled.guessed or number == tries.number:
+            return Outcome(number, denied)
+        denied += 1
+        earlier = spelled.without_taken()
+    return Outcome(None, denied)
 
-    in_use: NumbersInUse
-    near: float
-    lead: float
 
-    @classmethod
-    def tuned(cls, in_use: NumbersInUse, tries: Sequence[Tries]) -> Guesser:
-        """Return the guesser that finds most and takes a wrong one in at most one percent of these tries."""
-        best, most = cls(in_use, 2.0, 1e9), -1
-        for near, lead in itertools.product(
-            (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0), (1.0, 1.1, 1.5, 2.0, 4.0, 8.0, 30.0)
-        ):
-            guesser = cls(in_use, near, lead)
-            outcomes = [(guesser.outcome(each), each.number) for each in tries]
-            right = sum(found == number for found, number in outcomes)
-            wrong = sum(found not in (None, number) for found, number in outcomes)
-            if wrong <= _MOST_WRONG * len(tries) and right > most:
-                best, most = guesser, right
-        return best
-
-    def outcome(self, tries: Tries) -> str | None:
-        """Return the number that is taken in the end; None when the caller goes to a person."""
-        likelihood: dict[str, float] = {}
-        nearest: dict[str, float] = {}
-        for hypotheses in tries.heard:
-            again = set(likelihood)
-            for number, share in self._candidates(hypotheses).items():
-                likelihood[number] = likelihood.get(number, 0.0) + share
-                nearest[number] = max(share, nearest.get(number, 0.0), 1.0 if number in again else 0.0)
-            ranked = sorted(likelihood.items(), key=lambda each: -each[1])
-            if (
-                ranked
-                and nearest[ranked[0][0]] >= self.near
-                and (len(ranked) == 1 or ranked[0][1] >= self.lead * ranked[1][1])
-            ):
-                return ranked[0][0]
+def _spelled(in_use: NumbersInUse, hypotheses: Sequence[Hypothesis], earlier: Spelled | None) -> Spelled | None:
+    """Return the alternatives that fit the check digit, as the dialog reads them, with those of the try before."""
+    heard = [(in_use.number_in(each.text), each.confidence) for each in hypotheses]
+    weights: dict[SlotValue, float] = {}
+    for number, confidence in heard:
+        if len(number) == _LENGTH and fits(number, CheckDigit.LUHN):
+            weights.setdefault(number, min(1.0, confidence / heard[0][1]))
+    if not weights:
         return None
-
-    def _candidates(self, hypotheses: Sequence[Hypothesis]) -> dict[str, float]:
-        """Return the numbers in use among the alternatives, each as a share of the likeliest string's confidence."""
-        found: dict[str, float] = {}
-        for hypothesis in hypotheses:
-            number = self.in_use.number_in(hypothesis.text)
-            if number in self.in_use:
-                found[number] = max(found.get(number, 0.0), hypothesis.confidence / hypotheses[0].confidence)
-        return found
+    ranked = tuple(sorted(weights.items(), key=lambda reading: -reading[1]))
+    return Spelled(heard[0][0], ranked[0][0], ranked[0][0], ranked).after(earlier)

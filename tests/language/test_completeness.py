@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from voicebot.dialog.expectation import AnswerKind, Expectation
-from voicebot.language.completeness import completeness
+from voicebot.language.completeness import MORE_FOLLOWS, completeness
 from voicebot.language.understanding import Understanding
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=ZoneInfo("America/New_York"))
@@ -85,3 +85,24 @@ def test_a_whole_number_is_surer_than_a_whole_request(understanding: Understandi
     (number,) = understanding.interpret([("four zero zero one two one", 1.0)], ACCOUNT, NOW)
     (request,) = understanding.interpret([("what's my account balance", 1.0)], OPEN, NOW)
     assert completeness(number, ACCOUNT) > completeness(request, OPEN) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "breaks_off"),
+    [
+        ("i'd like a coffee with a", True),
+        ("where is my order and my", True),
+        ("i want to put it on", False),
+        ("book me in on", True),
+        ("hold on", False),
+        ("where are you from", False),
+        ("what's my balance", False),
+        ("on", True),
+        ("yes", False),
+    ],
+)
+def test_words_that_break_off_say_that_more_follows(
+    understanding: Understanding, text: str, *, breaks_off: bool
+) -> None:
+    (reading,) = understanding.interpret([(text, 1.0)], OPEN, NOW)
+    assert (completeness(reading, OPEN) == MORE_FOLLOWS) is breaks_off

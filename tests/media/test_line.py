@@ -220,6 +220,16 @@ async def test_a_whole_sentence_heard_ahead_ends_the_turn_though_the_voice_sound
         assert waited_s < 0.7, "without its words it would have been 1.1 s"
 
 
+async def test_words_that_break_off_keep_the_turn_open_however_finished_the_voice_sounds() -> None:
+    async with room("my balance and my", ahead=True, completeness=lambda text, expectation: -1.0) as here:
+        await here.line.listen(Expectation("sure", (AnswerKind.YES_NO,)))
+        await here.leg.speak(buzz(1.0))
+        await here.leg.stay_silent(1.3)
+        turn = await here.until(CallerTurn)
+        waited_s = turn.timings.turn_ended_s - turn.timings.last_speech_s
+        assert waited_s > 0.9, "after yes or no half a second is enough"
+
+
 async def test_speech_that_goes_on_voids_what_was_heard_ahead() -> None:
     async with room("my balance", "unused", ahead=True, completeness=lambda text, expectation: 0.6) as here:
         await here.line.listen(OPEN)

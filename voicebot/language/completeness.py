@@ -12,6 +12,13 @@ _DANGLING = frozenset(
         "or so that the then this to uh um want was what when where with would your"
     ).split()
 )
+#: After these something must follow: an article, a possessive, a preposition or a conjunction alone says nothing. Those
+#: that also end sentences ("where are you from", "turn it off", "i do not know what for") are not among them.
+_UNFINISHED = frozenset("a an and at because but i i'd i'll i'm if my of on or our the their to with your".split())
+#: "Hold on", "turn it on": what "on" ends.
+_BEFORE_ON = frozenset("come go going hang hold it that turn turned".split())
+#: What is returned of them.
+MORE_FOLLOWS = -1.0
 _SPELT = (AnswerKind.DIGITS, AnswerKind.ALPHANUMERIC)
 _MOMENTS = (AnswerKind.DATE, AnswerKind.TIME)
 _PART_OF_DAY = "part_of_day"
@@ -32,12 +39,16 @@ _REQUEST = 0.6
 def completeness(reading: Interpretation, expectation: Expectation) -> float:
     """Return 0 to 1: how likely the words of `reading` are all that the caller has to say to `expectation`.
 
-    0.0 means that nothing speaks for it, not that more must follow. Digits count as whole only at an allowed length,
-    with nothing behind them. A day named by its weekday or as today's neighbour may be whole, and so may a time; a day
-    of a month is not, since its month or year may follow.
+    0.0 means that nothing speaks for it, `MORE_FOLLOWS` that they break off ("with a", "and my"). Digits count as whole
+    only at an allowed length, with nothing behind them. A day named by its weekday or as today's neighbour may be
+    whole, and so may a time; a day of a month is not, since its month or year may follow.
     """
     words = reading.text.split()
-    if not words or words[-1] in _DANGLING:
+    if not words:
+        return 0.0
+    if words[-1] in _UNFINISHED and not (words[-1] == "on" and words[-2:-1] and words[-2] in _BEFORE_ON):
+        return MORE_FOLLOWS
+    if words[-1] in _DANGLING:
         return 0.0
     kinds = expectation.kinds
     first = kinds[0] if kinds else AnswerKind.OPEN

@@ -75,7 +75,7 @@ _REQUEST_MS = 440
 #: mostly within a sentence.
 _LOOK_AHEAD_FRAMES = 4
 
-#: How likely these words are all that the caller has to say to what was asked, 0 to 1.
+#: How likely these words are all that the caller has to say to what was asked, 0 to 1; negative where they break off.
 Completeness = Callable[[str, Expectation], float]
 
 
@@ -321,6 +321,7 @@ class HearingProcessor(FrameProcessor):
         if attempt.pause is None:
             return
         said = self._said(attempt)
+        self._detector.recognised_part(broken_off=said < 0)
         # A prompt waits for the verdict on an "uh-huh": the sooner it goes on the better.
         if said >= _WHOLE or (attempt.over_prompt and only_backchannel(attempt.text)):
             self._detector.recognised_enough()

@@ -188,6 +188,23 @@ class TestEndOfTurn:
         feed(turns, VOICED, 300)
         assert until_ended(turns) == pytest.approx(PATIENCE[AnswerKind.DIGITS].unknown_ms, abs=FRAME_MS)
 
+    def test_waits_as_for_a_voice_cut_short_where_the_words_break_off(self) -> None:
+        turns = detector(OPEN)
+        feed(turns, VOICED, 1000)
+        (paused,) = (event for event in feed(turns, SILENT, 180) if isinstance(event, SpeechPaused))
+        turns.turn_probability(1.0, pause=paused.pause)
+        turns.recognised_part(broken_off=True)
+        assert 180 + until_ended(turns) == pytest.approx(PATIENCE[AnswerKind.OPEN].unfinished_ms, abs=FRAME_MS)
+
+    def test_waits_no_longer_once_the_missing_word_was_recognised(self) -> None:
+        turns = detector(OPEN)
+        feed(turns, VOICED, 1000)
+        (paused,) = (event for event in feed(turns, SILENT, 180) if isinstance(event, SpeechPaused))
+        turns.recognised_part(broken_off=True)
+        turns.turn_probability(1.0, pause=paused.pause)
+        turns.recognised_part(broken_off=False)
+        assert 180 + until_ended(turns) == pytest.approx(PATIENCE[AnswerKind.OPEN].finished_ms, abs=FRAME_MS)
+
     def test_of_speech_begun_before_the_question_follows_the_new_expectation(self) -> None:
         turns = detector(DIGITS)
         feed(turns, VOICED, 300)

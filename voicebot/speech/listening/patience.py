@@ -66,6 +66,8 @@ PATIENCE: Mapping[AnswerKind, Patience] = MappingProxyType(
 
 #: After the whole expected answer was recognised only a breath is waited for, in case of "… no, wait".
 ENOUGH_MS = 300
+#: After words that break off ("with a") at least so long is waited, whatever was asked.
+BROKEN_OFF_MS = 1000
 
 
 def patience_for(expectation: Expectation) -> Patience:

@@ -29,7 +29,7 @@ from voicebot.speech.listening.events import (
     TurnEvent,
     VoiceHinted,
 )
-from voicebot.speech.listening.patience import ENOUGH_MS, patience_for
+from voicebot.speech.listening.patience import BROKEN_OFF_MS, ENOUGH_MS, patience_for
 from voicebot.speech.listening.trace import VoiceTrace, milliseconds, samples
 from voicebot.speech.listening.vad import Activity
 
@@ -141,6 +141,7 @@ class TurnDetector:
         self._pauses = 0
         self._probability: float | None = None
         self._enough_ms: int | None = None
+        self._broken_off = False
         self._words: bool | None = None
         self._must_interrupt = False
 
@@ -155,6 +156,7 @@ class TurnDetector:
         """Listen for `expectation` from now on."""
         self._expectation = expectation
         self._enough_ms = None
+        self._broken_off = False
         self._prompt_playing = prompt_playing
 
     def prompt_started(self, *, interruptible: bool = True) -> None:
@@ -182,6 +184,13 @@ class TurnDetector:
     def recognised_enough(self, *, after_ms: int = ENOUGH_MS) -> None:
         """Partial results hold all that was asked for: end the turn after so much silence, if nothing more is said."""
         self._enough_ms = after_ms
+
+    def recognised_part(self, *, broken_off: bool) -> None:
+        """Partial results so far break off where more must follow ("with a"), or no longer do; the latest count.
+
+        However finished the voice sounds, the turn then waits as long as for one that sounds cut short.
+        """
+        self._broken_off = broken_off
 
     def words_heard(self, *, meant: bool) -> None:
         """Take the recogniser's word on a voice over a prompt; the latest counts.
@@ -304,9 +313,13 @@ class TurnDetector:
     def _paused(self) -> list[TurnEvent]:
         if self._trace.resumed:
             self._enough_ms = None
+            self._broken_off = False
             self._set_state(Cause.VOICE)
             return [SpeechResumed(self._pauses)]
-        patience_ms = patience_for(self._expectation).needed_ms(self._probability)
+        patience = patience_for(self._expectation)
+        patience_ms = patience.needed_ms(self._probability)
+        if self._broken_off:
+            patience_ms = max(patience.unfinished_ms, BROKEN_OFF_MS)
         needed_ms = patience_ms if self._enough_ms is None else min(patience_ms, self._enough_ms)
         if self._trace.silence_ms < needed_ms:
             return []
@@ -340,6 +353,7 @@ class TurnDetector:
         self._trace.forget_voice()
         self._probability = None
         self._enough_ms = None
+        self._broken_off = False
         self._words = None
         self._must_interrupt = False
 

@@ -7,7 +7,7 @@ import json
 import random
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from voicebot.dialog.expectation import AnswerKind, Domain, Expectation
@@ -18,7 +18,7 @@ from voicebot.speech.recognition.sphinx.answers import add_answer
 from voicebot.speech.recognition.sphinx.automaton import Automaton
 from voicebot.speech.recognition.sphinx.ngram import Sentence, arpa
 
-_COMPILER = "5"
+_COMPILER = "6"
 """Part of every name: files of an older compiler are not used."""
 _SAMPLES_PER_ANSWER = 400
 _DOMAIN_FILE = "domain.json"
@@ -62,6 +62,8 @@ class Material:
 
     requests: tuple[str, ...]
     names: tuple[str, ...]
+    #: The open questions of the domain; a call begins with one.
+    open_shapes: tuple[Shape, ...] = ()
 
     def compile(self, shape: Shape) -> Compiled:
         """Build the files of one question."""
@@ -193,7 +195,12 @@ def compile_domain(domain: Domain, directory: Path) -> Path:
     for key, shape in shapes.items():
         write_compiled(material.compile(shape), folder, key)
     # Written last: the folder counts as complete once this file is there.
-    described = {"version": domain.version, "requests": domain.requests, "names": domain.names}
+    described = {
+        "version": domain.version,
+        "requests": domain.requests,
+        "names": domain.names,
+        "open_shapes": [asdict(shape) for shape in shapes.values() if shape.kinds[:1] == (AnswerKind.OPEN,)],
+    }
     unfinished = folder / f"{_DOMAIN_FILE}.new"
     unfinished.write_text(json.dumps(described), encoding="utf-8")
     unfinished.replace(folder / _DOMAIN_FILE)
@@ -212,7 +219,11 @@ def read_material(folder: Path) -> Material:
     """Read back what a compiled domain was made from; `EngineUnavailable` if it is not a compiled domain."""
     try:
         described = json.loads((folder / _DOMAIN_FILE).read_text(encoding="utf-8"))
-        return Material(tuple(described["requests"]), tuple(described["names"]))
+        shapes = tuple(
+            Shape(tuple(AnswerKind(kind) for kind in shape["kinds"]), tuple(shape["phrases"]), tuple(shape["lengths"]))
+            for shape in described["open_shapes"]
+        )
+        return Material(tuple(described["requests"]), tuple(described["names"]), shapes)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineUnavailable("A compiled domain is missing or damaged; publish the flows again.") from error
 

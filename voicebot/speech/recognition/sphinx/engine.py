@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,6 +74,7 @@ class SphinxEngine:
         self._questions: OrderedDict[tuple[str, str], _Question] = OrderedDict()
         self._idle: OrderedDict[tuple[tuple[str, str], Search], list[QuestionDecoder]] = OrderedDict()
         self._digit_reader: DigitReader | None = None
+        self._making: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -98,7 +100,9 @@ class SphinxEngine:
             raise EngineUnavailable(f"pocketsphinx cannot load {self._acoustics.directory}: {error}") from error
 
     async def prepare(self, domain: Path) -> None:
-        await self.run(lambda: self._material(domain))
+        material = await self.run(lambda: self._material(domain))
+        for shape in material.open_shapes:
+            await self._make_spare(await self.run(partial(self._question, domain, shape)))
 
     async def open(self, request: Request, on_partial: OnPartial) -> SphinxStream:
         if self._open >= self._max_sessions:
@@ -108,8 +112,7 @@ class SphinxEngine:
 
         def take() -> tuple[_Question, dict[Search, QuestionDecoder]]:
             question = self._question(request.domain, shape)
-            searches = [Search.LANGUAGE_MODEL] + ([Search.GRAMMAR] if question.compiled.grammar else [])
-            decoders = {search: self._take(question, search) for search in searches}
+            decoders = {search: self._take(question, search) for search in _searches(question)}
             for decoder in decoders.values():
                 decoder.begin()
             return question, decoders
@@ -119,11 +122,14 @@ class SphinxEngine:
         except BaseException:
             self._open -= 1
             raise
+        self._want_spare(question)
         return SphinxStream(
             self, question, decoders, self._acoustics.front_end, on_partial, check_digit=request.check_digit
         )
 
     async def close(self) -> None:
+        for task in self._making.values():
+            task.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, work: Callable[[], _T]) -> _T:
@@ -141,6 +147,24 @@ class SphinxEngine:
         if self._digit_reader is None:
             self._digit_reader = DigitReader(self._acoustics)
         return self._digit_reader
+
+    def _want_spare(self, question: _Question) -> None:
+        """See to a decoder for whoever is asked this next, so that nobody else's audio waits while it is built."""
+        if question.key not in self._making and self._open < self._max_sessions:
+            task = asyncio.create_task(self._make_spare(question), name="spare decoder")
+            self._making[question.key] = task
+            task.add_done_callback(lambda _: self._making.pop(question.key))
+
+    async def _make_spare(self, question: _Question) -> None:
+        """Build what of the question's decoders there is none idle of, each a piece of work of its own."""
+        for search in _searches(question):
+
+            def build(search: Search = search) -> None:
+                if not self._idle.get((question.key, search)):
+                    decoder = QuestionDecoder(self._acoustics, question.compiled, search, cmu_dictionary())
+                    self._give_back(question, search, decoder)
+
+            await self.run(build)
 
     def _material(self, domain: Path | None) -> Material:
         if domain not in self._materials:
@@ -305,6 +329,10 @@ class SphinxStream:
     @property
     def _is_open(self) -> bool:
         return AnswerKind.OPEN in self._question.shape.kinds
+
+
+def _searches(question: _Question) -> tuple[Search, ...]:
+    return (Search.LANGUAGE_MODEL, *((Search.GRAMMAR,) if question.compiled.grammar else ()))
 
 
 def _ranked(hypotheses: Sequence[Hypothesis], most: int) -> tuple[Hypothesis, ...]:
