@@ -26,9 +26,12 @@ from voicebot.dialog.actions import (
     Listen,
     PromptPart,
     RecordDecision,
+    RecordEscalation,
     Say,
     SetGoal,
 )
+from voicebot.dialog.escalation.decision import Decision, NotYet
+from voicebot.dialog.escalation.signals import Signals
 from voicebot.dialog.events import (
     BackendAnswered,
     BackendFailed,
@@ -218,6 +221,28 @@ async def test_a_call_is_greeted_heard_answered_and_ended_after_its_last_word() 
         turn = call.journal.turns[1]
         assert turn.decision == "main.open: echo"
         assert {"end_of_turn", "final", "decision", "first_audio_queued", "first_audio_sent"} <= turn.timings_ms.keys()
+
+
+async def test_what_spoke_for_a_person_is_kept_with_the_turn_and_a_repeated_request_is_noticed() -> None:
+    weighed = RecordEscalation(
+        Signals(frustration=0.9, angry_turns=1),
+        Decision("p1", "order_status", "usual", 0.67, (), 0.75, held=NotYet.ONE_BAD_TURN),
+    )
+
+    def answer(event: Event) -> Sequence[Action]:
+        return [weighed, *greet(event)] if isinstance(event, CallerSpoke | CallerSilent) else greet(event)
+
+    async with stage(answer) as call:
+        await call.line.until(lambda: call.line.expectations != [])
+        for _ in range(2):
+            call.line.speak("where is it")
+            await call.line.until(lambda: call.line.texts.count("and now") == len(call.heard(CallerSpoke)) > 0)
+        call.line.speak("bye")
+        await call.finish()
+    turns = [turn.signals for turn in call.journal.turns if turn.speaker is Speaker.CALLER]
+    assert turns[0] == {"frustration": 0.9, "angry_turns": 1, "decision": weighed.decision.document()}
+    rephrased = [event.rephrased for event in call.heard(CallerSpoke) if isinstance(event, CallerSpoke)]
+    assert rephrased == [0.0, 1.0, 0.0]
 
 
 async def test_a_caller_who_hangs_up_ends_the_call_once() -> None:

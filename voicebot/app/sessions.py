@@ -23,6 +23,7 @@ from voicebot.media.events import LineEvent
 from voicebot.media.line import Line
 from voicebot.media.tapped import Unrecorded
 from voicebot.media.transport import CHUNK_MS, Tap
+from voicebot.records.history import CallHistory
 from voicebot.records.metrics import Metrics
 from voicebot.records.recorder import Recordings
 from voicebot.records.store import Store
@@ -55,6 +56,7 @@ class SessionFactory:
         self._settings = settings
         self._editions = editions
         self._store = store
+        self._history = CallHistory(store.database, now=now)
         self._recordings = recordings
         self._metrics = metrics
         self._continuations = continuations
@@ -110,6 +112,7 @@ class SessionFactory:
             recording=recorder,
             clock=time.monotonic,
             now=self._now,
+            history=self._history.goals,
         )
 
     def line_to(self, leg: CallLeg, on_event: Callable[[LineEvent], None]) -> Line:

@@ -23,6 +23,7 @@ from voicebot.calls.party_line import PartyLine
 from voicebot.calls.said import Unheard
 from voicebot.calls.seams import (
     Dialog,
+    History,
     Journal,
     Meter,
     Operations,
@@ -30,6 +31,7 @@ from voicebot.calls.seams import (
     SpokenLine,
     StandingPrompts,
     Understanding,
+    no_history,
 )
 from voicebot.calls.timers import Timer, TimerRan, Timers
 from voicebot.calls.transfer.handing_over import HandingOver, TransferEnded, Transfers
@@ -133,9 +135,11 @@ class CallSession:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         transfers: Transfers | None = None,
+        history: History = no_history,
     ) -> None:
         """`transfers` hand callers over to people; without them a flow says that nobody is there."""
         self._plan = plan
+        self._history = history
         self._log = log.bind(call_id=plan.call_id)
         self._leg = leg
         self._dialog = dialog
@@ -205,6 +209,7 @@ class CallSession:
                 seed=plan.seed,
                 parameters=dict(info.parameters),
                 call_id=plan.call_id,
+                earlier_calls=await self._history(info.caller),
             )
         )
         while self._cause is None:

@@ -81,7 +81,8 @@ class CallStarted:
     """`zone` is an IANA name; `seed` picks prompt variants; `caller` is what the carrier gave and may be empty.
 
     `call_id` is unique for ever: the idempotency keys of the call's writes begin with it. `continues` is what the same
-    customer was about the last time, `tier` how the company ranks them, `earlier_calls` how often they called lately.
+    customer was about the last time, `tier` how the company ranks them, `earlier_calls` how often they
+    called lately, by intent.
     """
 
     at: datetime
@@ -94,7 +95,7 @@ class CallStarted:
     call_id: str = ""
     continues: Continuation | None = None
     tier: str = ""
-    earlier_calls: int = 0
+    earlier_calls: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,13 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Escalating:
-    """How a call stands with its escalation policy. `due` is a rung to be climbed once a system has answered."""
+    """How a call stands with its escalation policy.
 
+    `earlier_calls` is how often the customer called lately, by intent. `due` is a rung to be climbed once a system has
+    answered.
+    """
+
+    earlier_calls: Mapping[str, int] = field(default_factory=dict)
     began: datetime | None = None
     tally: Tally = field(default_factory=Tally)
     standing: Standing = field(default_factory=Standing)

@@ -39,7 +39,7 @@ _WATCHED = _CALLER_EVENTS | BackendAnswered | BackendFailed
 
 def begin(event: CallStarted) -> Escalating:
     """Return how a call stands with its policy when it begins."""
-    return Escalating(began=event.at, tally=Tally(tier=event.tier, earlier_calls=event.earlier_calls))
+    return Escalating(event.earlier_calls, event.at, Tally(tier=event.tier))
 
 
 def supervise(before: State, event: Event, turn: Turn) -> None:
@@ -179,6 +179,7 @@ def _observe(policy: EscalationPolicy, before: State, event: Event, turn: Turn) 
             for note in notes
         ),
         value_at_stake=_at_stake(policy, turn.state),
+        earlier_calls=turn.state.escalating.earlier_calls.get(turn.state.goal, 0),
         tier=str(turn.state.slots.get(sources.tier) or ""),
     )
 
