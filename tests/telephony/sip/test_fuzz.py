@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sipmessage import Request
 
 from tests.fakes.sip_server import sip_bot
-from tests.telephony.sip.messages import SDP, raw
+from tests.telephony.sip.messages import SDP, raw, request
 from voicebot.errors import RemoteProtocolError
 from voicebot.telephony.sip.body import UnsupportedBody, sdp_of
 from voicebot.telephony.sip.digest import parse_digest
@@ -140,6 +142,23 @@ def test_mangled_traffic_leaves_no_call_and_no_port_behind(messages: list[bytes]
         assert failures == []
 
     asyncio.run(send_all())
+
+
+def test_malformed_messages_are_not_kept() -> None:
+    """The library's errors are the same objects every time, with tracebacks that grow by every message."""
+    gc.collect()
+    before = sum(isinstance(kept, Request) for kept in gc.get_objects())
+    for _ in range(200):
+        with pytest.raises(BadMessage):
+            parse(raw(via="nonsense"))
+    gc.collect()
+    assert sum(isinstance(kept, Request) for kept in gc.get_objects()) < before + 10
+
+
+@pytest.mark.parametrize("header", ["Min-SE: 7\x1e", "Min-SE: \x1c90;x", "Expires: 7\x1e"])
+def test_a_number_with_a_separator_beside_it_is_read_or_refused(header: str) -> None:
+    with contextlib.suppress(BadMessage):
+        agree_as_server(request(headers=(header,)))
 
 
 def test_a_message_made_to_be_slow_is_not() -> None:

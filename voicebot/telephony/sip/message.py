@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from sipmessage import URI, Address, Headers, Message, Request, Response
+from sipmessage.address import ADDRESS_EXCEPTION
+from sipmessage.mediatype import MEDIATYPE_EXCEPTION
 from sipmessage.message import COMPACT_FORMS
+from sipmessage.via import VIA_EXCEPTION
 
 from voicebot.errors import RemoteProtocolError
 
@@ -90,11 +93,18 @@ class BadMessage(RemoteProtocolError):
         self.answer = answer
 
 
+#: The library raises the same objects again and again, and each time their tracebacks grow by what is being parsed: a
+#: peer's nonsense would fill the memory.
+_KEPT_ERRORS = (ADDRESS_EXCEPTION, MEDIATYPE_EXCEPTION, VIA_EXCEPTION)
+
+
 def parse(data: bytes, *, stream: bool = False) -> Request | Response:
     """Return the message that `data` holds, without what follows its body; `stream` demands a Content-Length.
 
     Raises `BadMessage`. What is returned has valid Via, From, To, Call-ID and CSeq headers.
     """
+    for kept in _KEPT_ERRORS:
+        kept.__traceback__ = None
     if len(data) > MAX_MESSAGE_BYTES:
         raise BadMessage("message_too_large", f"A message has more than {MAX_MESSAGE_BYTES} bytes.")
     head, separator, body = data.partition(b"\r\n\r\n")
@@ -208,7 +218,7 @@ def _check_numbers(message: Message, refuse: _Refuse) -> None:
     for name, most in (("Max-Forwards", 255), ("Expires", 2**32 - 1), ("Min-SE", 2**32 - 1), ("RSeq", 2**32 - 1)):
         value = message.headers.get(name)
         if value is not None and not (re.fullmatch(r"[0-9]{1,10}", value.partition(";")[0].strip())
-                                      and int(value.partition(";")[0]) <= most):  # fmt: skip
+                                      and int(value.partition(";")[0].strip()) <= most):  # fmt: skip
             raise refuse("bad_number", f"{name} is no number from 0 to {most}.", 400)
 
 

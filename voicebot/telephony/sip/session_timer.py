@@ -64,7 +64,7 @@ def agree_as_server(
         interval_s = max(least_s, min(asked[0], wanted_s))
     lowest = request.headers.get("Min-SE")
     if lowest is not None:
-        interval_s = max(interval_s, int(lowest.partition(";")[0]))
+        interval_s = max(interval_s, int(lowest.partition(";")[0].strip()))
     # Who refreshes is the peer's to say; a peer that does not say, or cannot, leaves it to us.
     they_refresh = theirs and asked is not None and asked[1] == "uac"
     headers = [("Session-Expires", f"{interval_s};refresher={'uac' if they_refresh else 'uas'}")]
