@@ -219,6 +219,16 @@ async def test_every_decision_of_a_call_and_its_end_are_audited(tmp_path: Path, 
     assert '"decision":"balance.start: asked for"' in str(content)
 
 
+async def test_entries_cut_off_after_their_head_was_exported_show(tmp_path: Path, database_url: str) -> None:
+    async with Store.open(tmp_path, url=database_url, on_failure=print) as store:
+        store.journal.audit(_entry(1))
+        store.journal.audit(_entry(2))
+    async with Database.connected(locate(tmp_path, database_url)) as database:
+        await _tamper(database, "DELETE FROM audit_contents WHERE number = 2", "DELETE FROM audit WHERE number = 2")
+    report = await verify_audit(tmp_path, url=database_url)
+    assert [(problem.number, problem.what) for problem in report.problems] == [(2, "exported once and now missing")]
+
+
 def test_the_command_names_the_entry_that_was_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def record() -> None:
         async with Store.open(tmp_path, on_failure=print) as store:

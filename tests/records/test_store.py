@@ -355,6 +355,19 @@ async def test_an_entry_the_database_will_never_take_is_dropped_alone(store: Sto
     assert "4711" not in str(logs)
 
 
+async def test_a_nul_that_somebody_sends_does_not_keep_a_turn_out_of_the_records(
+    store: Store, failures: _Failures
+) -> None:
+    store.journal.begin_call("c1", _Party(caller="+1\x00555"), STARTED, "f")
+    store.journal.add_turn("c1", _caller("refund\0me", slots={"why": "be\0cause"}))
+    await store.journal.flush()
+    record = await store.get("c1")
+    assert record
+    assert (record["caller"], record["turns"][0]["text"]) == ("+1\ufffd555", "refund\ufffdme")
+    assert record["turns"][0]["slots"] == {"why": "be\0cause"}
+    assert failures == []
+
+
 async def test_a_batch_whose_commit_was_not_confirmed_is_not_written_twice(
     store: Store, failures: _Failures, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Row, delete, exists, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voicebot.errors import VoicebotError
@@ -152,7 +152,8 @@ class Disposal:
         due: Counter[DataKind] = Counter()
         for kind in (DataKind.RECORD, DataKind.AUDIO, DataKind.TRANSCRIPT):
             async with self._database.connect() as connection:
-                due[kind] = len((await connection.execute(_due_query(kind, retention, self._now(), instance))).all())
+                query = _due_query(kind, retention, self._now(), instance).order_by(None).subquery()
+                due[kind] = await connection.scalar(select(func.count()).select_from(query)) or 0
         return due
 
     async def _due(

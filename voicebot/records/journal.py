@@ -218,7 +218,11 @@ class Journal:
         self._put(_Audited(entry, call_id))
 
     def _add(self, kind: _Kind, call_id: str, values: Mapping[str, Any]) -> None:
-        self._put(_Row(kind, call_id, values))
+        # PostgreSQL keeps no NUL in a text; whoever sends one must not get out of the records by it.
+        kept = {
+            name: value.replace("\0", "\ufffd") if isinstance(value, str) else value for name, value in values.items()
+        }
+        self._put(_Row(kind, call_id, kept))
 
     def _put(self, entry: _Entry) -> None:
         try:
