@@ -153,6 +153,11 @@ def _persons(bot: Bot) -> Iterator[Finding]:
     if flow and not any(isinstance(flow.steps[step_id], PersonStep) for step_id in reachable(flow)):
         what = f"Callers who ask for a person come to '{flow.name}', which calls none."
         yield error("no_person", at(flow), what, "Add '- person: asked'.")
+    for rung in sorted(bot.policy.flows & bot.flows.keys()) if bot.policy else ():
+        rung_flow = bot.flows[rung]
+        if not any(isinstance(rung_flow.steps[step_id], PersonStep) for step_id in reachable(rung_flow)):
+            what = f"policy.yaml leads to '{rung}' for a person, and it calls none."
+            yield error("no_person", at(rung_flow), what, "Add '- person: policy'.")
     for other in bot.flows.values():
         for step in other.steps.values():
             if isinstance(step, RequestStep) and step.menu.get("0", name) != name:

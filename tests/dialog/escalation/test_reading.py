@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.dialog.strategies import FLOWS, shipped_bot
+from voicebot.dialog.check import check
 from voicebot.dialog.escalation.rung import EscalationRung
 from voicebot.dialog.loader import load_policy
 from voicebot.errors import ConfigurationError, Problem
@@ -85,3 +87,12 @@ def test_the_policy_is_a_part_of_the_bots_version_and_has_one_of_its_own(tmp_pat
 def test_what_is_said_at_a_rung_is_among_the_bots_prompts() -> None:
     names = {prompt.name for prompt in shipped_bot().prompts()}
     assert {"policy.clarify", "policy.other_way", "policy.keys"} <= names
+
+
+def test_a_rung_for_a_person_that_calls_none_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "flows"
+    shutil.copytree(FLOWS, folder)
+    path = folder / "escalated.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("  - person: policy\n", ""), encoding="utf-8")
+    (finding,) = check(folder).errors
+    assert (finding.file, finding.rule) == ("escalated.yaml", "no_person")
