@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, insert, select, text
 
 from voicebot.records.audit import verify
 from voicebot.records.disposal import Disposal, DisposalRefused
@@ -17,7 +17,7 @@ from voicebot.records.record import HeardWord, Outcome, Speaker, TurnRecord
 from voicebot.records.retention import DataKind, Retention
 from voicebot.records.search import CallSearch
 from voicebot.records.store import Store
-from voicebot.records.tables import AUDIT, AUDIT_CONTENTS
+from voicebot.records.tables import AUDIT, AUDIT_CONTENTS, CALLBACKS, CONTEXTS
 from voicebot.records.vault.erasing import Eraser
 from voicebot.records.vault.objects import DiskObjects
 
@@ -194,11 +194,47 @@ async def test_a_hold_keeps_what_the_audit_trail_says_of_its_call(
     assert report.deleted == 3  # two of call b, and what the hold said
 
 
+async def _hand_over(store: Store, call_id: str) -> None:
+    """Note that the call was handed over, and that the caller waits for a call back."""
+    context = {"call_id": call_id, "document": {"said": "a xylophone"}, "stored_at": NOW}
+    callback = {
+        "id": f"back-{call_id}",
+        "call_id": call_id,
+        "queue": "sales",
+        "number": f"+1555{call_id}",
+        "zone": "UTC",
+        "consent": True,
+        "reason": "no agent",
+        "state": "waiting",
+        "due_at": NOW,
+        "attempts": 0,
+        "token": 0,
+        "created_at": NOW,
+    }
+    async with store.database.begin() as connection:
+        await connection.execute(insert(CONTEXTS).values(context))
+        await connection.execute(insert(CALLBACKS).values(callback))
+
+
+async def test_the_context_of_a_hand_over_goes_with_the_transcript(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    _call(store, tmp_path, "c1", days_ago=50)
+    await store.journal.flush()
+    await _hand_over(store, "c1")
+    await disposal.retain(Retention({DataKind.TRANSCRIPT: 30}))
+    async with store.database.begin() as connection:
+        await connection.execute(delete(AUDIT_CONTENTS))  # dated today, whatever the call's age
+    assert not await _holds_anywhere(store, "xylophone")
+    assert await store.get("c1") is not None
+
+
 async def test_a_customers_deletion_leaves_nothing_but_a_certificate(
     store: Store, disposal: Disposal, tmp_path: Path, database_url: str
 ) -> None:
     _call(store, tmp_path, "mine", days_ago=2)
     await store.journal.flush()
+    await _hand_over(store, "mine")
     assert await _holds_anywhere(store, "xylophone")  # the search finds what is there
     certificate = await disposal.delete(caller="+1555mine", **WHY)
     assert not await _holds_anywhere(store, "xylophone")

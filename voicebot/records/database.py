@@ -140,7 +140,7 @@ class Database:
     async def purge(self) -> None:
         """Make sure that what was deleted is gone from the files too, as far as the database can."""
         if self.is_postgresql:
-            statements = ["VACUUM turns, calls, call_words, audit_contents"]
+            statements = ["VACUUM"]
         else:
             # The index keeps what was deleted until its parts are merged, the log until it is written back.
             statements = [

@@ -23,10 +23,14 @@ from voicebot.errors import VoicebotError
 from voicebot.records.audit import DELETED, AuditEntry, Head, append
 from voicebot.records.database import Database
 from voicebot.records.retention import DataKind, Retention
-from voicebot.records.tables import AUDIT, AUDIT_CONTENTS, CALLS, LEGAL_HOLDS, RECORDINGS, TURNS
+from voicebot.records.tables import AUDIT, AUDIT_CONTENTS, CALLS, CONTEXTS, LEGAL_HOLDS, METADATA, RECORDINGS, TURNS
 
 _BATCH = 100
 _AUDIT_BATCH = 5000
+#: Whatever names a call goes with it: turns, contexts, callbacks, and what comes after them; children first.
+_OF_CALLS = [
+    table for table in reversed(METADATA.sorted_tables) if "call_id" in table.c and table.name != LEGAL_HOLDS.name
+]
 #: What is left of a turn without its words: who spoke when, for how long, with what intent.
 _NO_WORDS: Mapping[str, Any] = {
     "text": "",
@@ -184,6 +188,7 @@ class Disposal:
                     values = {"transcript_deleted_at": self._now()}
                     await connection.execute(update(CALLS).where(CALLS.c.id.in_(ids)).values(values))
                     await connection.execute(update(TURNS).where(TURNS.c.call_id.in_(ids)).values(_NO_WORDS))
+                    await connection.execute(delete(CONTEXTS).where(CONTEXTS.c.call_id.in_(ids)))
             await append(connection, [self._retention_entry({"kind": kind.value, "calls": told})])
 
     async def _dispose_audit(self, retention: Retention) -> int:
@@ -252,7 +257,8 @@ async def _described(connection: AsyncConnection, call: Row[Any], recording: str
 
 
 async def _delete_calls(connection: AsyncConnection, ids: Sequence[str]) -> None:
-    await connection.execute(delete(RECORDINGS).where(RECORDINGS.c.call_id.in_(ids)))
+    for table in _OF_CALLS:
+        await connection.execute(delete(table).where(table.c.call_id.in_(ids)))
     await connection.execute(delete(CALLS).where(CALLS.c.id.in_(ids)))
 
 
