@@ -72,17 +72,16 @@ def outcome(in_use: NumbersInUse, tries: Tries) -> Outcome:
     denied = 0
     for hypotheses in tries.heard:
         spelled = _spelled(in_use, hypotheses, earlier)
-        while spelled is not None and spelled.taken not in in_use:
-            following = spelled.next_try()
-            earlier = spelled.given_up()
-            spelled = following
-        if spelled is None:
-            continue
-        number = str(spelled.taken)
-        if not spelled.guessed or number == tries.number:
-            return Outcome(number, denied)
-        denied += 1
-        earlier = spelled.without_taken()
+        while spelled is not None:
+            if spelled.taken not in in_use:
+                earlier, spelled = spelled.given_up(), spelled.next_try()
+                continue
+            number = str(spelled.taken)
+            if not spelled.guessed or number == tries.number:
+                return Outcome(number, denied)
+            denied += 1
+            earlier = spelled.without_taken()
+            spelled = earlier.next_offer()
     return Outcome(None, denied)
 
 

@@ -12,6 +12,7 @@ from voicebot.dialog.expectation import AnswerKind
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.spelled import MOST_TRIED, Spelled
 from voicebot.dialog.steps import AskStep
+from voicebot.dialog.turn import Turn
 
 
 def heard(*numbers: tuple[str, float]) -> CallerSpoke:
@@ -87,3 +88,25 @@ def test_a_second_attempt_adds_to_the_first_only_if_that_came_to_nothing() -> No
     denied = second.after(first.without_taken())
     assert denied is not None
     assert (denied.taken, denied.guessed) == ("2", True)
+
+
+def test_after_a_no_the_next_reading_is_offered_once_and_not_after_a_system_has_refused_them_all() -> None:
+    answer = Spelled("1", "2", "2", (("2", 1.0), ("3", 0.5), ("4", 0.4)))
+    assert answer.next_offer() is None  # nobody said no
+    offered = answer.without_taken().next_offer()
+    assert offered is not None
+    assert (offered.taken, offered.guessed) == ("3", True)
+    assert offered.without_taken().next_offer() is None
+    assert answer.given_up().next_offer() is None
+
+
+def test_only_what_was_read_back_is_denied() -> None:
+    talk = Talk().presses("2").take(heard(("98213", 0.9), ("48213", 0.8))).answers("not_found")
+    talk.answers(item="a lamp", status="processing", late=False, expected=START.date())
+    flow = talk.dialog.state.stack[-1]
+    assert flow.spelled["order_number"].taken == "48213"
+    turn = Turn(shipped_bot(), talk.dialog.state, START)
+    turn.deny_spelled(())
+    assert "48213" not in turn.frame.spelled["order_number"].denied
+    turn.deny_spelled(("order_number",))
+    assert "48213" in turn.frame.spelled["order_number"].denied

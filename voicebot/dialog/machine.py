@@ -268,7 +268,7 @@ def _said_no(turn: Turn, step_: QuestionStep, heard: float | None) -> None:
         missed(turn, "no_match")
         return
     turn.record("declined", confidence=heard)
-    if isinstance(step_, ConfirmStep):
+    if isinstance(step_, ConfirmStep) and len(step_.slots) == 1:  # of several it may be any that is wrong
         turn.deny_spelled(step_.slots)
     turn.go_to(step_.no)
     walk_on(turn)

@@ -32,6 +32,8 @@ class Spelled:
     readings: tuple[tuple[SlotValue, float], ...]
     denied: frozenset[SlotValue] = frozenset()
     tries: int = 0
+    #: Whether the caller, having said no, was offered another one; a third would try their patience.
+    offered_again: bool = False
 
     @property
     def guessed(self) -> bool:
@@ -54,7 +56,14 @@ class Spelled:
 
     def given_up(self) -> Spelled:
         """Return this with the first reading taken again and all that were tried denied."""
-        return replace(self.without_taken(), taken=self.first)
+        return replace(self.without_taken(), taken=self.first, offered_again=True)
+
+    def next_offer(self) -> Spelled | None:
+        """Return this with the next reading taken after the caller said no to the present one; None if it is none."""
+        following = next((value for value, _ in self.readings if value not in self.denied), None)
+        if following is None or self.taken not in self.denied or self.offered_again:
+            return None
+        return replace(self, taken=following, tries=0, offered_again=True)
 
     def next_try(self) -> Spelled | None:
         """Return this with the next reading taken, the present one being denied; None after the last worth a try."""

@@ -114,13 +114,24 @@ def _ask(turn: Turn, step: AskStep) -> bool:
     if turn.value(step.slot) is not None:
         turn.go_to(step.next)
         return True
-    if _take_mentioned(turn, step.slot, step.rules):
+    if _take_next_reading(turn, step) or _take_mentioned(turn, step.slot, step.rules):
         turn.go_to(step.next)
         return True
     turn.change_frame(replace(turn.frame, words=""))
     turn.say(step.question.prompt)
     turn.listen()
     return False
+
+
+def _take_next_reading(turn: Turn, step: AskStep) -> bool:
+    """Fill a slot with what else the caller may have said, where they just said no to what it held; once an answer."""
+    spelled = turn.frame.spelled.get(step.slot)
+    following = spelled.next_offer() if spelled else None
+    if following is None:
+        return False
+    turn.take_spelled(step.slot, following)
+    turn.record("next_reading", detail=step.slot)
+    return True
 
 
 def _take_mentioned(turn: Turn, name: str, rules: Sequence[Rule]) -> bool:
