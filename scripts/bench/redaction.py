@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 from _report import Report, parser
 from _said_numbers import Case, cases
@@ -41,6 +43,7 @@ def raises_alarm(case: Case) -> bool:
 def _options() -> argparse.Namespace:
     made = parser("How much of what must not be kept is found in what was said, and how much else.")
     made.add_argument("--calls", type=int, default=1200, metavar="N", help="calls to make up")
+    made.add_argument("--clips", type=int, default=0, metavar="N", help="speak and recognise so many of them too")
     return made.parse_args()
 
 
@@ -63,7 +66,31 @@ def main() -> None:
         alarms = Counter(case.kind for case in harmless if raises_alarm(case))
         for kind, number in sorted(alarms.items()):
             report.rate(name, f"… {kind}", number, sum(case.kind == kind for case in harmless))
+    if options.clips:
+        _measure_audio(report, made, options.clips)
     report.finish(options.json)
+
+
+def _measure_audio(report: Report, made: list[Case], clips: int) -> None:
+    """Of the half held back: numbers in one or two turns, and as many harmless turns besides as a third of them."""
+    from _recogniser import Recogniser  # noqa: PLC0415  # the speech libraries take seconds that text need not pay
+    from _redacted_audio import ASKED, OPEN, Speaking, hear  # noqa: PLC0415
+
+    held_back = [case for case in made if case.number % 2]
+    sensitive = [case for case in held_back if case.is_sensitive][:clips]
+    harmless = [case for case in held_back if not case.is_sensitive][: clips // 3]
+    requests = sorted({turn.text for case in made if not case.number % 2 for turn in case.turns})[:300]
+    with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as scratch:
+        recogniser = Recogniser({"engine": "sphinx"}, Path(scratch))
+        domain = recogniser.compile(requests, (OPEN, ASKED))
+        speaking = Speaking("rms")
+        heard = hear(sensitive, speaking, recogniser, domain)
+        report.rate("audio", "calls with the number wholly silent", heard.safe, heard.clips, note=recogniser.name)
+        report.rate("audio", "words of numbers silent", heard.gone, heard.words)
+        report.rate("audio", "words beside them silent", heard.harmless_gone, heard.harmless)
+        quiet = hear(harmless, speaking, recogniser, domain)
+        report.rate("audio", "words of harmless turns silent", quiet.harmless_gone, quiet.harmless)
+        recogniser.close()
 
 
 if __name__ == "__main__":
