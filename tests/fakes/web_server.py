@@ -113,6 +113,23 @@ class FakeRecording:
         return self.content[start:end]
 
 
+class FakeLiveRecordings:
+    """Live calls by id, and who stopped their recording."""
+
+    def __init__(self, *calls: str) -> None:
+        self.stopped: dict[str, str | None] = dict.fromkeys(calls)
+
+    def stop(self, call_id: str, by: str) -> bool:
+        if call_id in self.stopped:
+            self.stopped[call_id] = by
+        return call_id in self.stopped
+
+    def resume(self, call_id: str) -> bool:
+        if call_id in self.stopped:
+            self.stopped[call_id] = None
+        return call_id in self.stopped
+
+
 class FakeRecordings:
     """The recordings of calls by their ids; `unfinished` ones may not be played yet."""
 
@@ -306,6 +323,7 @@ async def serving(
     api_token: str | None = API_TOKEN,
     calls: FakeCalls | None = None,
     recordings: FakeRecordings | None = None,
+    live_recordings: FakeLiveRecordings | None = None,
     ready: bool = True,
     limits: WebLimits | None = None,
     wall_clock: Callable[[], float] = time.time,
@@ -330,6 +348,7 @@ async def serving(
             admission=admission,
             calls=store or reader,
             recordings=recordings or FakeRecordings(),
+            live_recordings=live_recordings or FakeLiveRecordings(),
             schema=schema or {"title": "CallRecord"},
             metrics=lambda: "voicebot_live_calls 0\n",
             readiness=lambda: Readiness(ready, {"recognition": "ready" if ready else "starting"}),

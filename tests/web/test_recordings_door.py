@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from tests.fakes.web_server import API_TOKEN, FakeCalls, FakeRecording, FakeRecordings, serving
+from tests.fakes.web_server import API_TOKEN, FakeCalls, FakeLiveRecordings, FakeRecording, FakeRecordings, serving
 
 BEARER = {"Authorization": f"Bearer {API_TOKEN}"}
 CONTENT = bytes(range(256)) * 4096  # more than one piece
@@ -94,3 +94,18 @@ async def test_the_waveform_is_sent_as_json() -> None:
     async with serving(calls=FakeCalls([{"id": "call-1"}]), recordings=_recordings()) as server:
         answer = await server.http.get(server.base + "/api/calls/call-1/waveform", headers=BEARER)
         assert await answer.json() == {"duration_ms": 0, "lanes": {}}
+
+
+async def test_the_recording_of_a_live_call_is_stopped_and_resumed_and_that_is_audited() -> None:
+    live = FakeLiveRecordings("call-1")
+    async with serving(calls=FakeCalls([{"id": "call-1"}]), live_recordings=live) as server:
+        url = server.base + URL
+        assert (await server.http.post(url + "/stop", headers=BEARER)).status == 204
+        stopped_by = dict(live.stopped)
+        assert stopped_by["call-1"]
+        assert (await server.http.post(url + "/resume", headers=BEARER)).status == 204
+        assert dict(live.stopped) == {"call-1": None}
+        assert [entry.action for entry in server.audited] == ["recording_stopped", "recording_resumed"]
+        other = server.base + "/api/calls/call-9/recording/stop"
+        assert (await server.http.post(other, headers=BEARER)).status == 404
+        assert (await server.http.post(url + "/stop")).status == 401

@@ -45,6 +45,7 @@ from voicebot.records.access.sessions import Sessions
 from voicebot.records.access.tokens import ApiTokens
 from voicebot.records.access.users import Users
 from voicebot.records.continuations import ContinuationStore
+from voicebot.records.control import LiveRecordings
 from voicebot.records.metrics import Metrics
 from voicebot.records.schema import call_schema
 from voicebot.records.store import Store
@@ -113,6 +114,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
                 on_failure=lambda kind: metrics.failed("recorder", kind),
             )
         )
+        live_recordings = LiveRecordings(store.journal, time.monotonic)
         library = Library(settings.data / FLOW_LIBRARY)
         folder = await asyncio.to_thread(_published, library) or settings.flows
 
@@ -152,6 +154,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             editions=editions,
             store=store,
             recordings=recordings.recorders,
+            live_recordings=live_recordings,
             metrics=metrics,
             continuations=continuations,
             now=world.now,
@@ -182,7 +185,19 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             clock=time.monotonic,
         )
         admission = _CountedAdmission(live, metrics)
-        app = _web(settings, live, store, recordings.vault, world.now, metrics, speech, editions, chats, admission)
+        app = _web(
+            settings,
+            live,
+            store,
+            recordings.vault,
+            live_recordings,
+            world.now,
+            metrics,
+            speech,
+            editions,
+            chats,
+            admission,
+        )
         runner = make_runner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -226,6 +241,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
     live: LiveCalls,
     store: Store,
     vault: Vault,
+    live_recordings: LiveRecordings,
     now: Callable[[], datetime],
     metrics: Metrics,
     speech: Speech,
@@ -247,6 +263,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
         admission=admission,
         calls=store,
         recordings=vault,
+        live_recordings=live_recordings,
         schema=call_schema(),
         metrics=metrics.text,
         readiness=readiness,

@@ -23,6 +23,7 @@ from voicebot.media.events import LineEvent
 from voicebot.media.line import Line
 from voicebot.media.tapped import Unrecorded
 from voicebot.media.transport import CHUNK_MS, Tap
+from voicebot.records.control import LiveRecordings
 from voicebot.records.history import CallHistory
 from voicebot.records.metrics import Metrics
 from voicebot.records.recorder import Recordings
@@ -43,6 +44,7 @@ class SessionFactory:
         editions: Editions,
         store: Store,
         recordings: Recordings,
+        live_recordings: LiveRecordings,
         metrics: Metrics,
         continuations: Continuations,
         now: Callable[[], datetime],
@@ -58,6 +60,7 @@ class SessionFactory:
         self._store = store
         self._history = CallHistory(store.database, now=now)
         self._recordings = recordings
+        self._live_recordings = live_recordings
         self._metrics = metrics
         self._continuations = continuations
         self._now = now
@@ -70,6 +73,7 @@ class SessionFactory:
         dialog = Conversation(edition.bot)
 
         async def ended() -> None:
+            self._live_recordings.closed(leg.info.leg_id)
             await self._continuations.keep(leg.info.caller, continuation_of(edition.bot, dialog.state))
 
         return _OnEdition(self._session(leg, edition, dialog), edition, self._editions, ended)
@@ -88,7 +92,9 @@ class SessionFactory:
 
     def _session(self, leg: CallLeg, edition: Edition, dialog: Conversation) -> CallSession:
         call_id = leg.info.leg_id
-        recorder = self._recordings.start(call_id, time.monotonic())
+        started_s = time.monotonic()
+        recorder = self._recordings.start(call_id, started_s)
+        self._live_recordings.opened(call_id, recorder, started_s)
         path = f"{recorder.path.parent.name}/{call_id}"
         plan = CallPlan(
             call_id=call_id,

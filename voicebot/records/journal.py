@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from voicebot.records.access.sight import SharedWith
 from voicebot.records.audit import AuditEntry, Head, append, write_head
 from voicebot.records.database import Database
-from voicebot.records.record import Outcome, TurnRecord
+from voicebot.records.record import Outcome, RecordingPause, TurnRecord
 from voicebot.records.redacting import Numbered, TurnRedactor
 from voicebot.records.tables import CALL_SHARES, CALLS, RECORDINGS, TURNS
 
@@ -41,6 +41,7 @@ _LAST_RETRY_S = 5.0
 _COUNTED_CALLS = 10_000
 
 _TURN = TypeAdapter(TurnRecord)
+_PAUSE = TypeAdapter(RecordingPause)
 
 
 class JournalFailure(StrEnum):
@@ -70,6 +71,7 @@ class _Kind(StrEnum):
     TURN = "turn"
     TURN_CHANGED = "turn_changed"
     RECORDING = "recording"
+    RECORDING_PAUSED = "recording_paused"
     GOAL = "goal"
     CALL_ENDED = "call_ended"
     SHARED = "shared"
@@ -171,6 +173,11 @@ class Journal:
     def share_call(self, call_id: str, shared_with: SharedWith, name: str) -> None:
         """Note that a call was given to a user or a queue: from now on they may see it too."""
         self._add(_Kind.SHARED, call_id, {"call_id": call_id, "shared_with": shared_with.value, "name": name})
+
+    def note_pauses(self, call_id: str, pauses: Sequence[RecordingPause]) -> None:
+        """Note all pauses of the call's recording so far."""
+        values = {"pauses": [_PAUSE.dump_python(pause, mode="json") for pause in pauses]}
+        self._add(_Kind.RECORDING_PAUSED, call_id, values)
 
     def set_goal(self, call_id: str, goal: str, *, reached: bool) -> None:
         """Note what the caller came for, and whether it is done; the last goal of a call stands."""
@@ -322,6 +329,10 @@ async def _insert(connection: AsyncConnection, entries: Sequence[_Entry]) -> Hea
                     await connection.execute(update(TURNS).where(it).values(entry.values))
             case _Kind.RECORDING:
                 await _insert_new(connection, RECORDINGS, alike)
+            case _Kind.RECORDING_PAUSED:
+                for entry in alike:
+                    its = RECORDINGS.c.call_id == entry.call_id
+                    await connection.execute(update(RECORDINGS).where(its).values(entry.values))
             case _Kind.GOAL:
                 for entry in alike:
                     await connection.execute(update(CALLS).where(CALLS.c.id == entry.call_id).values(entry.values))

@@ -111,7 +111,7 @@ def _redacted(turn: TurnRecord, context: Context, found: tuple[Finding, ...]) ->
         decision=None if turn.decision is None else digits_gone(turn.decision),
         signals=_signals(turn, digits_gone),
         words=_words(turn.words, hidden, kinds),
-        redactions=_redactions(turn, kinds, [(span.start_ms, span.end_ms) for span in spans]) if kinds else (),
+        redactions=_redactions(turn, context, kinds, [(span.start_ms, span.end_ms) for span in spans]) if kinds else (),
     )
 
 
@@ -146,11 +146,12 @@ def _words(words: Sequence[HeardWord], hidden: frozenset[int], kinds: Sequence[S
 
 
 def _redactions(
-    turn: TurnRecord, kinds: Sequence[Sensitive], spans: Sequence[tuple[int, int]]
+    turn: TurnRecord, context: Context, kinds: Sequence[Sensitive], spans: Sequence[tuple[int, int]]
 ) -> tuple[Redaction, ...]:
     if turn.engine == _KEYS:
         spans = [(turn.at_ms - _KEYED_BEFORE_MS, turn.at_ms + _KEYED_AFTER_MS)]
-    elif not spans:
+    elif context.asked is not None or not spans:
+        # An answer is silent as a whole: its first and last words are those that recognisers get wrong.
         spans = [(turn.at_ms, turn.at_ms + turn.heard_ms)]
     return tuple(
         Redaction(

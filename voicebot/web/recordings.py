@@ -12,6 +12,7 @@ from voicebot.errors import VoicebotError
 from voicebot.records.access.roles import Right
 from voicebot.records.vault.vault import RecordingUnfinishedError
 from voicebot.web.access.declared import requires
+from voicebot.web.access.principal import principal_of
 
 _log = structlog.get_logger(__name__)
 
@@ -43,16 +44,26 @@ class Recordings(Protocol):
         ...
 
 
+class LiveRecordings(Protocol):
+    """Both return False when there is no such live call here."""
+
+    def stop(self, call_id: str, by: str) -> bool: ...
+    def resume(self, call_id: str) -> bool: ...
+
+
 class RecordingsDoor:
     """Serves recordings to those who have the right to listen."""
 
-    def __init__(self, recordings: Recordings) -> None:
+    def __init__(self, recordings: Recordings, live: LiveRecordings) -> None:
         self._recordings = recordings
+        self._live = live
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/api/calls/{id}/recording", self.recording),
             web.get("/api/calls/{id}/waveform", self.waveform),
+            web.post("/api/calls/{id}/recording/stop", self.stop),
+            web.post("/api/calls/{id}/recording/resume", self.resume),
         ]
 
     @requires(Right.LISTEN, call="id", audited="recording_played")
@@ -85,6 +96,21 @@ class RecordingsDoor:
         return web.Response(
             body=content, content_type="application/json", headers={"Cache-Control": "private, no-store"}
         )
+
+    @requires(Right.CONTROL_RECORDING, call="id", audited="recording_stopped")
+    async def stop(self, request: web.Request) -> web.Response:
+        """Record silence instead of both parties of a live call."""
+        return _live_answer(self._live.stop(_call_id(request), principal_of(request).actor))
+
+    @requires(Right.CONTROL_RECORDING, call="id", audited="recording_resumed")
+    async def resume(self, request: web.Request) -> web.Response:
+        return _live_answer(self._live.resume(_call_id(request)))
+
+
+def _live_answer(is_live: bool) -> web.Response:  # noqa: FBT001  # what the call is
+    if not is_live:
+        raise web.HTTPNotFound(text="There is no such live call.")
+    return web.Response(status=204)
 
 
 async def _send(answer: web.StreamResponse, found: Playable, start: int, end: int, call_id: str) -> None:

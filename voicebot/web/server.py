@@ -35,7 +35,7 @@ from voicebot.web.doors import Accept, Admission, CountViolation
 from voicebot.web.limits import ConnectionLimit, RateLimit
 from voicebot.web.openapi import OpenApiDoor, openapi_document
 from voicebot.web.pages import Pages
-from voicebot.web.recordings import Recordings, RecordingsDoor
+from voicebot.web.recordings import LiveRecordings, Recordings, RecordingsDoor
 from voicebot.web.records import CallReader, RecordsDoor
 from voicebot.web.sms import SmsDoor
 from voicebot.web.socket_door import LiveLegs, SocketDoor
@@ -101,6 +101,7 @@ def build_app(
     admission: Admission,
     calls: CallReader,
     recordings: Recordings,
+    live_recordings: LiveRecordings,
     schema: Mapping[str, Any],
     metrics: Callable[[], str],
     readiness: Callable[[], Readiness],
@@ -216,7 +217,7 @@ def build_app(
         oidc_name=access.oidc.name if access.oidc else None,
     )
     records_door = RecordsDoor(calls=calls, schema=schema, pages=pages)
-    recordings_door = RecordingsDoor(recordings)
+    recordings_door = RecordingsDoor(recordings, live_recordings)
 
     async def healthz(request: web.Request) -> web.Response:
         del request
