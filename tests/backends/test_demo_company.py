@@ -63,7 +63,7 @@ async def company(tmp_path: Path) -> AsyncIterator[Company]:
 async def test_every_demo_customer_is_let_in_by_their_pin_only(company: Company, customer: object) -> None:
     known = next(one for one in CUSTOMERS if one is customer)
     right = await company.call("customers.authenticate", account_number=known.account_number, pin=known.pin)
-    assert right == BackendResult("ok", {"customer_name": known.name})
+    assert right == BackendResult("ok", {"customer_name": known.name, "tier": known.tier or None})
     wrong = await company.call("customers.authenticate", account_number=known.account_number, pin="0000")
     assert wrong.outcome == "mismatch"
 
@@ -81,7 +81,9 @@ async def test_who_has_no_pin_is_let_in_by_date_of_birth_and_zip_code(company: C
             "customers.identify", account_number=known.account_number, birth_date=born, zip_code=zip_code
         )
 
-    assert await told(known.born, known.zip_code) == BackendResult("ok", {"customer_name": known.name})
+    assert await told(known.born, known.zip_code) == BackendResult(
+        "ok", {"customer_name": known.name, "tier": known.tier or None}
+    )
     assert (await told(known.born, "99999")).outcome == "mismatch"
     assert (await told(date(1999, 1, 1), known.zip_code)).outcome == "mismatch"
 

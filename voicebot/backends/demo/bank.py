@@ -43,7 +43,7 @@ def bank_operations(now: Callable[[], datetime]) -> dict[str, Handler]:
             return BackendResult("locked")
         if proves(row):
             connection.execute("UPDATE customer SET failed_tries = 0 WHERE account_number = ?", (account,))
-            return BackendResult("ok", {"customer_name": row["name"]})
+            return BackendResult("ok", {"customer_name": row["name"], "tier": row["tier"] or None})
         connection.execute(
             "UPDATE customer SET failed_tries = ?, last_failed_at = ? WHERE account_number = ?",
             (row["failed_tries"] + 1 if recent else 1, now().isoformat(), account),

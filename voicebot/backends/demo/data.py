@@ -35,6 +35,7 @@ class DemoCustomer:
     zip_code: str = "10001"
     card_digits: str | None = None
     born: date = date(1970, 1, 1)
+    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ CUSTOMERS = (
         zip_code="11215",
         card_digits="7719",
         born=date(1992, 11, 2),
+        tier="gold",
     ),
     DemoCustomer(
         "415620",
@@ -213,7 +215,7 @@ def _fill(connection: sqlite3.Connection, today: date) -> None:
         salt = hashlib.sha256(f"demo {customer.account_number}".encode()).digest()[:16]
         connection.execute(
             "INSERT INTO customer (account_number, name, pin_salt, pin_hash, balance_cents, pending_cents, closed,"
-            " street, house_number, zip, born) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " street, house_number, zip, born, tier) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 customer.account_number,
                 customer.name,
@@ -226,6 +228,7 @@ def _fill(connection: sqlite3.Connection, today: date) -> None:
                 customer.house_number,
                 customer.zip_code,
                 customer.born.isoformat(),
+                customer.tier,
             ),
         )
         if customer.card_digits:

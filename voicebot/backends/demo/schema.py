@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicebot.backends.sqlite import WRITES_TABLE
 
 #: Raised with every change below; a file of another version is laid out anew.
-VERSION = 3
+VERSION = 4
 
 TABLES = (
     """
@@ -27,7 +27,8 @@ TABLES = (
         street TEXT NOT NULL,
         house_number TEXT NOT NULL,
         zip TEXT NOT NULL,
-        born TEXT NOT NULL
+        born TEXT NOT NULL,
+        tier TEXT NOT NULL DEFAULT ''
     ) WITHOUT ROWID
     """,
     """

@@ -64,18 +64,31 @@ def _act_on(policy: EscalationPolicy, before: State, turn: Turn, decision: Decis
     asked_first = decision.rule == ASKED and decision.rung is policy.asked.offer
     if asked_first and before.phase is Phase.ASKING and any(isinstance(action, TransferTo) for action in turn.actions):
         # The request would have been honoured; the policy has something to offer before.
-        turn.state = replace(before, at=turn.state.at, turn=turn.state.turn, escalating=turn.state.escalating)
-        turn.actions = [action for action in turn.actions if isinstance(action, RecordDecision | RecordEscalation)]
+        _take_back(turn, before)
     rungs = [rung for rung in (turn.state.escalating.due, decision.rung) if rung]
     rung = max(rungs, key=lambda one: one.height, default=None)
     is_settled = turn.state.phase is Phase.ENDED or any(isinstance(action, TransferTo) for action in turn.actions)
     if rung is None or is_settled:
         return
+    if turn.state.phase is Phase.WAITING and _only_guesses(turn, before) and rung.is_takeover:
+        _take_back(turn, before)
     if turn.state.phase is Phase.WAITING:  # what is under way is finished first
         turn.state = replace(turn.state, escalating=replace(turn.state.escalating, due=rung))
         return
     turn.state = replace(turn.state, escalating=replace(turn.state.escalating, due=None))
     _climb(policy, turn, rung, missed=missed)
+
+
+def _take_back(turn: Turn, before: State) -> None:
+    """Let what was worked out on this event not have happened, apart from what was noted of it."""
+    kept = turn.state
+    turn.state = replace(before, at=kept.at, turn=kept.turn, said=kept.said, escalating=kept.escalating)
+    turn.actions = [action for action in turn.actions if isinstance(action, RecordDecision | RecordEscalation)]
+
+
+def _only_guesses(turn: Turn, before: State) -> bool:
+    """Whether the bot has just begun to look for an answer to words that no intent fits."""
+    return before.phase is Phase.ASKING and turn.frame.origin is Origin.UNKNOWN
 
 
 def _climb(policy: EscalationPolicy, turn: Turn, rung: EscalationRung, *, missed: bool) -> None:
