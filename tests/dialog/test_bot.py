@@ -47,9 +47,10 @@ def test_codes_are_heard_without_open_requests_beside_them_and_days_with() -> No
 def test_requests_are_lower_case_words_and_all_there() -> None:
     requests = shipped_bot().domain().requests
     assert all(re.fullmatch(r"[a-z0-9' ]+", request) for request in requests)
-    assert {spoken_words(example) for examples in shipped_bot().intents.values() for example in examples} == set(
-        requests
-    )
+    bot = shipped_bot()
+    assert bot.policy
+    examples = [*(example for examples in bot.intents.values() for example in examples), *bot.policy.listen_for]
+    assert {spoken_words(example) for example in examples} == set(requests)
 
 
 def test_static_prompts_are_all_fixed_words_once() -> None:

@@ -269,6 +269,7 @@ class Bot:
         requests = dict.fromkeys(
             spoken_words(example) for intent in self.intents_by_name.values() for example in intent.examples
         )
+        requests |= dict.fromkeys(spoken_words(text) for text in (self.policy.listen_for if self.policy else ()))
         return Domain(
             version=self.version,
             requests=tuple(requests),

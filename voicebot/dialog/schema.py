@@ -247,6 +247,7 @@ def policy_schema() -> Schema:
     rule = _object({"when": _CONDITION, "go_to": rung}, required=("when", "go_to"))
     properties: dict[str, Schema] = {
         "about": _SCALAR,
+        "listen_for": {"description": "What callers say in anger or need, for the recogniser.", **_TEXTS},
         "sources": _object(_exactly({**dict.fromkeys(SOURCES_KEYS, _NAMES), "tier": _SCALAR}, SOURCES_KEYS)),
         "asked": _object({"go_to": rung, "offer": rung}, required=("go_to",)),
         "hysteresis": _object(dict.fromkeys(HYSTERESIS_KEYS, amount), required=HYSTERESIS_KEYS),

@@ -87,7 +87,10 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class EscalationPolicy:
-    """A whole policy. `version` is a hash of its text. `usual` is the type of whatever no other type is about."""
+    """A whole policy. `version` is a hash of its text. `usual` is the type of whatever no other type is about.
+
+    `listen_for` are sentences that a recogniser should know besides the requests, of anger and of need.
+    """
 
     version: str
     usual: InteractionType
@@ -97,6 +100,7 @@ class EscalationPolicy:
     asked: Asked
     rungs: Mapping[EscalationRung, RungWords]
     sources: Sources = field(default_factory=Sources)
+    listen_for: tuple[str, ...] = ()
 
     def type_of(self, intent: str) -> InteractionType:
         """Return the kind of interaction that a request belongs to."""

@@ -21,7 +21,7 @@ from voicebot.dialog.escalation.policy import (
 from voicebot.dialog.escalation.rung import EscalationRung
 from voicebot.dialog.escalation.signals import NAMED, WEIGHED
 
-POLICY_KEYS = ("about", "sources", "asked", "hysteresis", "rungs", "rules", "types")
+POLICY_KEYS = ("about", "listen_for", "sources", "asked", "hysteresis", "rungs", "rules", "types")
 SOURCES_KEYS = ("authentication", "value", "solved", "tier")
 TYPE_KEYS = ("intents", "weights", "rungs")
 HYSTERESIS_KEYS = ("armed_by", "at_once", "released_below")
@@ -60,6 +60,7 @@ def read_policy(source: Source, version: str, known: Known) -> EscalationPolicy 
         asked=asked,
         rungs=rungs,
         sources=_sources(fields.get("sources"), known),
+        listen_for=fields.texts("listen_for"),
     )
 
 
