@@ -83,7 +83,7 @@ _OTHER_KEY = rsa.generate_private_key(65537, 2048)
         {"claims": {"groups": 7}},
         {"claims": {"preferred_username": "<script>"}},
         {"claims": {"preferred_username": "bot"}},
-        {"sign_with": _OTHER_KEY},
+        pytest.param({"sign_with": _OTHER_KEY}, id="signed with another key"),
         {"key_id": "another-key"},
         {"sign_as": "none", "sign_with": ""},
         {"sign_as": "HS256", "sign_with": CLIENT_SECRET.ljust(32)},
