@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,14 +17,16 @@ import structlog
 from phonenumbers import timezone
 
 from voicebot.app.editions import Editions
+from voicebot.app.sessions import SessionFactory
 from voicebot.calls.transfer.briefing import Briefing
+from voicebot.calls.transfer.calling_back import CallbackMaker
 from voicebot.calls.transfer.delivery import Deliveries
 from voicebot.calls.transfer.desk import TransferDesk
+from voicebot.calls.transfer.desks import Desks
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.lines import AgentLines, SipDialer
 from voicebot.calls.transfer.party import AgentParty
 from voicebot.errors import ConfigurationError, Problem
-from voicebot.media.line import Line
 from voicebot.records.board import QueueBoard
 from voicebot.records.callbacks import CallbackBook
 from voicebot.records.context import ContextPacket
@@ -36,9 +39,6 @@ from voicebot.wav import WavError, read_mulaw_wav
 
 log = structlog.get_logger(__name__)
 
-#: Gives a party's leg ears and a voice.
-MakeLine = Callable[[CallLeg, Callable[..., None]], Line]
-
 
 @dataclass(frozen=True, slots=True)
 class HandoverParts:
@@ -48,6 +48,7 @@ class HandoverParts:
     centre: ContactCentre
     callbacks: CallbackBook
     contexts: Contexts
+    desks: Desks
 
 
 @asynccontextmanager
@@ -56,7 +57,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
     routing: Routing,
     store: Store,
     editions: Editions,
-    make_line: MakeLine,
+    sessions: SessionFactory,
     dialers: Sequence[SipDialer],
     now: Callable[[], datetime],
 ) -> AsyncIterator[HandoverParts]:
@@ -64,6 +65,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
     board = QueueBoard(store.database, instance=settings.instance, now=now)
     callbacks = CallbackBook(store.database, instance=settings.instance, now=now)
     contexts = Contexts(store.database, now=now)
+    desks = Desks()
     deliveries = Deliveries(contexts, receivers=(), clock=time.monotonic)
     centre = ContactCentre(
         routing,
@@ -73,15 +75,16 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         deliver=deliveries.deliver,
         zone_of=lambda number: zone_of(number, settings.sip.dial_region, ZoneInfo(settings.zone)),
         now=now,
+        changed=desks.board_changed,
     )
-    lines = AgentLines(find_dialer=lambda: dialers[0] if dialers else None, desk=None, reference=context_reference)
+    lines = AgentLines(find_dialer=lambda: dialers[0] if dialers else None, desks=desks, reference=context_reference)
 
     def make_party(leg: CallLeg) -> AgentParty:
         return AgentParty(
             leg,
             lambda leg: Briefing(
                 leg,
-                make_line=make_line,
+                make_line=sessions.line_to,
                 understanding=editions.current.understanding,
                 clock=time.monotonic,
                 now=now,
@@ -97,9 +100,23 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         clock=time.monotonic,
         now=now,
     )
+    maker = CallbackMaker(
+        callbacks,
+        contexts,
+        routing,
+        find_dialer=lambda: dialers[0] if dialers else None,
+        is_open=centre.is_open,
+        talk=partial(sessions.call_back, company_says=routing.wording),
+        now=now,
+    )
     try:
         async with deliveries.running(), centre.running():
-            yield HandoverParts(desk, centre, callbacks, contexts)
+            making = asyncio.create_task(maker.run())
+            try:
+                yield HandoverParts(desk, centre, callbacks, contexts, desks)
+            finally:
+                making.cancel()
+                await asyncio.gather(making, return_exceptions=True)
     finally:
         await lines.close()
 

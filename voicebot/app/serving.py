@@ -162,7 +162,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             find_transfers=lambda: people[0].desk if people else None,
         )
         if first.routing is not None:
-            parts = handing_over(settings, first.routing, store, editions, factory.line_to, dialers, world.now)
+            parts = handing_over(settings, first.routing, store, editions, factory, dialers, world.now)
             people.append(await stack.enter_async_context(parts))
         chats = Chats(
             factory.written,

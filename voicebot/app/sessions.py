@@ -12,7 +12,8 @@ from voicebot.calls.continuations import Continuations
 from voicebot.calls.registry import Session
 from voicebot.calls.seams import StandingPrompts
 from voicebot.calls.session import CallPlan, CallSession
-from voicebot.calls.transfer.handing_over import Transfers
+from voicebot.calls.transfer.callback_call import CallbackCall, CallbackPlan
+from voicebot.calls.transfer.desk import TransferDesk
 from voicebot.calls.written import WrittenConversation
 from voicebot.dialog.continuing import continuation_of
 from voicebot.dialog.conversation import Conversation
@@ -23,11 +24,14 @@ from voicebot.media.events import LineEvent
 from voicebot.media.line import Line
 from voicebot.media.tapped import Unrecorded
 from voicebot.media.transport import CHUNK_MS, Tap
+from voicebot.records.callbacks import CallbackRow
+from voicebot.records.context import ContextPacket
 from voicebot.records.control import LiveRecordings
 from voicebot.records.history import CallHistory
 from voicebot.records.metrics import Metrics
 from voicebot.records.recorder import Recordings
 from voicebot.records.store import Store
+from voicebot.routing.wording import Wording
 from voicebot.settings import Settings
 from voicebot.speech.listening.models import SpeechModel
 from voicebot.telephony.leg import FRAME_MS, CallLeg
@@ -49,7 +53,7 @@ class SessionFactory:
         continuations: Continuations,
         now: Callable[[], datetime],
         new_seed: Callable[[], int],
-        find_transfers: Callable[[], Transfers | None],
+        find_transfers: Callable[[], TransferDesk | None],
     ) -> None:
         """`find_transfers` gives who takes callers over, once they are there.
 
@@ -120,6 +124,34 @@ class SessionFactory:
             now=self._now,
             history=self._history.goals,
         )
+
+    async def call_back(self, leg: CallLeg, row: CallbackRow, packet: ContextPacket, *, company_says: Wording) -> bool:
+        """Carry a callback that was answered; True when it is done with."""
+        transfers = self._find_transfers()
+        edition = self._editions.current
+        queue = edition.routing.queues.get(row.queue) if edition.routing else None
+        if transfers is None or queue is None:
+            return False
+        call_id = leg.info.leg_id
+        recorder = self._recordings.start(call_id, time.monotonic())
+        hello = company_says.text(
+            "lost_hello" if row.reason == "cut_off" else "callback_hello", company=edition.bot.name
+        )
+        async with self._editions.held(edition):
+            return await CallbackCall(
+                CallbackPlan(
+                    call_id, recorder.path.relative_to(self._settings.data).as_posix(), edition.bot.version, hello
+                ),
+                leg,
+                make_line=lambda on_event: self._line(leg, edition, recorder, on_event),
+                make_transfer=lambda caller: transfers.make_again(queue, caller, packet, call_id=call_id),
+                understanding=edition.understanding,
+                journal=self._store.journal,
+                meter=self._metrics,
+                recording=recorder,
+                clock=time.monotonic,
+                now=self._now,
+            ).run()
 
     def line_to(self, leg: CallLeg, on_event: Callable[[LineEvent], None]) -> Line:
         """Give a party who is no caller of ours ears and a voice; nothing of it is recorded."""

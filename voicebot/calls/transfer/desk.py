@@ -13,10 +13,14 @@ from voicebot.calls.transfer.party import AgentParty
 from voicebot.calls.transfer.seams import Lines, Place
 from voicebot.calls.transfer.transfer import Transfer
 from voicebot.dialog.actions import Takeover, TransferTo
+from voicebot.records.context import ContextPacket
 from voicebot.records.summary import introduction
-from voicebot.routing.queues import Choice
+from voicebot.routing.queues import Choice, Queue
 from voicebot.routing.wording import Wording
 from voicebot.telephony.leg import CallLeg, LegInfo
+
+#: Whoever is called back has waited already.
+CALLED_BACK_PRIORITY = 100
 
 
 class TransferDesk:
@@ -48,16 +52,32 @@ class TransferDesk:
         routing = self._centre.routing
         queue = routing.queue_for(wanted.topic)
         priority = routing.priority(queue, tier=tier, topic=wanted.topic, urgency=wanted.urgency)
+        instead = Choice.CALLBACK if wanted.by is Takeover.CALLBACK else None
         place = Place(secrets.token_hex(16), call_id, info.caller, priority, self._now())
+        return self._transfer(place, queue, caller, lambda queue_name: packet(queue_name, priority), instead)
+
+    def make_again(self, queue: Queue, caller: HeldCaller, packet: ContextPacket, *, call_id: str) -> Transfer:
+        """Make the transfer of somebody who was called back: they come first, with what was known before."""
+        place = Place(secrets.token_hex(16), call_id, packet.customer.number, CALLED_BACK_PRIORITY, self._now())
+        return self._transfer(place, queue, caller, lambda _queue: packet, None)
+
+    def _transfer(
+        self,
+        place: Place,
+        queue: Queue,
+        caller: HeldCaller,
+        packet: Callable[[str], ContextPacket],
+        instead: Choice | None,
+    ) -> Transfer:
         return Transfer(
             place,
             queue.name,
-            instead=Choice.CALLBACK if wanted.by is Takeover.CALLBACK else None,
+            instead=instead,
             caller=caller,
             floor=self._centre,
             lines=self._lines,
             make_party=self._make_party,
-            packet=lambda queue_name: packet(queue_name, priority),
+            packet=packet,
             introduction=introduction,
             wording=self._wording,
             music=self._music,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from typing import Protocol
 
 from voicebot.calls.party_line import PartyLine
 from voicebot.calls.said import Unheard
 from voicebot.calls.transfer.seams import Said
-from voicebot.calls.transfer.transfer import Transfer
 from voicebot.dialog.actions import PromptPart, Say
 from voicebot.dialog.events import Interpretation
 from voicebot.dialog.expectation import Expectation
@@ -25,6 +25,13 @@ from voicebot.media.events import (
 )
 from voicebot.media.frames import Utterance
 from voicebot.telephony.leg import CallLeg
+
+
+class Listening(Protocol):
+    """Whoever the caller speaks to; `Transfer` most of the time."""
+
+    def caller_said(self, said: Said) -> bool: ...
+
 
 _Interpret = Callable[[CallerTurn, Expectation], tuple[Interpretation, ...]]
 
@@ -85,7 +92,7 @@ class HeldCaller:
     async def come_back(self) -> None:
         self._line.come_back()
 
-    async def take(self, event: LineEvent, transfer: Transfer) -> None:
+    async def take(self, event: LineEvent, transfer: Listening) -> None:
         """Take what happened on the line; what the caller says over music and means nothing by lets it go on."""
         match event:
             case SpeakingEnded(utterance_id) | VoiceFailed(utterance_id):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
+from voicebot.calls.transfer.desks import Desks
 from voicebot.calls.transfer.seams import Reached, RingFailed
 from voicebot.records.context import ContextPacket
 from voicebot.routing.agents import Agent, Reach, ReachKind
@@ -35,14 +36,8 @@ class SipDialer(Protocol):
     ) -> SipLeg: ...
 
 
-class DeskRinger(Protocol):
-    """Rings an agent's desk page, whose audio comes as a leg when they take the call; raises `RingFailed`."""
-
-    async def ring(self, agent: Agent, claim: Claim, packet: ContextPacket, *, timeout_s: float) -> CallLeg: ...
-
-
 class AgentLines:
-    """The `Lines` of a server. `desk` is None where nobody answers in a browser, as what dials is without a trunk.
+    """The `Lines` of a server. `find_dialer` gives None where nothing can be dialled.
 
     Legs that were dialled are carried until they end. `reference` gives what an agent's telephone is told about the
     caller in SIP headers: where the packet is, never what it says.
@@ -52,11 +47,11 @@ class AgentLines:
         self,
         *,
         find_dialer: Callable[[], SipDialer | None],
-        desk: DeskRinger | None,
+        desks: Desks,
         reference: Callable[[ContextPacket], tuple[tuple[str, str], ...]],
     ) -> None:
         self._find_dialer = find_dialer
-        self._desk = desk
+        self._desks = desks
         self._reference = reference
         self._carried: set[asyncio.Task[None]] = set()
 
@@ -66,17 +61,36 @@ class AgentLines:
         """Ring an agent on one of their lines; raises `RingFailed`. Cancelled, it stops ringing."""
         match reach.kind:
             case ReachKind.BROWSER:
-                if self._desk is None:
-                    raise RingFailed(Failure.UNREACHABLE)
-                return Reached(await self._desk.ring(agent, claim, packet, timeout_s=timeout_s), accepted=True)
+                return Reached(await self._desks.ring(agent, claim, packet, timeout_s=timeout_s), accepted=True)
             case ReachKind.SIP | ReachKind.PHONE:
-                return Reached(await self._dial(reach.address, packet, timeout_s))
+                async with self._desks.offering(claim, packet, ring_s=timeout_s, in_page=False) as declined:
+                    return Reached(await self._dial_unless(declined, reach.address, packet, timeout_s))
+
+    def release(self, leg: CallLeg) -> None:
+        """Let go of a line that has been hung up."""
+        self._desks.release(leg)
 
     async def close(self) -> None:
         """Wait for legs that are ending; those still up are let go."""
         for task in self._carried:
             task.cancel()
         await asyncio.gather(*self._carried, return_exceptions=True)
+
+    async def _dial_unless(
+        self, declined: asyncio.Future[None], address: str, packet: ContextPacket, timeout_s: float
+    ) -> CallLeg:
+        """Dial, until the agent declines at their desk."""
+        dialling = asyncio.create_task(self._dial(address, packet, timeout_s))
+        try:
+            decided: set[asyncio.Future[Any]] = {dialling, declined}
+            await asyncio.wait(decided, return_when=asyncio.FIRST_COMPLETED)
+            if dialling.done():
+                return dialling.result()
+            raise RingFailed(Failure.DECLINED)
+        finally:
+            if not dialling.done():
+                dialling.cancel()
+                await asyncio.gather(dialling, return_exceptions=True)
 
     async def _dial(self, address: str, packet: ContextPacket, timeout_s: float) -> CallLeg:
         dialer = self._find_dialer()

@@ -73,6 +73,10 @@ class Lines(Protocol):
         """Ring an agent and return their line when it is open; raises `RingFailed`. Cancelled, it stops ringing."""
         ...
 
+    def release(self, leg: CallLeg) -> None:
+        """Let go of a line that has been hung up."""
+        ...
+
 
 class Floor(Protocol):
     """The contact centre as one transfer sees it."""

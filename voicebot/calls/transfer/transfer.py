@@ -147,6 +147,8 @@ class Transfer:
         self._aside = False
         self._choices: tuple[Choice, ...] = ()
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Tells an agent that the caller is gone; a transfer does not end before it has.
+        self._parting: asyncio.Task[None] | None = None
         self._agent_work: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
         self._ending: Ending | None = None
@@ -308,7 +310,7 @@ class Transfer:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.cancel()
-        if self._state.phase is not Phase.ACCEPTED:
+        if self._state.phase not in {Phase.ACCEPTED, Phase.DONE}:
             await self._floor.leave(self._place, "left_queue")
 
     # --- the agent
@@ -392,14 +394,18 @@ class Transfer:
         party, self._party = self._party, None
         if party is not None:
             if action.caller_left and not self._talked:
-                self._start(self._dismiss(party))
+                self._parting = asyncio.create_task(self._dismiss(party))
             else:
-                await party.leg.hang_up(HangUpReason.COMPLETED)
+                await self._let_go(party)
         await self._floor.free(action.claim, action.failure, talked=self._talked, wrap_up_s=self._queue.wrap_up_s)
 
     async def _dismiss(self, party: AgentParty) -> None:
         await party.tell(self._wording.text("caller_gone"), limit_s=TELL_LIMIT_S)
+        await self._let_go(party)
+
+    async def _let_go(self, party: AgentParty) -> None:
         await party.leg.hang_up(HangUpReason.COMPLETED)
+        self._lines.release(party.leg)
 
     # --- what there is instead
 
@@ -442,7 +448,8 @@ class Transfer:
             await self._free(FreeAgent(self._state.claim, None, caller_left=True))
         if self._ending is None:
             await self._floor.leave(self._place, "failed")
-        for task in list(self._tasks):
-            if task is not self._agent_work:
-                task.cancel()
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._parting is not None:
+            await asyncio.gather(self._parting, return_exceptions=True)

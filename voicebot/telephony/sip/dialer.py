@@ -154,7 +154,7 @@ class Dialer:
         on_progress: OnProgress,
     ) -> tuple[Call, Media]:
         try:
-            hops = await self._reach.resolve(self._policy.proxy or target)
+            hops = await self._reach.resolve(target)
         except Unresolvable as error:
             raise DialFailed(DialFailure.UNREACHABLE) from error
         try:

@@ -1,0 +1,140 @@
+"""A call that we made to keep a promise: whoever answers says that they are there, and is handed over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from voicebot.calls.party_line import PartyLine
+from voicebot.calls.said import Unheard
+from voicebot.calls.seams import Journal, Meter, Recording, SpokenLine, Understanding
+from voicebot.calls.transfer.held_caller import HeldCaller
+from voicebot.calls.transfer.seams import Said
+from voicebot.calls.transfer.transfer import Outcome as TransferOutcome
+from voicebot.calls.transfer.transfer import Transfer
+from voicebot.calls.turns import TurnLog
+from voicebot.dialog.events import Interpretation
+from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
+from voicebot.media.events import CallerTurn, LineEnded, LineEvent
+from voicebot.media.tapped import TappedLeg
+from voicebot.records.record import Outcome
+from voicebot.routing.actions import Ending
+from voicebot.telephony.leg import CallLeg, HangUpReason
+
+log = structlog.get_logger(__name__)
+
+#: After the hello, how long to wait for a yes; no yes is taken for voicemail.
+ANSWER_S = 8.0
+_THERE = Expectation("callback.there", (AnswerKind.YES_NO,), keys=KeyEntry(1, 1), no_input_s=60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackPlan:
+    """What is fixed when the callback is answered; `hello` is what is said first."""
+
+    call_id: str
+    recording_path: str
+    flow_version: str
+    hello: str
+
+
+class CallbackCall:
+    """One callback that was answered. `make_transfer` hands the callee over once they said that they are there."""
+
+    def __init__(
+        self,
+        plan: CallbackPlan,
+        leg: CallLeg,
+        *,
+        make_line: Callable[[Callable[[LineEvent], None]], SpokenLine],
+        make_transfer: Callable[[HeldCaller], Transfer],
+        understanding: Understanding,
+        journal: Journal,
+        meter: Meter,
+        recording: Recording,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._plan = plan
+        self._leg = leg
+        self._make_transfer = make_transfer
+        self._understanding = understanding
+        self._journal = journal
+        self._recording = recording
+        self._now = now
+        self._events: asyncio.Queue[LineEvent] = asyncio.Queue()
+        self._line = PartyLine(make_line, tell=self._events.put_nowait, clock=clock)
+        self._turns = TurnLog(plan.call_id, journal, meter, clock())
+        unheard = Unheard(self._line, leg, self._turns)
+        self._caller = HeldCaller(TappedLeg(leg, recording, clock), self._line, unheard, self._interpret)
+        self._transfer: Transfer | None = None
+        self._there: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> bool:
+        """Carry the call to its end; True when the callee was there, and did not have to be left waiting for nobody."""
+        self._journal.begin_call(self._plan.call_id, self._leg.info, self._now(), self._plan.flow_version)
+        self._journal.note_recording(self._plan.call_id, self._plan.recording_path)
+        self._line.start()
+        listening = asyncio.create_task(self._listen())
+        outcome: TransferOutcome | None = None
+        try:
+            if await self._is_there():
+                self._transfer = self._make_transfer(self._caller)
+                outcome = await self._transfer.run()
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await self._line.step_aside()
+            await self._leg.hang_up(HangUpReason.COMPLETED)
+            self._turns.close()
+            self._recording.close()
+            ended = Outcome.PERSON if outcome and outcome.talked else Outcome.SILENT
+            self._journal.end_call(self._plan.call_id, self._now(), ended, outcome.ending if outcome else "not_there")
+        return outcome is not None and outcome.ending in {Ending.SERVED, Ending.SURVEY, Ending.CALLER_LEFT}
+
+    # As the transfer before the transfer: what the callee says is whether they are there.
+
+    def caller_said(self, said: Said) -> bool:
+        """Take an answer to the hello."""
+        meant = said.readings[0].affirmative if said.readings else None
+        if said.keys:
+            meant = said.keys == "1"
+        if meant is None or self._there.done():
+            return False
+        self._there.set_result(meant)
+        return True
+
+    async def _is_there(self) -> bool:
+        await self._caller.listen(_THERE)
+        saying = asyncio.create_task(self._caller.say("callback.hello", self._plan.hello))
+        try:
+            either: set[asyncio.Future[Any]] = {saying, self._there}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not self._there.done():
+                await asyncio.wait({self._there}, timeout=ANSWER_S)
+        finally:
+            if not saying.done():
+                await self._caller.hush()
+            await asyncio.gather(saying, return_exceptions=True)
+        return self._there.done() and self._there.result()
+
+    async def _listen(self) -> None:
+        while True:
+            event = await self._events.get()
+            if isinstance(event, LineEnded):
+                self._caller.gone()
+                if not self._there.done():
+                    self._there.set_result(False)
+                if self._transfer is not None:
+                    self._transfer.caller_left()
+            else:
+                await self._caller.take(event, self._transfer or self)
+
+    def _interpret(self, turn: CallerTurn, expectation: Expectation) -> tuple[Interpretation, ...]:
+        heard = [(hypothesis.text, hypothesis.confidence) for hypothesis in turn.final.hypotheses]
+        return self._understanding.interpret(heard, expectation, self._now()) if heard else ()

@@ -1,0 +1,192 @@
+"""Agents' desks: whoever sits at one sees who is offered to them before they answer, and takes or declines the call.
+
+A desk page holds a `DeskSession`; an agent may have several open. What a page is told are the events below; what it
+does are the methods of `Desks`. A call taken in the page brings its audio as a leg of its own (`Desks.bring`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from voicebot.calls.transfer.seams import RingFailed
+from voicebot.records.context import ContextPacket
+from voicebot.routing.agents import Agent
+from voicebot.routing.events import Claim
+from voicebot.routing.queues import Failure
+from voicebot.telephony.leg import CallLeg, HangUpReason
+
+#: Events waiting for a page that does not read; more and it is told to look at the board anew.
+MOST_WAITING = 200
+
+
+class Withdrawal(StrEnum):
+    """Why a call is no longer offered."""
+
+    TAKEN = "taken"
+    DECLINED = "declined"
+    NO_ANSWER = "no_answer"
+    CALLER_LEFT = "caller_left"
+
+
+@dataclass(frozen=True, slots=True)
+class CallOffered:
+    """A caller for this agent. `in_page`: taking it opens the page's own audio; else their telephone rings."""
+
+    claim: Claim
+    packet: ContextPacket
+    ring_s: float
+    in_page: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OfferWithdrawn:
+    claim: Claim
+    why: Withdrawal
+
+
+@dataclass(frozen=True, slots=True)
+class BoardChanged:
+    """Something on the board is different: queues, agents, callbacks."""
+
+
+DeskEvent = CallOffered | OfferWithdrawn | BoardChanged
+
+
+class DeskSession:
+    """One open page of one agent; `events` ends when the page is detached."""
+
+    def __init__(self, agent_id: str) -> None:
+        self.agent_id = agent_id
+        self._waiting: asyncio.Queue[DeskEvent | None] = asyncio.Queue(MOST_WAITING)
+
+    def tell(self, event: DeskEvent) -> None:
+        """Pass an event on; a page that does not read loses the rest, and shows what the board says when it does."""
+        with suppress(asyncio.QueueFull):
+            self._waiting.put_nowait(event)
+
+    async def events(self) -> AsyncIterator[DeskEvent]:
+        while (event := await self._waiting.get()) is not None:
+            yield event
+
+    def close(self) -> None:
+        with suppress(asyncio.QueueFull):
+            self._waiting.put_nowait(None)
+
+
+class _Offer:
+    """A call that is offered to one agent and not yet decided."""
+
+    def __init__(self, event: CallOffered) -> None:
+        self.event = event
+        self.declined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.leg: asyncio.Future[CallLeg] = asyncio.get_running_loop().create_future()
+
+
+class Desks:
+    """All desks of this process."""
+
+    def __init__(self) -> None:
+        self._sessions: defaultdict[str, set[DeskSession]] = defaultdict(set)
+        self._offers: dict[Claim, _Offer] = {}
+        #: Legs of pages, each until it has ended.
+        self._legs: dict[CallLeg, asyncio.Event] = {}
+
+    @asynccontextmanager
+    async def attached(self, agent_id: str) -> AsyncIterator[DeskSession]:
+        """Have a page open while the block lasts; what is offered to the agent already is told first."""
+        session = DeskSession(agent_id)
+        self._sessions[agent_id].add(session)
+        for claim, offer in self._offers.items():
+            if claim.agent_id == agent_id:
+                session.tell(offer.event)
+        try:
+            yield session
+        finally:
+            self._sessions[agent_id].discard(session)
+            if not self._sessions[agent_id]:
+                del self._sessions[agent_id]
+            session.close()
+
+    def is_open(self, agent_id: str) -> bool:
+        """Tell whether an agent has a page open here."""
+        return bool(self._sessions.get(agent_id))
+
+    def board_changed(self) -> None:
+        for sessions in self._sessions.values():
+            for session in sessions:
+                session.tell(BoardChanged())
+
+    # --- what a page does
+
+    def decline(self, agent_id: str, token: int) -> bool:
+        """Decline what is offered; False when it no longer is."""
+        offer = self._offers.get(Claim(agent_id, token))
+        if offer is None or offer.declined.done():
+            return False
+        offer.declined.set_result(None)
+        return True
+
+    def may_take(self, agent_id: str, token: int) -> bool:
+        """Tell whether this call is offered to the agent, to be taken in the page."""
+        offer = self._offers.get(Claim(agent_id, token))
+        return offer is not None and offer.event.in_page and not offer.leg.done()
+
+    async def bring(self, agent_id: str, token: int, leg: CallLeg) -> None:
+        """Take the call with the page's own audio, and return when that leg may be closed."""
+        offer = self._offers.get(Claim(agent_id, token))
+        if offer is None or offer.leg.done():
+            await leg.hang_up(HangUpReason.COMPLETED)
+            return
+        released = self._legs[leg] = asyncio.Event()
+        offer.leg.set_result(leg)
+        try:
+            await released.wait()
+        finally:
+            self._legs.pop(leg, None)
+
+    # --- what a transfer does
+
+    @asynccontextmanager
+    async def offering(
+        self, claim: Claim, packet: ContextPacket, *, ring_s: float, in_page: bool
+    ) -> AsyncIterator[asyncio.Future[None]]:
+        """Show an agent's desks who is calling while the block lasts, and yield what is done when they decline."""
+        offer = self._offers[claim] = _Offer(CallOffered(claim, packet, ring_s, in_page))
+        self._tell(claim, offer.event)
+        why = Withdrawal.CALLER_LEFT
+        try:
+            yield offer.declined
+            why = Withdrawal.TAKEN
+        except RingFailed as failed:
+            why = Withdrawal.DECLINED if failed.failure is Failure.DECLINED else Withdrawal.NO_ANSWER
+            raise
+        finally:
+            del self._offers[claim]
+            self._tell(claim, OfferWithdrawn(claim, why))
+
+    async def ring(self, agent: Agent, claim: Claim, packet: ContextPacket, *, timeout_s: float) -> CallLeg:
+        """Offer a call to be taken in the page and return the page's leg; raises `RingFailed`."""
+        if not self.is_open(agent.id):
+            raise RingFailed(Failure.UNREACHABLE)
+        async with self.offering(claim, packet, ring_s=timeout_s, in_page=True) as declined:
+            leg = self._offers[claim].leg
+            decided: set[asyncio.Future[Any]] = {declined, leg}
+            await asyncio.wait(decided, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if leg.done():
+                return leg.result()
+            raise RingFailed(Failure.DECLINED if declined.done() else Failure.NO_ANSWER)
+
+    def release(self, leg: CallLeg) -> None:
+        """Let go of a page's leg: whoever brought it may close it."""
+        if (released := self._legs.get(leg)) is not None:
+            released.set()
+
+    def _tell(self, claim: Claim, event: DeskEvent) -> None:
+        for session in self._sessions.get(claim.agent_id, ()):
+            session.tell(event)
