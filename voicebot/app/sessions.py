@@ -139,9 +139,7 @@ class SessionFactory:
         )
         async with self._editions.held(edition):
             return await CallbackCall(
-                CallbackPlan(
-                    call_id, recorder.path.relative_to(self._settings.data).as_posix(), edition.bot.version, hello
-                ),
+                CallbackPlan(call_id, f"{recorder.path.parent.name}/{call_id}", edition.bot.version, hello),
                 leg,
                 make_line=lambda on_event: self._line(leg, edition, recorder, on_event),
                 make_transfer=lambda caller: transfers.make_again(queue, caller, packet, call_id=call_id),

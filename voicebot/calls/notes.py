@@ -13,7 +13,9 @@ from voicebot.dialog.events import Mood, SlotValue
 from voicebot.records import context
 from voicebot.records.context import Attempt, Authentication, ContextPacket, ContextTurn, Customer, Escalation, Trend
 from voicebot.records.record import Outcome, TurnRecord
+from voicebot.records.redacting import TurnRedactor
 from voicebot.records.summary import summarise
+from voicebot.redaction import asked_by, redact
 from voicebot.telephony.leg import LegInfo
 
 #: Turns of one caller by which a mood's trend is told.
@@ -36,7 +38,8 @@ class CallNotes:
         self._call_id = call_id
         self._started_at = started_at
         self._title_of = title_of
-        self._turns: list[TurnRecord] = []
+        self._redactor = TurnRedactor()
+        self._turns: dict[int, TurnRecord] = {}
         self._goal: tuple[str, bool] | None = None
         self._confidence: dict[str, float] = {}
         self._data: dict[str, str] = {}
@@ -46,7 +49,8 @@ class CallNotes:
         self._packets = 0
 
     def turn(self, turn: TurnRecord) -> None:
-        self._turns.append(turn)
+        """Note a turn, without what must not be kept."""
+        self._turns |= {written.number: written.turn for written in self._redactor.add(turn)}
 
     def goal(self, goal: str, *, reached: bool) -> None:
         """The last goal that was more than speaking with a person stands."""
@@ -57,7 +61,11 @@ class CallNotes:
         if decision.intent is not None and decision.confidence is not None:
             self._confidence[decision.intent] = decision.confidence
         if not secret:
-            self._data |= {name: str(value) for name, value in decision.slots.items() if value is not None}
+            self._data |= {
+                name: redact(str(value))
+                for name, value in decision.slots.items()
+                if value is not None and asked_by(name) is None
+            }
 
     def weighed(self, escalation: RecordEscalation) -> None:
         """Note what the policy made of it last: every signal's part in the score."""
@@ -67,7 +75,7 @@ class CallNotes:
         self._moods.append(mood)
 
     def answered(self, request: CallBackend, outcome: str, result: Mapping[str, SlotValue | None]) -> None:
-        told = {name: str(value)[:_TEXT_MOST] for name, value in result.items() if value is not None}
+        told = {name: redact(str(value))[:_TEXT_MOST] for name, value in result.items() if value is not None}
         reference = next((told[name] for name in _REFERENCES if name in told), "")
         changed = request.idempotency_key is not None
         self._attempts.append(Attempt(request.operation, outcome, changed, told, reference))
@@ -77,7 +85,7 @@ class CallNotes:
     ) -> ContextPacket:
         """Return the context packet as things stand. Secret turns have no words in it."""
         self._packets += 1
-        held = {name: str(value) for name, value in remembered.items()}
+        held = {name: redact(str(value)) for name, value in remembered.items()}
         authentication = self._authentication(held)
         draft = ContextPacket(
             version=context.CONTEXT_VERSION,
@@ -90,7 +98,7 @@ class CallNotes:
             request=self._request(wanted),
             conversation=tuple(
                 ContextTurn(turn.speaker.value, turn.at_ms, turn.heard_text or turn.text, turn.secret)
-                for turn in self._turns
+                for _, turn in sorted(self._turns.items())
             ),
             attempts=tuple(self._attempts),
             authentication=authentication,
