@@ -122,6 +122,18 @@ class RecordingSettings(BaseModel):
     region: str | None = None
 
 
+class MailSettings(BaseModel):
+    """The table [mail] of voicebot.toml: the SMTP server that sends messages after calls; its password is a secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(default="", description="no e-mail is sent unless this is set")
+    port: Port = 587
+    sender: str = Field(default="voicebot@localhost", pattern=r"^[^@\s]+@[^@\s]+$")
+    user: str = ""
+    starttls: bool = True
+
+
 class Settings(BaseSettings):
     """Environment variables win over voicebot.toml, and command-line options win over both.
 
@@ -190,6 +202,13 @@ class Settings(BaseSettings):
     recognition_workers: Annotated[int, Field(ge=1, le=64)] = 1
     voice_workers: Annotated[int, Field(ge=1, le=64)] = 1
 
+    sms_from: str | None = Field(default=None, description="Twilio number that messages after calls come from")
+    mail: MailSettings = MailSettings()
+    mail_password: SecretStr | None = Field(default=None, description="of `mail.user`")
+    approval_limit_s: Positive = Field(default=60, description="how long a caller waits for a person's approval")
+    approval_webhook: str | None = Field(default=None, description="is told that a caller waits for an approval")
+    webhook_secret: SecretStr | None = Field(default=None, description="signs what is posted to webhooks")
+
     model_url: str | None = Field(
         default=None, description="OpenAI-compatible service that words answers from articles; off unless set"
     )
@@ -242,6 +261,8 @@ class _PlainToml(TomlConfigSettingsSource):
             "api_token",
             "asterisk_password",
             "database_url",
+            "mail_password",
+            "webhook_secret",
             "model_key",
             "oidc_client_secret",
             "recording_key",

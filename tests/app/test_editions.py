@@ -20,6 +20,7 @@ from voicebot.errors import EngineUnavailable
 from voicebot.language.understanding import Understanding
 from voicebot.media.hearing import TurnModel
 from voicebot.speech.dictation import Dictation
+from voicebot.work.plan import Plan
 
 
 class Books:
@@ -55,7 +56,9 @@ class Maker:
         books = self.books[bot.version] = Books()
         heard = speech or Speech(ScriptedTranscriber([]), HummingVoice(), NoTurnModel(), (), Dictation(None))
         systems = Backends((books,), bot.operations, timeout_s=1)
-        return Edition(bot, Understanding({"one": ("a b", "c d", "e f")}), systems, heard, standing_prompts(bot))
+        return Edition(
+            bot, Understanding({"one": ("a b", "c d", "e f")}), systems, heard, standing_prompts(bot), Plan()
+        )
 
 
 def changed(folder: Path, words: str) -> tuple[str, Path]:

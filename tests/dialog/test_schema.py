@@ -11,13 +11,13 @@ from jsonschema import Draft202012Validator
 from tests.dialog.small_bot import BOT
 from tests.dialog.small_bot import FLOWS as SMALL_FLOWS
 from tests.dialog.strategies import FLOWS
-from voicebot.dialog.loader import POLICY, QUEUES
+from voicebot.dialog.loader import AFTER_CALL, POLICY, QUEUES
 from voicebot.dialog.schema import bot_schema, flow_schema, policy_schema, story_schema
 
 SCHEMAS = {"flow": flow_schema(), "bot": bot_schema(), "policy": policy_schema(), "story": story_schema()}
 BOT_FILES = {"bot.yaml", "types.yaml", "operations.yaml", "opening_hours.yaml"}
-#: The queues have a schema of their own, in `routing`.
-FILES = sorted(path for path in FLOWS.rglob("*.yaml") if path.name != QUEUES)
+#: The queues have a schema of their own, in `routing`; what follows a call is read in `work`.
+FILES = sorted(path for path in FLOWS.rglob("*.yaml") if path.name not in {QUEUES, AFTER_CALL})
 
 
 def read(text: str) -> Any:

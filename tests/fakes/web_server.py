@@ -21,6 +21,7 @@ from multidict import MultiDict
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # the package has no type hints
 from yarl import URL
 
+from tests.fakes.work import FakeWork
 from voicebot.calls.chats import Chats
 from voicebot.records.access.failures import Failures
 from voicebot.records.access.oidc_attempts import OidcAttempts
@@ -32,6 +33,7 @@ from voicebot.records.access.tokens import ApiTokens
 from voicebot.records.access.users import Users
 from voicebot.records.audit import AuditEntry, Head
 from voicebot.records.database import Database, _engine, locate
+from voicebot.records.deeds import Deeds
 from voicebot.records.search import CallSearch, Cursor
 from voicebot.records.tables import METADATA
 from voicebot.records.vault.sealed import SealBrokenError
@@ -201,6 +203,7 @@ class RunningServer:
     programs: ApiTokens
     audited: list[AuditEntry]
     clock: SteppedClock
+    work: FakeWork
 
     async def add_user(self, name: str, role: Role, *queues: str) -> None:
         await self.users.add(name, role, PASSWORD, queues=queues, actor="cli:test")
@@ -343,6 +346,7 @@ async def serving(
     async with _database() as database:
         users = Users(database, Passwords(), now=clock.now)
         tokens = ApiTokens(database, now=clock.now)
+        work = FakeWork(Deeds(database, now=clock.now))
         app = build_app(
             accept=accept,
             admission=admission,
@@ -374,6 +378,7 @@ async def serving(
             limits=limits,
             asterisk=asterisk,
             chats=chats,
+            work=work.parts,
         )
         runner = make_runner(app, shutdown_timeout_s=1)
         await runner.setup()
@@ -382,7 +387,19 @@ async def serving(
             base = f"http://127.0.0.1:{runner.addresses[0][1]}"
             try:
                 yield RunningServer(
-                    base, http, app, admission, reader, tickets, violations, statuses, users, tokens, audited, clock
+                    base,
+                    http,
+                    app,
+                    admission,
+                    reader,
+                    tickets,
+                    violations,
+                    statuses,
+                    users,
+                    tokens,
+                    audited,
+                    clock,
+                    work,
                 )
             finally:
                 # Before the clients go, so that what they see of a shutdown can be tested.

@@ -89,7 +89,7 @@ _OTHER_KEY = rsa.generate_private_key(65537, 2048)
         {"sign_as": "HS256", "sign_with": CLIENT_SECRET.ljust(32)},
         {"refuse": True},
     ],
-    ids=str,
+    ids=range(15),
 )
 async def test_a_token_that_is_not_as_it_must_be_opens_nothing(wrong: dict[str, Any]) -> None:
     async with _both() as (server, provider):

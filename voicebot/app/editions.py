@@ -18,6 +18,7 @@ from voicebot.dialog.library import Library
 from voicebot.errors import VoicebotError
 from voicebot.language.understanding import Understanding
 from voicebot.routing.queues import Routing
+from voicebot.work.plan import Plan
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,7 @@ class Edition:
     backends: Backends
     speech: Speech
     prompts: StandingPrompts
+    after_call: Plan
     #: Who takes callers that want a person; None where nobody does.
     routing: Routing | None = None
 

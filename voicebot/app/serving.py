@@ -7,12 +7,13 @@ import gc
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psutil
@@ -32,6 +33,7 @@ from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
 from voicebot.app.surroundings import Surroundings, real_surroundings
 from voicebot.app.understanding import learn_requests
 from voicebot.app.vault import recording
+from voicebot.app.work import Work, working
 from voicebot.calls.admission import CpuMeter, Limits
 from voicebot.calls.chats import Chats
 from voicebot.calls.registry import LiveCalls
@@ -58,9 +60,10 @@ from voicebot.web.access.oidc import OidcProvider
 from voicebot.web.address import PublicAddress
 from voicebot.web.chan_websocket import AsteriskPeers
 from voicebot.web.doors import Admission
-from voicebot.web.server import AccessParts, Readiness, WebLimits, build_app, make_runner
+from voicebot.web.server import AccessParts, Readiness, WebLimits, WorkParts, build_app, make_runner
 from voicebot.web.tickets import Tickets
 from voicebot.web.twilio_forms import TwilioAccess
+from voicebot.work.plan import load_plan
 
 log = structlog.get_logger(__name__)
 
@@ -122,6 +125,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             progress("reading flows")
             bot = await asyncio.to_thread(load_bot, folder)
             routing = await asyncio.to_thread(load_routing, folder, schedules=tuple(bot.hours))
+            plan = await asyncio.to_thread(load_plan, folder, bot.operations)
             backends = await asyncio.to_thread(world.open_backends, settings, folder, bot)
             try:
                 heard = await (
@@ -132,23 +136,22 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             except BaseException:
                 await backends.close()
                 raise
-            return Edition(bot, understanding, backends, heard, standing_prompts(bot), routing)
+            return Edition(bot, understanding, backends, heard, standing_prompts(bot), plan, routing)
 
         first = await edition_of(folder, None)
         log.info("flows", version=first.bot.version, published=folder != settings.flows)
         editions = Editions(first, edition_of)
         stack.push_async_callback(editions.close)
-        watching = asyncio.create_task(editions.watch(library))
-        stack.callback(watching.cancel)
+        _meanwhile(stack, editions.watch(library))
         speech = first.speech
 
         cpu = CpuMeter(lambda: psutil.cpu_percent(interval=None))
-        sampling = asyncio.create_task(_sample(cpu, speech, metrics))
-        stack.callback(sampling.cancel)
+        _meanwhile(stack, _sample(cpu, speech, metrics))
 
         continuations = ContinuationStore(store.database, now=world.now)
         people: list[HandoverParts] = []
         dialers: list[Dialer] = []
+        work = await stack.enter_async_context(working(settings, store, editions, now=world.now))
         factory = SessionFactory(
             settings=settings,
             editions=editions,
@@ -157,6 +160,9 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             live_recordings=live_recordings,
             metrics=metrics,
             continuations=continuations,
+            supervision=work.supervision,
+            after_call=work.after,
+            paused=work.paused,
             now=world.now,
             new_seed=world.new_seed,
             find_transfers=lambda: people[0].desk if people else None,
@@ -174,8 +180,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             new_seed=world.new_seed,
         )
         stack.push_async_callback(chats.close)
-        sweeping = asyncio.create_task(chats.sweep_forever())
-        stack.callback(sweeping.cancel)
+        _meanwhile(stack, chats.sweep_forever())
         live = LiveCalls(
             factory.make,
             Limits(settings.max_calls, settings.max_calls_per_caller, settings.max_cpu_percent, MAX_ENGINE_LOAD),
@@ -197,6 +202,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             editions,
             chats,
             admission,
+            work,
         )
         runner = make_runner(app)
         await runner.setup()
@@ -212,6 +218,11 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         gc.freeze()
         gc.disable()
         yield Serving(settings.host, _port(runner), live, speech.engines(), sip)
+
+
+def _meanwhile(stack: AsyncExitStack, doing: Coroutine[Any, Any, None]) -> None:
+    """Do something beside the calls for as long as the server lives."""
+    stack.callback(asyncio.create_task(doing).cancel)
 
 
 @asynccontextmanager
@@ -248,6 +259,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
     editions: Editions,
     chats: Chats,
     admission: _CountedAdmission,
+    work: Work,
 ) -> web.Application:
     def status(event: CallStatusChanged | StreamStatusChanged) -> None:
         log.info("carrier status", kind=type(event).__name__)
@@ -295,6 +307,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
         on_status=status,
         limits=WebLimits(max_connections=2 * settings.max_calls, max_starts_per_minute=settings.max_starts_per_minute),
         chats=chats,
+        work=WorkParts(work.supervision, work.systems, work.durable),
         asterisk=_asterisk_peers(settings),
     )
 

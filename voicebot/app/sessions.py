@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 from voicebot.app.editions import Edition, Editions
 from voicebot.calls.continuations import Continuations
 from voicebot.calls.registry import Session
-from voicebot.calls.seams import StandingPrompts
+from voicebot.calls.seams import Operations, StandingPrompts
 from voicebot.calls.session import CallPlan, CallSession
 from voicebot.calls.transfer.callback_call import CallbackCall, CallbackPlan
 from voicebot.calls.transfer.desk import TransferDesk
 from voicebot.calls.written import WrittenConversation
 from voicebot.dialog.continuing import continuation_of
 from voicebot.dialog.conversation import Conversation
+from voicebot.dialog.events import SlotValue
 from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.flow import Bot
 from voicebot.language.completeness import completeness
@@ -35,6 +36,7 @@ from voicebot.routing.wording import Wording
 from voicebot.settings import Settings
 from voicebot.speech.listening.models import SpeechModel
 from voicebot.telephony.leg import FRAME_MS, CallLeg
+from voicebot.work.supervision import Supervision
 
 #: Frames in one chunk of outgoing audio.
 FRAMES_A_CHUNK = CHUNK_MS // FRAME_MS
@@ -51,13 +53,17 @@ class SessionFactory:
         live_recordings: LiveRecordings,
         metrics: Metrics,
         continuations: Continuations,
+        supervision: Supervision,
+        after_call: Callable[[str, Mapping[str, SlotValue]], None],
+        paused: Callable[[], frozenset[str]],
         now: Callable[[], datetime],
         new_seed: Callable[[], int],
         find_transfers: Callable[[], TransferDesk | None],
     ) -> None:
         """`find_transfers` gives who takes callers over, once they are there.
 
-        `now` is wall-clock time in the bot's zone; `new_seed` picks the wording of each call.
+        `now` is wall-clock time in the bot's zone; `new_seed` picks the wording of each call. `after_call` begins what
+        follows a call, by its id and what the flows remember; `paused` are the intents that are stopped now.
         """
         self._settings = settings
         self._editions = editions
@@ -67,6 +73,9 @@ class SessionFactory:
         self._live_recordings = live_recordings
         self._metrics = metrics
         self._continuations = continuations
+        self._supervision = supervision
+        self._after_call = after_call
+        self._paused = paused
         self._now = now
         self._new_seed = new_seed
         self._find_transfers = find_transfers
@@ -79,6 +88,7 @@ class SessionFactory:
         async def ended() -> None:
             self._live_recordings.closed(leg.info.leg_id)
             await self._continuations.keep(leg.info.caller, continuation_of(edition.bot, dialog.state))
+            self._after_call(leg.info.leg_id, dialog.state.slots)
 
         return _OnEdition(self._session(leg, edition, dialog), edition, self._editions, ended)
 
@@ -87,10 +97,11 @@ class SessionFactory:
         """Begin a written conversation on the version that is current now; it keeps that one until it is over."""
         edition = self._editions.current
         async with self._editions.held(edition):
+            conversation = Conversation(edition.bot)
             yield WrittenConversation(
-                Conversation(edition.bot),
+                conversation,
                 understanding=edition.understanding,
-                operations=edition.backends,
+                operations=self._operations(edition, lambda: conversation.state.call_id),
                 now=self._now,
             )
 
@@ -108,13 +119,14 @@ class SessionFactory:
             max_call_s=self._settings.max_call_s,
             prompts=edition.prompts,
             title_of=lambda intent: _title(edition.bot, intent),
+            paused=self._paused(),
         )
         return CallSession(
             plan,
             leg,
             dialog=dialog,
             understanding=edition.understanding,
-            operations=edition.backends,
+            operations=self._operations(edition, lambda: call_id),
             make_line=lambda on_event: self._line(leg, edition, recorder, on_event),
             transfers=self._find_transfers(),
             journal=self._store.journal,
@@ -150,6 +162,9 @@ class SessionFactory:
                 clock=time.monotonic,
                 now=self._now,
             ).run()
+
+    def _operations(self, edition: Edition, call_id: Callable[[], str]) -> Operations:
+        return self._supervision.of_call(call_id, edition.backends, edition.bot.operations)
 
     def line_to(self, leg: CallLeg, on_event: Callable[[LineEvent], None]) -> Line:
         """Give a party who is no caller of ours ears and a voice; nothing of it is recorded."""

@@ -112,6 +112,8 @@ class CallPlan:
     prompts: StandingPrompts
     #: How callers hear an intent named; empty for one that is no request.
     title_of: Callable[[str], str] = lambda _intent: ""
+    #: Intents that a supervisor has stopped.
+    paused: frozenset[str] = frozenset()
 
 
 _Item = Event | LineEvent | TimerRan
@@ -210,6 +212,7 @@ class CallSession:
                 parameters=dict(info.parameters),
                 call_id=plan.call_id,
                 earlier_calls=await self._history(info.caller),
+                paused=plan.paused,
             )
         )
         while self._cause is None:

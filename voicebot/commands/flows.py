@@ -6,6 +6,7 @@ import argparse
 import getpass
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,13 +15,15 @@ import yaml
 from voicebot.backends.openapi import as_yaml, read_openapi
 from voicebot.commands.learning import Learning
 from voicebot.dialog.check import Report, check
-from voicebot.dialog.finding import Finding
+from voicebot.dialog.finding import Finding, Severity
 from voicebot.dialog.library import Library, RefusedVersion
 from voicebot.dialog.loader import load_bot
 from voicebot.dialog.picture import mermaid, svg
 from voicebot.dialog.rehearsal import coverage, rehearse
 from voicebot.dialog.story import load_stories
+from voicebot.errors import ConfigurationError
 from voicebot.settings import FLOW_LIBRARY, Settings, load_settings
+from voicebot.work.plan import load_plan
 
 
 def add_flows(parser: argparse.ArgumentParser) -> None:
@@ -85,13 +88,28 @@ def _library(settings: Settings) -> Library:
 def _check(given: argparse.Namespace) -> int:
     settings = _settings(given)
     learning = Learning(settings)
-    report = check(settings.flows, None if given.quick else learning.collide)
+    report = _with_plan(check(settings.flows, None if given.quick else learning.collide), settings.flows)
     if given.format == "json":
         print(json.dumps(_document(report) | {"understanding": learning.document(report.bot)}, indent=2))
     else:
         _print_report(report)
         print("\n".join(learning.lines(report.bot)))
     return 0 if report.may_go_live else 1
+
+
+def _with_plan(report: Report, folder: Path) -> Report:
+    """Add what is wrong with the plan of what follows calls."""
+    if report.bot is None:
+        return report
+    try:
+        load_plan(folder, report.bot.operations)
+    except ConfigurationError as error:
+        wrong = [
+            Finding("load", Severity.ERROR, problem.file, problem.line, problem.what, problem.fix)
+            for problem in error.problems
+        ]
+        return replace(report, findings=(*report.findings, *wrong))
+    return report
 
 
 def _document(report: Report) -> dict[str, object]:

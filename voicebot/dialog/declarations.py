@@ -39,6 +39,7 @@ OPERATION_KEYS = (
     "person_when",
     "approve_when",
     "undo",
+    "after_call",
     "no_such",
     "about",
 )
@@ -297,6 +298,7 @@ def read_operations(source: Source | None, declared: Declared) -> None:
             person_when=_read_limit(fields.get("person_when"), arguments),
             approve_when=approve_when,
             undo=_read_undo(fields, {**arguments, **results}, declared),
+            after_call=fields.flag("after_call"),
             no_such=_read_no_such(fields, arguments),
         )
 

@@ -83,6 +83,8 @@ class CallStarted:
     `call_id` is unique for ever: the idempotency keys of the call's writes begin with it. `continues` is what the same
     customer was about the last time, `tier` how the company ranks them, `earlier_calls` how often they
     called lately, by intent.
+    customer was about the last time, `tier` how the company ranks them, `earlier_calls` how often they called lately.
+    `paused` are the intents that a supervisor has stopped: who asks for one goes to a person.
     """
 
     at: datetime
@@ -96,6 +98,7 @@ class CallStarted:
     continues: Continuation | None = None
     tier: str = ""
     earlier_calls: Mapping[str, int] = field(default_factory=dict)
+    paused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class Operation:
     `needs` is a condition on what is remembered of the call (``authenticated``) without which it is not carried out;
     while `person_when` holds for its arguments (``amount > 500``) it is a person's to decide, never the bot's alone.
     While `approve_when` holds the caller waits for a person to allow it, and `undo` says how it is taken back.
+    One that is there for `after_call` is not called by any flow.
     `no_such` says which failure means that an argument's value does not exist, so that what else the caller may have
     said is tried before it is believed.
     """
@@ -56,6 +57,7 @@ class Operation:
     person_when: Condition | None = None
     approve_when: Condition | None = None
     undo: Undo | None = None
+    after_call: bool = False
     no_such: Mapping[str, str] = field(default_factory=dict)
 
 

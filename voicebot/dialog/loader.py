@@ -54,6 +54,7 @@ RECORDINGS = "recordings"
 SYSTEMS = "systems.yaml"
 #: Who takes callers that want a person: a part of the bot's version, read by `routing`.
 QUEUES = "queues.yaml"
+AFTER_CALL = "after_call.yaml"
 #: When a person takes over: `dialog.escalation`.
 POLICY = "policy.yaml"
 #: The folder of articles that questions are answered from.
@@ -119,7 +120,7 @@ def load_bot(directory: Path) -> Bot:
     for path in paths:
         name = path.relative_to(directory).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-        if path.suffix != ".yaml" or path.name in {SYSTEMS, LEXICON, QUEUES}:
+        if path.suffix != ".yaml" or path.name in {SYSTEMS, LEXICON, QUEUES, AFTER_CALL}:
             continue
         document = read_yaml(path, name, problems)
         if document and path.name == POLICY:

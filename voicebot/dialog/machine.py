@@ -115,6 +115,7 @@ def _start(bot: Bot, state: State, event: CallStarted) -> Turn:
         call_id=event.call_id or f"{stamp}-{event.caller}-{event.seed}",
         caller=event.caller,
         channel=event.channel,
+        paused=event.paused,
         escalating=begin(event),
     )
     turn = Turn(bot, begun, event.at)

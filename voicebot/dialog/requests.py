@@ -106,8 +106,16 @@ def intent_of(bot: Bot, flow: str) -> str | None:
 def start_flow(
     turn: Turn, flow_name: str, intent: str | None, entities: tuple[Entity, ...] = (), words: str = ""
 ) -> None:
-    """Begin a flow that was asked for, unless it runs already or too many wait below it."""
+    """Begin a flow that was asked for, unless it runs already or too many wait below it.
+
+    Whoever asks for what a supervisor has stopped goes to a person.
+    """
     flow = turn.bot.flows[flow_name]
+    if intent in turn.state.paused and not flow.replaces:
+        turn.record("paused", intent=intent)
+        turn.transfer("paused")
+        flow_name = turn.bot.intents_by_name[turn.bot.commands.person].flow or turn.bot.start
+        flow = turn.bot.flows[flow_name]
     if flow.replaces:
         turn.replace_all(flow_name)
         walk_on(turn)

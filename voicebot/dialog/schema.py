@@ -193,6 +193,7 @@ def bot_schema() -> Schema:
                 }
             ),
         },
+        "after_call": _FLAG,
         "no_such": {
             "description": "Which failure says that an argument's value does not exist.",
             "type": "object",

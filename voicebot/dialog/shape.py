@@ -171,7 +171,8 @@ def _persons(bot: Bot) -> Iterator[Finding]:
 def _unused(bot: Bot) -> Iterator[Finding]:
     steps = [(flow, step) for flow in bot.flows.values() for step in flow.steps.values()]
     called = {step.operation for _, step in steps if isinstance(step, CallStep)}
-    for name in bot.operations.keys() - called:
+    beside = {name for name, operation in bot.operations.items() if operation.after_call}
+    for name in bot.operations.keys() - called - beside:
         what = f"No flow calls the operation '{name}'."
         yield warning("unused_operation", declared_at(bot, f"operation {name}"), what, "Remove it, or call it.")
     types = {slot.type.name for flow in bot.flows.values() for slot in flow.slots.values()}

@@ -121,4 +121,5 @@ class State:
     goal: str = ""
     said: str = ""
     pace: float = 1.0
+    paused: frozenset[str] = frozenset()
     escalating: Escalating = field(default_factory=Escalating)

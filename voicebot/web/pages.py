@@ -22,7 +22,10 @@ class Place:
     right: Right
 
 
-PLACES = (Place("/calls", "Calls", Right.READ_CALLS),)
+PLACES = (
+    Place("/calls", "Calls", Right.READ_CALLS),
+    Place("/approvals", "Approvals", Right.DECIDE_APPROVALS),
+)
 
 
 class Pages:

@@ -42,6 +42,8 @@ from voicebot.web.socket_door import LiveLegs, SocketDoor
 from voicebot.web.tickets import Tickets
 from voicebot.web.twilio import RefusalPrompt, TwilioDoor
 from voicebot.web.twilio_forms import TwilioAccess, TwilioForms
+from voicebot.web.work import Errands, Systems, WorkDoor
+from voicebot.work.supervision import Supervision
 
 #: Larger than any form of Twilio's, and nothing else is posted.
 MAX_BODY_BYTES = 64 * 1024
@@ -67,6 +69,15 @@ class AccessParts:
     now: Callable[[], datetime]
     attempts: OidcAttempts
     oidc: OidcProvider | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkParts:
+    """What is decided by people, and the work after calls."""
+
+    supervision: Supervision
+    systems: Callable[[], Systems]
+    errands: Errands
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,7 @@ def build_app(
     limits: WebLimits | None = None,
     asterisk: AsteriskPeers | None = None,
     chats: Chats | None = None,
+    work: WorkParts | None = None,
 ) -> web.Application:
     """Return the whole web server.
 
@@ -238,6 +250,9 @@ def build_app(
     app.add_routes(OpenApiDoor(openapi_document(schema)).routes())
     if chats is not None:
         app.add_routes(_written_routes(chats, forms, identity, chat_tickets, public, clock, new_id, limits))
+    if work is not None:
+        work_door = WorkDoor(supervision=work.supervision, systems=work.systems, work=work.errands, pages=pages)
+        app.add_routes(work_door.routes())
     if access.oidc is not None:
         oidc_door = OidcDoor(
             client=OidcClient(access.oidc, clock=clock),

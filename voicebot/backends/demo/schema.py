@@ -98,5 +98,12 @@ TABLES = (
         UNIQUE (day, time)
     )
     """,
+    """
+    CREATE TABLE IF NOT EXISTS note (
+        account_number TEXT NOT NULL REFERENCES customer (account_number),
+        text TEXT NOT NULL,
+        day TEXT NOT NULL
+    )
+    """,
     WRITES_TABLE,
 )

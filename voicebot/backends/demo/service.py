@@ -109,7 +109,15 @@ def service_operations(today: Callable[[], date]) -> dict[str, Handler]:
         ).fetchone()
         return BackendResult("ok", {"ticket": str(row[0])})
 
+    def note(connection: sqlite3.Connection, arguments: Mapping[str, SlotValue]) -> BackendResult:
+        connection.execute(
+            "INSERT INTO note (account_number, text, day) VALUES (?, ?, ?)",
+            (arguments["account_number"], arguments["text"], today().isoformat()),
+        )
+        return BackendResult("ok")
+
     return {
+        "customers.note": note,
         "cards.find": find_card,
         "cards.replace": replace_card,
         "bills.due": bill_due,

@@ -46,6 +46,10 @@ class RecordingKeys:
         self.current = current
         self._by_id = {key.id: key for key in (*older, current)}
 
+    @property
+    def every(self) -> tuple[RecordingKey, ...]:
+        return tuple(self._by_id.values())
+
     def get(self, key_id: str) -> RecordingKey:
         """Return the key of that id; UnknownKeyError when it was not given."""
         try:

@@ -1,0 +1,66 @@
+"""The work after calls for tests of pages and the API: notes in a real database, errands in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from voicebot.backends.backends import BackendResult
+from voicebot.dialog.events import SlotValue
+from voicebot.dialog.flow import Operation, Undo
+from voicebot.dialog.values import ValueKind
+from voicebot.records.deeds import Deeds
+from voicebot.web.server import WorkParts
+from voicebot.web.work import Systems
+from voicebot.work.durable import Errand, ErrandReport, ErrandState
+from voicebot.work.supervision import Supervision
+
+CONTRACTS = {
+    "calendar.book": Operation(
+        "calendar.book",
+        {"day": ValueKind.DATE},
+        {"reference": ValueKind.DIGITS},
+        write=True,
+        undo=Undo("calendar.cancel", {"reference": "reference"}),
+    ),
+    "calendar.cancel": Operation("calendar.cancel", {"reference": ValueKind.DIGITS}, {}, write=True),
+    "letters.send": Operation("letters.send", {}, {}, write=True, undo=Undo(by_hand="Run after the postman.")),
+}
+
+
+@dataclass
+class FakeSystems:
+    done: list[tuple[str, Mapping[str, SlotValue]]] = field(default_factory=list)
+
+    async def call(
+        self, operation: str, arguments: Mapping[str, SlotValue], *, idempotency_key: str | None = None
+    ) -> BackendResult:
+        assert idempotency_key
+        self.done.append((operation, dict(arguments)))
+        return BackendResult("ok")
+
+
+@dataclass
+class FakeErrands:
+    given_up: list[Errand] = field(default_factory=list)
+    begun_again: list[Errand] = field(default_factory=list)
+
+    async def failed(self) -> Sequence[ErrandReport]:
+        return [ErrandReport(errand, ErrandState.FAILED) for errand in self.given_up]
+
+    async def again(self, errand: Errand) -> None:
+        self.given_up.remove(errand)
+        self.begun_again.append(errand)
+
+
+@dataclass
+class FakeWork:
+    """What `serving` puts behind its routes."""
+
+    deeds: Deeds
+    systems: FakeSystems = field(default_factory=FakeSystems)
+    errands: FakeErrands = field(default_factory=FakeErrands)
+
+    @property
+    def parts(self) -> WorkParts:
+        return WorkParts(Supervision(self.deeds), lambda: Systems(self.systems, CONTRACTS), self.errands)

@@ -1,0 +1,139 @@
+"""What people decide about what the bot does, by the API and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+
+import aiohttp
+import pytest
+
+from tests.fakes.web_server import API_TOKEN, RunningServer, serving
+from voicebot.backends.sqlite import to_json
+from voicebot.records.access.roles import Role
+from voicebot.records.deeds import ApprovalState
+from voicebot.records.tables import CALLS
+from voicebot.work.durable import Errand
+
+BEARER = {"Authorization": f"Bearer {API_TOKEN}"}
+APPROVAL, DEED = "a" * 32, "b" * 32
+
+
+@asynccontextmanager
+async def office() -> AsyncIterator[RunningServer]:
+    """A server with a call, an approval that waits, something that was done and something still to do."""
+    async with serving() as server:
+        deeds = server.work.deeds
+        names = ("id", "instance", "channel", "direction", "caller", "called", "carrier_call_id", "flow_version")
+        call = dict.fromkeys(names, "c1") | {"started_at": datetime(2026, 3, 2, tzinfo=UTC), "goal_reached": False}
+        async with deeds._database.begin() as connection:
+            await connection.execute(CALLS.insert().values(call))
+        await deeds.ask(APPROVAL, "c1", "orders.credit", to_json({"amount": 30}), 600)
+        await deeds.note(DEED, "c1", "calendar.book", to_json({"day": date(2026, 3, 6)}), to_json({"reference": "472"}))
+        await deeds.note_follow_up("c1/call_back", "c1", "Call <b>back</b>.", timedelta(hours=4))
+        yield server
+
+
+async def test_an_approval_is_listed_and_granted_once() -> None:
+    async with office() as server:
+        listed = await (await server.http.get(server.base + "/api/approvals", headers=BEARER)).json()
+        (approval,) = listed["approvals"]
+        assert (approval["id"], approval["arguments"]) == (APPROVAL, {"amount": "30"})
+        path = f"{server.base}/api/approvals/{APPROVAL}"
+        granted = await server.http.post(path, json={"granted": True}, headers=BEARER)
+        assert (granted.status, (await granted.json())["state"]) == (200, "granted")
+        refused = await server.http.post(path, json={"granted": False}, headers=BEARER)
+        assert refused.status == 409
+        assert "somebody else" in (await refused.json())["error"]
+        assert (await (await server.http.get(server.base + "/api/approvals", headers=BEARER)).json())["approvals"] == []
+
+
+@pytest.mark.parametrize("body", ["no json", "[]", '{"granted": "yes"}', "{}"])
+async def test_a_decision_that_cannot_be_read_decides_nothing(body: str) -> None:
+    async with office() as server:
+        headers = BEARER | {"Content-Type": "application/json"}
+        answer = await server.http.post(f"{server.base}/api/approvals/{APPROVAL}", data=body, headers=headers)
+        assert answer.status == 400
+        found = await server.work.deeds.approval(APPROVAL)
+        assert found is not None
+        assert found.state is ApprovalState.WAITING
+
+
+async def test_a_supervisor_decides_on_the_page_and_others_cannot_see_it() -> None:
+    async with office() as server:
+        await server.signed_in_as(Role.SUPERVISOR)
+        page = await (await server.http.get(server.base + "/approvals")).text()
+        assert "orders.credit" in page
+        form = {"csrf": await server.csrf(), "approval": APPROVAL, "decision": "refuse"}
+        done = await server.http.post(server.base + "/approvals", data=form, headers={"Origin": server.base})
+        assert "Refused." in await done.text()
+        found = await server.work.deeds.approval(APPROVAL)
+        assert found is not None
+        assert (found.state, found.decided_by) == (ApprovalState.REFUSED, "the-supervisor")
+        late = await server.http.post(
+            server.base + "/approvals", data=form | {"decision": "grant"}, headers={"Origin": server.base}
+        )
+        assert "Too late" in await late.text()
+    async with office() as server:
+        await server.signed_in_as(Role.AGENT)
+        assert (await server.http.get(server.base + "/approvals")).status == 403
+        assert (await server.http.get(server.base + "/api/approvals")).status == 403
+
+
+async def test_without_the_pages_own_token_nothing_is_decided() -> None:
+    async with office() as server:
+        await server.signed_in_as(Role.SUPERVISOR)
+        form = {"approval": APPROVAL, "decision": "grant"}
+        answer = await server.http.post(server.base + "/approvals", data=form, headers={"Origin": server.base})
+        assert answer.status == 403
+
+
+async def test_an_action_is_listed_and_undone_once() -> None:
+    async with office() as server:
+        listed = await (await server.http.get(server.base + "/api/actions?call=c1", headers=BEARER)).json()
+        (action,) = listed["actions"]
+        assert action["arguments"] == {"day": "2026-03-06"}
+        path = f"{server.base}/api/actions/{DEED}/undo"
+        undone = await server.http.post(path, headers=BEARER)
+        assert (undone.status, (await undone.json())["state"]) == (200, "undone")
+        assert server.work.systems.done == [("calendar.cancel", {"reference": "472"})]
+        again = await server.http.post(path, headers=BEARER)
+        assert again.status == 409
+        assert (await server.http.post(f"{server.base}/api/actions/{'0' * 32}/undo", headers=BEARER)).status == 409
+        assert (await server.http.post(f"{server.base}/api/actions/other/undo", headers=BEARER)).status == 404
+        assert (await server.http.get(server.base + "/api/actions?call=../x", headers=BEARER)).status == 400
+
+
+async def test_an_intent_is_paused_and_goes_on() -> None:
+    async with office() as server:
+        path = server.base + "/api/pauses/order_status"
+        assert (await server.http.put(path, json={"reason": "the shop moves"}, headers=BEARER)).status == 200
+        listed = await (await server.http.get(server.base + "/api/pauses", headers=BEARER)).json()
+        assert [(one["subject"], one["reason"]) for one in listed["pauses"]] == [("order_status", "the shop moves")]
+        assert (await server.http.delete(path, headers=BEARER)).status == 204
+        assert (await server.http.delete(path, headers=BEARER)).status == 404
+        assert (await server.http.put(server.base + "/api/pauses/A%20B", json={}, headers=BEARER)).status == 400
+
+
+async def test_what_is_still_to_do_is_listed_and_closed() -> None:
+    async with office() as server:
+        listed = await (await server.http.get(server.base + "/api/follow-ups", headers=BEARER)).json()
+        assert [one["id"] for one in listed["follow_ups"]] == ["c1/call_back"]
+        path = server.base + "/api/follow-ups/c1/call_back"
+        assert (await server.http.post(path, json={"state": "open"}, headers=BEARER)).status == 400
+        assert (await server.http.post(path, json={"state": "done"}, headers=BEARER)).status == 200
+        assert (await server.http.post(path, json={"state": "done"}, headers=BEARER)).status == 404
+
+
+async def test_failed_work_is_listed_and_taken_up_again() -> None:
+    async with office() as server:
+        server.work.errands.given_up.append(Errand("task", "c1/note"))
+        path = server.base + "/api/failed-work"
+        failed = (await (await server.http.get(path, headers=BEARER)).json())["failed"]
+        assert failed == [{"job": "task", "subject": "c1/note"}]
+        other = await server.http.post(path, json={"job": "task", "subject": "c2/note"}, headers=BEARER)
+        assert other.status == 404
+        again: aiohttp.ClientResponse = await server.http.post(path, json=failed[0], headers=BEARER)
+        assert again.status == 202
+        assert server.work.errands.begun_again == [Errand("task", "c1/note")]

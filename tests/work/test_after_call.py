@@ -1,0 +1,216 @@
+"""What follows a call: its summary, the plan's tasks, each once, and the memory of a customer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.work.test_plan import GOOD, plan_of
+from voicebot.backends.backends import BackendResult
+from voicebot.backends.sqlite import to_json
+from voicebot.dialog.events import SlotValue
+from voicebot.errors import BackendUnavailable
+from voicebot.records.deeds import Deeds, FollowUpState
+from voicebot.records.record import Outcome, Speaker, TurnRecord
+from voicebot.records.store import Store
+from voicebot.records.vault.keys import RecordingKeys
+from voicebot.telephony.leg import Channel as CallChannel
+from voicebot.telephony.leg import Direction, LegInfo
+from voicebot.work.after_call import AFTER_CALL, TASK, AfterCall
+from voicebot.work.customers import Customers
+from voicebot.work.durable import DurableWork, Errand, ErrandState, Patience, durable_work
+from voicebot.work.memory import RECALL, MemorySystem
+from voicebot.work.messages import MessageFailed
+from voicebot.work.plan import Channel, Plan
+
+pytestmark = pytest.mark.xdist_group("durable")
+NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+
+
+@dataclass
+class Crm:
+    """A system that may be away, and keeps what it is told under its key."""
+
+    away: int = 0
+    told: dict[str, Mapping[str, SlotValue]] = field(default_factory=dict)
+
+    async def call(
+        self, operation: str, arguments: Mapping[str, SlotValue], *, idempotency_key: str | None = None
+    ) -> BackendResult:
+        assert idempotency_key
+        if self.away:
+            self.away -= 1
+            raise BackendUnavailable(f"{operation} is away")
+        self.told.setdefault(idempotency_key, dict(arguments))
+        return BackendResult("ok", {"reference": "7"})
+
+
+@dataclass
+class Phone:
+    fails: int = 0
+    sent: list[tuple[str, str]] = field(default_factory=list)
+
+    async def send(self, message_id: str, to: str, subject: str, text: str) -> str:
+        if self.fails:
+            self.fails -= 1
+            raise MessageFailed("not now")
+        self.sent.append((to, text))
+        return f"SM{len(self.sent)}"
+
+
+@dataclass
+class House:
+    store: Store
+    deeds: Deeds
+    customers: Customers
+    plan: Plan
+    work: DurableWork
+    crm: Crm
+    phone: Phone
+    proven: bool = True
+
+    def call(self, call_id: str, *, proven: bool = True, reached: bool = True, days_ago: int = 0) -> None:
+        journal, at = self.store.journal, NOW - timedelta(days=days_ago)
+        self.proven = proven
+        info = LegInfo(
+            leg_id=call_id,
+            channel=CallChannel.TWILIO,
+            caller="+15550100",
+            called="+15550199",
+            direction=Direction.INBOUND,
+        )
+        journal.begin_call(call_id, info, at, "v1")
+        turn = TurnRecord(Speaker.CALLER, "book it", slots={"day": "2026-03-09"}, decision="answered")
+        journal.add_turn(call_id, turn)
+        journal.set_goal(call_id, "book_appointment", reached=reached)
+        journal.end_call(call_id, at + timedelta(seconds=60), Outcome.COMPLETED, "we_hung_up")
+
+    async def after(self, call_id: str) -> None:
+        await self.store.journal.flush()
+        slots: dict[str, SlotValue] = {"account": "400121", "authenticated": self.proven}
+        await self.customers.keep(call_id, self.plan, slots)
+        await self.work.begin(Errand(AFTER_CALL, call_id))
+        assert await self.work.settled(Errand(AFTER_CALL, call_id)) is ErrandState.DONE
+
+
+@asynccontextmanager
+async def house(
+    folder: Path, database_url: str, crm: Crm | None = None, phone: Phone | None = None
+) -> AsyncIterator[House]:
+    crm, phone, plan = crm or Crm(), phone or Phone(), plan_of(folder, GOOD)
+    async with Store.open(folder, url=database_url, on_failure=lambda _: None, now=lambda: NOW) as store:
+        deeds = Deeds(store.database, now=lambda: NOW)
+        customers = Customers(deeds, RecordingKeys.kept_in(folder))
+        after = AfterCall(
+            calls=store,
+            deeds=deeds,
+            customers=customers,
+            plan=lambda: plan,
+            operations=lambda: crm,
+            senders={Channel.SMS: phone},
+        )
+        patience = Patience(attempts=4, first_wait_s=0.01, factor=1.0)
+        async with durable_work(store.database.url, instance="main", jobs=after.jobs(), patience=patience) as work:
+            yield House(store, deeds, customers, plan, work, crm, phone)
+
+
+async def test_a_call_is_summed_up_and_each_task_that_applies_is_done_once(tmp_path: Path, database_url: str) -> None:
+    async with house(tmp_path, database_url, Crm(away=2), Phone(fails=1)) as here:
+        here.call("c1")
+        await here.store.journal.flush()
+        await here.deeds.note(
+            "d1", "c1", "calendar.book", to_json({}), to_json({"reference": "472", "fee": Decimal(5)})
+        )
+        for _ in range(2):
+            await here.after("c1")
+        for task in ("note", "sms"):
+            assert await here.work.settled(Errand(TASK, f"c1/{task}")) is ErrandState.DONE
+        summary = await here.deeds.summary("c1")
+        assert summary == (
+            "Wanted book appointment (day 2026-03-09) and got it."
+            " Done: calendar book (reference 472, fee 5). The caller was done."
+        )
+        assert here.crm.told == {"after:c1/note": {"who": "400121", "text": summary}}
+        assert here.phone.sent == [("+15550100", "Booked for 2026-03-09.")]
+        assert {deed.operation for deed in await here.deeds.deeds(call_id="c1")} == {"calendar.book", "crm.note"}
+        assert await here.deeds.follow_ups() == []
+
+
+async def test_nobody_who_has_not_proved_who_they_are_is_written_to_a_customers_file(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with house(tmp_path, database_url) as here:
+        here.call("c1", proven=False, reached=False)
+        await here.after("c1")
+        assert await here.work.settled(Errand(TASK, "c1/call_back")) is ErrandState.DONE
+        assert here.crm.told == {}
+        assert await here.deeds.past(here.customers.hashes("400121")) == []
+        (left,) = await here.deeds.follow_ups()
+        assert (left.text, left.due_at) == ("Call +15550100.", NOW + timedelta(hours=4))
+        assert await here.deeds.settle(left.id, FollowUpState.DONE, "ana")
+        assert not await here.deeds.settle(left.id, FollowUpState.CANCELLED, "ben")
+
+
+async def test_a_system_that_stays_away_holds_nothing_else_up_and_is_tried_again_when_told(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with house(tmp_path, database_url, Crm(away=100)) as here:
+        here.call("c1")
+        await here.after("c1")
+        errand = Errand(TASK, "c1/note")
+        assert await here.work.settled(errand) is ErrandState.FAILED
+        assert await here.work.settled(Errand(TASK, "c1/sms")) is ErrandState.DONE
+        assert [report.errand for report in await here.work.failed()] == [errand]
+        here.crm.away = 0
+        await here.work.again(errand)
+        async with asyncio.timeout(10):
+            while not here.crm.told:
+                await asyncio.sleep(0.05)
+
+
+async def test_who_a_customer_is_cannot_be_read_from_what_is_kept(tmp_path: Path, database_url: str) -> None:
+    async with house(tmp_path, database_url) as here:
+        here.call("c1")
+        await here.after("c1")
+        sealed = await here.deeds.facts("c1")
+        assert sealed is not None
+        assert b"400121" not in sealed
+        assert (await here.customers.facts("c1"))["customer"] == "400121"
+
+
+async def test_calls_whose_work_was_never_begun_are_found(tmp_path: Path, database_url: str) -> None:
+    async with house(tmp_path, database_url) as here:
+        here.call("c1")
+        here.call("c2", days_ago=30)
+        await here.store.journal.flush()
+        assert await here.deeds.unworked(NOW - timedelta(days=7)) == ["c1"]
+        await here.after("c1")
+        assert await here.deeds.unworked(NOW - timedelta(days=7)) == []
+
+
+async def test_the_next_call_of_a_customer_knows_the_last_ones(tmp_path: Path, database_url: str) -> None:
+    async with house(tmp_path, database_url) as here:
+        memory = MemorySystem(here.deeds, here.customers, now=lambda: NOW)
+
+        async def recall(customer: str) -> BackendResult:
+            return await memory.call(RECALL, {"account_number": customer}, idempotency_key=None)
+
+        assert (await recall("400121")).outcome == "nothing"
+        here.call("c1", days_ago=40)
+        here.call("c2", days_ago=3, reached=False)
+        here.call("c3", days_ago=1, reached=False)
+        for call_id in ("c1", "c2", "c3"):
+            await here.after(call_id)
+        assert await here.work.settled(Errand(TASK, "c3/call_back")) is ErrandState.DONE
+        known = (await recall("400121")).result
+        assert (known["calls"], known["for_the_same"], known["last_goal"]) == (2, 2, "book appointment")
+        assert (known["last_reached"], known["last_days"]) == (False, 1)
+        assert known["open"] == "Call +15550100."
+        assert (await recall("448205")).outcome == "nothing"

@@ -1,0 +1,171 @@
+"""Opens what follows calls and stands between them and writes: durable work, approvals, pauses."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import aiohttp
+import structlog
+
+from voicebot.app.editions import Editions
+from voicebot.app.vault import recording_keys
+from voicebot.dialog.events import SlotValue
+from voicebot.records.deeds import ALL, Approval, Deeds
+from voicebot.records.store import Store
+from voicebot.settings import Settings
+from voicebot.web.work import Systems
+from voicebot.work.after_call import AFTER_CALL, AfterCall
+from voicebot.work.customers import Customers
+from voicebot.work.durable import DurableWork, Errand, durable_work
+from voicebot.work.messages import MailSender, MailServer, Sender, SmsSender, TwilioAccount
+from voicebot.work.plan import Channel
+from voicebot.work.supervision import Notify, Supervision
+
+log = structlog.get_logger(__name__)
+
+#: A supervisor's pause is heeded by calls that begin so much later.
+_LOOK_EVERY_S = 2.0
+#: Calls whose work was not begun, as their server died, are looked for so often, and so far back.
+_SWEEP_EVERY_S = 60.0
+_SWEEP_BACK = timedelta(days=7)
+_WEBHOOK_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What calls and pages need of it."""
+
+    supervision: Supervision
+    durable: DurableWork
+    systems: Callable[[], Systems]
+    #: Begins the work after a call, by the call's id and what the flows remember of it.
+    after: Callable[[str, Mapping[str, SlotValue]], None]
+    #: The intents that are paused now.
+    paused: Callable[[], frozenset[str]]
+
+
+@asynccontextmanager
+async def working(
+    settings: Settings, store: Store, editions: Editions, *, now: Callable[[], datetime]
+) -> AsyncIterator[Work]:
+    """Take up what was under way, and yield what new calls need."""
+    deeds = Deeds(store.database, now=now)
+    customers = Customers(deeds, await asyncio.to_thread(recording_keys, settings))
+    after_call = AfterCall(
+        calls=store,
+        deeds=deeds,
+        customers=customers,
+        plan=lambda: editions.current.after_call,
+        operations=lambda: editions.current.backends,
+        senders=_senders(settings),
+    )
+    async with (
+        durable_work(store.database.url, instance=settings.instance, jobs=after_call.jobs()) as durable,
+        asyncio.TaskGroup() as tasks,
+    ):
+        paused: set[str] = set()
+
+        async def begin(call_id: str, slots: Mapping[str, SlotValue]) -> None:
+            # A call that just ended may still be on its way to the database.
+            await store.journal.flush()
+            await customers.keep(call_id, editions.current.after_call, slots)
+            await durable.begin(Errand(AFTER_CALL, call_id))
+
+        def after(call_id: str, slots: Mapping[str, SlotValue]) -> None:
+            tasks.create_task(_in_peace(begin(call_id, slots), "work after a call not begun"))
+
+        async def sweep() -> None:
+            for call_id in await deeds.unworked(now() - _SWEEP_BACK):
+                await durable.begin(Errand(AFTER_CALL, call_id))
+
+        async def look() -> None:
+            found = {pause.subject for pause in await deeds.pauses()}
+            if ALL in found:
+                found |= {name for name, intent in editions.current.bot.intents_by_name.items() if intent.flow}
+            paused.clear()
+            paused.update(found - {ALL})
+
+        def systems() -> Systems:
+            return Systems(editions.current.backends, editions.current.bot.operations)
+
+        await look()
+        repeating = [tasks.create_task(_every(_LOOK_EVERY_S, look)), tasks.create_task(_every(_SWEEP_EVERY_S, sweep))]
+        supervision = Supervision(deeds, _webhook(settings), limit_s=settings.approval_limit_s)
+        try:
+            yield Work(supervision, durable, systems, after, lambda: frozenset(paused))
+        finally:
+            for task in repeating:
+                task.cancel()
+
+
+async def _every(seconds: float, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        await _in_peace(do(), "look at the database failed")
+        await asyncio.sleep(seconds)
+
+
+async def _in_peace(doing: Coroutine[Any, Any, None], event: str) -> None:
+    """Await something whose failure must not end the server; it is made up for by the next sweep."""
+    try:
+        await doing
+    except Exception as error:  # noqa: BLE001  # whatever it is, calls go on
+        log.warning(event, error=type(error).__name__)
+
+
+def _senders(settings: Settings) -> Mapping[Channel, Sender]:
+    senders: dict[Channel, Sender] = {}
+    sid, token = settings.twilio_account_sid, settings.twilio_auth_token
+    if sid and token and settings.sms_from:
+        senders[Channel.SMS] = SmsSender(TwilioAccount(sid, token.get_secret_value(), settings.sms_from))
+    mail = settings.mail
+    if mail.host:
+        password = settings.mail_password
+        server = MailServer(
+            mail.host,
+            mail.port,
+            mail.sender,
+            mail.user,
+            password.get_secret_value() if password else "",
+            mail.starttls,
+        )
+        senders[Channel.EMAIL] = MailSender(server)
+    log.info("messages after calls", by=sorted(senders) or "nothing")
+    return senders
+
+
+def _webhook(settings: Settings) -> Notify:
+    """Return what announces an approval: a POST signed as docs/api.md says, or nothing where none is set."""
+    url, secret = settings.approval_webhook, settings.webhook_secret
+
+    async def announce(approval: Approval) -> None:
+        if url is None or secret is None:
+            return
+        # Ids alone leave the house; what it is about is seen by whoever may.
+        body = json.dumps(
+            {
+                "event": "approval_asked",
+                "approval": approval.id,
+                "call": approval.call_id,
+                "operation": approval.operation,
+                "expires_at": approval.expires_at.isoformat(),
+            }
+        ).encode()
+        signature = hmac.new(secret.get_secret_value().encode(), body, hashlib.sha256).hexdigest()
+        headers = {"Content-Type": "application/json", "X-Voicebot-Signature": f"sha256={signature}"}
+        timeout = aiohttp.ClientTimeout(total=_WEBHOOK_TIMEOUT_S)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as client,
+            client.post(url, data=body, headers=headers) as answer,
+        ):
+            if not answer.ok:
+                log.warning("approval webhook refused", status=answer.status)
+
+    return announce

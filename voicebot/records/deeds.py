@@ -1,0 +1,379 @@
+"""What the bot wrote to the customer's systems, what people allowed or paused, and what is still to be done.
+
+Each change of what people decide goes to the audit trail in the transaction that makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Insert, Row, Table, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from voicebot.records.audit import AuditEntry, append
+from voicebot.records.database import Database
+from voicebot.records.tables import AFTER_CALLS, APPROVALS, CALLS, DEEDS, FOLLOW_UPS, MESSAGES, PAUSES
+
+#: The subject of a pause that stops everything.
+ALL = "all"
+
+
+class DeedState(StrEnum):
+    DONE = "done"
+    #: Somebody is undoing it, or died while doing so.
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+class ApprovalState(StrEnum):
+    WAITING = "waiting"
+    GRANTED = "granted"
+    REFUSED = "refused"
+    #: Nobody decided in time.
+    EXPIRED = "expired"
+    #: The caller left before anybody decided.
+    WITHDRAWN = "withdrawn"
+
+
+class FollowUpState(StrEnum):
+    OPEN = "open"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """A write that was done. `arguments` and `result` are text that only its operation's types can read back."""
+
+    id: str
+    call_id: str
+    operation: str
+    arguments: str
+    result: str
+    done_at: datetime
+    state: DeedState
+    undone_at: datetime | None = None
+    undone_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    id: str
+    call_id: str
+    operation: str
+    arguments: str
+    asked_at: datetime
+    expires_at: datetime
+    state: ApprovalState
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Something stopped by a supervisor: `ALL`, or the name of an intent."""
+
+    subject: str
+    paused_at: datetime
+    paused_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    id: str
+    call_id: str
+    text: str
+    due_at: datetime
+    state: FollowUpState
+    done_at: datetime | None = None
+    done_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastCall:
+    """One of a customer's earlier calls."""
+
+    call_id: str
+    started_at: datetime
+    channel: str
+    goal: str | None
+    goal_reached: bool
+    outcome: str | None
+    summary: str
+
+
+class Deeds:
+    """Reads and writes them. `now` dates entries."""
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    # What was done
+
+    async def note(self, deed_id: str, call_id: str, operation: str, arguments: str, result: str) -> None:
+        """Note a write; noted twice it stands as it was noted first."""
+        values = {
+            "id": deed_id,
+            "call_id": call_id,
+            "operation": operation,
+            "arguments": arguments,
+            "result": result,
+            "done_at": self._now(),
+            "state": DeedState.DONE.value,
+        }
+        async with self._database.begin() as connection:
+            await connection.execute(_insert_new(connection, DEEDS, values))
+
+    async def deed(self, deed_id: str) -> Deed | None:
+        async with self._database.connect() as connection:
+            row = (await connection.execute(select(DEEDS).where(DEEDS.c.id == deed_id))).first()
+        return _deed(row) if row else None
+
+    async def deeds(self, *, call_id: str | None = None, limit: int = 100) -> Sequence[Deed]:
+        """Return what was done last, of one call or of all."""
+        query = select(DEEDS).order_by(DEEDS.c.done_at.desc()).limit(limit)
+        if call_id is not None:
+            query = query.where(DEEDS.c.call_id == call_id)
+        async with self._database.connect() as connection:
+            return [_deed(row) for row in await connection.execute(query)]
+
+    async def change(self, deed: Deed, state: DeedState, by: str, *, action: str) -> bool:
+        """Move a deed on from the state it is in, audited as `action`; False when somebody else has done so."""
+        values: dict[str, Any] = {"state": state.value, "undone_by": by}
+        if state is DeedState.UNDONE:
+            values["undone_at"] = self._now()
+        as_it_was = (DEEDS.c.id == deed.id) & (DEEDS.c.state == deed.state.value)
+        async with self._database.begin() as connection:
+            changed = await connection.execute(update(DEEDS).where(as_it_was).values(values))
+            if changed.rowcount:
+                await self._audit(connection, by, action, deed.call_id, {"deed": deed.id, "operation": deed.operation})
+            return bool(changed.rowcount)
+
+    # What waits for a person
+
+    async def ask(self, approval_id: str, call_id: str, operation: str, arguments: str, limit_s: float) -> Approval:
+        """Ask for a write to be allowed within `limit_s`; asked again, the first asking stands."""
+        now = self._now()
+        values = {
+            "id": approval_id,
+            "call_id": call_id,
+            "operation": operation,
+            "arguments": arguments,
+            "asked_at": now,
+            "expires_at": now + timedelta(seconds=limit_s),
+            "state": ApprovalState.WAITING.value,
+        }
+        async with self._database.begin() as connection:
+            await connection.execute(_insert_new(connection, APPROVALS, values))
+            row = (await connection.execute(select(APPROVALS).where(APPROVALS.c.id == approval_id))).one()
+        return _approval(row)
+
+    async def approval(self, approval_id: str) -> Approval | None:
+        async with self._database.connect() as connection:
+            row = (await connection.execute(select(APPROVALS).where(APPROVALS.c.id == approval_id))).first()
+        return _approval(row) if row else None
+
+    async def waiting(self) -> Sequence[Approval]:
+        """Return what waits for a decision now, the most urgent first."""
+        is_open = (APPROVALS.c.state == ApprovalState.WAITING.value) & (APPROVALS.c.expires_at > self._now())
+        query = select(APPROVALS).where(is_open).order_by(APPROVALS.c.expires_at)
+        async with self._database.connect() as connection:
+            return [_approval(row) for row in await connection.execute(query)]
+
+    async def decide(self, approval_id: str, state: ApprovalState, by: str) -> Approval | None:
+        """Decide what is waiting; the first decision stands, and a person's comes too late once time is up.
+
+        Returns the approval as it is then; None when there is none of this id.
+        """
+        now = self._now()
+        mine = (APPROVALS.c.id == approval_id) & (APPROVALS.c.state == ApprovalState.WAITING.value)
+        if state in {ApprovalState.GRANTED, ApprovalState.REFUSED}:
+            mine &= APPROVALS.c.expires_at > now
+        values = {"state": state.value, "decided_at": now, "decided_by": by}
+        async with self._database.begin() as connection:
+            changed = await connection.execute(update(APPROVALS).where(mine).values(values))
+            row = (await connection.execute(select(APPROVALS).where(APPROVALS.c.id == approval_id))).first()
+            if row is None:
+                return None
+            if changed.rowcount:
+                about = {"approval": approval_id, "operation": row.operation}
+                await self._audit(connection, by, f"approval_{state}", row.call_id, about)
+            return _approval(row)
+
+    # What is paused
+
+    async def pauses(self) -> Sequence[Pause]:
+        async with self._database.connect() as connection:
+            rows = await connection.execute(select(PAUSES).order_by(PAUSES.c.subject))
+            return [Pause(row.subject, row.paused_at, row.paused_by, row.reason) for row in rows]
+
+    async def pause(self, subject: str, by: str, reason: str) -> None:
+        """Stop an intent, or `ALL`; stopped already, it stays as it was."""
+        values = {"subject": subject, "paused_at": self._now(), "paused_by": by, "reason": reason}
+        async with self._database.begin() as connection:
+            changed = await connection.execute(_insert_new(connection, PAUSES, values))
+            if changed.rowcount:
+                await self._audit_subject(connection, by, "paused", f"automation:{subject}", {"reason": reason})
+
+    async def resume(self, subject: str, by: str) -> bool:
+        """Let what was stopped go on; False when it was not stopped."""
+        async with self._database.begin() as connection:
+            changed = await connection.execute(delete(PAUSES).where(PAUSES.c.subject == subject))
+            if changed.rowcount:
+                await self._audit_subject(connection, by, "resumed", f"automation:{subject}", {})
+            return bool(changed.rowcount)
+
+    # What is made of a call afterwards
+
+    async def keep_facts(self, call_id: str, customer: str | None, facts: bytes) -> None:
+        """Keep what a call leaves for the work after it: a hash that names the customer, and sealed facts."""
+        values = {"call_id": call_id, "customer": customer, "facts": facts}
+        async with self._database.begin() as connection:
+            await connection.execute(_insert_new(connection, AFTER_CALLS, values))
+
+    async def facts(self, call_id: str) -> bytes | None:
+        """Return a call's sealed facts; None where its server died before it could leave any."""
+        async with self._database.connect() as connection:
+            found = await connection.scalar(select(AFTER_CALLS.c.facts).where(AFTER_CALLS.c.call_id == call_id))
+        return bytes(found) if found is not None else None
+
+    async def note_summary(self, call_id: str, summary: str) -> None:
+        """Keep what a call was about; made again, it stands as it was made first."""
+        mine = (AFTER_CALLS.c.call_id == call_id) & AFTER_CALLS.c.summary.is_(None)
+        async with self._database.begin() as connection:
+            await connection.execute(_insert_new(connection, AFTER_CALLS, {"call_id": call_id}))
+            await connection.execute(update(AFTER_CALLS).where(mine).values(summary=summary))
+
+    async def summary(self, call_id: str) -> str | None:
+        async with self._database.connect() as connection:
+            found = await connection.scalar(select(AFTER_CALLS.c.summary).where(AFTER_CALLS.c.call_id == call_id))
+        return str(found) if found is not None else None
+
+    async def unworked(self, since: datetime, limit: int = 1000) -> Sequence[str]:
+        """Return calls that ended after `since` and of which nothing was made yet, the earliest first."""
+        query = (
+            select(CALLS.c.id)
+            .outerjoin(AFTER_CALLS, AFTER_CALLS.c.call_id == CALLS.c.id)
+            .where(CALLS.c.ended_at > since, AFTER_CALLS.c.summary.is_(None))
+            .order_by(CALLS.c.ended_at)
+            .limit(limit)
+        )
+        async with self._database.connect() as connection:
+            return [row.id for row in await connection.execute(query)]
+
+    async def past(self, customer: Collection[str], *, limit: int = 20) -> Sequence[PastCall]:
+        """Return a customer's calls that are over, the latest first; `customer` are the hashes that may name them."""
+        query = (
+            select(CALLS, AFTER_CALLS.c.summary)
+            .join(AFTER_CALLS, AFTER_CALLS.c.call_id == CALLS.c.id)
+            .where(AFTER_CALLS.c.customer.in_(customer), AFTER_CALLS.c.summary.is_not(None))
+            .order_by(CALLS.c.started_at.desc())
+            .limit(limit)
+        )
+        async with self._database.connect() as connection:
+            return [
+                PastCall(row.id, row.started_at, row.channel, row.goal, row.goal_reached, row.outcome, row.summary)
+                for row in await connection.execute(query)
+            ]
+
+    async def note_follow_up(self, follow_up_id: str, call_id: str, text: str, due_in: timedelta) -> None:
+        values = {
+            "id": follow_up_id,
+            "call_id": call_id,
+            "text": text,
+            "due_at": self._now() + due_in,
+            "state": FollowUpState.OPEN.value,
+        }
+        async with self._database.begin() as connection:
+            await connection.execute(_insert_new(connection, FOLLOW_UPS, values))
+
+    async def follow_ups(self, *, customer: Collection[str] | None = None, limit: int = 100) -> Sequence[FollowUp]:
+        """Return what is still to be done, the most urgent first, for one customer or for all."""
+        query = select(FOLLOW_UPS).where(FOLLOW_UPS.c.state == FollowUpState.OPEN.value)
+        if customer is not None:
+            of_customer = select(AFTER_CALLS.c.call_id).where(AFTER_CALLS.c.customer.in_(customer))
+            query = query.where(FOLLOW_UPS.c.call_id.in_(of_customer))
+        async with self._database.connect() as connection:
+            rows = await connection.execute(query.order_by(FOLLOW_UPS.c.due_at).limit(limit))
+            return [
+                FollowUp(row.id, row.call_id, row.text, row.due_at, FollowUpState(row.state), row.done_at, row.done_by)
+                for row in rows
+            ]
+
+    async def settle(self, follow_up_id: str, state: FollowUpState, by: str) -> bool:
+        """Close what was to be done; False when it is not open."""
+        mine = (FOLLOW_UPS.c.id == follow_up_id) & (FOLLOW_UPS.c.state == FollowUpState.OPEN.value)
+        values = {"state": state.value, "done_at": self._now(), "done_by": by}
+        async with self._database.begin() as connection:
+            call_id = str(await connection.scalar(select(FOLLOW_UPS.c.call_id).where(FOLLOW_UPS.c.id == follow_up_id)))
+            changed = await connection.execute(update(FOLLOW_UPS).where(mine).values(values))
+            if changed.rowcount:
+                await self._audit(connection, by, f"follow_up_{state}", call_id, {"follow_up": follow_up_id})
+            return bool(changed.rowcount)
+
+    async def was_sent(self, message_id: str) -> bool:
+        async with self._database.connect() as connection:
+            return await connection.scalar(select(MESSAGES.c.id).where(MESSAGES.c.id == message_id)) is not None
+
+    async def note_message(self, message_id: str, call_id: str, kind: str, text: str, reference: str) -> None:
+        """Note a message that was sent; `reference` is the carrier's."""
+        values = {
+            "id": message_id,
+            "call_id": call_id,
+            "kind": kind,
+            "text": text,
+            "sent_at": self._now(),
+            "reference": reference,
+        }
+        async with self._database.begin() as connection:
+            await connection.execute(_insert_new(connection, MESSAGES, values))
+
+    async def _audit(
+        self, connection: AsyncConnection, by: str, action: str, call_id: str, content: Mapping[str, Any]
+    ) -> None:
+        await self._audit_subject(connection, by, action, f"call:{call_id}", content)
+
+    async def _audit_subject(
+        self, connection: AsyncConnection, by: str, action: str, subject: str, content: Mapping[str, Any]
+    ) -> None:
+        await append(connection, [AuditEntry(self._now(), by, action, subject, content)])
+
+
+def _insert_new(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> Insert:
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return insert(table).values(values).on_conflict_do_nothing()
+
+
+def _deed(row: Row[Any]) -> Deed:
+    return Deed(
+        row.id,
+        row.call_id,
+        row.operation,
+        row.arguments,
+        row.result,
+        row.done_at,
+        DeedState(row.state),
+        row.undone_at,
+        row.undone_by,
+    )
+
+
+def _approval(row: Row[Any]) -> Approval:
+    return Approval(
+        row.id,
+        row.call_id,
+        row.operation,
+        row.arguments,
+        row.asked_at,
+        row.expires_at,
+        ApprovalState(row.state),
+        row.decided_at,
+        row.decided_by,
+    )

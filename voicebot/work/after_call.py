@@ -1,0 +1,105 @@
+"""What happens once a call is over: its summary is kept, and each task of the plan that applies is done, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+from voicebot.backends.sqlite import to_json
+from voicebot.calls.seams import Operations
+from voicebot.records.deeds import Deeds
+from voicebot.work.customers import Customers
+from voicebot.work.durable import Errand, Step
+from voicebot.work.messages import Sender
+from voicebot.work.plan import KNOWN, Channel, Operate, Plan, Remind, Task, Write, fill
+from voicebot.work.summary import facts_of, summarise
+from voicebot.work.supervision import id_of
+
+AFTER_CALL = "after_call"
+TASK = "task"
+#: The outcomes of an operation that another try would not change.
+_DONE = "ok"
+
+
+class Calls(Protocol):
+    async def get(self, call_id: str) -> Mapping[str, Any] | None:
+        """Return a call's record, None when it was deleted."""
+        ...
+
+
+class AfterCall:
+    """The steps of both jobs. `plan` and `operations` are the current version's: an older call gets the newer plan."""
+
+    def __init__(
+        self,
+        *,
+        calls: Calls,
+        deeds: Deeds,
+        customers: Customers,
+        plan: Callable[[], Plan],
+        operations: Callable[[], Operations],
+        senders: Mapping[Channel, Sender],
+    ) -> None:
+        self._calls = calls
+        self._deeds = deeds
+        self._customers = customers
+        self._plan = plan
+        self._operations = operations
+        self._senders = senders
+
+    def jobs(self) -> dict[str, Sequence[Step]]:
+        return {
+            AFTER_CALL: (
+                Step("summarise", self._summarise),
+                Step("plan", self._follow_plan),
+            ),
+            TASK: (Step("task", self._do_task),),
+        }
+
+    async def _summarise(self, call_id: str) -> Sequence[Errand]:
+        record = await self._calls.get(call_id)
+        if record is not None:
+            await self._deeds.note_summary(call_id, summarise(record, await self._deeds.deeds(call_id=call_id)))
+        return ()
+
+    async def _follow_plan(self, call_id: str) -> Sequence[Errand]:
+        facts = await self._facts(call_id)
+        if facts is None:
+            return ()
+        return [Errand(TASK, f"{call_id}/{task.name}") for task in self._plan().tasks.values() if task.applies(facts)]
+
+    async def _do_task(self, subject: str) -> Sequence[Errand]:
+        call_id, _, name = subject.rpartition("/")
+        facts, task = await self._facts(call_id), self._plan().tasks.get(name)
+        # Deleted meanwhile, or no longer in the plan: then nobody wants it done.
+        if facts is not None and task is not None:
+            await self._work(subject, call_id, task, facts)
+        return ()
+
+    async def _work(self, subject: str, call_id: str, task: Task, facts: Mapping[str, str]) -> None:
+        match task.work:
+            case Operate(operation, names):
+                arguments = {argument: facts.get(name, "") for argument, name in names.items()}
+                answer = await self._operations().call(operation, arguments, idempotency_key=f"after:{subject}")
+                if answer.outcome == _DONE:
+                    await self._deeds.note(
+                        id_of(f"after:{subject}"), call_id, operation, to_json(arguments), to_json(answer.result)
+                    )
+            case Write(channel, to, title, text):
+                sender, address = self._senders.get(channel), facts.get(to)
+                if sender and address and not await self._deeds.was_sent(subject):
+                    words = fill(text, facts)
+                    reference = await sender.send(subject, address, title, words)
+                    await self._deeds.note_message(subject, call_id, channel.value, words, reference)
+            case Remind(text, due_hours):
+                await self._deeds.note_follow_up(subject, call_id, fill(text, facts), timedelta(hours=due_hours))
+
+    async def _facts(self, call_id: str) -> dict[str, str] | None:
+        """Return what is known of a call by name, None when it was deleted."""
+        record = await self._calls.get(call_id)
+        if record is None:
+            return None
+        known = {name: str(record[name] or "") for name in KNOWN if name in record}
+        summary = await self._deeds.summary(call_id) or ""
+        return {**facts_of(record), **await self._customers.facts(call_id), **known, "summary": summary}
