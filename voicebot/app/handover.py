@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import aiohttp
 import phonenumbers
 import structlog
 from phonenumbers import timezone
@@ -20,12 +22,14 @@ from voicebot.app.editions import Editions
 from voicebot.app.sessions import SessionFactory
 from voicebot.calls.transfer.briefing import Briefing
 from voicebot.calls.transfer.calling_back import CallbackMaker
+from voicebot.calls.transfer.connectors import load_connector
 from voicebot.calls.transfer.delivery import Deliveries
 from voicebot.calls.transfer.desk import TransferDesk
 from voicebot.calls.transfer.desks import Desks
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.lines import AgentLines, SipDialer
 from voicebot.calls.transfer.party import AgentParty
+from voicebot.calls.transfer.posting import HttpReceiver, MakePost, mapped, webhook
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.board import QueueBoard
 from voicebot.records.callbacks import CallbackBook
@@ -66,7 +70,16 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
     callbacks = CallbackBook(store.database, instance=settings.instance, now=now)
     contexts = Contexts(store.database, now=now)
     desks = Desks()
-    deliveries = Deliveries(contexts, receivers=(), clock=time.monotonic)
+    receivers = _receivers(settings)
+    http = aiohttp.ClientSession()
+    deliveries = Deliveries(
+        contexts,
+        receivers=[
+            HttpReceiver(name, http, make_post, contexts, clock=time.monotonic, now=now)
+            for name, make_post in receivers
+        ],
+        clock=time.monotonic,
+    )
     centre = ContactCentre(
         routing,
         board,
@@ -119,6 +132,22 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
                 await asyncio.gather(making, return_exceptions=True)
     finally:
         await lines.close()
+        await http.close()
+
+
+def _receivers(settings: Settings) -> list[tuple[str, MakePost]]:
+    """Return whom packets are posted to; ConfigurationError when that cannot be done as it is written."""
+    found: list[tuple[str, MakePost]] = []
+    if settings.webhook_url is not None:
+        if settings.webhook_secret is None:
+            fix = "Set VOICEBOT_WEBHOOK_SECRET in the environment, and give it to the receiver."
+            raise ConfigurationError([Problem("settings", None, "`webhook_url` needs a secret to sign with.", fix)])
+        secret = settings.webhook_secret.get_secret_value().encode()
+        found.append(("webhook", webhook(settings.webhook_url, secret)))
+    for name in settings.connectors:
+        mapping, secrets = load_connector(name, os.environ)
+        found.append((mapping.name, mapped(mapping, secrets)))
+    return found
 
 
 def zone_of(number: str, region: str, default: ZoneInfo) -> ZoneInfo:

@@ -46,6 +46,7 @@ from voicebot.records.access.passwords import Passwords
 from voicebot.records.access.sessions import Sessions
 from voicebot.records.access.tokens import ApiTokens
 from voicebot.records.access.users import Users
+from voicebot.records.contexts import Contexts
 from voicebot.records.continuations import ContinuationStore
 from voicebot.records.control import LiveRecordings
 from voicebot.records.metrics import Metrics
@@ -271,6 +272,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
     token = settings.api_token
     twilio_token = settings.twilio_auth_token
     return build_app(
+        contexts=Contexts(store.database, now=now),
         accept=live.accept,
         admission=admission,
         calls=store,

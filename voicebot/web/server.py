@@ -31,6 +31,7 @@ from voicebot.web.address import PublicAddress
 from voicebot.web.browser import OUT_OF_DATE, BrowserDoor
 from voicebot.web.chan_websocket import AsteriskPeers, ChanWebsocketDoor
 from voicebot.web.chat import MESSAGES_A_MINUTE, ChatDoor
+from voicebot.web.contexts import ContextReader, ContextsDoor
 from voicebot.web.doors import Accept, Admission, CountViolation
 from voicebot.web.limits import ConnectionLimit, RateLimit
 from voicebot.web.openapi import OpenApiDoor, openapi_document
@@ -130,6 +131,7 @@ def build_app(
     asterisk: AsteriskPeers | None = None,
     chats: Chats | None = None,
     work: WorkParts | None = None,
+    contexts: ContextReader | None = None,
 ) -> web.Application:
     """Return the whole web server.
 
@@ -247,6 +249,7 @@ def build_app(
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[Answers(pages).middleware, guard.middleware])
     app.add_routes(twilio_door.routes() + browser_door.routes())
     app.add_routes(records_door.routes() + recordings_door.routes() + sign_in_door.routes())
+    app.add_routes(ContextsDoor(contexts).routes())
     app.add_routes(OpenApiDoor(openapi_document(schema)).routes())
     if chats is not None:
         app.add_routes(_written_routes(chats, forms, identity, chat_tickets, public, clock, new_id, limits))

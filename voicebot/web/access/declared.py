@@ -28,6 +28,7 @@ PUBLIC: Mapping[tuple[str, str], str] = MappingProxyType(
         ("GET", "/asterisk/media"): "asks for a configured address, and for a password where one is set",
         ("POST", "/api/chat"): "asks for a token's right to begin a chat, and for the signed session to go on with it",
         ("GET", "/api/schema"): "the form of records; holds nothing of any call",
+        ("GET", "/api/schema/context"): "the form of context packets; holds nothing of any call",
         ("GET", "/api/openapi.json"): "the form of the API; holds nothing of any call",
         ("GET", "/sign-in"): "where one signs in",
         ("POST", "/sign-in"): "where one signs in; counts failures",
