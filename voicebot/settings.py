@@ -169,7 +169,6 @@ class Settings(BaseSettings):
     models: Path | None = Field(default=None, description="folder with speech models and voices")
     hold_music: Path = Field(default=Path("audio/hold-music.wav"), description="8 kHz mu-law WAV for callers who wait")
     webhook_url: str | None = Field(default=None, description="where context packets are posted, signed")
-    webhook_secret: SecretStr | None = Field(default=None, description="what webhooks are signed with")
     connectors: tuple[str, ...] = Field(
         default=(), description="ticket systems that get packets: zendesk, salesforce, servicenow or a file"
     )

@@ -39,25 +39,23 @@ class Post:
 
 
 class MakePost(Protocol):
-    def __call__(self, packet: ContextPacket, key: str, at: datetime) -> Post: ...
+    def __call__(self, packet: ContextPacket, key: str) -> Post: ...
 
 
-def signature(secret: bytes, at: datetime, body: bytes) -> str:
-    """Return ``t=SECONDS,v1=HEX``: the HMAC-SHA256 of the seconds, a dot and the body, so that replays show."""
-    seconds = str(int(at.timestamp()))
-    digest = hmac.new(secret, seconds.encode() + b"." + body, hashlib.sha256).hexdigest()
-    return f"t={seconds},v1={digest}"
+def signature(secret: bytes, body: bytes) -> str:
+    """Return ``sha256=HEX``, the HMAC of the body, as every webhook of ours bears it."""
+    return f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}"
 
 
 def webhook(url: str, secret: bytes) -> MakePost:
     """Return what posts the whole packet to `url`, signed."""
 
-    def make(packet: ContextPacket, key: str, at: datetime) -> Post:
+    def make(packet: ContextPacket, key: str) -> Post:
         body = json.dumps(context_document(packet), ensure_ascii=False).encode()
         headers = {
             "Content-Type": "application/json",
             KEY_HEADER: key,
-            SIGNATURE_HEADER: signature(secret, at, body),
+            SIGNATURE_HEADER: signature(secret, body),
         }
         return Post("POST", url, headers, body)
 
@@ -81,8 +79,7 @@ class Mapped:
 def mapped(mapping: Mapped, secrets: Mapping[str, str]) -> MakePost:
     """Return what posts a packet as a mapping says; `secrets` are those that it names."""
 
-    def make(packet: ContextPacket, key: str, at: datetime) -> Post:
-        del at
+    def make(packet: ContextPacket, key: str) -> Post:
         document = context_document(packet) | {"summary_text": " ".join(packet.summary)}
         known = document | {"secret": dict(secrets)}
         headers = {name: _filled(text, known) for name, text in mapping.headers.items()}
@@ -179,7 +176,7 @@ class HttpReceiver:
         for attempt, wait_s in enumerate(self._waits_s, start=1):
             await asyncio.sleep(wait_s)
             began_s, at = self._clock(), self._now()
-            status, problem = await self._attempt(self._make_post(packet, key, at))
+            status, problem = await self._attempt(self._make_post(packet, key))
             delivered = status is not None and 200 <= status < 300
             took_ms = round((self._clock() - began_s) * 1000)
             await self._contexts.log(
