@@ -138,7 +138,7 @@ async def test_a_call_is_summed_up_and_each_task_that_applies_is_done_once(tmp_p
             " Done: calendar book (reference 472, fee 5). The caller was done."
         )
         assert here.crm.told == {"after:c1/note": {"who": "400121", "text": summary}}
-        assert here.phone.sent == [("+15550100", "Booked for 2026-03-09.")]
+        assert here.phone.sent == [("+15550100", "Booked for Monday, March 9, 2026.")]
         assert {deed.operation for deed in await here.deeds.deeds(call_id="c1")} == {"calendar.book", "crm.note"}
         assert await here.deeds.follow_ups() == []
 

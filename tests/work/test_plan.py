@@ -10,6 +10,7 @@ from tests.dialog.strategies import FLOWS
 from voicebot.dialog.condition import parse_condition
 from voicebot.dialog.flow import Operation
 from voicebot.dialog.loader import load_bot
+from voicebot.dialog.prompt import parse_template
 from voicebot.dialog.values import ValueKind
 from voicebot.errors import ConfigurationError
 from voicebot.work.plan import Channel, Operate, Plan, Remind, Write, fill, load_plan
@@ -59,7 +60,13 @@ def test_a_plan_is_read_and_its_tasks_apply_by_what_is_known(tmp_path: Path) -> 
     assert [task.name for task in plan.tasks.values() if task.applies(known)] == ["sms"]
     known |= {"customer": "400121", "goal_reached": "False"}
     assert [task.name for task in plan.tasks.values() if task.applies(known)] == ["note", "call_back"]
-    assert fill(sms.work.text, known) == "Booked for 2026-03-02."
+    assert fill(sms.work.text, known) == "Booked for Monday, March 2, 2026."
+
+
+def test_days_and_times_are_written_as_people_write_them() -> None:
+    text = parse_template("On {day} at {time}, not {other}.")
+    facts = {"day": "2026-11-27", "time": "16:00:00", "other": "2026-02-30"}
+    assert fill(text, facts) == "On Friday, November 27, 2026 at 4:00 PM, not 2026-02-30."
 
 
 def test_a_bot_without_a_plan_has_an_empty_one(tmp_path: Path) -> None:

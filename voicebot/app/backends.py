@@ -20,16 +20,20 @@ from voicebot.backends.phrasing import ModelAccess, PhrasedAnswers
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.loader import KNOWLEDGE
 from voicebot.settings import Settings
+from voicebot.work.memory import NoMemory
 
 log = structlog.get_logger(__name__)
 
 BACKEND_TIMEOUT_S = 8.0
 
 
-def open_backends(settings: Settings, folder: Path, bot: Bot, *, data: Path | None = None) -> Backends:
+def open_backends(
+    settings: Settings, folder: Path, bot: Bot, *, memory: System | None = None, data: Path | None = None
+) -> Backends:
     """Open all systems behind the bot in `folder`; `ConfigurationError` names each that cannot be.
 
-    `data` is where their files lie, the server's data folder unless told.
+    `memory` knows customers' earlier calls, where there is a server that keeps them. `data` is
+    where their files lie, the server's data folder unless told.
     """
     data = data or settings.data
     zone = ZoneInfo(settings.zone)
@@ -52,5 +56,5 @@ def open_backends(settings: Settings, folder: Path, bot: Bot, *, data: Path | No
         access = ModelAccess(settings.model_url, settings.model_name, key, settings.model_timeout_s)
         articles = PhrasedAnswers(articles, access)
         log.info("a model words the answers from articles", model=settings.model_name)
-    systems: tuple[System, ...] = (company, articles, *declared)
+    systems: tuple[System, ...] = (company, articles, memory or NoMemory(), *declared)
     return Backends(systems, bot.operations, timeout_s=BACKEND_TIMEOUT_S)

@@ -33,7 +33,7 @@ from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
 from voicebot.app.surroundings import Surroundings, real_surroundings
 from voicebot.app.understanding import learn_requests
 from voicebot.app.vault import recording
-from voicebot.app.work import Work, working
+from voicebot.app.work import Work, remembering, working
 from voicebot.calls.admission import CpuMeter, Limits
 from voicebot.calls.chats import Chats
 from voicebot.calls.registry import LiveCalls
@@ -122,12 +122,14 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         library = Library(settings.data / FLOW_LIBRARY)
         folder = await asyncio.to_thread(_published, library) or settings.flows
 
+        memory = await remembering(settings, store, now=world.now)
+
         async def edition_of(folder: Path, speech: Speech | None) -> Edition:
             progress("reading flows")
             bot = await asyncio.to_thread(load_bot, folder)
             routing = await asyncio.to_thread(load_routing, folder, schedules=tuple(bot.hours))
             plan = await asyncio.to_thread(load_plan, folder, bot.operations)
-            backends = await asyncio.to_thread(world.open_backends, settings, folder, bot)
+            backends = await asyncio.to_thread(world.open_backends, settings, folder, bot, memory=memory)
             try:
                 heard = await (
                     speech.learned(bot) if speech else (make_speech or start_speech)(settings, bot, stack, progress)

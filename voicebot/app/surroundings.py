@@ -7,12 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from voicebot.app.backends import open_backends
-from voicebot.backends.backends import Backends
+from voicebot.backends.backends import Backends, System
 from voicebot.dialog.flow import Bot
 from voicebot.settings import Settings
+
+
+class OpenBackends(Protocol):
+    def __call__(self, settings: Settings, folder: Path, bot: Bot, *, memory: System) -> Backends: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Surroundings:
 
     now: Callable[[], datetime]
     new_seed: Callable[[], int]
-    open_backends: Callable[[Settings, Path, Bot], Backends]
+    open_backends: OpenBackends
 
 
 def real_surroundings(zone: ZoneInfo) -> Surroundings:

@@ -25,6 +25,7 @@ from voicebot.web.work import Systems
 from voicebot.work.after_call import AFTER_CALL, AfterCall
 from voicebot.work.customers import Customers
 from voicebot.work.durable import DurableWork, Errand, durable_work
+from voicebot.work.memory import MemorySystem
 from voicebot.work.messages import MailSender, MailServer, Sender, SmsSender, TwilioAccount
 from voicebot.work.plan import Channel
 from voicebot.work.supervision import Notify, Supervision
@@ -50,6 +51,12 @@ class Work:
     after: Callable[[str, Mapping[str, SlotValue]], None]
     #: The intents that are paused now.
     paused: Callable[[], frozenset[str]]
+
+
+async def remembering(settings: Settings, store: Store, *, now: Callable[[], datetime]) -> MemorySystem:
+    """Return what flows ask about a customer's earlier calls."""
+    deeds = Deeds(store.database, now=now)
+    return MemorySystem(deeds, Customers(deeds, await asyncio.to_thread(recording_keys, settings)), now=now)
 
 
 @asynccontextmanager

@@ -113,7 +113,9 @@ async def _call_all(
     surroundings = Surroundings(
         now=lambda: system.now(zone),
         new_seed=system.new_seed,
-        open_backends=lambda _settings, _folder, bot: Backends((system,), bot.operations, timeout_s=BACKEND_TIMEOUT_S),
+        open_backends=lambda settings, folder, bot, *, memory: Backends(  # noqa: ARG005  # a story plays every system
+            (system,), bot.operations, timeout_s=BACKEND_TIMEOUT_S
+        ),
     )
     tokens = [token.get_secret_value() for token in (settings.api_token, settings.twilio_auth_token) if token]
     calls: list[StoryCall] = []

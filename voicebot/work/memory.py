@@ -16,6 +16,23 @@ RECALL = "memory.recall"
 RECENT_DAYS = 30
 
 
+class NoMemory:
+    """Knows no customer: where flows are tried without a server."""
+
+    @property
+    def operations(self) -> frozenset[str]:
+        return frozenset((RECALL,))
+
+    async def call(
+        self, operation: str, arguments: Mapping[str, SlotValue], *, idempotency_key: str | None
+    ) -> BackendResult:
+        del operation, arguments, idempotency_key
+        return BackendResult("nothing")
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
 class MemorySystem:
     """Carries out `memory.recall`: how often a customer called of late, what for, and what is still open."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, time
 from enum import StrEnum
 from pathlib import Path
 
 from voicebot.dialog.condition import Condition, ConditionError, holds, names_in, parse_condition
 from voicebot.dialog.document import Fields, Source, read_yaml, suggestion
+from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import Operation
 from voicebot.dialog.loader import AFTER_CALL
 from voicebot.dialog.prompt import Fixed, Piece, TemplateError, Values, parse_template, render
@@ -34,6 +36,8 @@ _TEXTUAL = frozenset(
 )
 #: Nothing here compares days with today.
 NO_DAY = date.min
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TIME = re.compile(r"\d{2}:\d{2}(:\d{2})?")
 
 
 class Channel(StrEnum):
@@ -89,9 +93,21 @@ class Plan:
 
 
 def fill(text: tuple[Piece, ...], facts: Mapping[str, str]) -> str:
-    """Return a message's text with what is known of the call filled in."""
-    parts = render(text, Values(facts.get, lambda _: ValueKind.TEXT, NO_DAY), in_writing=True)
+    """Return a message's text with what is known of the call filled in, days and times as people write them."""
+    values: dict[str, SlotValue] = {name: _day_or_time(value) for name, value in facts.items()}
+    parts = render(text, Values(values.get, lambda _: ValueKind.TEXT, NO_DAY), in_writing=True)
     return " ".join(part.text for part in parts)
+
+
+def _day_or_time(value: str) -> SlotValue:
+    """Read back what a record holds of a day or a time; anything else stays the text it is."""
+    for shape, read in ((_DAY, date.fromisoformat), (_TIME, time.fromisoformat)):
+        if shape.fullmatch(value):
+            try:
+                return read(value)
+            except ValueError:  # the thirtieth of February
+                return value
+    return value
 
 
 def load_plan(folder: Path, operations: Mapping[str, Operation]) -> Plan:
