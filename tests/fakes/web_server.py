@@ -44,6 +44,7 @@ from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusCha
 from voicebot.web.access.oidc import OidcProvider
 from voicebot.web.address import PublicAddress
 from voicebot.web.chan_websocket import AsteriskPeers
+from voicebot.web.contexts import ContextReader
 from voicebot.web.records import CallReader
 from voicebot.web.server import AccessParts, Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
@@ -104,10 +105,13 @@ class FakeRecording:
     content_type = "audio/flac"
     etag = "e1"
 
-    def __init__(self, content: bytes, broken_at: int | None = None) -> None:
+    def __init__(
+        self, content: bytes, broken_at: int | None = None, waveform: bytes = b'{"duration_ms": 0, "lanes": {}}'
+    ) -> None:
         self.content = content
         self.size = len(content)
         self.broken_at = broken_at
+        self.waveform = waveform
 
     async def read(self, start: int, end: int) -> bytes:
         if self.broken_at is not None and end > self.broken_at:
@@ -145,7 +149,8 @@ class FakeRecordings:
         return self.recordings.get(call_id)
 
     async def waveform(self, call_id: str) -> bytes | None:
-        return b'{"duration_ms": 0, "lanes": {}}' if await self.open(call_id) else None
+        found = await self.open(call_id)
+        return found.waveform if found else None
 
 
 def _began(record: Mapping[str, Any]) -> datetime:
@@ -335,6 +340,7 @@ async def serving(
     oidc: OidcProvider | None = None,
     store: CallReader | None = None,
     schema: Mapping[str, Any] | None = None,
+    contexts: ContextReader | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run the server on a free port of loopback."""
     admission, reader = FakeAdmission(), calls or FakeCalls()
@@ -379,6 +385,7 @@ async def serving(
             asterisk=asterisk,
             chats=chats,
             work=work.parts,
+            contexts=contexts,
         )
         runner = make_runner(app, shutdown_timeout_s=1)
         await runner.setup()

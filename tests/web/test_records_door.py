@@ -182,7 +182,7 @@ async def test_a_person_signs_in_and_sees_the_call() -> None:
         html = await (await server.http.get(server.base + "/calls/call-1")).text()
         for shown in ("Order status", "goal reached", "5 Mar 2026, 14:06 UTC", "1:02", "where is my order", "93 %"):
             assert shown in html
-        for shown in ("order_status.ask_number", "kept secret", "order number", "4711", "end of turn", "310"):
+        for shown in ("order_status.ask_number", "kept secret", "order number", "4711", "end of turn", "402"):
             assert shown in html
         assert "Welcome to &lt;Acme&gt;." not in html  # cut where the caller interrupted, and escaped
         assert "&lt;Acme&gt;" in html

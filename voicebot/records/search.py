@@ -43,11 +43,12 @@ _MOST_TERMS = 20
 
 
 class SearchRefused(VoicebotError):
-    """A search that cannot be carried out; `field` names which part of it is wrong."""
+    """A search that cannot be carried out; `field` names which part of it is wrong, `problem` says how."""
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"`{field}`: {message}")
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"`{field}` {problem}")
         self.field = field
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def select_ids(search: CallSearch, dialect: str, *, limit: int, after: Cursor | 
 def _conditions(search: CallSearch, dialect: str) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [] if search.sight.is_whole else [is_seen(search.sight)]
     if search.words.strip():
-        terms = _terms(search.words)
+        terms = read_terms(search.words)
         match = _postgresql_match if dialect == "postgresql" else _sqlite_match
         conditions.append(match(terms, search.said_by))
     if search.intent is not None:
@@ -136,19 +137,20 @@ def _conditions(search: CallSearch, dialect: str) -> list[ColumnElement[bool]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Term:
+class Term:
     """Words that follow one another; `open` when the last of them may go on."""
 
     words: tuple[str, ...]
     open: bool
 
 
-def _terms(given: str) -> list[_Term]:
+def read_terms(given: str) -> list[Term]:
+    """Take apart the words of a search; SearchRefused when they hold nothing to search for, or too much."""
     terms = []
     for phrase, phrase_open, word in _TERM.findall(unicodedata.normalize("NFC", given)):
         found = tuple(_WORD.findall(phrase or word))
         if found:
-            terms.append(_Term(found, bool(phrase_open) or word.endswith("*")))
+            terms.append(Term(found, bool(phrase_open) or word.endswith("*")))
     if not terms:
         raise SearchRefused("words", "holds no word to search for.")
     if len(terms) > _MOST_TERMS:
@@ -156,7 +158,7 @@ def _terms(given: str) -> list[_Term]:
     return terms
 
 
-def _sqlite_match(terms: list[_Term], said_by: Speaker | None) -> ColumnElement[bool]:
+def _sqlite_match(terms: list[Term], said_by: Speaker | None) -> ColumnElement[bool]:
     # FTS5's own syntax; only letters and digits come here, so nothing can leave the quotation marks.
     said = " AND ".join(f'"{" ".join(term.words)}"{"*" if term.open else ""}' for term in terms)
     columns = said_by.value if said_by else "caller bot agent"
@@ -170,7 +172,7 @@ def _in_sqlite_index(match: str) -> ColumnElement[bool]:
     return exists().where(_CALL_WORDS.c.call_id == CALLS.c.id, literal_column("+call_words.id").in_(found))
 
 
-def _postgresql_match(terms: list[_Term], said_by: Speaker | None) -> ColumnElement[bool]:
+def _postgresql_match(terms: list[Term], said_by: Speaker | None) -> ColumnElement[bool]:
     # Without weights the index alone decides, with them every text found must be read.
     weight = _WEIGHTS[said_by] if said_by else ""
     parts = []

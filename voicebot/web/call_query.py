@@ -20,11 +20,19 @@ _MAX_CHARS = 500
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
+class QueryRefused(web.HTTPBadRequest):
+    """What was asked for cannot be read; `field` names the part of the query that is wrong."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(text=f"`{field}` {problem}")
+        self.field = field
+
+
 def read_search(query: Mapping[str, str]) -> CallSearch:
     """Read `words`, `said_by`, `caller`, `intent`, `outcome`, `flow_version`, durations and times; empty means any.
 
     Durations are `min_duration_s` and `max_duration_s`; `since` and `until` (or `before`) are dates in UTC or ISO 8601
-    times with a zone, and `until` is not itself included. HTTPBadRequest names what is wrong.
+    times with a zone, and `until` is not itself included. QueryRefused names what is wrong.
     """
     return CallSearch(
         words=_text(query, "words") or "",
@@ -41,22 +49,27 @@ def read_search(query: Mapping[str, str]) -> CallSearch:
 
 
 def read_limit(query: Mapping[str, str]) -> int:
-    """Read `limit`, how many calls are wanted at once; HTTPBadRequest names what is wrong."""
+    """Read `limit`, how many calls are wanted at once; QueryRefused names what is wrong."""
     limit = query.get("limit", str(DEFAULT_LIMIT))
     if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= MAX_LIMIT):
-        raise web.HTTPBadRequest(text=f"`limit` is a number from 1 to {MAX_LIMIT}.")
+        raise QueryRefused("limit", f"is a number from 1 to {MAX_LIMIT}.")
     return int(limit)
 
 
 def read_cursor(query: Mapping[str, str]) -> Cursor | None:
-    """Read `cursor`, after which the list goes on; HTTPBadRequest when it is none of ours."""
+    """Read `cursor`, after which the list goes on; QueryRefused when it is none of ours."""
     given = _text(query, "cursor")
     if given is None:
         return None
     try:
         return Cursor.parse(given)
     except SearchRefused as error:
-        raise web.HTTPBadRequest(text=str(error)) from error
+        raise refused(error) from error
+
+
+def refused(error: SearchRefused) -> QueryRefused:
+    """Return a search that cannot be carried out as a bad request."""
+    return QueryRefused(error.field, error.problem)
 
 
 def place_of(call: Mapping[str, Any]) -> Cursor:
@@ -67,7 +80,7 @@ def place_of(call: Mapping[str, Any]) -> Cursor:
 def _text(query: Mapping[str, str], name: str) -> str | None:
     given = query.get(name, "").strip()
     if len(given) > _MAX_CHARS or "\0" in given:
-        raise web.HTTPBadRequest(text=f"`{name}` is a text of up to {_MAX_CHARS} characters.")
+        raise QueryRefused(name, f"is a text of up to {_MAX_CHARS} characters.")
     return given or None
 
 
@@ -78,7 +91,7 @@ def _choice(query: Mapping[str, str], name: str, kind: type[_Choice]) -> _Choice
     try:
         return kind(given)
     except ValueError:
-        raise web.HTTPBadRequest(text=f"`{name}` is one of {', '.join(kind)}.") from None
+        raise QueryRefused(name, f"is one of {', '.join(kind)}.") from None
 
 
 def _seconds(query: Mapping[str, str], name: str) -> float | None:
@@ -90,7 +103,7 @@ def _seconds(query: Mapping[str, str], name: str) -> float | None:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise web.HTTPBadRequest(text=f"`{name}` is a number of seconds.")
+        raise QueryRefused(name, "is a number of seconds.")
     return seconds
 
 
@@ -105,5 +118,4 @@ def _moment(query: Mapping[str, str], name: str) -> datetime | None:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass  # told below
-    what = f"`{name}` is a date or an ISO 8601 time with its zone, such as 2026-01-31T08:00:00Z."
-    raise web.HTTPBadRequest(text=what)
+    raise QueryRefused(name, "is a date or an ISO 8601 time with its zone, such as 2026-01-31T08:00:00Z.")

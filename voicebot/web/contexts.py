@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from voicebot.records.access.roles import Right
 from voicebot.records.context import context_schema
+from voicebot.records.contexts import Delivery
 from voicebot.web.access.declared import requires
 
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class ContextReader(Protocol):
-    async def get(self, call_id: str) -> dict[str, Any] | None: ...
+    """Where it is kept what people were told who took a call over."""
+
+    async def get(self, call_id: str) -> dict[str, Any] | None:
+        """Return a call's context packet, None when it was not handed over."""
+        ...
+
+    async def deliveries(self, call_id: str) -> Sequence[Delivery]:
+        """Return every attempt to give the packet to somebody, in order."""
+        ...
 
 
 class ContextsDoor:

@@ -1,10 +1,10 @@
-"""The ways to read what was recorded: the API, and pages for people."""
+"""The API by which records are read. Pages for people are in `call_pages`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -12,13 +12,11 @@ from aiohttp import web
 from voicebot.records.access.roles import Right
 from voicebot.records.access.sight import Sight
 from voicebot.records.audit import Head
-from voicebot.records.record import RecordingState
 from voicebot.records.search import CallSearch, Cursor, SearchRefused
 from voicebot.web.access.declared import requires
 from voicebot.web.access.principal import principal_of
 from voicebot.web.call_export import EXPORT_FORMATS, send_export
-from voicebot.web.call_query import place_of, read_cursor, read_limit, read_search
-from voicebot.web.pages import Pages
+from voicebot.web.call_query import place_of, read_cursor, read_limit, read_search, refused
 
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -49,13 +47,40 @@ class CallReader(Protocol):
         ...
 
 
-class RecordsDoor:
-    """Serves records to those who have the right to see them."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of calls, the latest first; `next` is the place after which there may be more."""
 
-    def __init__(self, *, calls: CallReader, schema: Mapping[str, Any], pages: Pages) -> None:
+    calls: Sequence[Record]
+    next: Cursor | None
+
+
+async def search_calls(calls: CallReader, request: web.Request) -> Found:
+    """Return the calls that a request asks for and whoever makes it may see; QueryRefused when it makes no sense."""
+    wanted = _wanted(request, Right.READ_CALLS)
+    limit, after = read_limit(request.query), read_cursor(request.query)
+    try:
+        found = await calls.search(wanted, limit, after)
+    except SearchRefused as error:
+        raise refused(error) from error
+    return Found(found, place_of(found[-1]) if len(found) == limit else None)
+
+
+async def find_call(calls: CallReader, request: web.Request) -> Record:
+    """Return the record that the path names; HTTPNotFound when there is none."""
+    call_id = request.match_info["id"]
+    record = await calls.get(call_id) if _CALL_ID.fullmatch(call_id) else None
+    if record is None:
+        raise web.HTTPNotFound(text="There is no such call.")
+    return record
+
+
+class RecordsDoor:
+    """Serves records to programs, and to scripts of pages, that have the right to see them."""
+
+    def __init__(self, *, calls: CallReader, schema: Mapping[str, Any]) -> None:
         self._calls = calls
         self._schema = schema
-        self._pages = pages
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -64,8 +89,6 @@ class RecordsDoor:
             web.get("/api/calls/{id}", self.get),
             web.get("/api/audit/head", self.audit_head),
             web.get("/api/schema", self.schema),
-            web.get("/calls", self.list_page),
-            web.get("/calls/{id}", self.page),
         ]
 
     @requires(Right.READ_CALLS, lists=True)
@@ -74,7 +97,14 @@ class RecordsDoor:
 
         What may be searched for stands in `call_query`.
         """
-        return web.json_response(await self._list(request))
+        found = await search_calls(self._calls, request)
+        return web.json_response(
+            {
+                "calls": [*found.calls],
+                "next_cursor": str(found.next) if found.next else None,
+                "next_before": found.calls[-1]["started_at"] if found.next else None,
+            }
+        )
 
     @requires(Right.EXPORT_CALLS, lists=True, audited="calls_exported")
     async def export(self, request: web.Request) -> web.StreamResponse:
@@ -87,7 +117,7 @@ class RecordsDoor:
 
     @requires(Right.READ_CALLS, call="id")
     async def get(self, request: web.Request) -> web.Response:
-        return web.json_response(await self._record(request))
+        return web.json_response(await find_call(self._calls, request))
 
     @requires(Right.READ_AUDIT)
     async def audit_head(self, request: web.Request) -> web.Response:
@@ -101,47 +131,7 @@ class RecordsDoor:
         del request
         return web.json_response(self._schema, content_type="application/schema+json")
 
-    @requires(Right.READ_CALLS, lists=True)
-    async def list_page(self, request: web.Request) -> web.Response:
-        return self._pages.html(request, "calls.html", **await self._list(request))
-
-    @requires(Right.READ_CALLS, call="id")
-    async def page(self, request: web.Request) -> web.Response:
-        """Show one call: what was said, understood and decided, and how long it took, beside the recording."""
-        record = await self._record(request)
-        recording = record["recording"]
-        is_ready = recording is not None and recording["state"] == RecordingState.READY
-        has_recording = is_ready and principal_of(request).may(Right.LISTEN)
-        return self._pages.html(request, "call.html", call=record, has_recording=has_recording)
-
-    async def _list(self, request: web.Request) -> dict[str, Any]:
-        wanted = _wanted(request, Right.READ_CALLS)
-        limit, after = read_limit(request.query), read_cursor(request.query)
-        try:
-            calls = await self._calls.search(wanted, limit, after)
-        except SearchRefused as error:
-            raise web.HTTPBadRequest(text=str(error)) from error
-        more = len(calls) == limit
-        return {
-            "calls": list(calls),
-            "next_cursor": str(place_of(calls[-1])) if more else None,
-            "next_before": calls[-1]["started_at"] if more else None,
-        }
-
-    async def _record(self, request: web.Request) -> Record:
-        record = await self._calls.get(_call_id(request))
-        if record is None:
-            raise web.HTTPNotFound(text="There is no such call.")
-        return record
-
 
 def _wanted(request: web.Request, right: Right) -> CallSearch:
     """Return what is looked for, among the calls that `right` reaches."""
     return replace(read_search(request.query), sight=principal_of(request).sight(right))
-
-
-def _call_id(request: web.Request) -> str:
-    call_id = request.match_info["id"]
-    if _CALL_ID.fullmatch(call_id) is None:
-        raise web.HTTPNotFound(text="There is no such call.")
-    return call_id

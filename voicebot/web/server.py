@@ -29,6 +29,7 @@ from voicebot.web.access.oidc_door import OidcDoor
 from voicebot.web.access.sign_in import SESSION_COOKIE, Entrance, SignInDoor
 from voicebot.web.address import PublicAddress
 from voicebot.web.browser import OUT_OF_DATE, BrowserDoor
+from voicebot.web.call_pages import CallPagesDoor
 from voicebot.web.chan_websocket import AsteriskPeers, ChanWebsocketDoor
 from voicebot.web.chat import MESSAGES_A_MINUTE, ChatDoor
 from voicebot.web.contexts import ContextReader, ContextsDoor
@@ -137,7 +138,7 @@ def build_app(
 
     `accept` runs one call until it ends. `metrics` gives Prometheus
     text. `clock` is monotonic, in seconds; `new_id` gives fresh random names of letters, digits, - and _. `asterisk`
-    opens the way for chan_websocket. See the doors for the rest.
+    opens the way for chan_websocket, `contexts` holds what people were told who took over. See the doors for the rest.
     """
     refusal = refusal or RefusalPrompt()
     limits = limits or WebLimits()
@@ -230,8 +231,9 @@ def build_app(
         clock=clock,
         oidc_name=access.oidc.name if access.oidc else None,
     )
-    records_door = RecordsDoor(calls=calls, schema=schema, pages=pages)
     recordings_door = RecordingsDoor(recordings, live_recordings)
+    records_door = RecordsDoor(calls=calls, schema=schema)
+    pages_door = CallPagesDoor(calls=calls, contexts=contexts, pages=pages)
 
     async def healthz(request: web.Request) -> web.Response:
         del request
@@ -248,8 +250,8 @@ def build_app(
 
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[Answers(pages).middleware, guard.middleware])
     app.add_routes(twilio_door.routes() + browser_door.routes())
-    app.add_routes(records_door.routes() + recordings_door.routes() + sign_in_door.routes())
-    app.add_routes(ContextsDoor(contexts).routes())
+    app.add_routes(records_door.routes() + recordings_door.routes() + ContextsDoor(contexts).routes())
+    app.add_routes(pages_door.routes() + sign_in_door.routes())
     app.add_routes(OpenApiDoor(openapi_document(schema)).routes())
     if chats is not None:
         app.add_routes(_written_routes(chats, forms, identity, chat_tickets, public, clock, new_id, limits))
