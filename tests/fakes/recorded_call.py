@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from tests.fakes.web_server import FakeRecording
 from voicebot.records.record import (
@@ -29,29 +30,26 @@ from voicebot.records.vault.waveform import to_json, waveform_of
 BEGAN = datetime(2026, 3, 5, 14, 5, tzinfo=UTC)
 _RATE_HZ = 8000
 _PLEA = "well I really want to know where my order is please".split()
-_SIGNALS = {
-    "uncertainty": 0.41,
-    "negativity": 0.7,
-    "angry_turns": 2,
-    "decision": {
-        "policy": "0a1b2c3d4e5f6071",
-        "about": "order_status",
-        "type": "default",
-        "score": 0.62,
-        "parts": [["negativity", 0.7, 0.5, 0.35], ["uncertainty", 0.41, 0.66, 0.27]],
-        "threshold": 0.6,
-        "rung": "callback",
-        "rule": "score",
-        "held": None,
-    },
+_ACTED: dict[str, JsonValue] = {
+    "policy": "0a1b2c3d4e5f6071",
+    "about": "order_status",
+    "type": "default",
+    "score": 0.62,
+    "parts": [["negativity", 0.7, 0.5, 0.35], ["uncertainty", 0.41, 0.66, 0.27]],
+    "threshold": 0.6,
+    "rung": "callback",
+    "rule": "score",
+    "held": None,
 }
-_HELD = _SIGNALS["decision"] | {  # type: ignore[operator]  # a mapping, as written above
+_HELD = _ACTED | {
     "score": 0.1,
     "rung": None,
     "rule": "",
     "threshold": 0.35,
     "held": "the score is below every rung that is left",
 }
+_SIGNALS: dict[str, JsonValue] = {"uncertainty": 0.41, "negativity": 0.7, "angry_turns": 2, "decision": _ACTED}
+_CALM: dict[str, JsonValue] = {"uncertainty": 0.066, "decision": _HELD}
 
 
 def short_call() -> CallRecord:
@@ -85,7 +83,7 @@ def short_call() -> CallRecord:
                     for n, text in enumerate("where is my order".split())
                 ),
                 timings_ms=_timings(0),
-                signals={"uncertainty": 0.066, "decision": _HELD},
+                signals=_CALM,
             ),
             TurnRecord(Speaker.BOT, "And the four digit PIN?", at_ms=5900, heard_ms=1500, prompt="auth.pin"),
             TurnRecord(Speaker.CALLER, "", at_ms=8000, heard_ms=1500, secret=True, engine="keys"),
@@ -149,7 +147,7 @@ def long_call(*, minutes: int = 30, turns: int = 300) -> CallRecord:
                     HeardWord(text, at_ms + 200 * n, at_ms + 200 * n + 150, 0.9) for n, text in enumerate(words)
                 ),
                 timings_ms=_timings(number % 90),
-                signals=_SIGNALS if number % 30 == 29 else {"uncertainty": 0.2, "decision": _HELD},
+                signals=_SIGNALS if number % 30 == 29 else _CALM,
             )
         )
     return _call("long", minutes * 60_000, tuple(made))
