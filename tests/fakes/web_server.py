@@ -45,6 +45,7 @@ from voicebot.web.access.oidc import OidcProvider
 from voicebot.web.address import PublicAddress
 from voicebot.web.chan_websocket import AsteriskPeers
 from voicebot.web.contexts import ContextReader
+from voicebot.web.desk.conversation import DeskParts
 from voicebot.web.records import CallReader
 from voicebot.web.server import AccessParts, Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
@@ -341,6 +342,7 @@ async def serving(
     store: CallReader | None = None,
     schema: Mapping[str, Any] | None = None,
     contexts: ContextReader | None = None,
+    desks: Callable[[Database], DeskParts] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Run the server on a free port of loopback."""
     admission, reader = FakeAdmission(), calls or FakeCalls()
@@ -386,6 +388,7 @@ async def serving(
             chats=chats,
             work=work.parts,
             contexts=contexts,
+            desks=desks(database) if desks else None,
         )
         runner = make_runner(app, shutdown_timeout_s=1)
         await runner.setup()

@@ -7,6 +7,7 @@ import re
 import pytest
 from aiohttp import web
 
+from tests.fakes.contact_centre import Centre
 from tests.fakes.web_server import API_TOKEN, PASSWORD, FakeCalls, serving
 from tests.web.test_records_door import record
 from voicebot.records.access.roles import Right, Role
@@ -22,7 +23,7 @@ def _routes(app: web.Application) -> list[web.AbstractRoute]:
 
 
 async def test_every_route_is_on_the_open_list_or_declares_a_right() -> None:
-    async with serving() as server:
+    async with serving(desks=lambda database: Centre(database).parts) as server:
         routes = _routes(server.app)
         bare = [
             (route.method, route.resource.canonical)
@@ -37,7 +38,7 @@ async def test_every_route_is_on_the_open_list_or_declares_a_right() -> None:
 
 
 async def test_changes_playback_and_export_are_audited() -> None:
-    async with serving() as server:
+    async with serving(desks=lambda database: Centre(database).parts) as server:
         for route in _routes(server.app):
             access = access_of(route.handler)
             if access is None or (route.method in {"GET", "HEAD"} and access.right not in _GRAVE):
@@ -51,7 +52,14 @@ async def test_nothing_is_open_that_the_list_names_no_more() -> None:
             (route.method, route.resource.canonical) for route in _routes(server.app) if route.resource is not None
         }
         # Doors that are opened by a setting, which has its own tests.
-        by_setting = {"/asterisk/media", "/api/chat", "/twilio/sms", "/sign-in/oidc", "/sign-in/oidc/callback"}
+        by_setting = {
+            "/desk/audio",
+            "/asterisk/media",
+            "/api/chat",
+            "/twilio/sms",
+            "/sign-in/oidc",
+            "/sign-in/oidc/callback",
+        }
         assert {path for _, path in set(PUBLIC) - there} <= by_setting
 
 

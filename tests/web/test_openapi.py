@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.chats import Office
+from tests.fakes.contact_centre import Centre
 from tests.fakes.web_server import API_TOKEN, serving
 from voicebot.records.access.roles import Right
 from voicebot.records.record import Outcome, Speaker, TurnRecord
@@ -36,7 +37,7 @@ def _described() -> dict[tuple[str, str], dict[str, Any]]:
 
 async def test_every_route_of_the_api_is_described_with_its_right_and_nothing_else_is(tmp_path: Path) -> None:
     office = Office(tmp_path)
-    async with serving(chats=office.chats) as server:
+    async with serving(chats=office.chats, desks=lambda database: Centre(database).parts) as server:
         routes = {
             (route.method, route.resource.canonical): route
             for route in server.app.router.routes()

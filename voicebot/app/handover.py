@@ -31,7 +31,9 @@ from voicebot.calls.transfer.lines import AgentLines, SipDialer
 from voicebot.calls.transfer.party import AgentParty
 from voicebot.calls.transfer.posting import HttpReceiver, MakePost, mapped, webhook
 from voicebot.errors import ConfigurationError, Problem
+from voicebot.records.access.sight import SharedWith
 from voicebot.records.board import QueueBoard
+from voicebot.records.call_notes import CallNotes
 from voicebot.records.callbacks import CallbackBook
 from voicebot.records.context import ContextPacket
 from voicebot.records.contexts import Contexts
@@ -40,6 +42,7 @@ from voicebot.routing.queues import Routing
 from voicebot.settings import Settings
 from voicebot.telephony.leg import CallLeg
 from voicebot.wav import WavError, read_mulaw_wav
+from voicebot.web.desk.conversation import DeskParts
 
 log = structlog.get_logger(__name__)
 
@@ -49,10 +52,7 @@ class HandoverParts:
     """What the doors and the sessions need of it."""
 
     desk: TransferDesk
-    centre: ContactCentre
-    callbacks: CallbackBook
-    contexts: Contexts
-    desks: Desks
+    desk_parts: DeskParts
 
 
 @asynccontextmanager
@@ -69,7 +69,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
     board = QueueBoard(store.database, instance=settings.instance, now=now)
     callbacks = CallbackBook(store.database, instance=settings.instance, now=now)
     contexts = Contexts(store.database, now=now)
-    desks = Desks()
+    desks = Desks(share=lambda call_id, agent: store.journal.share_call(call_id, SharedWith.USER, agent))
     receivers = _receivers(settings)
     http = aiohttp.ClientSession()
     deliveries = Deliveries(
@@ -126,7 +126,8 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         async with deliveries.running(), centre.running():
             making = asyncio.create_task(maker.run())
             try:
-                yield HandoverParts(desk, centre, callbacks, contexts, desks)
+                notes = CallNotes(store.database, now=now)
+                yield HandoverParts(desk, DeskParts(centre, desks, callbacks, notes))
             finally:
                 making.cancel()
                 await asyncio.gather(making, return_exceptions=True)

@@ -60,6 +60,7 @@ from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusCha
 from voicebot.web.access.oidc import OidcProvider
 from voicebot.web.address import PublicAddress
 from voicebot.web.chan_websocket import AsteriskPeers
+from voicebot.web.desk.conversation import DeskParts
 from voicebot.web.doors import Admission
 from voicebot.web.server import AccessParts, Readiness, WebLimits, WorkParts, build_app, make_runner
 from voicebot.web.tickets import Tickets
@@ -206,6 +207,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             chats,
             admission,
             work,
+            people[0].desk_parts if people else None,
         )
         runner = make_runner(app)
         await runner.setup()
@@ -263,6 +265,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
     chats: Chats,
     admission: _CountedAdmission,
     work: Work,
+    desks: DeskParts | None,
 ) -> web.Application:
     def status(event: CallStatusChanged | StreamStatusChanged) -> None:
         log.info("carrier status", kind=type(event).__name__)
@@ -312,6 +315,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
         limits=WebLimits(max_connections=2 * settings.max_calls, max_starts_per_minute=settings.max_starts_per_minute),
         chats=chats,
         work=WorkParts(work.supervision, work.systems, work.durable),
+        desks=desks,
         asterisk=_asterisk_peers(settings),
     )
 

@@ -23,7 +23,17 @@ from voicebot.errors import VoicebotError
 from voicebot.records.audit import DELETED, AuditEntry, Head, append
 from voicebot.records.database import Database
 from voicebot.records.retention import DataKind, Retention
-from voicebot.records.tables import AUDIT, AUDIT_CONTENTS, CALLS, CONTEXTS, LEGAL_HOLDS, METADATA, RECORDINGS, TURNS
+from voicebot.records.tables import (
+    AUDIT,
+    AUDIT_CONTENTS,
+    CALL_NOTES,
+    CALLS,
+    CONTEXTS,
+    LEGAL_HOLDS,
+    METADATA,
+    RECORDINGS,
+    TURNS,
+)
 
 _BATCH = 100
 _AUDIT_BATCH = 5000
@@ -189,6 +199,7 @@ class Disposal:
                     await connection.execute(update(CALLS).where(CALLS.c.id.in_(ids)).values(values))
                     await connection.execute(update(TURNS).where(TURNS.c.call_id.in_(ids)).values(_NO_WORDS))
                     await connection.execute(delete(CONTEXTS).where(CONTEXTS.c.call_id.in_(ids)))
+                    await connection.execute(update(CALL_NOTES).where(CALL_NOTES.c.call_id.in_(ids)).values(text=""))
             await append(connection, [self._retention_entry({"kind": kind.value, "calls": told})])
 
     async def _dispose_audit(self, retention: Retention) -> int:

@@ -314,6 +314,17 @@ DELIVERIES = Table(
     Index(None, "call_id"),
 )
 
+#: What agents wrote down about calls that they took.
+CALL_NOTES = Table(
+    "call_notes",
+    METADATA,
+    Column("call_id", String(128), primary_key=True),
+    Column("agent_id", String(128), primary_key=True),
+    Column("disposition", String(32)),
+    Column("text", Text, nullable=False),
+    Column("saved_at", UtcTime, nullable=False),
+)
+
 #: Requests that customers broke off in, and written conversations that go on, until they expire.
 CONTINUATIONS = Table(
     "continuations",

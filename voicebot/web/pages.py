@@ -23,9 +23,12 @@ class Place:
 
 
 PLACES = (
+    Place("/desk", "Desk", Right.TAKE_CALLS),
+    Place("/floor", "Floor", Right.WATCH_QUEUES),
     Place("/calls", "Calls", Right.READ_CALLS),
     Place("/approvals", "Approvals", Right.DECIDE_APPROVALS),
 )
+_OF_DESKS = frozenset({"/desk", "/floor"})
 
 
 class Pages:
@@ -36,7 +39,9 @@ class Pages:
     ``user.may(Right.LISTEN)``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_desks: bool = False) -> None:
+        """`has_desks` tells whether anybody takes calls here, so that the bar leads to their pages."""
+        self._places = [place for place in PLACES if has_desks or place.path not in _OF_DESKS]
         templates = resources.files("voicebot.web") / "templates"
         self._environment = jinja2.Environment(
             loader=jinja2.FunctionLoader(lambda name: (templates / name).read_text("utf-8")),
@@ -67,7 +72,7 @@ class Pages:
             "user": user,
             "csrf": user.csrf if user else None,
             "here": request.path,
-            "places": [place for place in PLACES if user and user.may(place.right)],
+            "places": [place for place in self._places if user and user.may(place.right)],
         }
         text = self._environment.get_template(name).render(shared | values)
         return web.Response(status=status, text=text, content_type="text/html", headers={"Cache-Control": "no-store"})

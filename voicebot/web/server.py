@@ -33,6 +33,8 @@ from voicebot.web.call_pages import CallPagesDoor
 from voicebot.web.chan_websocket import AsteriskPeers, ChanWebsocketDoor
 from voicebot.web.chat import MESSAGES_A_MINUTE, ChatDoor
 from voicebot.web.contexts import ContextReader, ContextsDoor
+from voicebot.web.desk.conversation import DeskParts
+from voicebot.web.desk.door import DeskDoor
 from voicebot.web.doors import Accept, Admission, CountViolation
 from voicebot.web.limits import ConnectionLimit, RateLimit
 from voicebot.web.openapi import OpenApiDoor, openapi_document
@@ -133,12 +135,14 @@ def build_app(
     chats: Chats | None = None,
     work: WorkParts | None = None,
     contexts: ContextReader | None = None,
+    desks: DeskParts | None = None,
 ) -> web.Application:
     """Return the whole web server.
 
     `accept` runs one call until it ends. `metrics` gives Prometheus
     text. `clock` is monotonic, in seconds; `new_id` gives fresh random names of letters, digits, - and _. `asterisk`
-    opens the way for chan_websocket, `contexts` holds what people were told who took over. See the doors for the rest.
+    opens the way for chan_websocket, `desks` the pages of those who take calls; `contexts` holds what they were told.
+    See the doors for the rest.
     """
     refusal = refusal or RefusalPrompt()
     limits = limits or WebLimits()
@@ -202,7 +206,7 @@ def build_app(
                 new_id=new_id,
             )
         )
-    pages = Pages()
+    pages = Pages(has_desks=desks is not None)
     cookie = Cookie(SESSION_COOKIE, public)
     identity = Identity(
         sessions=access.sessions,
@@ -268,6 +272,21 @@ def build_app(
             clock=clock,
         )
         app.add_routes(oidc_door.routes())
+    if desks is not None:
+        DeskDoor(
+            desks,
+            calls=calls,
+            identity=identity,
+            pages=pages,
+            public=public,
+            tickets=tickets,
+            # A whole office may sit behind one address; everybody in it has signed in.
+            connections=ConnectionLimit(max_connections=limits.max_connections, max_per_address=limits.max_connections),
+            on_violation=on_violation,
+            clock=clock,
+            now=access.now,
+            new_id=new_id,
+        ).open(app)
     for door in asterisk_doors:
         app.add_routes(door.routes())
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics_text)])

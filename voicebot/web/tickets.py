@@ -22,6 +22,7 @@ class Audience(StrEnum):
     TWILIO_STREAM = "twilio-stream"
     BROWSER_STREAM = "browser-stream"
     CHAT = "chat"
+    DESK_AUDIO = "desk-audio"
 
 
 class TicketRefused(VoicebotError):

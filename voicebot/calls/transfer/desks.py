@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,9 +89,10 @@ class _Offer:
 
 
 class Desks:
-    """All desks of this process."""
+    """All desks of this process. `share` lets an agent see a call from then on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, share: Callable[[str, str], None] = lambda _call, _agent: None) -> None:
+        self._share = share
         self._sessions: defaultdict[str, set[DeskSession]] = defaultdict(set)
         self._offers: dict[Claim, _Offer] = {}
         #: Legs of pages, each until it has ended.
@@ -158,6 +159,7 @@ class Desks:
     ) -> AsyncIterator[asyncio.Future[None]]:
         """Show an agent's desks who is calling while the block lasts, and yield what is done when they decline."""
         offer = self._offers[claim] = _Offer(CallOffered(claim, packet, ring_s, in_page))
+        self._share(packet.call_id, claim.agent_id)
         self._tell(claim, offer.event)
         why = Withdrawal.CALLER_LEFT
         try:

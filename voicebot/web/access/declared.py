@@ -21,6 +21,7 @@ PUBLIC: Mapping[tuple[str, str], str] = MappingProxyType(
         ("GET", "/call"): "the page anyone can call from",
         ("POST", "/browser/ticket"): "asks for the page's own origin, and is limited by address",
         ("GET", "/browser/media"): "asks for a ticket that is good once",
+        ("GET", "/desk/audio"): "asks for a ticket that is good once, for one agent and one call",
         ("POST", "/twilio/voice"): "asks for Twilio's signature",
         ("POST", "/twilio/status"): "asks for Twilio's signature",
         ("POST", "/twilio/sms"): "asks for Twilio's signature",

@@ -45,13 +45,15 @@ export class Line extends EventTarget {
     this.stats = { framesSent: 0, framesDropped: 0, bytesReceived: 0, played: 0, clears: 0, pauses: 0, keysSent: 0 };
   }
 
-  /** Connects and resolves when the server has taken the call. `microphone` may be null: then only keys are heard. */
-  async call(microphone) {
+  /**
+   * Connects and resolves when the server has taken the call. `microphone` may be null: then only keys are heard.
+   * An agent's desk has a `ticket` already, for a `path` of its own.
+   */
+  async call(microphone, { path = "/browser/media", ticket = null } = {}) {
     this.microphone = microphone;
     try {
       await this.openAudio();
-      const ticket = await fetchTicket();
-      await this.connect(ticket);
+      await this.connect(path, ticket ?? (await fetchTicket()));
     } catch (error) {
       this.release();
       throw error;
@@ -93,8 +95,8 @@ export class Line extends EventTarget {
     await this.context.resume();
   }
 
-  connect(ticket) {
-    const url = new URL("/browser/media", location.href);
+  connect(path, ticket) {
+    const url = new URL(path, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";

@@ -1,0 +1,198 @@
+"""What an agent's page and the server say to each other over its WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+import structlog
+from aiohttp import WSMsgType
+
+from voicebot.calls.transfer.desks import BoardChanged, CallOffered, Desks, DeskSession, OfferWithdrawn
+from voicebot.calls.transfer.floor import ContactCentre
+from voicebot.errors import RemoteProtocolError
+from voicebot.records.access.sight import Sight
+from voicebot.records.call_notes import CallNotes
+from voicebot.records.callbacks import CallbackBook
+from voicebot.records.context import context_document
+from voicebot.routing.agents import Agent, ReachKind
+from voicebot.web.access.guard import SeesCalls
+from voicebot.web.desk.board_view import Board, desk_board, queues_of
+from voicebot.web.desk.feed import BoardFeed
+from voicebot.web.desk.messages import (
+    Accept,
+    CloseCallback,
+    Decline,
+    PageMessage,
+    SetState,
+    WriteNote,
+    parse_page,
+)
+from voicebot.web.desk.wire import CloseCode, Wire
+from voicebot.web.limits import RateLimit
+from voicebot.web.tickets import Audience, Tickets
+
+_log = structlog.get_logger(__name__)
+
+#: From accepting to the open audio: the page may wait for the microphone's permission meanwhile.
+TICKET_LIFETIME_S = 30.0
+#: Which offer a ticket is for.
+OFFER_CLAIM = "offer"
+
+
+@dataclass(frozen=True, slots=True)
+class DeskParts:
+    """What desks need of the contact centre."""
+
+    centre: ContactCentre
+    desks: Desks
+    callbacks: CallbackBook
+    notes: CallNotes
+
+
+class DeskConversation:
+    """One open desk page of `agent`, whose user sees the calls in `sight`."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        agent: Agent,
+        sight: Sight,
+        *,
+        parts: DeskParts,
+        calls: SeesCalls,
+        feed: BoardFeed,
+        tickets: Tickets,
+        audio_path: str,
+        messages: RateLimit,
+        on_violation: Callable[[str], None],
+    ) -> None:
+        self._wire = wire
+        self._agent = agent
+        self._sight = sight
+        self._parts = parts
+        self._calls = calls
+        self._feed = feed
+        self._tickets = tickets
+        self._audio_path = audio_path
+        self._messages = messages
+        self._on_violation = on_violation
+
+    async def run(self) -> None:
+        """Talk with the page until it closes the socket; raises ConnectionError when it just goes away."""
+        async with self._parts.desks.attached(self._agent.id) as session:
+            tasks = [
+                asyncio.create_task(self._pass_on(session)),
+                asyncio.create_task(self._wire.show_board(self._view, self._feed)),
+            ]
+            try:
+                await self._listen()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _view(self, board: Board) -> Mapping[str, Any]:
+        call = board.call_of(self._agent.id)
+        return desk_board(board, self._agent) | {"call": call.call_id if call else None}
+
+    # --- to the page
+
+    async def _pass_on(self, session: DeskSession) -> None:
+        async for event in session.events():
+            match event:
+                case CallOffered():
+                    await self._offer(event)
+                case OfferWithdrawn(claim, why):
+                    await self._wire.tell({"type": "withdrawn", "token": claim.token, "why": why.value})
+                case BoardChanged():
+                    self._wire.changed.set()
+                case _:
+                    assert_never(event)
+
+    async def _offer(self, offer: CallOffered) -> None:
+        call_id = offer.packet.call_id
+        queue = self._parts.centre.routing.queues.get(offer.packet.escalation.queue)
+        await self._wire.tell(
+            {
+                "type": "offer",
+                "token": offer.claim.token,
+                "call_id": call_id,
+                "queue": queue.title if queue else "",
+                "ring_s": offer.ring_s,
+                "in_page": offer.in_page,
+                "packet": context_document(offer.packet),
+            }
+        )
+
+    # --- from the page
+
+    async def _listen(self) -> None:
+        async for message in self._wire.socket:
+            if message.type is not WSMsgType.TEXT:
+                self._on_violation("bad_message")
+                return
+            if not self._messages.allow(self._agent.id):
+                await self._wire.socket.close(code=CloseCode.TOO_MANY_MESSAGES)
+                return
+            try:
+                wanted = parse_page(message.data)
+            except RemoteProtocolError as error:
+                self._on_violation(error.kind)
+                _log.warning("peer broke the protocol", channel="desk", kind=error.kind, what=str(error))
+                await self._refuse("message", "This page is out of date. Reload it.")
+                continue
+            await self._do(wanted)
+
+    async def _do(self, wanted: PageMessage) -> None:
+        match wanted:
+            case SetState():
+                await self._set_state(wanted)
+            case Accept(token=token):
+                await self._accept(token)
+            case Decline(token=token):
+                if not self._parts.desks.decline(self._agent.id, token):
+                    await self._refuse("decline", "The call is not offered any more.")
+            case WriteNote():
+                await self._note(wanted)
+            case CloseCallback(id=callback_id):
+                await self._close_callback(callback_id)
+            case _:
+                assert_never(wanted)
+
+    async def _set_state(self, wanted: SetState) -> None:
+        if wanted.reach not in {reach.kind for reach in self._agent.reaches}:
+            await self._refuse("state", "You have no such line in queues.yaml.")
+        elif not await self._parts.centre.set_state(self._agent.id, wanted.state, ReachKind(wanted.reach)):
+            await self._refuse("state", "Not while a caller is yours.")
+
+    async def _accept(self, token: int) -> None:
+        if not self._parts.desks.may_take(self._agent.id, token):
+            await self._refuse("accept", "The call is not offered any more.")
+            return
+        ticket = self._tickets.issue(
+            Audience.DESK_AUDIO, self._agent.id, lifetime_s=TICKET_LIFETIME_S, claims={OFFER_CLAIM: str(token)}
+        )
+        await self._wire.tell({"type": "audio", "token": token, "ticket": ticket, "path": self._audio_path})
+
+    async def _note(self, wanted: WriteNote) -> None:
+        if not await self._calls.is_seen(wanted.call_id, self._sight):
+            await self._refuse("note", "There is no such call.")
+            return
+        note = await self._parts.notes.put(
+            wanted.call_id, self._agent.id, disposition=wanted.disposition, text=wanted.text
+        )
+        await self._wire.tell({"type": "noted", "call_id": note.call_id, "saved_at": note.saved_at})
+
+    async def _close_callback(self, callback_id: str) -> None:
+        board = await self._feed.not_before(0.0)
+        mine = {queue.name for queue in queues_of(board, self._agent.id)}
+        known = any(one.id == callback_id and one.queue in mine for one in board.callbacks)
+        if not known or not await self._parts.callbacks.cancel(callback_id):
+            await self._refuse("callback", "It is being made already, or is no more.")
+        self._wire.changed.set()
+
+    async def _refuse(self, what: str, why: str) -> None:
+        await self._wire.tell({"type": "refused", "what": what, "why": why})

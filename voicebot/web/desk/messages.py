@@ -1,0 +1,76 @@
+"""The messages of the desk's WebSocket. Both ways each is one JSON object, told apart by its `type`.
+
+What a page sends is parsed here. What it is told stands in `voicebot.web.desk.board_view` and in `socket`: ``hello``,
+``board``, ``offer``, ``withdrawn``, ``audio``, ``noted`` and ``refused``. A page passes over types that it does not
+know, so that more can be told later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from voicebot.errors import RemoteProtocolError
+from voicebot.records.call_notes import MAX_NOTE_CHARS, Disposition
+from voicebot.routing.agents import AgentState, ReachKind
+
+_Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class SetState:
+    """The agent is available, on a break or away, and is rung on this line."""
+
+    type: Literal["set_state"]
+    state: Literal[AgentState.OFFLINE, AgentState.AVAILABLE, AgentState.BREAK]
+    reach: ReachKind
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The agent takes the call that was offered under `token` in the page, and needs a ticket for its audio."""
+
+    type: Literal["accept"]
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    type: Literal["decline"]
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteNote:
+    """The agent's notes on a call, whole: they take the place of what was there."""
+
+    type: Literal["note"]
+    call_id: _Id
+    disposition: Disposition | None
+    text: Annotated[str, Field(max_length=MAX_NOTE_CHARS)]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseCallback:
+    """A callback is not to be made any more, or a message was dealt with."""
+
+    type: Literal["close_callback"]
+    id: _Id
+
+
+PageMessage = SetState | Accept | Decline | WriteNote | CloseCallback
+
+_PAGE: TypeAdapter[PageMessage] = TypeAdapter(Annotated[PageMessage, Field(discriminator="type")])
+
+
+def parse_page(text: str) -> PageMessage:
+    """Return what a page says; raises `RemoteProtocolError`, which repeats nothing of what was sent."""
+    try:
+        return _PAGE.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = f"The page sent a message that is none: {where} {first['type']}."
+        raise RemoteProtocolError("bad_message", what) from None
