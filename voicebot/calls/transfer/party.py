@@ -13,18 +13,22 @@ class AgentParty:
     """`brief` gives the leg ears and a voice for one exchange; in between nobody reads it."""
 
     def __init__(self, leg: CallLeg, brief: Callable[[CallLeg], Briefing]) -> None:
-        self.leg = leg
+        self._leg = leg
         self._brief = brief
+
+    @property
+    def leg(self) -> CallLeg:
+        return self._leg
 
     async def ask(self, introduction: str, question: str, *, accept_s: float) -> Failure | None:
         """Introduce a call; None when the agent takes it."""
-        return await self._brief(self.leg).ask(introduction, question, accept_s=accept_s)
+        return await self._brief(self._leg).ask(introduction, question, accept_s=accept_s)
 
     async def tell(self, text: str, *, limit_s: float) -> None:
-        await self._brief(self.leg).tell(text, limit_s=limit_s)
+        await self._brief(self._leg).tell(text, limit_s=limit_s)
 
     async def gone(self) -> None:
         """Return when the line ends; what comes over it meanwhile is for nobody yet."""
-        async for event in self.leg.events():
+        async for event in self._leg.events():
             if isinstance(event, LegEnded):
                 return

@@ -64,6 +64,23 @@ class CallerSide(Protocol):
         ...
 
 
+class Party(Protocol):
+    """An agent on an open line."""
+
+    @property
+    def leg(self) -> CallLeg: ...
+
+    async def ask(self, introduction: str, question: str, *, accept_s: float) -> Failure | None:
+        """Introduce a call; None when the agent takes it."""
+        ...
+
+    async def tell(self, text: str, *, limit_s: float) -> None: ...
+
+    async def gone(self) -> None:
+        """Return when the line ends, while nobody else reads it."""
+        ...
+
+
 class Lines(Protocol):
     """How agents are rung."""
 

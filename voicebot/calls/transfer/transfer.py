@@ -12,8 +12,7 @@ from typing import assert_never
 import structlog
 
 from voicebot.calls.transfer.arranging import Arranger
-from voicebot.calls.transfer.party import AgentParty
-from voicebot.calls.transfer.seams import CallerSide, Floor, Lines, Place, RingFailed, Said
+from voicebot.calls.transfer.seams import CallerSide, Floor, Lines, Party, Place, RingFailed, Said
 from voicebot.calls.transfer.sounds import HoldMusic, Sounds, choice_expectation
 from voicebot.media.bridge import Bridge, Side
 from voicebot.records.context import ContextPacket
@@ -82,6 +81,8 @@ class Timings:
     """When what happened, on the monotonic clock; None for what did not."""
 
     accepted_s: float | None = None
+    #: When the caller began to be told who is joining, and when they had heard it.
+    telling_s: float | None = None
     told_s: float | None = None
     joined_s: float | None = None
     packet_s: float | None = None
@@ -109,7 +110,7 @@ class Transfer:
         caller: CallerSide,
         floor: Floor,
         lines: Lines,
-        make_party: Callable[[CallLeg], AgentParty],
+        make_party: Callable[[CallLeg], Party],
         packet: Callable[[str], ContextPacket],
         introduction: Callable[[ContextPacket], str],
         wording: Wording,
@@ -139,7 +140,7 @@ class Transfer:
         self._state = Handover()
         self._queue: Queue = floor.routing.queues[queue]
         self._packet: ContextPacket | None = None
-        self._party: AgentParty | None = None
+        self._party: Party | None = None
         self._agent_name = ""
         #: The caller has talked with the present agent, or with an earlier one.
         self._talked = False
@@ -154,6 +155,8 @@ class Transfer:
         self._ending: Ending | None = None
         self._happened: list[str] = []
         self.timings = Timings()
+        #: The receivers that did not have the packet within a second.
+        self.late: tuple[str, ...] = ()
         self._log = log.bind(call_id=place.call_id)
 
     # --- what the caller does
@@ -257,6 +260,8 @@ class Transfer:
     async def _deliver(self) -> None:
         self._packet = self._make_packet(self._queue.name)
         late = await self._floor.deliver(self._packet)
+        self.late = late
+        self._time(packet_s=self._clock())
         self._inbox.put_nowait(PacketSettled(late))
 
     async def _find_queue(self, queue: Queue) -> None:
@@ -346,6 +351,7 @@ class Transfer:
         self._inbox.put_nowait(AgentFailed(claim, failure))
 
     async def _tell_caller(self, claim: Claim) -> None:
+        self._time(telling_s=self._clock())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TELL_LIMIT_S):
                 await self._caller.say("transfer.joining", self._wording.text("joining", agent=self._agent_name))
@@ -399,11 +405,11 @@ class Transfer:
                 await self._let_go(party)
         await self._floor.free(action.claim, action.failure, talked=self._talked, wrap_up_s=self._queue.wrap_up_s)
 
-    async def _dismiss(self, party: AgentParty) -> None:
+    async def _dismiss(self, party: Party) -> None:
         await party.tell(self._wording.text("caller_gone"), limit_s=TELL_LIMIT_S)
         await self._let_go(party)
 
-    async def _let_go(self, party: AgentParty) -> None:
+    async def _let_go(self, party: Party) -> None:
         await party.leg.hang_up(HangUpReason.COMPLETED)
         self._lines.release(party.leg)
 

@@ -1,0 +1,76 @@
+"""Measures hand-overs with played callers and agents: real queues, claims, packets and transfers, on a real database.
+
+- 50 transfers at once with as many agents: from an agent's yes until the caller hears who is joining, and until both
+  are joined, the time of that sentence itself not counted; and whether the packet was on the desk before the join.
+- 2,000 transfers in which agents, lines, callers and a receiver fail at random: how many callers are lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+from _report import Report, parser, percentile
+
+from voicebot.records.database import Database, locate
+from voicebot.simulation.contact_centre import Chances, Played, play
+
+ROUGH = Chances(ring_fails=0.25, ask_fails=0.2, caller_leaves=0.15, agent_lost_at_once=0.1, receiver_late=0.1)
+
+PACKET = "packet on the desk before the join"
+
+
+async def measure(*, transfers: int, at_once: int, agents: int, chances: Chances, seed: int) -> Played:
+    with tempfile.TemporaryDirectory() as folder:
+        async with Database.served(locate(Path(folder)), instance="bench") as database:
+            return await play(database, transfers=transfers, at_once=at_once, agents=agents, chances=chances, seed=seed)
+
+
+def main() -> None:
+    options_parser = parser(__doc__ or "")
+    options_parser.add_argument("--transfers", type=int, default=2000, metavar="N", help="rough transfers (2000)")
+    options_parser.add_argument("--seed", type=int, default=1, metavar="N", help="of what goes wrong (1)")
+    options = options_parser.parse_args()
+    report = Report("handover")
+
+    smooth = asyncio.run(measure(transfers=50, at_once=50, agents=50, chances=Chances(), seed=options.seed))
+    section = "50 transfers at once, nothing fails"
+    report.rate(section, "callers joined", smooth.joined, 50)
+    report.rate(
+        section, "packet on the desk before the join", smooth.joined_with_packet, smooth.joined, yardstick="100 %"
+    )
+    words, joins = smooth.to_word_ms, smooth.to_join_ms
+    report.figure(
+        section, "an agent's yes to the first word of who joins, p95", percentile(words, 0.95), "ms", n=len(words)
+    )
+    report.figure(
+        section,
+        "yes to the join, without that sentence, p95",
+        percentile(joins, 0.95),
+        "ms",
+        n=len(joins),
+        yardstick="under 300",
+    )
+
+    began_s = time.monotonic()
+    rough = asyncio.run(measure(transfers=options.transfers, at_once=60, agents=40, chances=ROUGH, seed=options.seed))
+    section = f"{options.transfers} transfers, things fail at random"
+    report.rate(section, "callers lost", rough.lost, options.transfers, yardstick="0")
+    for ending, count in sorted(rough.endings.items()):
+        report.rate(section, f"ended: {ending}", count, options.transfers)
+    report.rate(
+        section, "packet on the desk before the join", rough.joined_with_packet, rough.joined, yardstick="100 %"
+    )
+    report.rate(section, "other receivers late or failed", rough.late, options.transfers)
+    report.figure(section, "agents still claimed at the end", rough.agents_left_claimed, "", yardstick="0")
+    report.figure(section, "callers still on the board at the end", rough.callers_left_on_board, "", yardstick="0")
+    report.figure(section, "the whole of it", time.monotonic() - began_s, "s")
+    for problem in rough.problems[:10]:
+        print(problem)
+    report.finish(options.json)
+
+
+if __name__ == "__main__":
+    main()
