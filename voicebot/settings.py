@@ -115,6 +115,9 @@ class RecordingSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    policy: Literal["always", "announce", "ask", "off"] | None = Field(
+        default=None, description="whether calls are recorded, and what callers are told; the bot's own unless set"
+    )
     codec: Literal["flac", "opus"] = "flac"
     bucket: str | None = Field(default=None, description="of an S3-compatible store; the data folder unless set")
     prefix: str = Field(default="", description="begins the names of our objects in the bucket")

@@ -24,11 +24,14 @@ from voicebot.dialog.actions import (
     CallBackend,
     EndCall,
     Listen,
+    NoteConsent,
     PromptPart,
     RecordDecision,
     RecordEscalation,
+    RecordingAction,
     Say,
     SetGoal,
+    StopRecording,
 )
 from voicebot.dialog.escalation.decision import Decision, NotYet
 from voicebot.dialog.escalation.signals import Signals
@@ -46,6 +49,7 @@ from voicebot.dialog.events import (
     SlotValue,
 )
 from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.dialog.recording import Consent, RecordingHold
 from voicebot.errors import BackendUnavailable
 from voicebot.media.events import (
     CallerTurn,
@@ -134,6 +138,7 @@ class Stage:
         self.journal = MemoryJournal()
         self.systems = SlowSystems()
         self.tape = SilentTape()
+        self.steered: list[tuple[str, RecordingAction]] = []
         self.lines: list[FakeLine] = []
         self.session = CallSession(
             CallPlan("call-1", "recordings/call-1.wav", "UTC", 1, max_call_s, PROMPTS),
@@ -147,6 +152,7 @@ class Stage:
             recording=self.tape,
             clock=time.monotonic,
             now=lambda: datetime.now(UTC),
+            steer_recording=lambda call_id, action: self.steered.append((call_id, action)),
         )
         self.running = asyncio.create_task(self.session.run())
         self._listener = asyncio.create_task(self._carry_leg_events())
@@ -374,6 +380,26 @@ async def test_a_failing_voice_is_covered_and_tried_again() -> None:
     await call.finish()
     assert call.line.texts == ["it costs ten dollars", "one moment", "it costs ten dollars", "voice is gone"]
     assert call.journal.outcome is Outcome.FAILED
+
+
+async def test_what_the_dialog_wants_of_the_recording_reaches_it_with_the_call_s_id() -> None:
+    def answer(event: Event) -> Sequence[Action]:
+        match event:
+            case CallStarted():
+                return [NoteConsent(Consent.ANNOUNCED), Listen(OPEN)]
+            case CallerPressed():
+                return [StopRecording(RecordingHold.FLOW), EndCall("completed")]
+            case _:
+                return []
+
+    async with stage(answer) as call:
+        await call.line.until(lambda: call.line.expectations == [OPEN])
+        call.line.press("1")
+        await call.finish()
+        assert call.steered == [
+            ("call-1", NoteConsent(Consent.ANNOUNCED)),
+            ("call-1", StopRecording(RecordingHold.FLOW)),
+        ]
 
 
 async def test_a_secret_is_neither_recorded_nor_written() -> None:

@@ -32,13 +32,14 @@ from voicebot.app.sip import SipServing, serving_sip
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
 from voicebot.app.surroundings import Surroundings, real_surroundings
 from voicebot.app.understanding import learn_requests
-from voicebot.app.vault import recording
+from voicebot.app.vault import recording, recording_policy
 from voicebot.app.work import Work, remembering, working
 from voicebot.calls.admission import CpuMeter, Limits
 from voicebot.calls.chats import Chats
 from voicebot.calls.registry import LiveCalls
 from voicebot.dialog.library import Library
 from voicebot.dialog.loader import load_bot
+from voicebot.dialog.recording_rules import with_policy
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.access.failures import Failures
 from voicebot.records.access.oidc_attempts import OidcAttempts
@@ -127,7 +128,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
 
         async def edition_of(folder: Path, speech: Speech | None) -> Edition:
             progress("reading flows")
-            bot = await asyncio.to_thread(load_bot, folder)
+            bot = with_policy(await asyncio.to_thread(load_bot, folder), recording_policy(settings))
             routing = await asyncio.to_thread(load_routing, folder, schedules=tuple(bot.hours))
             plan = await asyncio.to_thread(load_plan, folder, bot.operations)
             backends = await asyncio.to_thread(world.open_backends, settings, folder, bot, memory=memory)

@@ -10,7 +10,7 @@ from datetime import datetime
 from voicebot.app.editions import Edition, Editions
 from voicebot.calls.continuations import Continuations
 from voicebot.calls.registry import Session
-from voicebot.calls.seams import Operations, StandingPrompts
+from voicebot.calls.seams import Operations, Recording, StandingPrompts
 from voicebot.calls.session import CallPlan, CallSession
 from voicebot.calls.transfer.callback_call import CallbackCall, CallbackPlan
 from voicebot.calls.transfer.desk import TransferDesk
@@ -20,6 +20,7 @@ from voicebot.dialog.conversation import Conversation
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.flow import Bot
+from voicebot.dialog.recording import RecordingPolicy
 from voicebot.language.completeness import completeness
 from voicebot.media.events import LineEvent
 from voicebot.media.line import Line
@@ -107,10 +108,7 @@ class SessionFactory:
 
     def _session(self, leg: CallLeg, edition: Edition, dialog: Conversation) -> CallSession:
         call_id = leg.info.leg_id
-        started_s = time.monotonic()
-        recorder = self._recordings.start(call_id, started_s)
-        self._live_recordings.opened(call_id, recorder, started_s)
-        path = f"{recorder.path.parent.name}/{call_id}"
+        recorder, path = self._recorder(call_id, edition.bot.recording.policy)
         plan = CallPlan(
             call_id=call_id,
             recording_path=path,
@@ -135,7 +133,19 @@ class SessionFactory:
             clock=time.monotonic,
             now=self._now,
             history=self._history.goals,
+            steer_recording=self._live_recordings.steer,
         )
+
+    def _recorder(self, call_id: str, policy: RecordingPolicy) -> tuple[Recording, str | None]:
+        """Return what records a call, and where to."""
+        if policy is RecordingPolicy.OFF:
+            return Unrecorded(), None
+        started_s = time.monotonic()
+        recorder = self._recordings.start(call_id, started_s)
+        if policy is RecordingPolicy.ASK:
+            recorder.pause(True, started_s)  # noqa: FBT003  # a switch; the dialog notes it when it begins
+        self._live_recordings.opened(call_id, recorder, started_s)
+        return recorder, f"{recorder.path.parent.name}/{call_id}"
 
     async def call_back(self, leg: CallLeg, row: CallbackRow, packet: ContextPacket, *, company_says: Wording) -> bool:
         """Carry a callback that was answered; True when it is done with."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from voicebot.dialog.recording import RecordingPolicy
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.recorder import Recordings
 from voicebot.records.vault.codec import Codec
@@ -53,6 +54,11 @@ def recording_objects(settings: Settings) -> Objects:
 def recording_eraser(settings: Settings, index: RecordingIndex) -> Eraser:
     """Return what deletes recordings where the settings keep them."""
     return Eraser(recording_objects(settings), settings.data / TAPES, index)
+
+
+def recording_policy(settings: Settings) -> RecordingPolicy | None:
+    """Return what the settings say of recording calls, None where the bot says it."""
+    return RecordingPolicy(settings.recording.policy) if settings.recording.policy else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from voicebot.dialog.actions import Action
+from voicebot.dialog.actions import Action, RecordingAction
 from voicebot.dialog.events import Event, Interpretation, SlotValue
 from voicebot.dialog.expectation import Expectation
 from voicebot.media.frames import Utterance
@@ -114,6 +114,15 @@ class Recording(Tap, Protocol):
 
     def secret(self, on: bool, at_s: float, *, bot: bool = False) -> None: ...  # noqa: FBT001  # a switch
     def close(self) -> None: ...
+
+
+#: Stops and resumes the recording of a call by its id, and notes what its caller says of it.
+SteerRecording = Callable[[str, RecordingAction], None]
+
+
+def unsteered(call_id: str, action: RecordingAction) -> None:
+    """Leave the recording as it is."""
+    del call_id, action
 
 
 @dataclass(frozen=True, slots=True)

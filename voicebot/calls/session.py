@@ -30,8 +30,10 @@ from voicebot.calls.seams import (
     Recording,
     SpokenLine,
     StandingPrompts,
+    SteerRecording,
     Understanding,
     no_history,
+    unsteered,
 )
 from voicebot.calls.timers import Timer, TimerRan, Timers
 from voicebot.calls.transfer.handing_over import HandingOver, TransferEnded, Transfers
@@ -42,11 +44,14 @@ from voicebot.dialog.actions import (
     CallBackend,
     EndCall,
     Listen,
+    NoteConsent,
     PromptPart,
     RecordDecision,
     RecordEscalation,
+    ResumeRecording,
     Say,
     SetGoal,
+    StopRecording,
     TransferTo,
 )
 from voicebot.dialog.events import (
@@ -102,10 +107,10 @@ AFTERWORK_LIMIT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """What is fixed when a call begins."""
+    """What is fixed when a call begins. `recording_path` is None for a call that is not recorded."""
 
     call_id: str
-    recording_path: str
+    recording_path: str | None
     zone: str
     seed: int
     max_call_s: float
@@ -138,6 +143,7 @@ class CallSession:
         now: Callable[[], datetime],
         transfers: Transfers | None = None,
         history: History = no_history,
+        steer_recording: SteerRecording = unsteered,
     ) -> None:
         """`transfers` hand callers over to people; without them a flow says that nobody is there."""
         self._plan = plan
@@ -151,6 +157,7 @@ class CallSession:
         self._journal = NotingJournal(journal, self._notes)
         self._meter = meter
         self._recording = recording
+        self._steer_recording = steer_recording
         self._clock = clock
         self._now = now
         self._started_s = clock()
@@ -181,7 +188,8 @@ class CallSession:
         """Carry the call until its leg has ended and all work begun for it is done."""
         self._journal.begin_call(self._plan.call_id, self._leg.info, self._now(), self._dialog.flow_version)
         self._meter.call_began()
-        self._journal.note_recording(self._plan.call_id, self._plan.recording_path)
+        if self._plan.recording_path is not None:
+            self._journal.note_recording(self._plan.call_id, self._plan.recording_path)
         self._line.start()
         try:
             await self._leg.answer()
@@ -393,6 +401,8 @@ class CallSession:
                 self._notes.weighed(action)
             case SetGoal(goal, reached):
                 self._journal.set_goal(self._plan.call_id, goal, reached=reached)
+            case StopRecording() | ResumeRecording() | NoteConsent():
+                self._steer_recording(self._plan.call_id, action)
             case TransferTo(reason, by, topic):
                 self._log.info("person requested", reason=reason, by=by.value, topic=topic)
                 await self._hand_over(action)

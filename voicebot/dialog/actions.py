@@ -10,6 +10,7 @@ from voicebot.dialog.escalation.decision import Decision
 from voicebot.dialog.escalation.signals import Signals
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.expectation import Expectation
+from voicebot.dialog.recording import Consent, RecordingHold
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +125,28 @@ class RecordEscalation:
     decision: Decision
 
 
-Action = Say | Listen | CallBackend | RecordDecision | RecordEscalation | SetGoal | TransferTo | EndCall
+@dataclass(frozen=True, slots=True)
+class StopRecording:
+    """Record silence from now on, and say in the record what `hold` wants it so."""
+
+    hold: RecordingHold
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRecording:
+    """Record again from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteConsent:
+    """The caller was told that they are recorded, or was asked and has answered."""
+
+    consent: Consent
+
+
+#: What concerns the recording of the call.
+RecordingAction = StopRecording | ResumeRecording | NoteConsent
+
+Action = (
+    Say | Listen | CallBackend | RecordDecision | RecordEscalation | SetGoal | TransferTo | EndCall | RecordingAction
+)

@@ -11,6 +11,7 @@ from voicebot.dialog.finding import Finding, Severity, at, declared_at, error, w
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.kinds import kind_findings
 from voicebot.dialog.loader import load_bot
+from voicebot.dialog.recording_rules import recording_findings
 from voicebot.dialog.shape import shape_findings
 from voicebot.dialog.steps import CallStep
 from voicebot.dialog.values import ValueKind
@@ -64,6 +65,7 @@ def check(directory: Path, collide: Collide | None = None) -> Report:
         *_permission_findings(bot),
         *kind_findings(bot),
         *wording_findings(bot),
+        *recording_findings(bot),
         *(_collisions(bot, collide) if collide else ()),
     ]
     ordered = sorted(set(findings), key=lambda one: (one.file, one.line or 0, one.severity, one.what))

@@ -14,6 +14,7 @@ from voicebot.dialog.escalation.policy import EscalationPolicy
 from voicebot.dialog.expectation import Domain, Expectation
 from voicebot.dialog.hours import Hours
 from voicebot.dialog.prompt import Prompt
+from voicebot.dialog.recording import RecordingPolicy
 from voicebot.dialog.steps import Question, QuestionStep, RequestStep, Slot, Step, prompts_of, prompts_of_type
 from voicebot.dialog.values import ValueKind
 
@@ -201,6 +202,19 @@ class Patterns:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingRules:
+    """A bot's rules. `announcement` is said to callers under `ANNOUNCE`, the flow `asks` begins calls under `ASK`.
+
+    While one of the flows `pause_in` runs, or one that it runs, nothing is recorded.
+    """
+
+    policy: RecordingPolicy = RecordingPolicy.ALWAYS
+    announcement: Prompt | None = None
+    asks: str = ""
+    pause_in: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     file: str
     line: int
@@ -234,6 +248,7 @@ class Bot:
     places: Mapping[str, Place] = field(default_factory=dict)
     hours: Mapping[str, Hours] = field(default_factory=dict)
     policy: EscalationPolicy | None = None
+    recording: RecordingRules = field(default_factory=RecordingRules)
 
     @property
     def intents(self) -> Mapping[str, tuple[str, ...]]:
@@ -255,6 +270,7 @@ class Bot:
                 *(flow for step in requests for flow in step.menu.values()),
                 *(step.unknown for step in requests if step.unknown),
                 *(self.policy.flows if self.policy else ()),
+                *((self.recording.asks,) if self.recording.asks else ()),
             )
         )
 
@@ -292,7 +308,8 @@ class Bot:
         for ladder in (self.ladders.silence, self.ladders.no_match, self.ladders.hearing):
             found += [rung.say for rung in ladder.rungs if rung.say]
         escalating = self.policy.prompts if self.policy else ()
-        return (*found, *self.replies.values(), *self.patterns.prompts, *escalating)
+        announced = [self.recording.announcement] if self.recording.announcement else []
+        return (*found, *self.replies.values(), *self.patterns.prompts, *escalating, *announced)
 
     def static_prompts(self) -> tuple[str, ...]:
         """Each fixed piece of text once, to be rendered before the first call."""

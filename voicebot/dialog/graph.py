@@ -16,6 +16,7 @@ from voicebot.dialog.steps import (
     JumpStep,
     PersonStep,
     ReachedStep,
+    RecordingStep,
     RequestStep,
     RunStep,
     SayStep,
@@ -65,7 +66,7 @@ def successors(step: Step) -> Iterator[tuple[str, str]]:
             yield (f"at most {at_most} times" if at_most else ""), target
             if at_most:
                 yield "else", otherwise
-        case SayStep() | HoursStep() | SetStep() | TakeStep() | PersonStep() | ReachedStep():
+        case SayStep() | HoursStep() | SetStep() | TakeStep() | PersonStep() | ReachedStep() | RecordingStep():
             yield "", step.next
 
 

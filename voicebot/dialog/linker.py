@@ -11,6 +11,7 @@ from voicebot.dialog.flow import Flow
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.planned import STEP_KEYS, PlannedStep, step_prompt
 from voicebot.dialog.question_linker import QuestionLinker
+from voicebot.dialog.recording import RecordingOrder
 from voicebot.dialog.scope import Scope, check_known
 from voicebot.dialog.steps import (
     BranchStep,
@@ -18,6 +19,7 @@ from voicebot.dialog.steps import (
     EndStep,
     JumpStep,
     ReachedStep,
+    RecordingStep,
     SayStep,
     SetStep,
     Step,
@@ -158,6 +160,13 @@ class FlowLinker:
                 goal = value.text()
                 check_known(goal, self._declared.intents, value, "intent")
                 return ReachedStep(plan.id, plan.line, goal, following)
+            case "recording":
+                order = value.text()
+                check_known(order, list(RecordingOrder), value, "order for the recording")
+                known = order in set(RecordingOrder)
+                return RecordingStep(
+                    plan.id, plan.line, RecordingOrder(order) if known else RecordingOrder.STOP, following
+                )
             case "end":
                 outcome = value.text()
                 check_known(outcome, list(Outcome), value, "outcome of a call")

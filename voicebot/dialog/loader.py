@@ -41,6 +41,7 @@ from voicebot.dialog.flow import (
 from voicebot.dialog.hours import Holiday
 from voicebot.dialog.linker import FlowLinker
 from voicebot.dialog.prompt import Prompt
+from voicebot.dialog.recording_rules import read_recording
 from voicebot.dialog.rewording import reword
 from voicebot.dialog.schedules import read_holidays, read_hours
 from voicebot.errors import ConfigurationError, Problem
@@ -80,6 +81,7 @@ BOT_KEYS = (
     "patterns",
     "understanding",
     "limits",
+    "recording",
 )
 COMMANDS = ("repeat", "help", "start_over", "wait", "slower", "cancel", "person")
 LADDERS = ("silence", "no_match", "hearing")
@@ -280,6 +282,7 @@ class _Loader:
             places=declared.places,
             hours=declared.hours,
             policy=self._policy(flows),
+            recording=read_recording(self._sections.get("recording"), flows),
         )
 
     def _policy(self, flows: dict[str, Flow]) -> EscalationPolicy | None:

@@ -44,6 +44,7 @@ from voicebot.dialog.reading import (
     read_keys,
     read_turn,
 )
+from voicebot.dialog.recorded import announce, ask_first, changes
 from voicebot.dialog.requests import asked, clarify, go_to_first_request, intent_of, queue, start_flow
 from voicebot.dialog.state import Origin, Phase, State
 from voicebot.dialog.steps import AskStep, ConfirmStep, QuestionStep, RequestStep
@@ -78,6 +79,8 @@ def trace(bot: Bot, state: State, event: Event) -> tuple[State, tuple[Action, ..
         _take(turn, event)
         supervise(state, event, turn)
     following, actions = turn.result()
+    if not turn.is_written:
+        actions = (*actions, *changes(bot, state, following))
     return following, actions, tuple(turn.walked)
 
 
@@ -121,21 +124,22 @@ def _start(bot: Bot, state: State, event: CallStarted) -> Turn:
     turn = Turn(bot, begun, event.at)
     turn.push(bot.start, Origin.START)
     turn.record("started", detail=event.channel)
-    if event.continues is None or not _continue(turn, event.continues):
-        walk_on(turn)
+    announce(turn)
+    if event.continues is not None:
+        _continue(turn, event.continues)
+    ask_first(turn)
+    walk_on(turn)
     return turn
 
 
-def _continue(turn: Turn, continuation: Continuation) -> bool:
-    """Greet whoever comes back by going on with what they were about; False when that cannot be."""
+def _continue(turn: Turn, continuation: Continuation) -> None:
+    """Greet whoever comes back by going on with what they were about, if that can be."""
     before = turn.state
     go_to_first_request(turn)
-    if not take_up(turn, continuation):
+    if take_up(turn, continuation):
+        turn.say(turn.bot.patterns.continuing, {"title": turn.flow.title})
+    else:
         turn.state = before
-        return False
-    turn.say(turn.bot.patterns.continuing, {"title": turn.flow.title})
-    walk_on(turn)
-    return True
 
 
 # --- the caller

@@ -21,6 +21,7 @@ from voicebot.dialog.steps import (
     JumpStep,
     PersonStep,
     ReachedStep,
+    RecordingStep,
     RequestStep,
     RunStep,
     SayStep,
@@ -97,6 +98,8 @@ def label_of(step: Step) -> str:
             return f"a person: {reason}"
         case ReachedStep(goal=goal):
             return f"reached: {goal}"
+        case RecordingStep(order=order):
+            return f"recording: {order}"
         case DoneStep(outcome=outcome):
             return outcome
         case EndStep(outcome=outcome):

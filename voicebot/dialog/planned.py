@@ -29,6 +29,7 @@ STEP_KEYS: dict[str, tuple[str, ...]] = {
     "go_to": ("at_most", "otherwise"),
     "person": ("by",),
     "reached": (),
+    "recording": (),
     "done": (),
     "end": (),
 }

@@ -9,7 +9,18 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from voicebot.dialog.actions import Action, CallBackend, EndCall, Listen, Say, SetGoal, TransferTo
+from voicebot.dialog.actions import (
+    Action,
+    CallBackend,
+    EndCall,
+    Listen,
+    NoteConsent,
+    ResumeRecording,
+    Say,
+    SetGoal,
+    StopRecording,
+    TransferTo,
+)
 from voicebot.dialog.events import (
     BackendAnswered,
     BackendFailed,
@@ -36,6 +47,8 @@ from voicebot.dialog.story import (
     Happening,
     Happens,
     PersonRequested,
+    RecordingChange,
+    RecordingChanged,
     SlotHolds,
     Story,
     StoryStep,
@@ -179,6 +192,9 @@ class _Player:
             case PersonRequested(line, reason):
                 reasons = [action.reason for action in self._actions if isinstance(action, TransferTo)]
                 return None if reason in reasons else Mismatch(line, f"a person for '{reason}'", f"{reasons}")
+            case RecordingChanged(line, change):
+                changes = _recording_changes(self._actions)
+                return None if change in changes else Mismatch(line, f"the recording {change}", f"{changes}")
             case SlotHolds(line, slot, text):
                 return self._slot_holds(line, slot, text)
             case CallEnds(line, outcome):
@@ -236,3 +252,18 @@ class _Player:
         stack = self._state.stack
         value = stack[-1].slots.get(slot, self._state.slots.get(slot)) if stack else None
         return None if str(value) == text else Mismatch(line, f"'{slot}' to hold {text}", f"{value}")
+
+
+def _recording_changes(actions: Sequence[Action]) -> list[str]:
+    found = []
+    for action in actions:
+        match action:
+            case StopRecording():
+                found.append(RecordingChange.STOPPED.value)
+            case ResumeRecording():
+                found.append(RecordingChange.RESUMED.value)
+            case NoteConsent(consent):
+                found.append(consent.value)
+            case _:
+                pass
+    return found

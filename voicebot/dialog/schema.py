@@ -22,6 +22,8 @@ from voicebot.dialog.hours_values import HoursAspect
 from voicebot.dialog.loader import BOT_KEYS, COMMANDS, FLOW_KEYS, LADDERS, PATTERN_PROMPTS
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.planned import STEP_KEYS
+from voicebot.dialog.recording import RecordingOrder, RecordingPolicy
+from voicebot.dialog.recording_rules import RECORDING_KEYS
 from voicebot.dialog.schedules import HOLIDAY_KEYS, HOURS_KEYS
 from voicebot.dialog.story import HAPPENINGS, MEANS_KEYS, STORY_KEYS, STORY_STEP_KEYS
 from voicebot.dialog.values import ValueKind
@@ -77,6 +79,7 @@ _STEP_VALUES: dict[str, Schema] = {
     "clear": _NAMES,
     "take": _NAMES,
     "confirm": _NAMES,
+    "recording": {"enum": list(RecordingOrder)},
     "end": {"enum": list(Outcome)},
     "done": {"oneOf": [_SCALAR, {"type": "null"}]},
 }
@@ -95,6 +98,7 @@ _ABOUT: dict[str, str] = {
     "go_to": "Go on at another step of this flow.",
     "person": "The caller is to speak with a person.",
     "reached": "The caller's goal is reached.",
+    "recording": "Stop or resume the recording, or note whether the caller agreed to it.",
     "done": "The flow is over.",
     "end": "The call is over.",
 }
@@ -212,6 +216,12 @@ def bot_schema() -> Schema:
         "keys": _PROMPT,
     }
     patterns = {**dict.fromkeys(PATTERN_PROMPTS, _PROMPT), "backend_down": _SCALAR}
+    recording = {
+        "policy": {"enum": list(RecordingPolicy)},
+        "announcement": _PROMPT,
+        "asks": {"description": "The flow that asks whether the call may be recorded.", **_SCALAR},
+        "pause_in": {"description": "Flows in which nothing is recorded.", **_NAMES},
+    }
     reply = _object({"examples": _NAMES, "say": _PROMPT}, required=("examples", "say"))
     properties: dict[str, Schema] = {
         "bot": _SCALAR,
@@ -230,6 +240,10 @@ def bot_schema() -> Schema:
         "patterns": _object(patterns, required=tuple(patterns)),
         "understanding": _object(dict.fromkeys(("accept", "clarify", "margin", "digress"), _SHARE)),
         "limits": _object(dict.fromkeys(("misses", "turns", "stack"), _COUNT)),
+        "recording": {
+            "description": "Whether calls are recorded, and what callers are told of it.",
+            **_object(_exactly(recording, RECORDING_KEYS)),
+        },
     }
     return _document("What is true of the whole bot", _exactly(properties, BOT_KEYS), ())
 

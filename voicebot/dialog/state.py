@@ -12,6 +12,7 @@ from voicebot.dialog.escalation.decision import Standing
 from voicebot.dialog.escalation.rung import EscalationRung
 from voicebot.dialog.escalation.tally import Tally
 from voicebot.dialog.events import Entity, SlotValue
+from voicebot.dialog.recording import Consent
 from voicebot.dialog.spelled import Spelled
 
 
@@ -25,13 +26,17 @@ class Phase(StrEnum):
 
 
 class Origin(StrEnum):
-    """Why a flow runs: the bot's first, asked for, a part of the flow below, an offer, or tried when no intent fits."""
+    """Why a flow runs: the bot's first, asked for, a part of the flow below, an offer, or tried when no intent fits.
+
+    `CONSENT` asks before all else whether the call may be recorded.
+    """
 
     START = "start"
     REQUEST = "request"
     PART = "part"
     OFFER = "offer"
     UNKNOWN = "unknown"
+    CONSENT = "consent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Frame:
     `mentioned` was said but is not asked for yet ("an appointment on Tuesday at three"), `words` are those that started
     the flow, until it asks something itself ("my card was stolen"). `asked` remembers which step
     filled which slot, so that it can be corrected, and `spelled` what else a number may have been. After a write is
-    `committed`, corrections would be lies.
+    `committed`, corrections would be lies. An `unrecorded` flow has stopped the recording for as long as it runs.
     """
 
     flow: str
@@ -67,6 +72,7 @@ class Frame:
     spelled: Mapping[str, Spelled] = field(default_factory=dict)
     jumps: Mapping[str, int] = field(default_factory=dict)
     committed: bool = False
+    unrecorded: bool = False
     misses: Misses = Misses()
 
 
@@ -122,4 +128,5 @@ class State:
     said: str = ""
     pace: float = 1.0
     paused: frozenset[str] = frozenset()
+    consent: Consent | None = None
     escalating: Escalating = field(default_factory=Escalating)

@@ -10,6 +10,7 @@ from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.condition import Condition, Literal, Name
 from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.prompt import Prompt
+from voicebot.dialog.recording import RecordingOrder
 from voicebot.dialog.values import ValueKind
 
 
@@ -223,6 +224,16 @@ class ReachedStep:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingStep:
+    """The recording stops or goes on, or the caller has said how they stand to it."""
+
+    id: str
+    line: int
+    order: RecordingOrder
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
 class DoneStep:
     """The flow is over; `outcome` is one of those it declares."""
 
@@ -255,6 +266,7 @@ Step = (
     | JumpStep
     | PersonStep
     | ReachedStep
+    | RecordingStep
     | DoneStep
     | EndStep
 )

@@ -88,6 +88,22 @@ class PersonRequested:
     reason: str
 
 
+class RecordingChange(StrEnum):
+    """What may become of the recording on a turn, by the name a story gives it."""
+
+    STOPPED = "stopped"
+    RESUMED = "resumed"
+    ANNOUNCED = "announced"
+    AGREED = "agreed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingChanged:
+    line: int
+    change: RecordingChange
+
+
 @dataclass(frozen=True, slots=True)
 class SlotHolds:
     line: int
@@ -109,6 +125,7 @@ StoryStep = (
     | SystemAnswers
     | GoalReached
     | PersonRequested
+    | RecordingChanged
     | SlotHolds
     | CallEnds
 )
@@ -138,6 +155,7 @@ STORY_STEP_KEYS = {
     "system": ("with", "answers", "gives"),
     "goal": (),
     "person": (),
+    "recording": (),
     "slot": ("holds",),
     "ends": (),
 }
@@ -214,6 +232,9 @@ class _StoryReader:
                 return GoalReached(source.line, text)
             case "person":
                 return PersonRequested(source.line, text)
+            case "recording":
+                self._known(text, tuple(RecordingChange), value, "change of the recording")
+                return RecordingChanged(source.line, RecordingChange(text)) if text in set(RecordingChange) else None
             case "slot":
                 return SlotHolds(source.line, text, fields.text("holds"))
             case _:

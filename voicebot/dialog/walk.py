@@ -13,6 +13,7 @@ from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import Flow, Operation
 from voicebot.dialog.hours_values import values_on
 from voicebot.dialog.outcome import Outcome
+from voicebot.dialog.recorded import order as order_recording
 from voicebot.dialog.slots import judge, mentioned_candidates
 from voicebot.dialog.state import Misses, Origin, Phase
 from voicebot.dialog.steps import (
@@ -26,6 +27,7 @@ from voicebot.dialog.steps import (
     JumpStep,
     PersonStep,
     ReachedStep,
+    RecordingStep,
     RequestStep,
     Rule,
     RunStep,
@@ -94,6 +96,9 @@ def _advance(turn: Turn) -> bool:
             turn.go_to(following)
         case ReachedStep(goal=goal, next=following):
             turn.actions.append(SetGoal(goal, reached=True))
+            turn.go_to(following)
+        case RecordingStep(order=order, next=following):
+            order_recording(turn, order)
             turn.go_to(following)
         case DoneStep(outcome=outcome):
             return _done(turn, outcome)
@@ -268,6 +273,8 @@ def _done(turn: Turn, outcome: str) -> bool:
         turn.go_to(step.outcomes.get(outcome, step.next))
     elif finished.origin is Origin.OFFER:
         turn.record("declined_offer")  # the question below comes again, as it was
+    elif finished.origin is Origin.CONSENT:
+        turn.record("consent_done")  # the call begins
     elif isinstance(step, RequestStep):
         if finished.origin is Origin.UNKNOWN and outcome != turn.bot.flows[finished.flow].outcomes[0]:
             turn.is_unknown = True

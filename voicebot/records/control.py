@@ -1,11 +1,14 @@
-"""Stopping and resuming the recording of a live call, by whoever may; every pause goes into the record."""
+"""Stopping and resuming the recording of a live call, by its flow or by a person; all of it goes into the record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from enum import StrEnum
+from typing import Protocol, assert_never
 
+from voicebot.dialog.actions import NoteConsent, RecordingAction, ResumeRecording, StopRecording
+from voicebot.dialog.recording import Consent
 from voicebot.records.record import RecordingPause
 
 
@@ -15,8 +18,16 @@ class Pausable(Protocol):
     def pause(self, on: bool, at_s: float) -> None: ...  # noqa: FBT001  # a switch
 
 
-class PauseJournal(Protocol):
+class RecordingJournal(Protocol):
     def note_pauses(self, call_id: str, pauses: Sequence[RecordingPause]) -> None: ...
+    def note_consent(self, call_id: str, consent: Consent, at_ms: int) -> None: ...
+
+
+class _Stopper(StrEnum):
+    """Who stopped a recording; it goes on when nobody wants it stopped any more."""
+
+    PERSON = "person"
+    DIALOG = "dialog"
 
 
 class _Live:
@@ -24,16 +35,13 @@ class _Live:
         self.recorder = recorder
         self.started_s = started_s
         self.pauses: list[RecordingPause] = []
-
-    @property
-    def is_stopped(self) -> bool:
-        return bool(self.pauses) and self.pauses[-1].end_ms is None
+        self.stoppers: set[_Stopper] = set()
 
 
 class LiveRecordings:
     """The recordings of this process's live calls. `clock` is monotonic, in seconds."""
 
-    def __init__(self, journal: PauseJournal, clock: Callable[[], float]) -> None:
+    def __init__(self, journal: RecordingJournal, clock: Callable[[], float]) -> None:
         self._journal = journal
         self._clock = clock
         self._live: dict[str, _Live] = {}
@@ -46,23 +54,49 @@ class LiveRecordings:
 
     def stop(self, call_id: str, by: str) -> bool:
         """Record silence from now on; False when there is no such live call here. Stopping twice changes nothing."""
+        return self._stop(call_id, _Stopper.PERSON, by)
+
+    def resume(self, call_id: str) -> bool:
+        """Record again from now on, unless the call's flow wants none; False when there is no such live call here."""
+        return self._resume(call_id, _Stopper.PERSON)
+
+    def steer(self, call_id: str, action: RecordingAction) -> None:
+        """Do what the call's flow or the bot's rules want."""
+        match action:
+            case StopRecording(hold):
+                self._stop(call_id, _Stopper.DIALOG, hold.value)
+            case ResumeRecording():
+                self._resume(call_id, _Stopper.DIALOG)
+            case NoteConsent(consent):
+                if live := self._live.get(call_id):
+                    self._journal.note_consent(call_id, consent, _ms(self._clock() - live.started_s))
+            case _:
+                assert_never(action)
+
+    def _stop(self, call_id: str, stopper: _Stopper, by: str) -> bool:
         live = self._live.get(call_id)
-        if live is not None and not live.is_stopped:
+        if live is None:
+            return False
+        if not live.stoppers:
             now_s = self._clock()
             live.recorder.pause(True, now_s)  # noqa: FBT003  # a switch
             live.pauses.append(RecordingPause(_ms(now_s - live.started_s), None, by))
             self._journal.note_pauses(call_id, live.pauses)
-        return live is not None
+        live.stoppers.add(stopper)
+        return True
 
-    def resume(self, call_id: str) -> bool:
-        """Record again from now on; False when there is no such live call here."""
+    def _resume(self, call_id: str, stopper: _Stopper) -> bool:
         live = self._live.get(call_id)
-        if live is not None and live.is_stopped:
-            now_s = self._clock()
-            live.recorder.pause(False, now_s)  # noqa: FBT003  # a switch
-            live.pauses[-1] = replace(live.pauses[-1], end_ms=_ms(now_s - live.started_s))
-            self._journal.note_pauses(call_id, live.pauses)
-        return live is not None
+        if live is None:
+            return False
+        if stopper in live.stoppers:
+            live.stoppers.remove(stopper)
+            if not live.stoppers:
+                now_s = self._clock()
+                live.recorder.pause(False, now_s)  # noqa: FBT003  # a switch
+                live.pauses[-1] = replace(live.pauses[-1], end_ms=_ms(now_s - live.started_s))
+                self._journal.note_pauses(call_id, live.pauses)
+        return True
 
 
 def _ms(seconds: float) -> int:

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from voicebot.records.access.sight import SharedWith
 from voicebot.records.audit import AuditEntry, Head, append, write_head
 from voicebot.records.database import Database
-from voicebot.records.record import Outcome, RecordingPause, TurnRecord
+from voicebot.records.record import Consent, Outcome, RecordingPause, TurnRecord
 from voicebot.records.redacting import Numbered, TurnRedactor
 from voicebot.records.tables import CALL_SHARES, CALLS, RECORDINGS, TURNS
 
@@ -71,7 +71,7 @@ class _Kind(StrEnum):
     TURN = "turn"
     TURN_CHANGED = "turn_changed"
     RECORDING = "recording"
-    RECORDING_PAUSED = "recording_paused"
+    RECORDING_CHANGED = "recording_changed"
     GOAL = "goal"
     CALL_ENDED = "call_ended"
     SHARED = "shared"
@@ -177,7 +177,12 @@ class Journal:
     def note_pauses(self, call_id: str, pauses: Sequence[RecordingPause]) -> None:
         """Note all pauses of the call's recording so far."""
         values = {"pauses": [_PAUSE.dump_python(pause, mode="json") for pause in pauses]}
-        self._add(_Kind.RECORDING_PAUSED, call_id, values)
+        self._add(_Kind.RECORDING_CHANGED, call_id, values)
+
+    def note_consent(self, call_id: str, consent: Consent, at_ms: int) -> None:
+        """Note how the caller stands to being recorded, and since when; the last word stands, the audit has all."""
+        self._add(_Kind.RECORDING_CHANGED, call_id, {"consent": consent.value, "consent_ms": at_ms})
+        self._audit_call(call_id, "recording_consent", {"consent": consent.value, "at_ms": at_ms})
 
     def set_goal(self, call_id: str, goal: str, *, reached: bool) -> None:
         """Note what the caller came for, and whether it is done; the last goal of a call stands."""
@@ -329,7 +334,7 @@ async def _insert(connection: AsyncConnection, entries: Sequence[_Entry]) -> Hea
                     await connection.execute(update(TURNS).where(it).values(entry.values))
             case _Kind.RECORDING:
                 await _insert_new(connection, RECORDINGS, alike)
-            case _Kind.RECORDING_PAUSED:
+            case _Kind.RECORDING_CHANGED:
                 for entry in alike:
                     its = RECORDINGS.c.call_id == entry.call_id
                     await connection.execute(update(RECORDINGS).where(its).values(entry.values))

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from voicebot.dialog.outcome import Outcome
+from voicebot.dialog.recording import Consent
 
 __all__ = [
     "CallRecord",
@@ -112,22 +113,14 @@ class RecordingState(StrEnum):
     LIVE = "live"
     READY = "ready"
     LOST = "lost"
-    DELETED = "deleted"
-
-
-class Consent(StrEnum):
-    """How the caller stands to being recorded: told so, asked and agreed, or asked and refused."""
-
-    ANNOUNCED = "announced"
-    AGREED = "agreed"
-    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingPause:
     """A stretch in which both lanes are silence because recording was stopped; `end_ms` is null while it is.
 
-    `by` says who stopped it: ``"flow"``, ``"policy"`` or, through the API, a person's name.
+    `by` says who stopped it: ``"flow"``, ``"policy"``, ``"consent"`` (the caller has not agreed, or not yet) or,
+    through the API, a person's name.
     """
 
     start_ms: Milliseconds

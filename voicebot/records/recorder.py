@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 #: Time between two writes; with the time to hand over, a crash loses less than a second.
 _WRITE_EVERY = RATE_HZ // 2
 #: What a caller says or keys is on the line a moment after the dialog has it: key tones, the carrier's delay.
-_SECRET_GUARD = RATE_HZ // 2
+_LATE_ON_THE_LINE = RATE_HZ // 2
 #: Writes waiting for the disk; more means that it hangs.
 _WAITING_WRITES = 1000
 #: Writes are collected for so long, since waking the thread for each costs the event loop more than the write.
@@ -134,15 +134,18 @@ class Recorder:
             if bot:
                 self._bot_secrets.open(at)
         else:
-            self._caller_secrets.close(at + _SECRET_GUARD)
-            self._bot_secrets.close(at + _SECRET_GUARD)
+            self._caller_secrets.close(at + _LATE_ON_THE_LINE)
+            self._bot_secrets.close(at + _LATE_ON_THE_LINE)
 
     def pause(self, on: bool, at_s: float) -> None:  # noqa: FBT001  # a switch
-        """Record silence instead of both parties from `at_s` on, until switched off; the clock goes on."""
+        """Record silence instead of both parties from `at_s` on, until half a second after it is switched off.
+
+        The clock goes on. As after a secret, the last key's tone may be on the line a moment longer.
+        """
         if on:
             self._pauses.open(self._at(at_s))
         else:
-            self._pauses.close(self._at(at_s))
+            self._pauses.close(self._at(at_s) + _LATE_ON_THE_LINE)
 
     def close(self) -> None:
         """Write the rest and finish the file. Idempotent."""

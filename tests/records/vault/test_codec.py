@@ -10,7 +10,7 @@ import pytest
 from voicebot import g711
 from voicebot.g711 import Pcm
 from voicebot.records.vault.codec import Codec, decode, encode
-from voicebot.records.vault.waveform import POINTS, from_json, to_json, waveform_of
+from voicebot.records.vault.waveform import POINTS, to_json, waveform_of
 
 RATE_HZ = 8000
 
@@ -68,7 +68,7 @@ def test_a_waveform_of_half_an_hour_is_a_few_thousand_points_of_json() -> None:
     waveform = waveform_of(np.ones((1800 * RATE_HZ, 2), dtype=np.int16))
     content = to_json(waveform)
     assert len(content) < 40_000
-    assert from_json(content) == json.loads(content)
+    assert json.loads(content) == {"duration_ms": 1_800_000, "lanes": dict.fromkeys(("caller", "bot"), [1] * POINTS)}
 
 
 @pytest.mark.parametrize("frames", [0, 1, 3999, 4001])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,9 +43,3 @@ def waveform_of(samples: Pcm, *, rate_hz: int = 8000, names: tuple[str, ...] = (
 
 def to_json(waveform: Waveform) -> bytes:
     return _WAVEFORM.dump_json(waveform)
-
-
-def from_json(content: bytes) -> dict[str, Any]:
-    """Return a kept waveform as JSON-ready values."""
-    values: dict[str, Any] = _WAVEFORM.dump_python(_WAVEFORM.validate_json(content), mode="json")
-    return values
