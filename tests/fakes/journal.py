@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from voicebot.dialog.recording import Consent
 from voicebot.records.record import Outcome, TurnRecord
 from voicebot.telephony.leg import LegInfo
 
@@ -15,6 +16,7 @@ class MemoryJournal:
         self.goals: list[tuple[str, bool]] = []
         self.outcome: Outcome | None = None
         self.cause = ""
+        self.consents: list[tuple[Consent, int]] = []
         self.ends = 0
 
     def begin_call(self, call_id: str, info: LegInfo, started_at: datetime, flow_version: str) -> None:
@@ -22,6 +24,9 @@ class MemoryJournal:
 
     def note_recording(self, call_id: str, path: str) -> None:
         pass
+
+    def note_consent(self, call_id: str, consent: Consent, at_ms: int) -> None:
+        self.consents.append((consent, at_ms))
 
     def add_turn(self, call_id: str, turn: TurnRecord) -> None:
         self.turns.append(turn)

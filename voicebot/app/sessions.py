@@ -155,23 +155,32 @@ class SessionFactory:
         if transfers is None or queue is None:
             return False
         call_id = leg.info.leg_id
-        recorder = self._recordings.start(call_id, time.monotonic())
+        rules = edition.bot.recording
+        # Nobody asks here whether the call may be recorded, so without a word of theirs it is not.
+        is_asked = rules.policy is RecordingPolicy.ASK
+        recorder, path = self._recorder(call_id, RecordingPolicy.OFF if is_asked else rules.policy)
         hello = company_says.text(
             "lost_hello" if row.reason == "cut_off" else "callback_hello", company=edition.bot.name
         )
-        async with self._editions.held(edition):
-            return await CallbackCall(
-                CallbackPlan(call_id, f"{recorder.path.parent.name}/{call_id}", edition.bot.version, hello),
-                leg,
-                make_line=lambda on_event: self._line(leg, edition, recorder, on_event),
-                make_transfer=lambda caller: transfers.make_again(queue, caller, packet, call_id=call_id),
-                understanding=edition.understanding,
-                journal=self._store.journal,
-                meter=self._metrics,
-                recording=recorder,
-                clock=time.monotonic,
-                now=self._now,
-            ).run()
+        told = rules.announcement if rules.policy is RecordingPolicy.ANNOUNCE else None
+        if told:
+            hello = f"{told.static_texts[0]} {hello}"
+        try:
+            async with self._editions.held(edition):
+                return await CallbackCall(
+                    CallbackPlan(call_id, path, edition.bot.version, hello, announced=told is not None),
+                    leg,
+                    make_line=lambda on_event: self._line(leg, edition, recorder, on_event),
+                    make_transfer=lambda caller: transfers.make_again(queue, caller, packet, call_id=call_id),
+                    understanding=edition.understanding,
+                    journal=self._store.journal,
+                    meter=self._metrics,
+                    recording=recorder,
+                    clock=time.monotonic,
+                    now=self._now,
+                ).run()
+        finally:
+            self._live_recordings.closed(call_id)
 
     def _operations(self, edition: Edition, call_id: Callable[[], str]) -> Operations:
         return self._supervision.of_call(call_id, edition.backends, edition.bot.operations)

@@ -10,6 +10,7 @@ from statistics import fmean
 from voicebot.calls.seams import Journal
 from voicebot.dialog.actions import CallBackend, RecordDecision, RecordEscalation, TransferTo
 from voicebot.dialog.events import Mood, SlotValue
+from voicebot.dialog.recording import Consent
 from voicebot.records import context
 from voicebot.records.context import Attempt, Authentication, ContextPacket, ContextTurn, Customer, Escalation, Trend
 from voicebot.records.record import Outcome, TurnRecord
@@ -180,6 +181,9 @@ class NotingJournal:
 
     def note_recording(self, call_id: str, path: str) -> None:
         self._journal.note_recording(call_id, path)
+
+    def note_consent(self, call_id: str, consent: Consent, at_ms: int) -> None:
+        self._journal.note_consent(call_id, consent, at_ms)
 
     def add_turn(self, call_id: str, turn: TurnRecord) -> None:
         self._notes.turn(turn)

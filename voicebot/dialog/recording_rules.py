@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from voicebot.dialog.declarations import BUILT_IN, check_names, read_prompt
+from voicebot.dialog.declarations import check_names, read_prompt
 from voicebot.dialog.document import Source
 from voicebot.dialog.finding import Finding, at, error, warning
 from voicebot.dialog.flow import Bot, Flow, RecordingRules
@@ -31,7 +31,7 @@ def read_recording(source: Source | None, flows: Collection[str]) -> RecordingRu
     said = fields.get("announcement")
     announcement = read_prompt(said, "recording.announcement", interruptible=False)
     if said and announcement:
-        check_names(sorted(announcement.names), BUILT_IN, said)
+        check_names(sorted(announcement.names), (), said)
     for entry in (*((asks,) if asks else ()), *(paused.items() if paused else ())):
         check_known(entry.text(), flows, entry, "flow")
     policy = RecordingPolicy(written) if written in set(RecordingPolicy) else RecordingPolicy.ALWAYS

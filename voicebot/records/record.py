@@ -108,11 +108,15 @@ class TurnRecord:
 
 
 class RecordingState(StrEnum):
-    """Only a `READY` recording can be played; a `LIVE` one waits for the call's end, then for its redaction."""
+    """Only a `READY` recording can be played; a `LIVE` one waits for the call's end, then for its redaction.
+
+    Of a `DELETED` one, which was kept for long enough, nothing else is known.
+    """
 
     LIVE = "live"
     READY = "ready"
     LOST = "lost"
+    DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)

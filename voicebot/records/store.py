@@ -17,7 +17,16 @@ from voicebot.records.access.sight import Sight, is_seen
 from voicebot.records.audit import AuditReport, Head, newest, read_heads, verify
 from voicebot.records.database import Database, locate
 from voicebot.records.journal import Journal, JournalFailure
-from voicebot.records.record import CallRecord, HeardWord, Outcome, Redaction, Speaker, TurnRecord
+from voicebot.records.record import (
+    CallRecord,
+    HeardWord,
+    Outcome,
+    RecordingRecord,
+    RecordingState,
+    Redaction,
+    Speaker,
+    TurnRecord,
+)
 from voicebot.records.schema import call_document
 from voicebot.records.search import CallSearch, Cursor, select_ids
 from voicebot.records.tables import CALLS, RECORDINGS, TURNS
@@ -177,9 +186,15 @@ def _call(row: Row[Any], turns: Sequence[TurnRecord]) -> CallRecord:
         caller=row.caller,
         called=row.called,
         carrier_call_id=row.carrier_call_id,
-        recording=recording_of(row) if row.path else None,
+        recording=_recording(row),
         turns=tuple(turns),
     )
+
+
+def _recording(row: Row[Any]) -> RecordingRecord | None:
+    if row.path is not None:
+        return recording_of(row)
+    return RecordingRecord("", state=RecordingState.DELETED) if row.audio_deleted_at else None
 
 
 def _turn(row: Row[Any]) -> TurnRecord:

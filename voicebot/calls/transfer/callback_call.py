@@ -20,6 +20,7 @@ from voicebot.calls.transfer.transfer import Transfer
 from voicebot.calls.turns import TurnLog
 from voicebot.dialog.events import Interpretation
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
+from voicebot.dialog.recording import Consent
 from voicebot.media.events import CallerTurn, LineEnded, LineEvent
 from voicebot.media.tapped import TappedLeg
 from voicebot.records.record import Outcome
@@ -35,12 +36,16 @@ _THERE = Expectation("callback.there", (AnswerKind.YES_NO,), keys=KeyEntry(1, 1)
 
 @dataclass(frozen=True, slots=True)
 class CallbackPlan:
-    """What is fixed when the callback is answered; `hello` is what is said first."""
+    """What is fixed when the callback is answered; `hello` is what is said first.
+
+    `announced` says whether it tells of the recording. `recording_path` is None for a call that is not recorded.
+    """
 
     call_id: str
-    recording_path: str
+    recording_path: str | None
     flow_version: str
     hello: str
+    announced: bool = False
 
 
 class CallbackCall:
@@ -78,7 +83,10 @@ class CallbackCall:
     async def run(self) -> bool:
         """Carry the call to its end; True when the callee was there, and did not have to be left waiting for nobody."""
         self._journal.begin_call(self._plan.call_id, self._leg.info, self._now(), self._plan.flow_version)
-        self._journal.note_recording(self._plan.call_id, self._plan.recording_path)
+        if self._plan.recording_path is not None:
+            self._journal.note_recording(self._plan.call_id, self._plan.recording_path)
+            if self._plan.announced:
+                self._journal.note_consent(self._plan.call_id, Consent.ANNOUNCED, 0)
         self._line.start()
         listening = asyncio.create_task(self._listen())
         outcome: TransferOutcome | None = None
