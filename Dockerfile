@@ -14,7 +14,7 @@ RUN .venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps -
 
 FROM python:3.11-slim-bookworm
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends flite \
+    && apt-get install -y --no-install-recommends flite postgresql-client \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin voicebot \
     && install -d -o voicebot -g voicebot -m 700 /data
@@ -29,6 +29,7 @@ ENV PATH=/opt/voicebot/.venv/bin:$PATH \
     VOICEBOT_HOST=0.0.0.0 \
     VOICEBOT_DATA=/data \
     VOICEBOT_FLOWS=/opt/voicebot/flows \
+    VOICEBOT_HOLD_MUSIC=/opt/voicebot/audio/hold-music.wav \
     VOICEBOT_LOG_FORMAT=json
 USER voicebot
 VOLUME /data
