@@ -111,6 +111,14 @@ class SipBot:
         """What is still held: must be all zero once every call is over."""
         return {"dialogs": self.endpoint.dialogs, "ports": self.ports.lent}
 
+    async def lets_go(self) -> None:
+        """Wait until no dialog and no port is held any more; on a busy machine that takes a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                while any(self.leaks.values()):
+                    await asyncio.sleep(0.01)
+        assert self.leaks == {"dialogs": 0, "ports": 0}
+
 
 @contextlib.asynccontextmanager
 async def sip_bot(

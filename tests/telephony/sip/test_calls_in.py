@@ -25,8 +25,7 @@ async def over(bot: SipBot, number: int = 0) -> EndCause | None:
     call = await bot.call(number)
     async with asyncio.timeout(5):
         await call.over.wait()
-    await asyncio.sleep(0.05)
-    assert bot.leaks == {"dialogs": 0, "ports": 0}
+    await bot.lets_go()
     return call.cause
 
 
@@ -234,7 +233,7 @@ async def test_what_cannot_be_accepted_is_refused_with_the_code_that_says_why(
         caller.send(caller.raw("ACK"))
         await asyncio.sleep(0.05)
         assert bot.calls == []
-        assert bot.leaks == {"dialogs": 0, "ports": 0}
+        await bot.lets_go()
 
 
 @pytest.mark.parametrize("method", ["BYE", "INFO", "NOTIFY", "PRACK", "UPDATE", "OPTIONS"])
