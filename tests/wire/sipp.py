@@ -132,7 +132,7 @@ async def run_sipp(
     process = await asyncio.create_subprocess_exec(
         sipp,
         *([f"127.0.0.1:{remote_port}"] if remote_port else []),
-        *("-sf", str(scenario), "-m", "1", "-i", "127.0.0.1", "-mi", "127.0.0.1", "-timeout", "20", "-timeout_error"),
+        *("-sf", str(scenario), "-m", "1", "-i", "127.0.0.1", "-mi", "127.0.0.1", "-timeout", "60", "-timeout_error"),
         *("-trace_err", "-error_file", str(errors), "-nd", "-recv_timeout", "8000"),
         *(["-p", str(local_port)] if local_port else []),
         *options,
@@ -143,7 +143,7 @@ async def run_sipp(
         env={"TERM": "dumb", "PATH": "/usr/bin:/bin"},
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(70):
             status = await process.wait()
     finally:
         if process.returncode is None:
