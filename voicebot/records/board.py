@@ -6,6 +6,7 @@ what a process does with a claim it has lost meanwhile changes nothing, and it i
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ class QueueBoard:
         self._database = database
         self._instance = instance
         self._now = now
+        #: One change at a time: SQLite has one writer, and many who wait for it at once would wait in vain.
+        self._writing = asyncio.Lock()
 
     @property
     def instance(self) -> str:
@@ -93,7 +96,7 @@ class QueueBoard:
             "ending": None,
         }
         ours = and_(QUEUE_ENTRIES.c.id == entry.id, QUEUE_ENTRIES.c.instance == self._instance)
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             changed = await connection.execute(update(QUEUE_ENTRIES).where(ours).values(back))
             if not changed.rowcount:
                 new = {"id": entry.id, "call_id": entry.call_id, "number": entry.number, "instance": self._instance}
@@ -102,13 +105,13 @@ class QueueBoard:
     async def leave(self, entry_id: str, ending: str) -> None:
         """Take a caller off the board, for the reason `ending`; the first one stands."""
         still = and_(_mine(self._instance, entry_id), QUEUE_ENTRIES.c.ended_at.is_(None))
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             values = {"state": LEFT, "ended_at": self._now(), "ending": ending}
             await connection.execute(update(QUEUE_ENTRIES).where(still).values(values))
 
     async def joined(self, entry_id: str, agent_id: str) -> None:
         """Note that a caller talks with an agent."""
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             values = {"state": JOINED, "agent_id": agent_id, "joined_at": self._now()}
             await connection.execute(update(QUEUE_ENTRIES).where(_mine(self._instance, entry_id)).values(values))
 
@@ -117,7 +120,7 @@ class QueueBoard:
     async def set_state(self, agent_id: str, state: str, *, reach: str, allowed: frozenset[str]) -> bool:
         """Set what an agent does, from the desk. False when they are in none of the `allowed` states any more."""
         now = self._now()
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             known = await connection.execute(select(AGENTS.c.state).where(AGENTS.c.id == agent_id))
             if known.first() is None:
                 row = {"id": agent_id, "state": OFFLINE, "since": now, "idle_since": now, "reach": reach, "token": 0}
@@ -134,7 +137,7 @@ class QueueBoard:
     async def claim(self, entry_id: str, agent_id: str) -> int | None:
         """Reserve an agent for a caller of ours and return the token; None when either is taken."""
         now = self._now()
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             free = or_(AGENTS.c.state == AVAILABLE, and_(AGENTS.c.state == WRAP_UP, AGENTS.c.until <= now))
             taken = await connection.execute(
                 update(AGENTS)
@@ -163,7 +166,7 @@ class QueueBoard:
     async def hold(self, agent_id: str, token: int, state: str) -> bool:
         """Set a claimed agent's state; False when the claim is lost."""
         now = self._now()
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             values = {"state": state, "since": now, "lease_until": now + LEASE}
             changed = await connection.execute(update(AGENTS).where(_claim(agent_id, token)).values(values))
             if changed.rowcount:
@@ -173,7 +176,7 @@ class QueueBoard:
     async def free(self, agent_id: str, token: int, state: str, *, until: datetime | None = None) -> bool:
         """Give a claimed agent back in this state, as a wrap-up until then; False when the claim was lost."""
         now = self._now()
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             values = {"state": state, "since": now, "until": until, **_NOBODYS}
             if state == WRAP_UP:
                 values["idle_since"] = now
@@ -203,7 +206,7 @@ class QueueBoard:
     async def heartbeat(self) -> None:
         """Say that this process lives: renew what it holds."""
         until = self._now() + LEASE
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             ours = and_(QUEUE_ENTRIES.c.instance == self._instance, QUEUE_ENTRIES.c.ended_at.is_(None))
             await connection.execute(update(QUEUE_ENTRIES).where(ours).values(lease_until=until))
             await connection.execute(
@@ -220,7 +223,7 @@ class QueueBoard:
         def lost(instance: ColumnElement[Any], lease: ColumnElement[Any]) -> ColumnElement[bool]:
             return or_(lease < now, instance == self._instance) if starting else lease < now
 
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             gone = and_(lost(QUEUE_ENTRIES.c.instance, QUEUE_ENTRIES.c.lease_until), QUEUE_ENTRIES.c.ended_at.is_(None))
             found = [_entry(row) for row in await connection.execute(select(QUEUE_ENTRIES).where(gone))]
             taken = []

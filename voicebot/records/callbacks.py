@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class CallbackBook:
         self._database = database
         self._instance = instance
         self._now = now
+        #: One change at a time: SQLite has one writer, and many who wait for it at once would wait in vain.
+        self._writing = asyncio.Lock()
 
     async def book(
         self, *, call_id: str, queue: str, number: str, zone: str, consent: bool, reason: str, at: datetime
@@ -69,7 +72,7 @@ class CallbackBook:
     async def _add(self, *, at: datetime, state: str, call_id: str, **values: Any) -> str:
         callback_id = secrets.token_hex(16)
         row = {"id": callback_id, "call_id": call_id, "due_at": at, "attempts": 0, "token": 0, "state": state}
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             earlier = and_(CALLBACKS.c.call_id == call_id, CALLBACKS.c.state == BOOKED)
             await connection.execute(update(CALLBACKS).where(earlier).values(state=CANCELLED, result="booked anew"))
             await connection.execute(insert(CALLBACKS).values(row | values | {"created_at": self._now()}))
@@ -94,7 +97,7 @@ class CallbackBook:
             and_(CALLBACKS.c.state == BOOKED, CALLBACKS.c.due_at <= now),
             and_(CALLBACKS.c.state == CALLING, CALLBACKS.c.lease_until < now),
         )
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             found = await connection.execute(select(CALLBACKS).where(due).order_by(CALLBACKS.c.due_at).limit(1))
             row = found.first()
             if row is None:
@@ -132,13 +135,13 @@ class CallbackBook:
     async def cancel(self, callback_id: str) -> bool:
         """Take a promise back; False when it is being kept already, or is no more."""
         where = and_(CALLBACKS.c.id == callback_id, CALLBACKS.c.state.in_([BOOKED, MESSAGE]))
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             changed = await connection.execute(update(CALLBACKS).where(where).values(state=CANCELLED))
         return bool(changed.rowcount)
 
     async def _change(self, callback: CallbackRow, values: dict[str, Any]) -> bool:
         where = and_(CALLBACKS.c.id == callback.id, CALLBACKS.c.token == callback.token, CALLBACKS.c.state == CALLING)
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             changed = await connection.execute(update(CALLBACKS).where(where).values(values))
         return bool(changed.rowcount)
 

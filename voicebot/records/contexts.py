@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -34,11 +35,13 @@ class Contexts:
     def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
+        #: One change at a time: SQLite has one writer, and many who wait for it at once would wait in vain.
+        self._writing = asyncio.Lock()
 
     async def put(self, packet: ContextPacket) -> None:
         """Keep a call's packet; a later one takes its place."""
         values = {"document": context_document(packet), "stored_at": self._now()}
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             changed = await connection.execute(
                 update(CONTEXTS).where(CONTEXTS.c.call_id == packet.call_id).values(values)
             )
@@ -55,7 +58,7 @@ class Contexts:
 
     async def log(self, delivery: Delivery) -> None:
         """Add to the delivery log."""
-        async with self._database.begin() as connection:
+        async with self._writing, self._database.begin() as connection:
             await connection.execute(insert(DELIVERIES).values(id=secrets.token_hex(16), **asdict(delivery)))
 
     async def deliveries(self, call_id: str) -> Sequence[Delivery]:

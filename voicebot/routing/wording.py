@@ -19,6 +19,7 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
         "next_in_line": "Thank you for waiting. You're next in line.",
         "trying_next": "I'm trying somebody else. One moment please.",
         "joining": "{agent} is with you now.",
+        "on_hold": "{agent} will be back with you in a moment.",
         "agent_gone": "I'm sorry, we lost them. I'll find you somebody else.",
         "closed": "I'm sorry, {queue} is closed at the moment.",
         "full": "I'm sorry, too many people are waiting for {queue} at the moment.",

@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import datetime
+from weakref import WeakSet
 
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.handing_over import MakePacket
 from voicebot.calls.transfer.held_caller import HeldCaller
-from voicebot.calls.transfer.party import AgentParty
-from voicebot.calls.transfer.seams import Lines, Place
+from voicebot.calls.transfer.seams import CallerSide, Lines, Party, Place
 from voicebot.calls.transfer.transfer import Transfer
 from voicebot.dialog.actions import Takeover, TransferTo
 from voicebot.records.context import ContextPacket
 from voicebot.records.summary import introduction
+from voicebot.routing.events import AgentHeld, AgentLeft, Claim, Event, SentOn
 from voicebot.routing.queues import Choice, Queue
 from voicebot.routing.wording import Wording
 from voicebot.telephony.leg import CallLeg, LegInfo
@@ -31,7 +32,7 @@ class TransferDesk:
         centre: ContactCentre,
         lines: Lines,
         *,
-        make_party: Callable[[CallLeg], AgentParty],
+        make_party: Callable[[CallLeg], Party],
         wording: Wording,
         music: bytes,
         clock: Callable[[], float],
@@ -44,6 +45,7 @@ class TransferDesk:
         self._music = music
         self._clock = clock
         self._now = now
+        self._transfers: WeakSet[Transfer] = WeakSet()
 
     def make(
         self, wanted: TransferTo, caller: HeldCaller, packet: MakePacket, *, call_id: str, info: LegInfo, tier: str
@@ -56,7 +58,7 @@ class TransferDesk:
         place = Place(secrets.token_hex(16), call_id, info.caller, priority, self._now())
         return self._transfer(place, queue, caller, lambda queue_name: packet(queue_name, priority), instead)
 
-    def make_again(self, queue: Queue, caller: HeldCaller, packet: ContextPacket, *, call_id: str) -> Transfer:
+    def make_again(self, queue: Queue, caller: CallerSide, packet: ContextPacket, *, call_id: str) -> Transfer:
         """Make the transfer of somebody who was called back: they come first, with what was known before."""
         place = Place(secrets.token_hex(16), call_id, packet.customer.number, CALLED_BACK_PRIORITY, self._now())
         return self._transfer(place, queue, caller, lambda _queue: packet, None)
@@ -65,11 +67,11 @@ class TransferDesk:
         self,
         place: Place,
         queue: Queue,
-        caller: HeldCaller,
+        caller: CallerSide,
         packet: Callable[[str], ContextPacket],
         instead: Choice | None,
     ) -> Transfer:
-        return Transfer(
+        transfer = Transfer(
             place,
             queue.name,
             instead=instead,
@@ -84,3 +86,29 @@ class TransferDesk:
             clock=self._clock,
             now=self._now,
         )
+        self._transfers.add(transfer)
+        return transfer
+
+    # --- what an agent does who has a caller; each is False when they have not, or not any more
+
+    def hold(self, agent_id: str, token: int, *, held: bool) -> bool:
+        """Give the caller music, or take them back."""
+        claim = Claim(agent_id, token)
+        return self._tell(claim, AgentHeld(claim, held))
+
+    def send_on(self, agent_id: str, token: int, queue: str) -> bool:
+        """Have another queue take the caller; the agent is free."""
+        claim = Claim(agent_id, token)
+        return queue in self._centre.routing.queues and self._tell(claim, SentOn(claim, queue))
+
+    def finish(self, agent_id: str, token: int) -> bool:
+        """End the agent's part, as hanging up would."""
+        claim = Claim(agent_id, token)
+        return self._tell(claim, AgentLeft(claim))
+
+    def _tell(self, claim: Claim, event: Event) -> bool:
+        for transfer in self._transfers:
+            if transfer.claim == claim:
+                transfer.tell(event)
+                return True
+        return False

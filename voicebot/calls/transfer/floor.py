@@ -225,16 +225,19 @@ class ContactCentre:
         """Claim agents for callers of ours, as many as there are pairs."""
         board = await self._board.snapshot()
         for pair in pairs(self._routing, _waiting(board), _presences(board), self._now()):
-            on_claimed = self._waiting.get(pair.entry_id)
-            if on_claimed is None:
+            if pair.entry_id not in self._waiting:
                 continue  # another process holds this caller, and claims for them itself
             token = await self._board.claim(pair.entry_id, pair.agent_id)
             if token is None:
                 self._poked.set()  # somebody was faster
                 continue
-            self._waiting.pop(pair.entry_id, None)
+            claim = Claim(pair.agent_id, token)
+            on_claimed = self._waiting.pop(pair.entry_id, None)
+            if on_claimed is None:  # they left while the claim was made
+                await self.free(claim, None, talked=False, wrap_up_s=0.0)
+                continue
             self._changed()
-            on_claimed(Claim(pair.agent_id, token))
+            on_claimed(claim)
 
     async def _beat_forever(self) -> None:
         while True:

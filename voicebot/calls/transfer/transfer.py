@@ -41,6 +41,7 @@ from voicebot.routing.events import (
     AgentFailed,
     AgentLeft,
     Arranged,
+    BotFinished,
     CallerChose,
     CallerLeft,
     CallerTold,
@@ -159,6 +160,11 @@ class Transfer:
         self.late: tuple[str, ...] = ()
         self._log = log.bind(call_id=place.call_id)
 
+    @property
+    def claim(self) -> Claim | None:
+        """The agent who has the caller, or is being rung."""
+        return self._state.claim
+
     # --- what the caller does
 
     def caller_said(self, said: Said) -> bool:
@@ -235,8 +241,10 @@ class Transfer:
                 await self._sounds.play(self._tell_caller(claim))
             case Join(claim):
                 await self._join(claim)
-            case Hold() | RunBot():
-                pass  # told by the desk once it can do so
+            case Hold(claim, held):
+                await self._hold(claim, held=held)
+            case RunBot():
+                self._inbox.put_nowait(BotFinished())  # no flow is run between two people yet: they talk on
             case FreeAgent():
                 await self._free(action)
             case Offer():
@@ -367,20 +375,43 @@ class Transfer:
         await self._sounds.stop()
         await self._caller.step_aside()
         self._aside = self._talked = True
-        self._agent_work = self._start(self._bridge(claim, self._party.leg))
         self._time(joined_s=self._clock())
+        self._agent_work = self._start(self._bridge(claim, self._party.leg))
         self._log.info("joined", agent=claim.agent_id)
 
     async def _bridge(self, claim: Claim, agent: CallLeg) -> None:
         bridge = Bridge(self._caller.leg, agent, clock=self._clock, observe=lambda _side, _event: None)
-        began_s = self._clock()
         ended = await bridge.run()
+        talked_s = self._clock() - (self.timings.joined_s or self._clock())
         if ended.side is Side.CALLER:
             self._inbox.put_nowait(CallerLeft())
-        elif ended.cause in _LOST or self._clock() - began_s < SHORTEST_TALK_S:
+        elif ended.cause in _LOST or talked_s < SHORTEST_TALK_S:
             self._inbox.put_nowait(AgentFailed(claim, Failure.HUNG_UP))
         else:
             self._inbox.put_nowait(AgentLeft(claim))
+
+    async def _hold(self, claim: Claim, *, held: bool) -> None:
+        """Give the caller music while the agent is elsewhere, or join them again."""
+        party = self._party
+        if party is None:
+            return
+        await self._stop_agent_work()
+        if held:
+            await self._return()
+            await self._sounds.play(self._sounds.wait_with_music(None, self._still_there))
+            self._agent_work = self._start(self._watch(claim, party))
+        else:
+            await self._sounds.stop()
+            await self._caller.step_aside()
+            self._aside = True
+            self._agent_work = self._start(self._bridge(claim, party.leg))
+
+    async def _still_there(self) -> str:
+        return self._wording.text("on_hold", agent=self._agent_name)
+
+    async def _watch(self, claim: Claim, party: Party) -> None:
+        await party.gone()
+        self._inbox.put_nowait(AgentLeft(claim))
 
     async def _return(self) -> None:
         """Have the bot take the caller's line again, if it had left it."""
@@ -454,6 +485,10 @@ class Transfer:
             await self._free(FreeAgent(self._state.claim, None, caller_left=True))
         if self._ending is None:
             await self._floor.leave(self._place, "failed")
+        while not self._inbox.empty():
+            # An agent who was claimed while the transfer came to its end is claimed for nobody.
+            if isinstance(event := self._inbox.get_nowait(), AgentClaimed):
+                await self._floor.free(event.claim, None, talked=False, wrap_up_s=0.0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

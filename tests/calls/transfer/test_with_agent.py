@@ -1,0 +1,159 @@
+"""What an agent who has a caller may do with them: put them on hold, send them on, let them go."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from tests.calls.test_notes import late_order, packet
+from voicebot.calls.transfer.desk import TransferDesk
+from voicebot.calls.transfer.floor import ContactCentre
+from voicebot.calls.transfer.transfer import Outcome, Transfer
+from voicebot.records.board import QueueBoard
+from voicebot.records.callbacks import CallbackBook
+from voicebot.records.context import ContextPacket
+from voicebot.records.database import Database, locate
+from voicebot.routing.agents import Agent, AgentState, Reach, ReachKind
+from voicebot.routing.queues import Queue, Routing
+from voicebot.routing.wording import Wording
+from voicebot.simulation.contact_centre import Chances, PlayedCaller, PlayedLeg, PlayedLines, PlayedParty
+from voicebot.telephony.leg import SILENT_FRAME, CallLeg
+
+CHANCES = Chances(think_s=0.01, say_s=0.01, talk_s=60.0)
+PACKET = packet(late_order())
+
+
+class Caller(PlayedCaller):
+    """Notes when the bot leaves and takes the line."""
+
+    def __init__(self) -> None:
+        super().__init__("caller", CHANCES)
+        self.moves: list[str] = []
+
+    async def play(self, audio: bytes) -> None:
+        self.moves.append("music")
+        await super().play(audio)
+
+    async def step_aside(self) -> None:
+        self.moves.append("bridged")
+
+    async def come_back(self) -> None:
+        self.moves.append("bot")
+
+
+@dataclass
+class Talk:
+    """A caller and Ana, joined."""
+
+    caller: Caller
+    desk: TransferDesk
+    transfer: Transfer
+    running: asyncio.Task[Outcome]
+    centre: ContactCentre
+
+    @property
+    def token(self) -> int:
+        return self.transfer.claim.token if self.transfer.claim else 0
+
+    async def state_of(self, agent_id: str) -> str:
+        return next(row.state for row in (await self.centre.snapshot()).agents if row.id == agent_id)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def talking(tmp_path: Path) -> AsyncIterator[Talk]:
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    async def deliver(packet: ContextPacket) -> tuple[str, ...]:
+        return ()
+
+    def party(leg: CallLeg) -> PlayedParty:
+        assert isinstance(leg, PlayedLeg)
+        return PlayedParty(leg, CHANCES, random.Random(1), lambda: None)
+
+    browser = (Reach(ReachKind.BROWSER),)
+    routing = Routing(
+        {"service": Queue("service", "service", {"service": 1}), "second": Queue("second", "second", {"second": 1})},
+        {"ana": Agent("ana", "Ana", {"service": 1}, browser), "ben": Agent("ben", "Ben", {"second": 1}, browser)},
+        "service",
+    )
+    async with Database.served(locate(tmp_path), instance="test") as database:
+        centre = ContactCentre(
+            routing,
+            QueueBoard(database, instance="test", now=now),
+            CallbackBook(database, instance="test", now=now),
+            hours={},
+            deliver=deliver,
+            zone_of=lambda _number: ZoneInfo("UTC"),
+            now=now,
+        )
+        clock = asyncio.get_running_loop().time
+        lines = PlayedLines(CHANCES, random.Random(1))
+        desk = TransferDesk(
+            centre, lines, make_party=party, wording=Wording(), music=SILENT_FRAME, clock=clock, now=now
+        )
+        async with centre.running():
+            for agent in ("ana", "ben"):
+                await centre.set_state(agent, AgentState.AVAILABLE, ReachKind.BROWSER)
+            caller = Caller()
+            transfer = desk.make_again(routing.queues["service"], caller, PACKET, call_id="call-1")
+            running = asyncio.create_task(transfer.run())
+            await until(lambda: "bridged" in caller.moves)
+            yield Talk(caller, desk, transfer, running, centre)
+            if not running.done():
+                caller.leg.end()
+                transfer.caller_left()
+            await running
+
+
+async def test_a_caller_on_hold_hears_music_and_is_joined_again(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        talk.caller.moves.clear()
+        assert talk.desk.hold("ana", talk.token, held=True)
+        await until(lambda: talk.caller.moves == ["bot", "music"])
+        assert await talk.state_of("ana") == "busy"
+        assert talk.desk.hold("ana", talk.token, held=False)
+        await until(lambda: talk.caller.moves == ["bot", "music", "bridged"])
+
+
+async def test_a_caller_who_is_sent_on_comes_to_the_other_queue_and_the_agent_is_free(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        talk.caller.moves.clear()
+        assert talk.desk.send_on("ana", talk.token, "second")
+        await until(lambda: "bridged" in talk.caller.moves)
+        assert talk.transfer.claim is not None
+        assert talk.transfer.claim.agent_id == "ben"
+        assert await talk.state_of("ana") == "wrap_up"
+
+
+async def test_a_queue_that_does_not_exist_takes_nobody(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        assert not talk.desk.send_on("ana", talk.token, "third")
+        assert not talk.running.done()
+
+
+async def test_another_agent_can_do_nothing_with_the_caller(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        assert not talk.desk.hold("ben", talk.token, held=True)
+        assert not talk.desk.finish("ana", talk.token + 1)
+
+
+async def test_an_agent_who_finishes_lets_the_caller_go_with_thanks(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        assert talk.desk.finish("ana", talk.token)
+        outcome = await talk.running
+        assert outcome.ending == "served"
+        assert talk.caller.said[-1] == "transfer.thanks"
+        assert await talk.state_of("ana") == "wrap_up"
