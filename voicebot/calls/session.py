@@ -355,14 +355,14 @@ class CallSession:
             self._notes.sounded(interpretations[0].mood)
         if turn.final.hypotheses and not expectation.secret:
             self._leg.show_caption("caller", turn.final.hypotheses[0].text, final=True)
-        said = next((reading.text for reading in interpretations), "")
+        heard = bool(interpretations) and not expectation.secret
         await self._step(
             CallerSpoke(
                 self._now(),
                 interpretations,
                 over_prompt=turn.over_prompt,
                 heard_prompt=self._turns.last_heard_prompt,
-                rephrased=0.0 if expectation.secret else self._earlier.add(said),
+                rephrased=self._earlier.add(interpretations[0]) if heard else 0.0,
             )
         )
         await self._ahead.forget()

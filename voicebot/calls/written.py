@@ -129,7 +129,7 @@ class WrittenConversation:
                 self._understanding.interpret, [(text, 1.0)], expectation, self._now()
             )
             shown = () if expectation.secret else interpretations
-            rephrased = await asyncio.to_thread(self._earlier.add, shown[0].text) if shown else 0.0
+            rephrased = await asyncio.to_thread(self._earlier.add, shown[0]) if shown else 0.0
             return await self._take(CallerSpoke(self._now(), interpretations, rephrased=rephrased), shown)
 
     async def tapped(self, keys: str) -> Reply:
