@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import aiohttp
 import pytest
 
-from tests.fakes.web_server import API_TOKEN, RunningServer, serving
+from tests.fakes.web_server import API_TOKEN, FakeCalls, FakeRecordings, RunningServer, serving
 from voicebot.backends.sqlite import to_json
 from voicebot.records.access.roles import Role
 from voicebot.records.deeds import ApprovalState
@@ -21,9 +21,11 @@ APPROVAL, DEED = "a" * 32, "b" * 32
 
 
 @asynccontextmanager
-async def office() -> AsyncIterator[RunningServer]:
+async def office(
+    *, calls: FakeCalls | None = None, recordings: FakeRecordings | None = None
+) -> AsyncIterator[RunningServer]:
     """A server with a call, an approval that waits, something that was done and something still to do."""
-    async with serving() as server:
+    async with serving(calls=calls, recordings=recordings) as server:
         deeds = server.work.deeds
         names = ("id", "instance", "channel", "direction", "caller", "called", "carrier_call_id", "flow_version")
         call = dict.fromkeys(names, "c1") | {"started_at": datetime(2026, 3, 2, tzinfo=UTC), "goal_reached": False}
