@@ -33,8 +33,8 @@ class Answers:
             why = error.text if error.text and error.text != f"{error.status}: {error.reason}" else error.reason
             return self._answer(request, error.status, why, headers)
         except Exception:
-            if "Upgrade" in request.headers:
-                raise  # the answer has begun long ago
+            if "Upgrade" in request.headers or request.transport is None:
+                raise  # the answer has begun long ago, or nobody waits for it any more
             _log.exception("a request failed", method=request.method, path=_canonical(request))
             return self._answer(request, 500, "Something went wrong here. It has been noted.", {})
 
