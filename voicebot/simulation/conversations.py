@@ -147,7 +147,7 @@ def appointment(day_of_call: date) -> DemoCall:
                 Step(("which day",), (Say(f"On {first}."),)),
                 Step(("what time",), (Say("At four o'clock."),)),
                 Step(("shall i book",), (Say(f"Actually, on {then}."),)),
-                Step((f"{then} … at 4 PM shall i book",), (Say("Yes, please."),)),
+                Step((f"{then} … at 4 PM shall i book", f"shall i book {then} … at 4 PM"), (Say("Yes, please."),)),
                 _DONE,
             ),
             asides=(
