@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from voicebot.app.editions import Edition, Editions
 from voicebot.calls.continuations import Continuations
 from voicebot.calls.registry import Session
@@ -38,6 +41,8 @@ from voicebot.settings import Settings
 from voicebot.speech.listening.models import SpeechModel
 from voicebot.telephony.leg import FRAME_MS, CallLeg
 from voicebot.work.supervision import Supervision
+
+log = structlog.get_logger(__name__)
 
 #: Frames in one chunk of outgoing audio.
 FRAMES_A_CHUNK = CHUNK_MS // FRAME_MS
@@ -88,8 +93,12 @@ class SessionFactory:
 
         async def ended() -> None:
             self._live_recordings.closed(leg.info.leg_id)
-            await self._continuations.keep(leg.info.caller, continuation_of(edition.bot, dialog.state))
             self._after_call(leg.info.leg_id, dialog.state.slots)
+            try:
+                await self._continuations.keep(leg.info.caller, continuation_of(edition.bot, dialog.state))
+            except SQLAlchemyError as error:
+                # The call was carried to its end, and must not count as failed for this.
+                log.error("nothing kept to go on with", call_id=leg.info.leg_id, error=type(error).__name__)
 
         return _OnEdition(self._session(leg, edition, dialog), edition, self._editions, ended)
 

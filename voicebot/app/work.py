@@ -37,6 +37,9 @@ _LOOK_EVERY_S = 2.0
 #: Calls whose work was not begun, as their server died, are looked for so often, and so far back.
 _SWEEP_EVERY_S = 60.0
 _SWEEP_BACK = timedelta(days=7)
+#: Whoever carried a call has begun its work within this time, or died.
+_SWEEP_AFTER = timedelta(minutes=2)
+_LAST_CALLS_S = 5.0
 _WEBHOOK_TIMEOUT_S = 5.0
 
 
@@ -74,11 +77,9 @@ async def working(
         operations=lambda: editions.current.backends,
         senders=_senders(settings),
     )
-    async with (
-        durable_work(store.database.url, instance=settings.instance, jobs=after_call.jobs()) as durable,
-        asyncio.TaskGroup() as tasks,
-    ):
+    async with durable_work(store.database.url, instance=settings.instance, jobs=after_call.jobs()) as durable:
         paused: set[str] = set()
+        beginning: set[asyncio.Task[None]] = set()
 
         async def begin(call_id: str, slots: Mapping[str, SlotValue]) -> None:
             # A call that just ended may still be on its way to the database.
@@ -87,10 +88,12 @@ async def working(
             await durable.begin(Errand(AFTER_CALL, call_id))
 
         def after(call_id: str, slots: Mapping[str, SlotValue]) -> None:
-            tasks.create_task(_in_peace(begin(call_id, slots), "work after a call not begun"))
+            task = asyncio.create_task(_in_peace(begin(call_id, slots), "work after a call not begun"))
+            beginning.add(task)
+            task.add_done_callback(beginning.discard)
 
         async def sweep() -> None:
-            for call_id in await deeds.unworked(now() - _SWEEP_BACK):
+            for call_id in await deeds.unworked(now() - _SWEEP_BACK, now() - _SWEEP_AFTER):
                 await durable.begin(Errand(AFTER_CALL, call_id))
 
         async def look() -> None:
@@ -104,13 +107,22 @@ async def working(
             return Systems(editions.current.backends, editions.current.bot.operations)
 
         await look()
-        repeating = [tasks.create_task(_every(_LOOK_EVERY_S, look)), tasks.create_task(_every(_SWEEP_EVERY_S, sweep))]
+        # In no task group, which would wrap a fault of whatever runs inside this block: a port that is taken, say.
+        repeating = [
+            asyncio.create_task(_every(_LOOK_EVERY_S, look)),
+            asyncio.create_task(_every(_SWEEP_EVERY_S, sweep)),
+        ]
         supervision = Supervision(deeds, _webhook(settings), limit_s=settings.approval_limit_s)
         try:
             yield Work(supervision, durable, systems, after, lambda: frozenset(paused))
         finally:
-            for task in repeating:
+            # A database that is away holds up the end no longer than this; the next run's sweep finds those calls.
+            if beginning:
+                await asyncio.wait(beginning, timeout=_LAST_CALLS_S)
+            stopping = [*repeating, *beginning]
+            for task in stopping:
                 task.cancel()
+            await asyncio.gather(*stopping, return_exceptions=True)
 
 
 async def _every(seconds: float, do: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -234,9 +234,11 @@ class Deeds:
 
     async def keep_facts(self, call_id: str, customer: str | None, facts: bytes) -> None:
         """Keep what a call leaves for the work after it: a hash that names the customer, and sealed facts."""
-        values = {"call_id": call_id, "customer": customer, "facts": facts}
+        # The work may have begun without them, and the first that are kept stand.
+        missing = (AFTER_CALLS.c.call_id == call_id) & AFTER_CALLS.c.facts.is_(None)
         async with self._database.begin() as connection:
-            await connection.execute(_insert_new(connection, AFTER_CALLS, values))
+            await connection.execute(_insert_new(connection, AFTER_CALLS, {"call_id": call_id}))
+            await connection.execute(update(AFTER_CALLS).where(missing).values(customer=customer, facts=facts))
 
     async def facts(self, call_id: str) -> bytes | None:
         """Return a call's sealed facts; None where its server died before it could leave any."""
@@ -256,12 +258,12 @@ class Deeds:
             found = await connection.scalar(select(AFTER_CALLS.c.summary).where(AFTER_CALLS.c.call_id == call_id))
         return str(found) if found is not None else None
 
-    async def unworked(self, since: datetime, limit: int = 1000) -> Sequence[str]:
-        """Return calls that ended after `since` and of which nothing was made yet, the earliest first."""
+    async def unworked(self, since: datetime, until: datetime, limit: int = 1000) -> Sequence[str]:
+        """Return calls that ended after `since` and by `until`, of which nothing was made yet, the earliest first."""
         query = (
             select(CALLS.c.id)
             .outerjoin(AFTER_CALLS, AFTER_CALLS.c.call_id == CALLS.c.id)
-            .where(CALLS.c.ended_at > since, AFTER_CALLS.c.summary.is_(None))
+            .where(CALLS.c.ended_at > since, CALLS.c.ended_at <= until, AFTER_CALLS.c.summary.is_(None))
             .order_by(CALLS.c.ended_at)
             .limit(limit)
         )
