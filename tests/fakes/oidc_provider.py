@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -32,6 +33,7 @@ class FakeProvider:
     sign_with: Any = None
     key_id: str = "key-1"
     refuse: bool = False
+    padding_bytes: int = 0
     asked: list[dict[str, str]] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
@@ -86,10 +88,17 @@ class FakeProvider:
         )
         return web.json_response({"access_token": "x", "token_type": "Bearer", "id_token": signed})
 
-    async def keys(self, request: web.Request) -> web.Response:
-        del request
+    async def keys(self, request: web.Request) -> web.StreamResponse:
+        """Send the keys as large ones come: in more than one packet."""
         public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
-        return web.json_response({"keys": [{**public, "kid": "key-1", "use": "sig", "alg": "RS256"}]})
+        body = json.dumps({"keys": [{**public, "kid": "key-1", "use": "sig", "alg": "RS256"}]}).encode()
+        answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await answer.prepare(request)
+        await answer.write(body[:100])
+        await asyncio.sleep(0.02)
+        await answer.write(body[100:] + b" " * self.padding_bytes)
+        await answer.write_eof()
+        return answer
 
 
 @asynccontextmanager

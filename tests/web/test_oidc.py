@@ -154,3 +154,11 @@ async def test_a_disabled_user_stays_out_whatever_the_provider_says() -> None:
         await server.users.set_disabled("dana", disabled=True, actor="cli:test")
 
         assert (await _sign_in(server)).status == 403
+
+
+async def test_a_provider_that_answers_without_end_is_not_listened_to() -> None:
+    async with _both() as (server, provider):
+        provider.padding_bytes = 1_000_000
+        page = await _sign_in(server)
+        assert page.status == 403
+        assert "too long" in await page.text()

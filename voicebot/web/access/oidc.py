@@ -215,10 +215,20 @@ async def _fetch(url: str, *, form: Mapping[str, str] | None = None, credentials
             aiohttp.ClientSession(timeout=_TIMEOUT) as http,
             http.request("POST" if form else "GET", url, data=form, headers=headers, allow_redirects=False) as answer,
         ):
-            body = await answer.content.read(_MAX_BYTES)
+            body = await _whole(answer)
             document = json.loads(body) if answer.status == 200 else None
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise OidcRefused(f"The OpenID provider does not answer as it should: {type(error).__name__}.") from error
     if not isinstance(document, dict):
         raise OidcRefused(f"The OpenID provider answered with status {answer.status}.")
     return document
+
+
+async def _whole(answer: aiohttp.ClientResponse) -> bytes:
+    """Read an answer to its end, in however many packets it comes; raises `OidcRefused` for one beyond all measure."""
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > _MAX_BYTES:
+            raise OidcRefused("The OpenID provider's answer is too long.")
+    return bytes(body)
