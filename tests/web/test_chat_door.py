@@ -9,9 +9,11 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from tests.fakes.chats import Office
 from tests.fakes.web_server import API_TOKEN, RunningServer, serving, sign
+from voicebot.calls.chats import Customer, WrittenChannel
 from voicebot.dialog.events import Continuation
 from voicebot.records.record import Outcome, Speaker
 
@@ -236,3 +238,20 @@ async def test_conversations_end_with_the_server(office: Office) -> None:
         await office.chats.close()
     assert list(office.journal.ended.values()) == [Outcome.SHUTTING_DOWN]
     assert office.held == 0
+
+
+async def test_a_database_that_is_away_keeps_no_conversation_open(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("c1", "c2", "c3"):
+        await office.chats.start(name, Customer(WrittenChannel.CHAT, PHONE))
+
+    async def away(*_: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("no connection"))
+
+    monkeypatch.setattr(office.continuations, "keep_chat", away)
+    monkeypatch.setattr(office.continuations, "keep", away)
+    office.now_s = 3600.0
+    await office.chats.sweep()
+    assert (office.chats.count, office.held) == (0, 0)
+    assert set(office.journal.ended) == {"c1", "c2", "c3"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -192,12 +192,18 @@ class Chats:
         now_s = self._clock()
         for conversation_id, opened in list(self._open.items()):
             if now_s - opened.seen_s > IDLE_S[opened.customer.channel]:
-                await self._note(conversation_id, opened, await opened.conversation.leave())
+                await self._end(conversation_id, opened, opened.conversation.leave())
 
     async def close(self) -> None:
         """End every conversation, as the server must."""
         for conversation_id, opened in list(self._open.items()):
-            await self._note(conversation_id, opened, await opened.conversation.must_end("shutting_down"))
+            await self._end(conversation_id, opened, opened.conversation.must_end("shutting_down"))
+
+    async def _end(self, conversation_id: str, opened: _Open, ending: Awaitable[Reply]) -> None:
+        try:
+            await self._note(conversation_id, opened, await ending)
+        except Exception as error:  # noqa: BLE001  # a database that is away, say: the others must end all the same
+            log.error("conversation not ended as it should", conversation=conversation_id, error=type(error).__name__)
 
     def _caller_turn(self, opened: _Open, reply: Reply, text: str, engine: str, *, secret: bool) -> None:
         decisions = reply.decisions
@@ -236,11 +242,12 @@ class Chats:
             await self._continuations.keep_chat(conversation_id, chat)
         if reply.outcome is not None and conversation_id in self._open:
             del self._open[conversation_id]
+            # First what cannot fail: the journal waits for its database, what customers come back to does not.
+            self._journal.end_call(opened.record_id, self._now(), Outcome(reply.outcome), "conversation_over")
+            await opened.held.aclose()
             if reply.outcome != Outcome.SHUTTING_DOWN:
                 await self._continuations.keep_chat(conversation_id, None)
             await self._continuations.keep(opened.customer.identity, left)
-            self._journal.end_call(opened.record_id, self._now(), Outcome(reply.outcome), "conversation_over")
-            await opened.held.aclose()
 
     def _note_action(self, opened: _Open, action: Action) -> None:
         if isinstance(action, Say) and action.text:
