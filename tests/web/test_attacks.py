@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -280,6 +281,29 @@ async def test_a_password_as_long_as_a_book_costs_no_time() -> None:
     async with serving() as server:
         await server.add_user("dana", Role.QA)
         assert (await server.sign_in("dana", "x" * 60_000)).status == 403
+
+
+# Bytes that are no text.
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        b"GET /api/calls HTTP/1.1\r\nAuthorization: Bearer \xff\xfe",
+        b"GET /api/calls HTTP/1.1\r\nAuthorization: Bearer vbt_\xff",
+        b"GET /calls HTTP/1.1\r\nCookie: voicebot_session=\xff",
+        b"GET /sign-in HTTP/1.1\r\nCookie: voicebot_session=\xff",
+        b"GET /asterisk/media HTTP/1.1\r\nAuthorization: Basic \xff",
+    ],
+)
+async def test_secrets_of_bytes_that_are_no_text_are_wrong_and_no_fault_of_ours(asked: bytes) -> None:
+    async with serving() as server:
+        url = URL(server.base)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(asked + f"\r\nHost: {url.authority}\r\nConnection: close\r\n\r\n".encode())
+        status = int((await reader.readline()).split()[1])
+        writer.close()
+        assert status in {200, 303, 401, 404}
 
 
 # Twilio's name on somebody else's request.

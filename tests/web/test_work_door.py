@@ -118,6 +118,19 @@ async def test_an_intent_is_paused_and_goes_on() -> None:
         assert (await server.http.put(server.base + "/api/pauses/A%20B", json={}, headers=BEARER)).status == 400
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b'{"reason": "\\u0000"}', b'{"reason": "\\ud800"}', b'{"reason": "' + b"x" * 501 + b'"}', b"[" * 60_000, b"\xff"],
+    ids=["NUL", "half a pair", "too long", "too deep", "no text"],
+)
+async def test_a_reason_that_cannot_be_kept_pauses_nothing(body: bytes) -> None:
+    async with office() as server:
+        headers = BEARER | {"Content-Type": "application/json; charset=unheard-of"}
+        answer = await server.http.put(server.base + "/api/pauses/all", data=body, headers=headers)
+        assert answer.status == 400
+        assert await server.work.deeds.pauses() == []
+
+
 async def test_what_is_still_to_do_is_listed_and_closed() -> None:
     async with office() as server:
         listed = await (await server.http.get(server.base + "/api/follow-ups", headers=BEARER)).json()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from json import JSONDecodeError
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -17,7 +18,7 @@ from voicebot.records.access.roles import Right
 from voicebot.records.deeds import ALL, Approval, ApprovalState, Deed, Deeds, FollowUp, FollowUpState
 from voicebot.web.access.declared import requires
 from voicebot.web.access.principal import principal_of
-from voicebot.web.doors import read_form
+from voicebot.web.doors import BODY_TIMEOUT_S, read_form
 from voicebot.web.pages import Pages
 from voicebot.work.durable import Errand, ErrandReport
 from voicebot.work.supervision import NotUndone, Supervision
@@ -27,6 +28,8 @@ _PAUSED = re.compile(r"[a-z][a-z0-9_]{0,127}")
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]{1,128}(/[a-z][a-z0-9_]{0,127})?")
 _MOST_REASON_CHARS = 500
+#: No database keeps a NUL or half a surrogate pair in a text.
+_WRITABLE = re.compile(r"[^\0\ud800-\udfff]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ class WorkDoor:
         """Stop an intent, or ``all``: callers who want it go to a person, and nothing is written."""
         subject = _subject(request)
         reason = (await _body(request)).get("reason", "")
-        if not isinstance(reason, str) or len(reason) > _MOST_REASON_CHARS:
+        if not isinstance(reason, str) or len(reason) > _MOST_REASON_CHARS or not _WRITABLE.fullmatch(reason):
             raise web.HTTPBadRequest(text=f"`reason` is a text of at most {_MOST_REASON_CHARS} characters.")
         await self._deeds.pause(subject, principal_of(request).actor, reason)
         return web.json_response({"subject": subject})
@@ -221,8 +224,11 @@ _STATES = {
 
 async def _body(request: web.Request) -> Mapping[str, Any]:
     try:
-        body = await request.json()
-    except (JSONDecodeError, UnicodeDecodeError):
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            body = json.loads(await request.read())
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"The body took more than {BODY_TIMEOUT_S:g} s.") from None
+    except (ValueError, RecursionError):  # the latter for what is nested thousands deep
         raise web.HTTPBadRequest(text="The body is no JSON.") from None
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(text="The body is a JSON object.")

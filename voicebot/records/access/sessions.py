@@ -28,8 +28,11 @@ class SessionLimits:
 
 
 def digest(secret: str) -> str:
-    """Return what is kept of a secret of 256 random bits; such a one needs no salt and no slow hash."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    """Return what is kept of a secret of 256 random bits; such a one needs no salt and no slow hash.
+
+    What was shown may be any bytes, which aiohttp gives as surrogates where they are no UTF-8.
+    """
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 class Sessions:

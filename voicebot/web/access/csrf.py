@@ -44,5 +44,6 @@ async def check_intent(request: web.Request, principal: Principal, public: Publi
     given = request.headers.get(HEADER)
     if given is None and request.content_type == "application/x-www-form-urlencoded":
         given = (await read_form(request)).get(FIELD)
-    if given is None or not hmac.compare_digest(given.encode(), principal.csrf.encode()):
+    # Bytes that are no UTF-8 come as surrogates.
+    if given is None or not hmac.compare_digest(given.encode(errors="surrogatepass"), principal.csrf.encode()):
         raise web.HTTPForbidden(text="The page is out of date. Go back, load it again and repeat what you did.")
