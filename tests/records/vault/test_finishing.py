@@ -11,19 +11,21 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from voicebot.records.disposal import Disposal
 from voicebot.records.record import Outcome, RecordingState, Redaction, Speaker, TurnRecord
 from voicebot.records.recorder import Recordings
+from voicebot.records.retention import DataKind, Retention
 from voicebot.records.store import Store
 from voicebot.records.tape import Tape
 from voicebot.records.vault.codec import Codec, decode
 from voicebot.records.vault.erasing import Eraser
-from voicebot.records.vault.finishing import Finisher, FinishingPlan
+from voicebot.records.vault.finishing import Finisher, FinishingPlan, finish_tape
 from voicebot.records.vault.keys import RecordingKey, RecordingKeys
 from voicebot.records.vault.objects import DiskObjects, Objects, StoreUnavailableError
 from voicebot.records.vault.vault import RecordingUnfinishedError, Vault
@@ -273,6 +275,52 @@ async def test_an_erased_recording_leaves_nothing_finished_or_not(
     assert list(plan.objects.names()) == []
     assert not unfinished.exists()
     assert await _vault(plan, store).open("c1") is None
+
+
+@pytest.mark.parametrize("by", ["a customer's request", "retention"])
+async def test_a_recording_deleted_while_it_is_being_finished_leaves_nothing(
+    tmp_path: Path, store: Store, failures: _Failures, by: str
+) -> None:
+    plan = _plan(tmp_path)
+    disposal = Disposal(
+        store.database, Eraser(plan.objects, plan.tapes, store.recordings), lambda: START + timedelta(days=9)
+    )
+
+    class DeletedMeanwhile(DiskObjects):
+        """Has the call deleted by somebody else when the waveform is there and the audio is not."""
+
+        def put(self, name: str, content: bytes) -> None:
+            super().put(name, content)
+            if name.endswith(".waveform"):
+                asyncio.run_coroutine_threadsafe(self.deleted(), loop).result(10)
+
+        async def deleted(self) -> None:
+            if by == "retention":
+                await disposal.retain(Retention({DataKind.AUDIO: 1}))
+            else:
+                await disposal.delete(call_ids=["c1"], by="dana", reason="asked")
+
+    loop = asyncio.get_running_loop()
+    tape = _tape(tmp_path)
+    _call(store)
+    async with _finishing(
+        replace(plan, objects=DeletedMeanwhile(tmp_path / "recordings")), store, failures
+    ) as finisher:
+        await finisher.idle()
+    assert list(plan.objects.names()) == []
+    assert not tape.exists()
+    assert await store.recordings.get("c1") is None
+    assert failures == []
+
+
+async def test_what_a_dead_server_stored_and_did_not_note_is_erased_too(tmp_path: Path, store: Store) -> None:
+    plan = _plan(tmp_path)
+    tape = _tape(tmp_path)
+    _call(store)
+    await store.journal.flush()
+    finished = finish_tape(tape, plan, [])
+    assert await Eraser(plan.objects, plan.tapes, store.recordings).erase("c1") == finished.sha256
+    assert list(plan.objects.names()) == []
 
 
 async def test_opus_by_setting(tmp_path: Path, store: Store, failures: _Failures) -> None:

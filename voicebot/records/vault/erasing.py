@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-from voicebot.records.record import RecordingRecord
+from voicebot.records.record import RecordingRecord, RecordingState
 from voicebot.records.tape import SUFFIX
+from voicebot.records.vault.codec import Codec
 from voicebot.records.vault.finishing import waveform_name
 from voicebot.records.vault.index import RecordingIndex
 from voicebot.records.vault.objects import ObjectMissingError, Objects
@@ -27,15 +28,24 @@ class Eraser:
         StoreUnavailableError when the store did not do it.
         """
         found = await self._index.get(call_id)
-        return await asyncio.to_thread(self._erase, found) if found else None
+        if found is None:
+            return None
+        # First: whoever finishes it at this moment sees that, and takes back what is stored after we have looked.
+        await self._index.set_state(call_id, RecordingState.DELETED)
+        return await asyncio.to_thread(self._erase, found)
 
     def _erase(self, recording: RecordingRecord) -> str | None:
         stem = recording.path.rsplit(".", 1)[0]
         (self._tapes / f"{stem}{SUFFIX}").unlink(missing_ok=True)
-        try:
-            digest = hashlib.sha256(self._objects.read(recording.path)).hexdigest()
-        except ObjectMissingError:
-            digest = None
-        for name in (recording.path, waveform_name(recording.path)):
+        # A server that died between storing and noting has left a file whose name the row does not know yet.
+        audio = dict.fromkeys((recording.path, *(stem + codec.suffix for codec in Codec)))
+        digests = [digest for name in audio if (digest := self._digest(name))]
+        for name in (*audio, waveform_name(recording.path)):
             self._objects.delete(name)
-        return digest
+        return next(iter(digests), None)
+
+    def _digest(self, name: str) -> str | None:
+        try:
+            return hashlib.sha256(self._objects.read(name)).hexdigest()
+        except ObjectMissingError:
+            return None

@@ -42,7 +42,7 @@ class CallIndex(Protocol):
     """What finishing reads and notes."""
 
     async def silences(self, call_id: str) -> Sequence[SilentSpan]: ...
-    async def finished(self, call_id: str, recording: FinishedRecording) -> None: ...
+    async def finished(self, call_id: str, recording: FinishedRecording) -> bool: ...
     async def set_state(self, call_id: str, state: RecordingState) -> None: ...
 
 
@@ -144,7 +144,11 @@ class Finisher:
         await self._written()
         silences = await self._index.silences(call_id)
         finished = await asyncio.to_thread(finish_tape, path, self._plan, silences)
-        await self._index.finished(call_id, finished)
+        if not await self._index.finished(call_id, finished):
+            await asyncio.to_thread(_take_back, self._plan.objects, finished.path)
+            await asyncio.to_thread(_remove, path)
+            log.info("recording deleted before it was finished", call_id=call_id)
+            return
         await asyncio.to_thread(_remove, path)
         log.info(
             "recording finished", call_id=call_id, duration_ms=finished.duration_ms, stored_bytes=finished.stored_bytes
@@ -194,6 +198,11 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another tape's day
         path.parent.rmdir()
+
+
+def _take_back(objects: Objects, path: str) -> None:
+    for name in (path, waveform_name(path)):
+        objects.delete(name)
 
 
 def waveform_name(path: str) -> str:

@@ -78,8 +78,11 @@ class RecordingIndex:
             for redaction in turn.redactions
         ]
 
-    async def finished(self, call_id: str, recording: FinishedRecording) -> None:
-        """Note that the recording can be played. A call that a dead server left open lasted as long as it."""
+    async def finished(self, call_id: str, recording: FinishedRecording) -> bool:
+        """Note that the recording can be played; False when it was deleted meanwhile, and nothing is noted.
+
+        A call that a dead server left open lasted as long as its recording.
+        """
         values = {
             "path": recording.path,
             "state": RecordingState.READY.value,
@@ -92,14 +95,26 @@ class RecordingIndex:
         insert = postgresql.insert if self._database.is_postgresql else sqlite.insert
         row = insert(RECORDINGS).values(call_id=call_id, rate_hz=8000, **values)
         died = (CALLS.c.id == call_id) & (CALLS.c.cause == SERVER_DIED)
+        kept = (CALLS.c.id == call_id) & CALLS.c.audio_deleted_at.is_(None)
         async with self._database.begin() as connection:
-            await connection.execute(row.on_conflict_do_update(index_elements=[RECORDINGS.c.call_id], set_=values))
+            if await connection.scalar(select(CALLS.c.id).where(kept).with_for_update()) is None:
+                return False
+            noted = await connection.execute(
+                row.on_conflict_do_update(
+                    index_elements=[RECORDINGS.c.call_id],
+                    set_=values,
+                    where=RECORDINGS.c.state != RecordingState.DELETED.value,
+                )
+            )
+            if not noted.rowcount:
+                return False
             started_at = await connection.scalar(select(CALLS.c.started_at).where(died))
             if started_at is not None:
                 ended_at = started_at + timedelta(milliseconds=recording.duration_ms)
                 await connection.execute(
                     update(CALLS).where(died, CALLS.c.ended_at < ended_at).values(ended_at=ended_at)
                 )
+            return True
 
     async def set_state(self, call_id: str, state: RecordingState) -> None:
         await self._set(call_id, {"state": state.value})

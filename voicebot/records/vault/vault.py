@@ -118,7 +118,7 @@ class Vault:
 
     async def _ready(self, call_id: str) -> RecordingRecord | None:
         found = await self._index.get(call_id)
-        if found is None or found.state is RecordingState.LOST:
+        if found is None or found.state in {RecordingState.LOST, RecordingState.DELETED}:
             return None
         if found.state is RecordingState.LIVE:
             raise RecordingUnfinishedError("The call goes on, or its recording is still being redacted.")
