@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -69,6 +70,17 @@ async def test_a_call_over_tcp() -> None:
     async with sip_bot() as caller, sip_bot() as callee:
         await call_and_hang_up(caller, callee, f"sip:bot@127.0.0.1:{callee.port};transport=tcp")
         assert callee.calls[0].leg.call.hop.transport is Transport.TCP
+
+
+def test_calls_over_tcp_on_the_loop_that_the_server_runs_on() -> None:
+    """uvloop's streams are no subclasses of asyncio's; under pytest's own loop nothing would show."""
+
+    async def call() -> None:
+        async with sip_bot() as caller, sip_bot() as callee:
+            await call_and_hang_up(caller, callee, f"sip:bot@127.0.0.1:{callee.port};transport=tcp")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(call())
 
 
 async def test_a_call_over_ipv6() -> None:

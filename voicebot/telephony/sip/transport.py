@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 import structlog
 
@@ -258,14 +259,13 @@ class _Stream(asyncio.Protocol):
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a stream protocol needs a stream")
-        self._transport = transport
+        # uvloop's streams are no subclasses of asyncio's, only of the same shape.
+        self._transport = stream = cast("asyncio.Transport", transport)
         if self._hop is None:
-            peer = transport.get_extra_info("peername")
+            peer = stream.get_extra_info("peername")
             self._hop = Hop(self._kind, _plain_host(str(peer[0])), int(peer[1]))
         if not self._owner.stream_opened(self._hop, self):
-            transport.abort()
+            stream.abort()
             return
         loop = asyncio.get_running_loop()
         self._heard_s = loop.time()
