@@ -81,7 +81,7 @@ class RecordingsDoor:
         answer.content_length = end - start
         await answer.prepare(request)
         if request.method != "HEAD":
-            await _send(answer, found, start, end, call_id)
+            await _send(request, answer, found, start, end)
         return answer
 
     @requires(Right.READ_CALLS, call="id")
@@ -113,14 +113,16 @@ def _live_answer(is_live: bool) -> web.Response:  # noqa: FBT001  # what the cal
     return web.Response(status=204)
 
 
-async def _send(answer: web.StreamResponse, found: Playable, start: int, end: int, call_id: str) -> None:
+async def _send(request: web.Request, answer: web.StreamResponse, found: Playable, start: int, end: int) -> None:
     try:
         for at in range(start, end, _PIECE_BYTES):
             await answer.write(await found.read(at, min(at + _PIECE_BYTES, end)))
     except VoicebotError as error:
-        # The status has gone out: what is left is to break off, so that no player takes it for the whole.
-        _log.error("recording broken off", call_id=call_id, error=str(error))
-        answer.force_close()
+        # The status has gone out: what is left is to break off, so that no player takes it for the whole. Closed here,
+        # since the server would let the connection stay open for half a minute after a handler's failure.
+        _log.error("recording broken off", call_id=_call_id(request), error=str(error))
+        if request.transport is not None:
+            request.transport.close()
         raise ConnectionResetError("the recording could not be read to its end") from error
     await answer.write_eof()
 
