@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.fakes.ports import few_ports
 from voicebot import g711
 from voicebot.telephony.leg import (
     FRAME_BYTES,
@@ -109,7 +110,7 @@ async def test_a_peer_without_telephone_events_gets_tones(ports: PortRange) -> N
 
 
 async def test_ports_are_refused_when_all_are_taken_and_lent_again_afterwards() -> None:
-    few = PortRange(42200, 42203)
+    few = few_ports(4)
     first, second = await RtpMedia.open(PLAN, few), await RtpMedia.open(PLAN, few)
     with pytest.raises(PortsExhausted):
         await RtpMedia.open(PLAN, few)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.fakes.ports import few_ports
 from voicebot import g711
 from voicebot.app.sip import MetricsObserver
 from voicebot.errors import LocalProtocolError
@@ -259,7 +260,7 @@ async def act(media: RtpMedia, offer: bytes, chance: random.Random) -> None:
 @pytest.mark.parametrize("seed", range(5))
 async def test_no_order_of_events_keeps_a_port(seed: int) -> None:
     chance = random.Random(seed)  # a test's choices
-    few = PortRange(43300, 43319)
+    few = few_ports(20)
     opened: list[RtpMedia] = []
     refused = 0
     async with a_peer() as peer:
