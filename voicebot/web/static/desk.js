@@ -30,6 +30,7 @@ const clock = new ServerClock();
 const showDurations = runDurations(clock);
 const ringer = new Ringer(document.title);
 const socket = new PageSocket("/desk/socket");
+window.voicebotDesk = socket;
 
 let me = null;
 let offer = null; // What rings, undecided.

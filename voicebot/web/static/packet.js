@@ -75,7 +75,7 @@ export function showPacket(into, packet) {
   const data = { ...(request ? { request: request.title || words(request.intent) } : {}), ...customer.profile, ...packet.data };
   into.replaceChildren(
     element("h2", {}, customer.name || customer.number || "Caller unknown"),
-    customer.name && customer.number ? element("p", { class: "soft" }, customer.number) : null ?? "",
+    ...(customer.name && customer.number ? [element("p", { class: "soft" }, customer.number)] : []),
     chips(packet),
     element("div", { class: "summary" }, ...packet.summary.map((line) => element("p", {}, line))),
     element(

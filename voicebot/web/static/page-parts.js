@@ -56,7 +56,7 @@ export class ServerClock {
 export function runDurations(clock) {
   const show = () => {
     for (const time of document.querySelectorAll("time[data-since]")) time.textContent = duration(clock.since(time.dataset.since));
-    for (const time of document.querySelectorAll("time[data-until]")) time.textContent = duration(Math.ceil(-clock.since(time.dataset.until)));
+    for (const time of document.querySelectorAll("time[data-until]")) time.textContent = duration(Math.round(-clock.since(time.dataset.until)));
   };
   setInterval(show, 500);
   return show;
