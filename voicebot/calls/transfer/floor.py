@@ -21,7 +21,7 @@ from voicebot.dialog.hours import Hours
 from voicebot.records.board import BUSY, LEASE, EntryRow, QueueBoard, Snapshot
 from voicebot.records.callbacks import CallbackBook
 from voicebot.records.context import ContextPacket
-from voicebot.routing.agents import SET_BY_AGENT, Agent, AgentState, Presence, Reach, ReachKind
+from voicebot.routing.agents import SET_BY_AGENT, Agent, AgentState, Presence, Reach, ReachKind, is_on_duty
 from voicebot.routing.callbacks import free_slots
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Failure, Queue, Routing
@@ -111,6 +111,17 @@ class ContactCentre:
             now=self._now(),
         )
 
+    async def can_serve(self, queue: Queue, tried: tuple[str, ...]) -> bool:
+        try:
+            present = _presences(await self._board.snapshot())
+        except SQLAlchemyError as error:
+            log.error("the queues' board cannot be read", error=type(error).__name__)
+            return True  # nothing says that nobody could
+        return any(
+            one.agent_id not in tried and is_on_duty(one) and self._routing.serves(one.agent_id, queue)
+            for one in present
+        )
+
     async def enter(
         self, place: Place, queue: str, tried: tuple[str, ...], on_claimed: Callable[[Claim], None]
     ) -> None:
@@ -122,7 +133,12 @@ class ContactCentre:
         self._told()
 
     async def ahead(self, place: Place) -> int | None:
-        return place_in_line(_waiting(await self._board.snapshot()), place.entry_id)
+        try:
+            return place_in_line(_waiting(await self._board.snapshot()), place.entry_id)
+        except SQLAlchemyError as error:
+            # They wait on: a word less exact is better than a caller lost.
+            log.error("the queues' board cannot be read", error=type(error).__name__)
+            return None
 
     async def leave(self, place: Place, ending: str) -> None:
         self._waiting.pop(place.entry_id, None)

@@ -105,6 +105,10 @@ class Floor(Protocol):
 
     async def look(self, queue: Queue, priority: int) -> Outlook: ...
 
+    async def can_serve(self, queue: Queue, tried: tuple[str, ...]) -> bool:
+        """Tell whether anybody is on duty who could take a caller of this queue and was not rung for them yet."""
+        ...
+
     async def enter(
         self, place: Place, queue: str, tried: tuple[str, ...], on_claimed: Callable[[Claim], None]
     ) -> None:

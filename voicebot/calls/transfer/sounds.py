@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 
 from voicebot.calls.transfer.seams import CallerSide
@@ -45,15 +44,22 @@ class HoldMusic:
 class Sounds:
     """The caller's ear: what is asked for replaces what was played before. Owns the task that plays."""
 
-    def __init__(self, caller: CallerSide, music: HoldMusic) -> None:
+    def __init__(self, caller: CallerSide, music: HoldMusic, *, broken: Callable[[BaseException], None]) -> None:
+        """`broken` is told what sounds broke down with: the caller hears nothing any more."""
         self._caller = caller
         self._music = music
+        self._broken = broken
         self._playing: asyncio.Task[None] | None = None
 
     async def play(self, sounds: Coroutine[None, None, None]) -> None:
         """Play instead of whatever is playing."""
         await self.stop()
         self._playing = asyncio.create_task(sounds)
+        self._playing.add_done_callback(self._done)
+
+    def _done(self, playing: asyncio.Task[None]) -> None:
+        if not playing.cancelled() and (error := playing.exception()) is not None:
+            self._broken(error)
 
     async def stop(self) -> None:
         """Stop whatever is playing, at once."""
@@ -63,8 +69,7 @@ class Sounds:
         if not playing.done():
             playing.cancel()
             await self._caller.hush()
-        with contextlib.suppress(asyncio.CancelledError):
-            await playing
+        await asyncio.gather(playing, return_exceptions=True)
 
     async def finished(self) -> None:
         """Return when what is playing has been heard, or was stopped."""

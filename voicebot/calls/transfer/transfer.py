@@ -133,11 +133,11 @@ class Transfer:
         self._make_packet = packet
         self._introduction = introduction
         self._wording = wording
-        self._sounds = Sounds(caller, HoldMusic(music))
+        self._sounds = Sounds(caller, HoldMusic(music), broken=self._broke)
         self._clock = clock
         self._now = now
         self._arranger = Arranger(place, caller, floor, wording)
-        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Event | BaseException] = asyncio.Queue()
         self._state = Handover()
         self._queue: Queue = floor.routing.queues[queue]
         self._packet: ContextPacket | None = None
@@ -198,12 +198,17 @@ class Transfer:
     # --- the machine
 
     async def run(self) -> Outcome:
-        """Carry the transfer to its end; whoever is left on a line then is the caller, if they did not hang up."""
+        """Carry the transfer to its end; whoever is left on a line then is the caller, if they did not hang up.
+
+        Raises what any part of it broke down with: nobody else would tell the caller.
+        """
         try:
             self._state, actions = begin(self._first_queue, instead=self._instead)
             await self._carry_out(actions)
             while self._ending is None:
                 event = await self._inbox.get()
+                if isinstance(event, BaseException):
+                    raise event
                 before = self._state.phase
                 self._state, actions = step(self._state, event)
                 self._note(before, event)
@@ -260,8 +265,16 @@ class Transfer:
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broke(error)
+
+    def _broke(self, error: BaseException) -> None:
+        self._inbox.put_nowait(error)
 
     # --- the packet and the queue
 
@@ -280,12 +293,13 @@ class Transfer:
     async def _enter(self, action: EnterQueue) -> None:
         queue = self._queue
         await self._return()
-        self._choices = action.choices
+        # Whoever says nothing waits, so that waiting has no key.
+        self._choices = tuple(choice for choice in action.choices if choice is not Choice.WAIT)
         first: tuple[str, str] | None = None
         if not action.again:
             first = (
                 "transfer.announce",
-                announcement(self._wording, queue.title, action.outlook, offered=action.choices),
+                announcement(self._wording, queue.title, action.outlook, offered=self._choices),
             )
         elif action.tried:
             name = "agent_gone" if self._talked else "trying_next"
@@ -310,6 +324,8 @@ class Transfer:
             await asyncio.sleep(min(left_s, LOOK_EVERY_S))
             if not self._floor.is_open(queue, self._now()):
                 self._inbox.put_nowait(QueueClosed())
+            elif not await self._floor.can_serve(queue, self._state.tried):
+                self._inbox.put_nowait(WaitedTooLong())
         # Told again and again, since an agent may be ringing now who will not take the caller.
         while True:
             self._inbox.put_nowait(WaitedTooLong())
@@ -369,7 +385,7 @@ class Transfer:
     async def _join(self, claim: Claim) -> None:
         if self._party is None or not await self._floor.joined(self._place, claim):
             # Another process has the agent: they must not be joined to two callers.
-            self._inbox.put_nowait(AgentLeft(claim))
+            self._inbox.put_nowait(AgentFailed(claim, Failure.CLAIM_LOST))
             return
         await self._stop_agent_work()
         await self._sounds.stop()
@@ -480,17 +496,21 @@ class Transfer:
         self.timings = replace(self.timings, **at_s)
 
     async def _close(self) -> None:
-        """Leave nothing behind, however it ended: no ringing telephone, no place in a queue."""
-        if self._state.claim is not None:
-            await self._free(FreeAgent(self._state.claim, None, caller_left=True))
-        if self._ending is None:
-            await self._floor.leave(self._place, "failed")
-        while not self._inbox.empty():
-            # An agent who was claimed while the transfer came to its end is claimed for nobody.
-            if isinstance(event := self._inbox.get_nowait(), AgentClaimed):
-                await self._floor.free(event.claim, None, talked=False, wrap_up_s=0.0)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._parting is not None:
-            await asyncio.gather(self._parting, return_exceptions=True)
+        """Leave nothing behind, however it ended: no ringing telephone, no place in a queue, no task."""
+        try:
+            await self._sounds.stop()
+            if self._state.claim is not None:
+                await self._free(FreeAgent(self._state.claim, None, caller_left=True))
+            if self._ending is None:
+                await self._floor.leave(self._place, "failed")
+            while not self._inbox.empty():
+                # An agent who was claimed while the transfer came to its end is claimed for nobody.
+                if isinstance(event := self._inbox.get_nowait(), AgentClaimed):
+                    await self._floor.free(event.claim, None, talked=False, wrap_up_s=0.0)
+        finally:
+            tasks = tuple(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._parting is not None:
+                await asyncio.gather(self._parting, return_exceptions=True)
