@@ -95,6 +95,8 @@ class Centre:
 
     def __init__(self, database: Database) -> None:
         self.shared: list[tuple[str, str]] = []
+        #: What agents did with callers of theirs.
+        self.done: list[tuple[str, str, bool | str]] = []
         board = QueueBoard(database, instance="one", now=_now)
         callbacks = CallbackBook(database, instance="one", now=_now)
         self._contexts = Contexts(database, now=_now)
@@ -109,7 +111,15 @@ class Centre:
             now=_now,
             changed=desks.board_changed,
         )
-        self.parts = DeskParts(self.centre, desks, callbacks, CallNotes(database, now=_now))
+        self.parts = DeskParts(self.centre, desks, self, callbacks, CallNotes(database, now=_now))
+
+    def hold(self, agent_id: str, token: int, *, held: bool) -> bool:
+        self.done.append(("hold", agent_id, held))
+        return token > 0
+
+    def send_on(self, agent_id: str, token: int, queue: str) -> bool:
+        self.done.append(("send_on", agent_id, queue))
+        return token > 0
 
     async def _deliver(self, packet: ContextPacket) -> tuple[str, ...]:
         await self._contexts.put(packet)

@@ -219,6 +219,23 @@ async def test_an_agent_is_rung_only_on_lines_that_they_have() -> None:
         assert (await desk.is_in("available"))["me"]["reach"] == "sip"
 
 
+async def test_a_caller_is_held_and_sent_on_by_the_agent_who_has_them() -> None:
+    async with floor() as it, it.desk() as desk:
+        await desk.socket.send_json({"type": "hold", "held": True})
+        assert (await desk.told("refused"))["what"] == "hold"
+        await desk.set_state("available")
+        await desk.is_in("available")
+        await (await it.centre.wait_in("service"))[1]
+        await desk.is_in("ringing")
+        it.centre.done.clear()
+        await desk.socket.send_json({"type": "hold", "held": True})
+        await desk.socket.send_json({"type": "send_on", "queue": "technical"})
+        async with asyncio.timeout(5):
+            while len(it.centre.done) < 2:
+                await asyncio.sleep(0.01)
+        assert it.centre.done == [("hold", "ana", True), ("send_on", "ana", "technical")]
+
+
 async def test_nonsense_is_refused_and_the_desk_goes_on() -> None:
     async with floor() as it, it.desk() as desk:
         for nonsense in ("{", "[]", '{"type": "set_state", "state": "busy", "reach": "browser"}', '{"type": "x"}'):

@@ -127,7 +127,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
             making = asyncio.create_task(maker.run())
             try:
                 notes = CallNotes(store.database, now=now)
-                yield HandoverParts(desk, DeskParts(centre, desks, callbacks, notes))
+                yield HandoverParts(desk, DeskParts(centre, desks, desk, callbacks, notes))
             finally:
                 making.cancel()
                 await asyncio.gather(making, return_exceptions=True)

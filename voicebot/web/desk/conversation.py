@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 import structlog
 from aiohttp import WSMsgType
@@ -25,7 +25,9 @@ from voicebot.web.desk.messages import (
     Accept,
     CloseCallback,
     Decline,
+    HoldCaller,
     PageMessage,
+    SendOn,
     SetState,
     WriteNote,
     parse_page,
@@ -42,12 +44,20 @@ TICKET_LIFETIME_S = 30.0
 OFFER_CLAIM = "offer"
 
 
+class Talks(Protocol):
+    """What an agent can do with a caller of theirs on this server; False when there is none under that token."""
+
+    def hold(self, agent_id: str, token: int, *, held: bool) -> bool: ...
+    def send_on(self, agent_id: str, token: int, queue: str) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class DeskParts:
     """What desks need of the contact centre."""
 
     centre: ContactCentre
     desks: Desks
+    talks: Talks
     callbacks: CallbackBook
     notes: CallNotes
 
@@ -157,10 +167,21 @@ class DeskConversation:
                     await self._refuse("decline", "The call is not offered any more.")
             case WriteNote():
                 await self._note(wanted)
+            case HoldCaller(held=held):
+                if not self._parts.talks.hold(self._agent.id, await self._claimed(), held=held):
+                    await self._refuse("hold", "You have no caller whom this server could hold.")
+            case SendOn(queue=queue):
+                if not self._parts.talks.send_on(self._agent.id, await self._claimed(), queue):
+                    await self._refuse("send_on", "The caller could not be sent on.")
             case CloseCallback(id=callback_id):
                 await self._close_callback(callback_id)
             case _:
                 assert_never(wanted)
+
+    async def _claimed(self) -> int:
+        """Return the token of the agent's last claim; one that is over means nothing to anybody."""
+        row = (await self._feed.not_before(0.0)).agent(self._agent.id)
+        return row.token if row else 0
 
     async def _set_state(self, wanted: SetState) -> None:
         if wanted.reach not in {reach.kind for reach in self._agent.reaches}:

@@ -60,7 +60,23 @@ class CloseCallback:
     id: _Id
 
 
-PageMessage = SetState | Accept | Decline | WriteNote | CloseCallback
+@dataclass(frozen=True, slots=True)
+class HoldCaller:
+    """The caller the agent talks with hears music, or is taken back."""
+
+    type: Literal["hold"]
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendOn:
+    """Another queue is to take the caller."""
+
+    type: Literal["send_on"]
+    queue: _Id
+
+
+PageMessage = SetState | Accept | Decline | WriteNote | CloseCallback | HoldCaller | SendOn
 
 _PAGE: TypeAdapter[PageMessage] = TypeAdapter(Annotated[PageMessage, Field(discriminator="type")])
 

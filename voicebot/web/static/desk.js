@@ -38,6 +38,7 @@ let taking = null; // The offer that was accepted here and whose audio is being 
 let current = null; // {callId, packet, queue}: the call whose packet is shown.
 let line = null;
 let muted = false;
+let held = false;
 let saving = 0;
 let unsaved = false;
 
@@ -66,9 +67,10 @@ function phaseWords(now) {
     case "joining":
       return "The caller is told that you are coming";
     case "talking":
+      if (held) return "The caller is on hold and hears music";
       return muted ? "You are talking, muted" : "You are talking";
     case "elsewhere":
-      return "You are talking on your telephone";
+      return held ? "The caller is on hold" : "You are talking on your telephone";
     case "wrap_up":
       return "The call is over: wrap up";
     default:
@@ -95,6 +97,9 @@ function show() {
   $("accept").hidden = !inPage;
   $("decline").hidden = now !== "ringing";
   for (const id of ["mute", "show-keys"]) $(id).hidden = now !== "talking";
+  if (!["talking", "elsewhere"].includes(now)) held = false;
+  $("hold").hidden = !["talking", "elsewhere"].includes(now);
+  $("hold").setAttribute("aria-pressed", String(held));
   $("hang-up").hidden = !(isOn && line);
   $("meters").hidden = !(isOn && line);
   $("done").hidden = now !== "wrap_up";
@@ -277,6 +282,11 @@ function setMuted(on) {
   show();
 }
 
+function hold(on) {
+  if (socket.tell({ type: "hold", held: on })) held = on;
+  show();
+}
+
 function showMuted() {
   $("mute").setAttribute("aria-pressed", String(muted));
 }
@@ -361,6 +371,7 @@ const TOLD = {
       stop(taking?.microphone);
       taking = null;
     }
+    if (what === "hold") held = false;
     notice(why);
     show();
   },
@@ -387,6 +398,7 @@ $("accept").addEventListener("click", accept);
 $("decline").addEventListener("click", decline);
 $("hang-up").addEventListener("click", hangUp);
 $("mute").addEventListener("click", () => setMuted(!muted));
+$("hold").addEventListener("click", () => hold(!held));
 $("show-keys").addEventListener("click", () => showKeys($("keypad").hidden));
 $("done").addEventListener("click", () => setState("available"));
 $("keypad").addEventListener("click", (event) => {
@@ -407,6 +419,7 @@ const WITH_ALT = {
   KeyL: () => setState("offline"),
   KeyH: hangUp,
   KeyM: () => phase() === "talking" && setMuted(!muted),
+  KeyO: () => !$("hold").hidden && hold(!held),
   KeyK: () => phase() === "talking" && showKeys($("keypad").hidden),
   KeyN: () => !$("notes").hidden && $("note").focus(),
 };
