@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, insert, select, text
 
 from voicebot.records.audit import verify
+from voicebot.records.deeds import Deeds
 from voicebot.records.disposal import Disposal, DisposalRefused
 from voicebot.records.record import HeardWord, Outcome, Speaker, TurnRecord
 from voicebot.records.retention import DataKind, Retention
@@ -227,6 +228,26 @@ async def test_the_context_of_a_hand_over_goes_with_the_transcript(
         await connection.execute(delete(AUDIT_CONTENTS))  # dated today, whatever the call's age
     assert not await _holds_anywhere(store, "xylophone")
     assert await store.get("c1") is not None
+
+
+async def test_what_was_made_of_a_call_afterwards_goes_with_the_transcript(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    _call(store, tmp_path, "c1", days_ago=50)
+    await store.journal.flush()
+    deeds, said = Deeds(store.database, now=lambda: NOW), '{"thing": "xylophone"}'
+    await deeds.keep_facts("c1", "a" * 64, b"sealed xylophone")
+    await deeds.note_summary("c1", "Wanted a xylophone.")
+    await deeds.note("d1", "c1", "shop.order", said, said)
+    await deeds.ask("a1", "c1", "shop.order", said, 60)
+    await deeds.note_follow_up("c1/send", "c1", "Send the xylophone.", timedelta(hours=1))
+    await deeds.note_message("c1/sms", "c1", "sms", "Your xylophone comes.", "SM1")
+    await disposal.retain(Retention({DataKind.TRANSCRIPT: 30}))
+    async with store.database.begin() as connection:
+        await connection.execute(delete(AUDIT_CONTENTS))  # dated today, whatever the call's age
+    assert not await _holds_anywhere(store, "xylophone")
+    assert await deeds.unworked(NOW - timedelta(days=90), NOW) == []
+    assert [(call.call_id, call.summary) for call in await deeds.past(["a" * 64])] == [("c1", "")]
 
 
 async def test_a_customers_deletion_leaves_nothing_but_a_certificate(

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, Table, case, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voicebot.errors import VoicebotError
@@ -24,12 +24,17 @@ from voicebot.records.audit import DELETED, AuditEntry, Head, append
 from voicebot.records.database import Database
 from voicebot.records.retention import DataKind, Retention
 from voicebot.records.tables import (
+    AFTER_CALLS,
+    APPROVALS,
     AUDIT,
     AUDIT_CONTENTS,
     CALL_NOTES,
     CALLS,
     CONTEXTS,
+    DEEDS,
+    FOLLOW_UPS,
     LEGAL_HOLDS,
+    MESSAGES,
     METADATA,
     RECORDINGS,
     TURNS,
@@ -51,6 +56,14 @@ _NO_WORDS: Mapping[str, Any] = {
     "words": [],
     "signals": {},
 }
+#: What was read from the words and written elsewhere. A summary stays not null: a call without one is summed up anew.
+_SAID_ELSEWHERE: Sequence[tuple[Table, Mapping[str, Any]]] = (
+    (AFTER_CALLS, {"summary": case((AFTER_CALLS.c.summary.is_not(None), ""), else_=None), "facts": None}),
+    (DEEDS, {"arguments": "{}", "result": "{}"}),
+    (APPROVALS, {"arguments": "{}"}),
+    (FOLLOW_UPS, {"text": ""}),
+    (MESSAGES, {"text": ""}),
+)
 
 
 class DisposalRefused(VoicebotError):
@@ -199,6 +212,8 @@ class Disposal:
                     await connection.execute(update(CALLS).where(CALLS.c.id.in_(ids)).values(values))
                     await connection.execute(update(TURNS).where(TURNS.c.call_id.in_(ids)).values(_NO_WORDS))
                     await connection.execute(delete(CONTEXTS).where(CONTEXTS.c.call_id.in_(ids)))
+                    for table, emptied in _SAID_ELSEWHERE:
+                        await connection.execute(update(table).where(table.c.call_id.in_(ids)).values(emptied))
                     await connection.execute(update(CALL_NOTES).where(CALL_NOTES.c.call_id.in_(ids)).values(text=""))
             await append(connection, [self._retention_entry({"kind": kind.value, "calls": told})])
 

@@ -76,6 +76,8 @@ class Supervision:
         if not undo.operation:
             raise NotUndone(f"A person does this by hand: {undo.by_hand}")
         known = from_json(deed.arguments) | from_json(deed.result)
+        if undo.arguments and not known:
+            raise NotUndone("What was done is not kept any more, as retention says; undo it in the system itself.")
         arguments = {argument: value for argument, name in undo.arguments.items() if (value := known.get(name))}
         # Whoever died while undoing is followed by somebody with the same key.
         if deed.state is DeedState.DONE:
