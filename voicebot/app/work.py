@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +15,7 @@ import structlog
 
 from voicebot.app.editions import Editions
 from voicebot.app.vault import recording_keys
+from voicebot.calls.transfer.posting import SIGNATURE_HEADER, signature
 from voicebot.dialog.events import SlotValue
 from voicebot.records.deeds import ALL, Approval, Deeds
 from voicebot.records.store import Store
@@ -177,14 +176,15 @@ def _webhook(settings: Settings) -> Notify:
                 "expires_at": approval.expires_at.isoformat(),
             }
         ).encode()
-        signature = hmac.new(secret.get_secret_value().encode(), body, hashlib.sha256).hexdigest()
-        headers = {"Content-Type": "application/json", "X-Voicebot-Signature": f"sha256={signature}"}
+        signed = signature(secret.get_secret_value().encode(), body)
+        headers = {"Content-Type": "application/json", SIGNATURE_HEADER: signed}
         timeout = aiohttp.ClientTimeout(total=_WEBHOOK_TIMEOUT_S)
         async with (
             aiohttp.ClientSession(timeout=timeout) as client,
-            client.post(url, data=body, headers=headers) as answer,
+            # Elsewhere is not where the settings said it goes.
+            client.post(url, data=body, headers=headers, allow_redirects=False) as answer,
         ):
-            if not answer.ok:
+            if not 200 <= answer.status < 300:
                 log.warning("approval webhook refused", status=answer.status)
 
     return announce
