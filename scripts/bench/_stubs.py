@@ -18,6 +18,7 @@ from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.dialog.flow import Bot
 from voicebot.settings import Settings
 from voicebot.speech.asr import Final, Hypothesis, Partial
+from voicebot.speech.dictation import Dictation
 from voicebot.speech.listening.end_of_turn import EndOfTurnClient
 from voicebot.speech.workers.pool import WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
@@ -105,7 +106,7 @@ async def stub_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, progr
     """Stand in for `voicebot.app.speech.start_speech`: no worker process at all."""
     del settings, bot, stack
     progress("speech is stubbed")
-    return Speech(KnowingTranscriber(), NoiseVoice(), FinishedModel(), ())
+    return Speech(KnowingTranscriber(), NoiseVoice(), FinishedModel(), (), Dictation(None))
 
 
 async def stub_words(settings: Settings, bot: Bot, stack: AsyncExitStack, progress: Progress) -> Speech:
