@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from tests.fakes.web_server import API_TOKEN, FakeCalls, FakeLiveRecordings, FakeRecording, FakeRecordings, serving
 
@@ -109,3 +112,15 @@ async def test_the_recording_of_a_live_call_is_stopped_and_resumed_and_that_is_a
         other = server.base + "/api/calls/call-9/recording/stop"
         assert (await server.http.post(other, headers=BEARER)).status == 404
         assert (await server.http.post(url + "/stop")).status == 401
+
+
+async def test_a_player_that_goes_away_in_the_middle_is_no_failed_request() -> None:
+    recordings = FakeRecordings({"call-1": FakeRecording(bytes(30_000_000))})
+    async with serving(recordings=recordings) as server:
+        with capture_logs() as logs:
+            answer = await server.http.get(server.base + "/api/calls/call-1/recording", headers=BEARER)
+            await answer.content.read(1000)
+            answer.close()
+            await asyncio.sleep(0.3)
+
+    assert [entry["event"] for entry in logs] == []
