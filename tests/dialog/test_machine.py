@@ -207,6 +207,15 @@ def test_a_wish_for_a_person_wins_over_an_unlikely_reading_with_digits() -> None
     assert any(isinstance(action, TransferTo) for action in talk.take(CallerSpoke(START, readings)).actions)
 
 
+def test_the_number_asked_for_is_no_wish_for_a_person_however_it_is_called() -> None:
+    talk = Talk().presses("2")
+    said = "my customer number is 4 8 2 1 3"
+    reading = Interpretation(
+        said, 0.9, (IntentScore("person", 0.82),), entities=(Entity("digits", "48213", said, 4, 9),)
+    )
+    assert talk.take(CallerSpoke(START, (reading,))).call.arguments == {"order_number": "48213"}
+
+
 def test_nothing_heard_at_all_counts_as_not_understood() -> None:
     assert "no_match" in Talk().take(CallerSpoke(START, ())).rules
 

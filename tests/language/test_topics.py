@@ -18,6 +18,10 @@ from voicebot.language.words import normalise
         ("I'd like to file a complaint", Topic.COMPLAINT),
         ("the man at the counter was so rude", Topic.COMPLAINT_ABOUT_AGENT),
         ("somebody is using my card right now", Topic.FRAUD),
+        ("Somebody has stolen my card and is buying things.", Topic.FRAUD),
+        ("my card was stolen and they're using it", Topic.FRAUD),
+        ("there's smoke coming out of the box", Topic.DISTRESS),
+        ("I smell gas in the kitchen", Topic.DISTRESS),
     ],
 )
 def test_a_subject_for_a_person_is_noticed(said: str, topic: Topic) -> None:
@@ -33,6 +37,9 @@ def test_a_subject_for_a_person_is_noticed(said: str, topic: Topic) -> None:
         "i'm dying to know when it comes",
         "i have a stomach complaint",
         "i lost my card",
+        "my card was stolen and i need a new one",
+        "somebody has stolen my card",
+        "do you sell smoke alarms",
         "where is my order",
         "i want to pay my bill",
     ],

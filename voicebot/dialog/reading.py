@@ -104,6 +104,8 @@ _WEIGHTS: dict[type[Meaning], float] = {
 _RANK_DISCOUNT = 0.9
 _LEAST_WEIGHT = 0.05
 _BARE_ANSWER_WORDS = 2
+#: A turn that is mostly the answer to the question asks for a person only from here.
+_CLEAR_WISH = 0.9
 _NEITHER = frozenset({"neither", "neither of them", "none", "none of them", "none of those", "something else"})
 #: Two intents to choose from by "the first one"; nothing else that is said counts as a value.
 _OPTION_TYPE = SlotType("option", ValueKind.MOMENT)
@@ -189,7 +191,7 @@ def _share(said: Interpretation, first: Interpretation) -> float:
 def _meaning(scene: Scene, said: Interpretation) -> Meaning | None:
     person = scene.bot.commands.person
     top = _top_intent(scene, said)
-    if top and top.intent == person and top.confidence >= scene.bot.understanding.accept:
+    if top and top.intent == person and top.confidence >= _needed_for_person(scene, said):
         return Asked(person, top.confidence)
     if scene.clarifying:
         return _clarified(scene, said) or _requested(scene, said)
@@ -200,6 +202,15 @@ def _meaning(scene: Scene, said: Interpretation) -> Meaning | None:
             return _confirmed(scene, scene.step, said)
         case RequestStep():
             return _yes_or_no(said) if _is_bare(said) else _requested(scene, said) or _yes_or_no(said)
+
+
+def _needed_for_person(scene: Scene, said: Interpretation) -> float:
+    """Return how clear a wish for a person must be: "my customer number is" and the number asked for is hardly one."""
+    if isinstance(scene.step, AskStep) and not scene.clarifying and _typed(scene, scene.step.slot):
+        candidate = scene.verdict_on(scene.step.slot, said, scene.options).candidate
+        if candidate and candidate.words * 2 >= len(said.text.split()):
+            return max(_CLEAR_WISH, scene.bot.understanding.accept)
+    return scene.bot.understanding.accept
 
 
 def _is_bare(said: Interpretation) -> bool:
