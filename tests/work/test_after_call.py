@@ -17,7 +17,7 @@ from voicebot.backends.backends import BackendResult
 from voicebot.backends.sqlite import to_json
 from voicebot.dialog.events import SlotValue
 from voicebot.errors import BackendUnavailable
-from voicebot.records.deeds import Deeds, FollowUpState
+from voicebot.records.deeds import ALL, Deeds, FollowUpState
 from voicebot.records.record import Outcome, Speaker, TurnRecord
 from voicebot.records.store import Store
 from voicebot.records.vault.keys import RecordingKeys
@@ -169,6 +169,23 @@ async def test_a_system_that_stays_away_holds_nothing_else_up_and_is_tried_again
         assert await here.work.settled(Errand(TASK, "c1/sms")) is ErrandState.DONE
         assert [report.errand for report in await here.work.failed()] == [errand]
         here.crm.away = 0
+        await here.work.again(errand)
+        async with asyncio.timeout(10):
+            while not here.crm.told:
+                await asyncio.sleep(0.05)
+
+
+async def test_while_all_is_paused_no_task_writes_and_it_is_done_when_all_goes_on(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with house(tmp_path, database_url) as here:
+        await here.deeds.pause(ALL, "ana", "the CRM is being moved")
+        here.call("c1")
+        await here.after("c1")
+        errand = Errand(TASK, "c1/note")
+        assert await here.work.settled(errand) is ErrandState.FAILED
+        assert here.crm.told == {}
+        assert await here.deeds.resume(ALL, "ana")
         await here.work.again(errand)
         async with asyncio.timeout(10):
             while not here.crm.told:

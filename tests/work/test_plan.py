@@ -21,6 +21,7 @@ OPERATIONS = {
     "crm.pay": Operation(
         "crm.pay", {"text": ValueKind.TEXT}, {}, write=True, approve_when=parse_condition("text == 'x'")
     ),
+    "crm.pin": Operation("crm.pin", {"text": ValueKind.TEXT}, {}, write=True, secret=frozenset(("text",))),
     "crm.on": Operation("crm.on", {"day": ValueKind.DATE}, {}, write=True),
 }
 GOOD = """\
@@ -80,6 +81,7 @@ def test_a_bot_without_a_plan_has_an_empty_one(tmp_path: Path) -> None:
         ("operation: crm.note", "operation: crm.read", 6, "only reads"),
         ("operation: crm.note", "operation: crm.pay", 6, "nobody waits after a call"),
         ("operation: crm.note", "operation: crm.on", 6, "needs 'day'"),
+        ("operation: crm.note", "operation: crm.pin", 6, "takes a secret"),
         ("{who: customer, text: summary}", "{who: customer}", 6, "needs 'text'"),
         ("customer and goal", "customer +", 5, "is not a condition"),
         ("    sms: caller\n", "    sms: caller\n    email: mail\n", 9, "must do one thing"),

@@ -400,7 +400,7 @@ APPROVALS = Table(
     Index(None, "state", "expires_at"),
 )
 
-#: What a supervisor has stopped: ``"all"`` or ``"intent:NAME"``.
+#: What a supervisor has stopped: ``"all"``, or an intent by its name.
 PAUSES = Table(
     "pauses",
     METADATA,

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from voicebot.backends.sqlite import to_json
 from voicebot.calls.seams import Operations
-from voicebot.records.deeds import Deeds
+from voicebot.records.deeds import ALL, Deeds
 from voicebot.work.customers import Customers
-from voicebot.work.durable import Errand, Step
+from voicebot.work.durable import Errand, Step, WorkFailed
 from voicebot.work.messages import Sender
 from voicebot.work.plan import KNOWN, Channel, Operate, Plan, Remind, Task, Write, fill
 from voicebot.work.summary import facts_of, summarise
@@ -80,6 +80,9 @@ class AfterCall:
     async def _work(self, subject: str, call_id: str, task: Task, facts: Mapping[str, str]) -> None:
         match task.work:
             case Operate(operation, names):
+                if any(pause.subject == ALL for pause in await self._deeds.pauses()):
+                    # Tried again for a while, then among the failed work, to be taken up when all goes on.
+                    raise WorkFailed("automation is paused")
                 arguments = {argument: facts.get(name, "") for argument, name in names.items()}
                 answer = await self._operations().call(operation, arguments, idempotency_key=f"after:{subject}")
                 if answer.outcome == _DONE:

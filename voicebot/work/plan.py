@@ -173,6 +173,8 @@ def _operate(fields: Fields, operations: Mapping[str, Operation]) -> Operate | N
         return None
     if not operation.write:
         source.problem(f"'{name}' only reads, so nothing would come of it.", "Name an operation with 'write: yes'.")
+    if operation.secret:
+        source.problem(f"'{name}' takes a secret, which is not kept after a call.", "Use a follow_up instead.")
     if operation.approve_when or operation.person_when:
         source.problem(f"'{name}' is a person's to allow, and nobody waits after a call.", "Use a follow_up instead.")
     given = fields.get("with")
