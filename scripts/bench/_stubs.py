@@ -116,4 +116,4 @@ async def stub_words(settings: Settings, bot: Bot, stack: AsyncExitStack, progre
     pool = WorkerPool(WorkerSpec("turn", niceness=0))
     stack.push_async_callback(pool.stop)
     await pool.start()
-    return Speech(KnowingTranscriber(), NoiseVoice(), EndOfTurnClient(pool), (pool,))
+    return Speech(KnowingTranscriber(), NoiseVoice(), EndOfTurnClient(pool), (pool,), Dictation(None))
