@@ -1,0 +1,182 @@
+"""Real calls on a real server: nothing on its disk holds a secret, and a kill in mid-call loses at most a second."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.disk_search.search import sealed_audio, search
+from tests.end_to_end.server import FLOWS, Server, has_prompt, is_over, running
+from tests.end_to_end.talker import Voices, act, transcript
+from tests.fakes.buzz import buzz
+from voicebot.records.database import Database, locate
+from voicebot.records.deeds import Deeds
+from voicebot.records.vault.keys import RecordingKeys, new_key
+from voicebot.simulation.line import CarrierLine
+from voicebot.simulation.script import Deed, Press, Say
+
+pytestmark = [pytest.mark.spoken, pytest.mark.timeout(300)]
+
+CARD = "4539148803436467"
+CARD_SAID = "My card number is four five three nine, one four eight eight, zero three four three, six four six seven."
+#: Eight digits, since any four stand somewhere in the microseconds of a log.
+PIN = "83517264"
+PIN_SAID = "eight three five one, seven two six four"
+PLANTED = "7391846205"
+#: Louder than the line's noise, softer than any word.
+_SPEECH = 1000
+_RATE_HZ = 8000
+
+
+@pytest.fixture
+def voices() -> Iterator[Voices]:
+    made = Voices()
+    yield made
+    made.close()
+
+
+def _flows_with_long_pins(folder: Path) -> Path:
+    shutil.copytree(FLOWS, folder)
+    types = (folder / "types.yaml").read_text()
+    short = "  pin:\n    kind: digits\n    length: 4\n"
+    assert short in types
+    (folder / "types.yaml").write_text(types.replace(short, short.replace("4", "8")))
+    return folder
+
+
+class _Caller:
+    """Says a card number where nobody asks, then a PIN that is wrong, and keys it the second time."""
+
+    def __init__(self, server: Server, line: CarrierLine, voices: Voices) -> None:
+        self._server = server
+        self._line = line
+        self._voices = voices
+        self._pins: list[Deed] = [Press(PIN), Say(PIN_SAID)]
+        self._has_said_card = False
+
+    async def talk(self) -> None:
+        answered = 0
+        async with asyncio.timeout(200):
+            while True:
+                await asyncio.sleep(0.2)
+                record = await self._server.until(self._line.call_sid, lambda found: bool(found["turns"]))
+                asked = [turn["prompt"] for turn in record["turns"] if turn["speaker"] == "bot"]
+                for prompt in asked[answered:]:
+                    if not await self._answer(prompt):
+                        return
+                answered = len(asked)
+
+    async def _answer(self, prompt: str) -> bool:
+        """Answer one of the bot's questions; False when all was said."""
+        if prompt == "welcome.first" and not self._has_said_card:
+            self._has_said_card = True
+            await self._do(Say(CARD_SAID))
+        elif prompt.startswith(("welcome.first", "ladders.")):
+            await self._do(Press("1"))
+        elif prompt.startswith("authenticate.ask_account_number"):
+            await self._do(Press("402938"))
+        elif prompt.startswith("authenticate.ask_pin"):
+            await self._do(self._pins.pop())
+            return bool(self._pins)
+        return True
+
+    async def _do(self, deed: Deed) -> None:
+        await act(self._line, deed, self._voices)
+
+
+async def test_after_a_call_with_a_secret_and_a_card_nothing_on_disk_holds_a_digit_of_them(
+    tmp_path: Path, voices: Voices
+) -> None:
+    key, data = new_key(), tmp_path / "data"
+    flows = str(_flows_with_long_pins(tmp_path / "flows"))
+    settings = {"VOICEBOT_RECORDING_KEY": key, "VOICEBOT_RECORDING__POLICY": "announce"}
+    async with running(data, "--flows", flows, **settings) as server:
+        async with server.carrier.dial() as line:
+            await _Caller(server, line, voices).talk()
+            await asyncio.sleep(3)
+            await line.hang_up()
+        record = await server.until(line.call_sid, is_over)
+        told = transcript(record)
+        await server.recording(record["id"])
+        summary = await _summary(data, record["id"])
+        _nothing_is_found(data, key, told)  # while the server runs: its log of writes is part of what is searched
+        record = await server.record(line.call_sid)
+        await server.terminate()
+    _nothing_is_found(data, key, told)
+    assert record["recording"]["consent"] == "announced"
+    assert "[card number]" in told, told
+    secret = [turn for turn in record["turns"] if turn["secret"] and turn["speaker"] == "caller"]
+    assert {turn["engine"] == "keys" for turn in secret} == {True, False}, told
+    assert summary
+    ((_, samples),) = sealed_audio(data, RecordingKeys.parse(key, ""))
+    loud = np.abs(samples[:, 0].astype(int)) > _SPEECH
+    hidden = [(turn["at_ms"], turn["at_ms"] + turn["heard_ms"]) for turn in secret]
+    hidden += [(span["start_ms"], span["end_ms"]) for turn in record["turns"] for span in turn["redactions"]]
+    for start_ms, end_ms in hidden:
+        assert not loud[start_ms * _RATE_HZ // 1000 : end_ms * _RATE_HZ // 1000].any(), told
+
+
+def _nothing_is_found(data: Path, key: str, told: str) -> None:
+    keys = RecordingKeys.parse(key, "")
+    (data / "planted").write_text(PLANTED)
+    assert search(data, PLANTED, keys)
+    (data / "planted").unlink()
+    for digits in (CARD, CARD[:8], CARD[8:], PIN):
+        assert search(data, digits, keys) == [], told
+
+
+async def _summary(data: Path, call_id: str) -> str:
+    """Wait for the work after a call, and return what it made of it."""
+    async with Database.connected(locate(data, os.environ.get("VOICEBOT_DATABASE_URL"))) as database:
+        deeds = Deeds(database, now=lambda: datetime.now(UTC))
+        async with asyncio.timeout(30):
+            while (summary := await deeds.summary(call_id)) is None:
+                await asyncio.sleep(0.2)
+    return summary
+
+
+async def test_after_a_kill_of_the_server_in_mid_call_record_and_recording_are_there_up_to_the_last_second(
+    tmp_path: Path,
+) -> None:
+    key, data = new_key(), tmp_path / "data"
+    settings = {"VOICEBOT_RECORDING_KEY": key, "VOICEBOT_RECOGNIZER": "off"}
+    async with running(data, **settings) as server, server.carrier.dial() as line:
+        await server.until(line.call_sid, has_prompt("welcome.first"))
+        line.press("4")
+        before = await server.until(line.call_sid, lambda found: found["goal"] == "opening_hours")
+        line.speak(b"".join(buzz(10)))
+        await asyncio.sleep(3)
+        os.kill(server.process.pid, signal.SIGKILL)
+        killed_at = datetime.now(UTC)
+        await server.process.wait()
+    async with running(data, **settings) as server:
+        record = await server.until(line.call_sid, is_over)
+        samples = await server.recording(record["id"])
+        record = await server.record(line.call_sid)
+        assert (record["outcome"], record["cause"]) == ("failed", "server_died")
+        assert _turns(record)[: len(before["turns"])] == _turns(before)
+        lived_s = (killed_at - datetime.fromisoformat(record["started_at"])).total_seconds()
+        assert lived_s - 1.2 < len(samples) / _RATE_HZ < lived_s + 0.5
+        assert np.abs(samples[-_RATE_HZ // 2 :, 0].astype(int)).max() > _SPEECH  # the caller's last half second
+        await server.terminate()
+    verifying = [sys.executable, "-m", "voicebot", "recordings", "verify", "--data", str(data)]
+    environment = os.environ | settings
+    verified = await asyncio.to_thread(
+        subprocess.run, verifying, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (verified.returncode, verified.stdout.strip()) == (0, "1 sound, 0 not")
+
+
+def _turns(record: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(turn["speaker"], turn["text"]) for turn in record["turns"]]
