@@ -81,3 +81,4 @@ async def test_a_person_decides_about_a_credit_while_the_caller_waits(tmp_path: 
             async with server.http.post(undo, headers=BEARER) as answer:
                 assert answer.status == 409
                 assert "A person does this by hand" in (await answer.json())["error"]
+        assert await server.terminate() == 0

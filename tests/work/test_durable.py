@@ -48,6 +48,7 @@ async def test_each_step_is_done_once_in_order_however_often_it_is_begun(tmp_pat
         async with durable_work(url, instance="one", jobs=jobs) as work:
             await work.begin(errand)
             assert await work.settled(errand) is ErrandState.DONE
+    assert await asyncio.to_thread(len, done) == len(done)  # the loop's threads are there afterwards
     assert sorted(done) == ["first call1", "note call1/a", "note call1/b", "second call1"]
     assert done.index("first call1") < done.index("second call1")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -135,7 +136,6 @@ async def durable_work(
         "executor_id": instance,
         "application_version": STEPS_VERSION,
         "log_level": "ERROR",
-        "max_executor_threads": 8,
         "sys_db_pool_size": 4,
     }
     DBOS(config=config)
@@ -150,6 +150,8 @@ async def durable_work(
         yield DurableWork(workflows)
     finally:
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=_DRAIN_S)
+        # DBOS had put its own threads behind `asyncio.to_thread`, and has ended them; others still need some.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
 
 
 async def _begin(workflows: Mapping[str, _Workflow], errand: Errand) -> None:
