@@ -167,6 +167,8 @@ def tell(report: Report, seen: list[tuple[int, dict[str, float]]], went: Counter
     section = f"held after {early_calls} calls, and after {late_calls}"
     for name in COUNTED:
         report.figure(section, name, late[name], "", yardstick=f"was {early[name]:.0f}")
+    # Pools open connections as many calls want them at once, and keep them: that is bounded, and no call's own.
+    report.figure(section, "database_handles", late["database_handles"], "", yardstick="five connections a pool")
     for name in MEASURED:
         course = ", ".join(f"{vital[name]:.0f}" for _, vital in seen)
         report.figure(section, name, late[name], "MB", yardstick=f"was {early[name]:.1f}", note=course)
