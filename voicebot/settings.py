@@ -227,6 +227,7 @@ class Settings(BaseSettings):
     max_calls: Annotated[int, Field(ge=1)] = 100
     max_calls_per_caller: Annotated[int, Field(ge=1)] = 3
     max_starts_per_minute: Annotated[int, Field(ge=1)] = 20
+    max_requests_per_minute: Annotated[int, Field(ge=1)] = Field(default=1200, description="of one user or API token")
     max_cpu_percent: Annotated[float, Field(gt=0, le=100)] = 85
     drain_s: Positive = 60
     log_format: Literal["json", "console"] = "console"

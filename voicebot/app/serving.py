@@ -313,7 +313,11 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
         new_id=_new_id,
         on_violation=metrics.protocol_error,
         on_status=status,
-        limits=WebLimits(max_connections=2 * settings.max_calls, max_starts_per_minute=settings.max_starts_per_minute),
+        limits=WebLimits(
+            max_connections=2 * settings.max_calls,
+            max_starts_per_minute=settings.max_starts_per_minute,
+            max_requests_per_minute=settings.max_requests_per_minute,
+        ),
         chats=chats,
         work=WorkParts(work.supervision, work.systems, work.durable),
         desks=desks,
