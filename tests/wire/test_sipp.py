@@ -27,12 +27,12 @@ from tests.wire.sipp import (
     send,
     stream,
 )
+from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import EndCause, HangUpReason
 from voicebot.telephony.sip.digest import Credentials
 from voicebot.telephony.sip.message import parse_uri
 from voicebot.telephony.sip.registration import Registration, RegistrationPlan, RegistrationState
 from voicebot.telephony.sip.resolve import DnsLookup, Resolver
-from voicebot.telephony.sip.uac import DialFailed, DialFailure
 
 CALL = [send("INVITE", 1, body=SDP), receive(100, optional=True), receive(180, optional=True), receive(200)]
 ACK = send("ACK", 1, inside=True)

@@ -21,6 +21,7 @@ from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.metrics import Metrics
 from voicebot.settings import Settings, SipSettings
 from voicebot.telephony.leg import Channel
+from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia, SrtpMode
 from voicebot.telephony.rtp.metronome import Metronome
 from voicebot.telephony.rtp.quality import Quality
@@ -31,7 +32,6 @@ from voicebot.telephony.sip.endpoint import Endpoint, Identity
 from voicebot.telephony.sip.hop import Transport, host_port
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import parse_uri
-from voicebot.telephony.sip.numbers import DialLimits, NumberPlan
 from voicebot.telephony.sip.registration import Registration, RegistrationPlan
 from voicebot.telephony.sip.resolve import DnsLookup, Resolver
 from voicebot.telephony.sip.server import Admission, SipServer

@@ -15,16 +15,16 @@ from sipmessage import URI
 from voicebot.simulation.carrier import CallRefused, CarrierError, Numbers
 from voicebot.simulation.impairment import Impairment
 from voicebot.simulation.line import CarrierLine, Listener
+from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import SILENT_FRAME, EndCause, FrameReceived, HangUpReason, LegEnded
+from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia
 from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
 from voicebot.telephony.sip.endpoint import Endpoint, Identity
 from voicebot.telephony.sip.leg import SipLeg
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import parse_uri
-from voicebot.telephony.sip.numbers import DialLimits, NumberPlan
 from voicebot.telephony.sip.resolve import DnsLookup, Resolver
-from voicebot.telephony.sip.uac import DialFailed, DialFailure
 from voicebot.telephony.twilio import messages
 from voicebot.telephony.twilio.messages import Dtmf, PlayMedia, Start, Stop, parse_carrier, serialise
 

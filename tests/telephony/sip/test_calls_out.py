@@ -12,17 +12,17 @@ from sipmessage import URI, Request
 
 from tests.fakes.sip_server import Phone, SipBot, phone, sip_bot
 from tests.telephony.sip.messages import SDP
+from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import EndCause, HangUpReason
+from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.rtp.media import MediaPlan, RtpMedia
 from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
 from voicebot.telephony.sip.digest import Authenticator, Credentials
 from voicebot.telephony.sip.leg import OnReferral, SipLeg
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import parse_uri, respond, set_body
-from voicebot.telephony.sip.numbers import DialLimits, NumberPlan
 from voicebot.telephony.sip.resolve import DnsLookup, Resolver
 from voicebot.telephony.sip.transfer import send_elsewhere
-from voicebot.telephony.sip.uac import DialFailed, DialFailure
 
 
 class Office:

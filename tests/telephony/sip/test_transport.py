@@ -22,17 +22,17 @@ from cryptography.x509.oid import NameOID
 from tests.fakes.sip_server import SipBot, phone, sip_bot, tag
 from tests.telephony.sip.messages import SDP, raw
 from tests.telephony.sip.test_calls_in import over
+from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import EndCause, HangUpReason
+from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.rtp.media import MediaPlan, RtpMedia
 from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
 from voicebot.telephony.sip.hop import Hop, Transport
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import parse
-from voicebot.telephony.sip.numbers import DialLimits, NumberPlan
 from voicebot.telephony.sip.resolve import DnsLookup, Resolver
 from voicebot.telephony.sip.stream import PING, StreamCutter
 from voicebot.telephony.sip.transport import CannotListen
-from voicebot.telephony.sip.uac import DialFailed, DialFailure
 
 
 @contextlib.asynccontextmanager

@@ -18,8 +18,8 @@ from voicebot.records.context import ContextPacket, read_context
 from voicebot.records.contexts import Contexts
 from voicebot.routing.callbacks import Again, GivenUp, after_attempt, is_decent
 from voicebot.routing.queues import Queue, Routing
+from voicebot.telephony.dialing import DialFailed
 from voicebot.telephony.leg import CallLeg, HangUpReason
-from voicebot.telephony.sip.uac import DialFailed
 
 log = structlog.get_logger(__name__)
 

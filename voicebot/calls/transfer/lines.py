@@ -14,9 +14,9 @@ from voicebot.records.context import ContextPacket
 from voicebot.routing.agents import Agent, Reach, ReachKind
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Failure
+from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import CallLeg
 from voicebot.telephony.sip.leg import SipLeg
-from voicebot.telephony.sip.uac import DialFailed, DialFailure
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,9 @@ import structlog
 from sipmessage import URI, Address
 
 from voicebot.personal import Personal
+from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import Channel, Direction, EndCause, LegInfo
+from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.rtp.media import PortsExhausted
 from voicebot.telephony.sip.call import Q850_NORMAL, Call, Party
 from voicebot.telephony.sip.dialog import Dialog
@@ -21,10 +23,9 @@ from voicebot.telephony.sip.hop import Hop, Transport
 from voicebot.telephony.sip.leg import Answered, OnReferral, SipLeg
 from voicebot.telephony.sip.media import Media, OpenMedia
 from voicebot.telephony.sip.message import parse_uri
-from voicebot.telephony.sip.numbers import DialLimits, NumberPlan
 from voicebot.telephony.sip.resolve import Unresolvable
 from voicebot.telephony.sip.server import CAPABILITIES
-from voicebot.telephony.sip.uac import CallPlan, DialFailed, DialFailure, Dialling, OnProgress
+from voicebot.telephony.sip.uac import CallPlan, Dialling, OnProgress
 
 _log = structlog.get_logger()
 

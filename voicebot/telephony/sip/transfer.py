@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 from sipmessage import URI
 
+from voicebot.telephony.dialing import DialFailed
 from voicebot.telephony.leg import EndCause
 from voicebot.telephony.sip.call import Q850_NORMAL, Call
 from voicebot.telephony.sip.dialer import Dialer
@@ -14,7 +15,6 @@ from voicebot.telephony.sip.endpoint import Endpoint
 from voicebot.telephony.sip.leg import Answered, SipLeg
 from voicebot.telephony.sip.refer import Referral, refer_to
 from voicebot.telephony.sip.referring import ReferOutcome
-from voicebot.telephony.sip.uac import DialFailed
 
 _log = structlog.get_logger()
 

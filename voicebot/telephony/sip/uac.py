@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import structlog
 from sipmessage import URI, Address, Request, Response
 
-from voicebot.errors import VoicebotError
+from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import EndCause
 from voicebot.telephony.rtp.media import NotAcceptable
 from voicebot.telephony.sip.body import UnsupportedBody, sdp_of
@@ -32,29 +31,6 @@ _log = structlog.get_logger()
 MAX_TURNS = 6
 #: After a CANCEL, how long the INVITE's final response is awaited (section 9.1).
 AFTERMATH_S = 64 * T1_S
-
-
-class DialFailure(StrEnum):
-    """Why nobody was reached."""
-
-    BUSY = "busy"
-    NO_ANSWER = "no_answer"
-    DECLINED = "declined"
-    NOT_FOUND = "not_found"
-    UNREACHABLE = "unreachable"
-    TIMED_OUT = "timed_out"
-    UNAUTHORISED = "unauthorised"
-    NOT_ACCEPTABLE = "not_acceptable"
-    NOT_ALLOWED = "not_allowed"
-
-
-class DialFailed(VoicebotError):
-    """A call could not be made. `status` is the SIP status, 0 where none came."""
-
-    def __init__(self, reason: DialFailure, status: int = 0) -> None:
-        super().__init__(f"the call was not answered: {reason}")
-        self.reason = reason
-        self.status = status
 
 
 _REASONS = {
