@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import socket
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -134,8 +135,8 @@ async def media(websocket: WebSocket) -> None:
 
 
 class _Server(uvicorn.Server):
-    async def startup(self, sockets: list[object] | None = None) -> None:
-        await super().startup(sockets)  # type: ignore[arg-type]  # uvicorn's own sockets
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         print(f"ready http://{self.config.host}:{self.config.port} - - engines=none", flush=True)
 
 

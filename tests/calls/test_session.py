@@ -16,9 +16,10 @@ from tests.fakes.dialog import Answer, Parrot, ScriptedDialog
 from tests.fakes.journal import MemoryJournal
 from tests.fakes.leg import FakeLeg
 from tests.fakes.line import FakeLine
-from voicebot.calls import session as session_module
+from voicebot.calls import conversation
+from voicebot.calls.plan import CallPlan
 from voicebot.calls.seams import StandingPrompts
-from voicebot.calls.session import CallPlan, CallSession
+from voicebot.calls.session import CallSession
 from voicebot.dialog.actions import (
     Action,
     CallBackend,
@@ -340,7 +341,7 @@ async def test_a_write_goes_on_to_its_end_when_the_caller_hangs_up() -> None:
 
 
 async def test_a_slow_backend_is_covered_by_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "SILENCE_LIMIT_S", 0.1)
+    monkeypatch.setattr(conversation, "SILENCE_LIMIT_S", 0.1)
 
     def answer(event: Event) -> Sequence[Action]:
         match event:
@@ -358,7 +359,7 @@ async def test_a_slow_backend_is_covered_by_a_word(monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_slow_recogniser_is_covered_by_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "SILENCE_LIMIT_S", 0.1)
+    monkeypatch.setattr(conversation, "SILENCE_LIMIT_S", 0.1)
     async with stage(greet) as call:
         await call.line.until(lambda: call.line.expectations != [])
         call.line.on_event(TurnOver(1))

@@ -38,8 +38,8 @@ NIGHTS = Hours("nights", "America/New_York", (NIGHT,) * 7)
 NEVER = Hours("never", "UTC", ((),) * 7)
 
 
-def there(*parts: int, fold: int = 0) -> datetime:
-    return datetime(*parts, tzinfo=NEW_YORK, fold=fold)  # type: ignore[misc,arg-type]  # a date's and a time's parts
+def there(year: int, month: int, day: int, hour: int = 0, minute: int = 0, *, fold: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, tzinfo=NEW_YORK, fold=fold)
 
 
 def test_hours_are_those_of_their_own_zone() -> None:

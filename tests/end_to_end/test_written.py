@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from multidict import MultiDict
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # the package has no type hints
+from twilio.request_validator import RequestValidator
 
 from tests.end_to_end.server import API_TOKEN, TWILIO_TOKEN, has_prompt, is_over, running
 

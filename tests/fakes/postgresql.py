@@ -39,16 +39,15 @@ def programs() -> Path | None:
     return max(found, key=lambda path: (path.parent.name.isdigit() and int(path.parent.name), str(path)), default=None)
 
 
-def _unprivileged() -> dict[str, object]:
-    """As whom to run it: PostgreSQL refuses to run as root."""
+def _unprivileged() -> pwd.struct_passwd | None:
+    """As whom to run it, None as ourselves: PostgreSQL refuses to run as root."""
     if os.getuid() != 0:
-        return {}
+        return None
     for name in ("postgres", "nobody"):
         try:
-            user = pwd.getpwnam(name)
+            return pwd.getpwnam(name)
         except KeyError:
             continue
-        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     raise AssertionError("there is no unprivileged user to run PostgreSQL as")
 
 
@@ -70,16 +69,20 @@ def start(bin_folder: Path) -> str:
 
 def _start(bin_folder: Path, folder: Path, main_process: str) -> None:
     making = Path(tempfile.mkdtemp(prefix=folder.name, dir=folder.parent))
-    user = _unprivileged()
-    if user:
-        os.chown(making, user["user"], user["group"])  # type: ignore[arg-type]  # numbers, see _unprivileged
+    account = _unprivileged()
+    user, group = (account.pw_uid, account.pw_gid) if account else (None, None)
+    extra_groups: list[int] | None = [] if account else None
+    if account:
+        os.chown(making, account.pw_uid, account.pw_gid)
     subprocess.run(
         [bin_folder / "initdb", "-D", making / "data", "-A", "trust", "-U", "voicebot", "--no-sync", "-E", "UTF8"],
         check=True,
         stdout=subprocess.DEVNULL,
         cwd="/",
         env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
-        **user,  # type: ignore[call-overload]  # its user and group
+        user=user,
+        group=group,
+        extra_groups=extra_groups,
     )
     making.rename(folder)
     subprocess.Popen(
@@ -88,7 +91,9 @@ def _start(bin_folder: Path, folder: Path, main_process: str) -> None:
         env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        **user,  # type: ignore[call-overload]  # its user and group
+        user=user,
+        group=group,
+        extra_groups=extra_groups,
     )
     until = time.monotonic() + _START_S
     while True:

@@ -8,7 +8,7 @@ import re
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
@@ -57,7 +57,7 @@ class SipBot:
     violations: list[str] = field(default_factory=list)
     open: bool = True
     admitted: set[str] = field(default_factory=set)
-    on_call: Callable[[SipLeg], object] | None = None
+    on_call: Callable[[SipLeg], Awaitable[None]] | None = None
 
     def admit(self, caller: str, call_id: str) -> str | None:
         if not self.open:
@@ -79,7 +79,7 @@ class SipBot:
             if self.on_call is None:
                 await leg.answer()
             else:
-                await self.on_call(leg)  # type: ignore[misc]  # a coroutine function
+                await self.on_call(leg)
             async for event in leg.events():
                 match event:
                     case FrameReceived(payload=payload):

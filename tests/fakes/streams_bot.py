@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # twilio ships no types
+from twilio.request_validator import RequestValidator
 
 from voicebot.simulation.loudness import is_audible
 from voicebot.telephony.leg import FRAME_BYTES

@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 import aiohttp
 from aiohttp import web
 from multidict import MultiDict
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # the package has no type hints
+from twilio.request_validator import RequestValidator
 from yarl import URL
 
 from tests.fakes.work import FakeWork
@@ -312,7 +312,8 @@ class HandMadeCarrier:
 
     async def next(self) -> dict[str, Any]:
         async with asyncio.timeout(3):
-            return await self.socket.receive_json()  # type: ignore[no-any-return]  # aiohttp gives any JSON
+            message: dict[str, Any] = await self.socket.receive_json()
+            return message
 
     async def close_code(self) -> int | None:
         """Read until the server closes and return its code."""

@@ -12,9 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from voicebot.app.editions import Edition, Editions
 from voicebot.calls.continuations import Continuations
+from voicebot.calls.plan import CallPlan
 from voicebot.calls.registry import Session
 from voicebot.calls.seams import Operations, Recording, StandingPrompts
-from voicebot.calls.session import CallPlan, CallSession
+from voicebot.calls.session import CallSession
 from voicebot.calls.transfer.callback_call import CallbackCall, CallbackPlan
 from voicebot.calls.transfer.desk import TransferDesk
 from voicebot.calls.written import WrittenConversation

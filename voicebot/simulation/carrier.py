@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 import aiohttp
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # twilio ships no types
+from twilio.request_validator import RequestValidator
 
 from voicebot.errors import VoicebotError
 from voicebot.simulation.impairment import Impairment

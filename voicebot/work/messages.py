@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Protocol
 
-from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]  # the package has no type hints
-from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-untyped]  # likewise
-from twilio.rest import Client  # type: ignore[import-untyped]  # likewise
+from twilio.base.exceptions import TwilioException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
 
 from voicebot.errors import VoicebotError
 

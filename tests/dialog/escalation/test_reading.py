@@ -79,9 +79,9 @@ def test_a_type_has_what_it_does_not_say_from_the_usual_one() -> None:
 def test_the_policy_is_a_part_of_the_bots_version_and_has_one_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(TEXT + "# another day\n", encoding="utf-8")
-    other = load_policy(path, shipped_bot())
-    assert shipped_bot().policy
-    assert other.version != shipped_bot().policy.version  # type: ignore[union-attr]  # asserted above
+    shipped = shipped_bot().policy
+    assert shipped is not None
+    assert load_policy(path, shipped_bot()).version != shipped.version
 
 
 def test_what_is_said_at_a_rung_is_among_the_bots_prompts() -> None:

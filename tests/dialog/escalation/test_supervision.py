@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -44,9 +45,9 @@ class Talk:
         self.actions: tuple[Action, ...] = self.dialog.step(replace(event, at=self._at))
         return self
 
-    def says(self, text: str, intent: str = "", *, rephrased: float = 0.0, **how: object) -> Talk:
+    def says(self, text: str, intent: str = "", *, rephrased: float = 0.0, **how: Any) -> Talk:
         scores = (IntentScore(intent, 0.9),) if intent else ()
-        reading = replace(Interpretation(text, 0.9, scores), **how)  # type: ignore[arg-type]  # fields by name
+        reading = replace(Interpretation(text, 0.9, scores), **how)
         return self.take(CallerSpoke(START, (reading,), rephrased=rephrased))
 
     @property

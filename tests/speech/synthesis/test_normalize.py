@@ -6,7 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from num2words import num2words  # type: ignore[import-untyped]  # the package has no type hints
+from num2words import num2words
 
 from voicebot.speech.synthesis.normalize import normalize
 

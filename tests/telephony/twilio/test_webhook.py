@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from multidict import MultiDict
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # the package has no type hints
+from twilio.request_validator import RequestValidator
 
 from voicebot.errors import RemoteProtocolError
 from voicebot.telephony.twilio.webhook import (

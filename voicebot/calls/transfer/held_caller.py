@@ -33,13 +33,14 @@ class Listening(Protocol):
     def caller_said(self, said: Said) -> bool: ...
 
 
-_Interpret = Callable[[CallerTurn, Expectation], tuple[Interpretation, ...]]
+#: Reads a turn as what was expected.
+Interpret = Callable[[CallerTurn, Expectation], tuple[Interpretation, ...]]
 
 
 class HeldCaller:
     """A `CallerSide`. The session gives `take` what happens on the line; sounds return once heard or cut."""
 
-    def __init__(self, leg: CallLeg, line: PartyLine, unheard: Unheard, interpret: _Interpret) -> None:
+    def __init__(self, leg: CallLeg, line: PartyLine, unheard: Unheard, interpret: Interpret) -> None:
         self._leg = leg
         self._line = line
         self._unheard = unheard

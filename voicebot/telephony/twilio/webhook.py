@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from multidict import MultiMapping
-from twilio.request_validator import (  # type: ignore[import-untyped]  # the package has no type hints
+from twilio.request_validator import (
     RequestValidator,
     get_signature_algorithm,
 )
-from twilio.twiml.messaging_response import MessagingResponse  # type: ignore[import-untyped]  # likewise
-from twilio.twiml.voice_response import Connect, VoiceResponse  # type: ignore[import-untyped]  # likewise
+from twilio.twiml.messaging_response import MessagingResponse
+from twilio.twiml.voice_response import Connect, VoiceResponse
 
 from voicebot.errors import RemoteProtocolError
 from voicebot.telephony.twilio.messages import MAX_PARAMETER_CHARS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from num2words import num2words  # type: ignore[import-untyped] # the package ships no types
+from num2words import num2words
 
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _LONGEST_SAID_AS_NUMBER = 12
