@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
 import structlog
 
+from voicebot.calls.transfer.agent_side import AgentSide
 from voicebot.calls.transfer.arranging import Arranger
-from voicebot.calls.transfer.seams import CallerSide, Floor, Lines, Party, Place, RingFailed, Said
+from voicebot.calls.transfer.errands import Errands
+from voicebot.calls.transfer.seams import CallerSide, Floor, Lines, Party, Place, Said
 from voicebot.calls.transfer.sounds import HoldMusic, Sounds, choice_expectation
-from voicebot.media.bridge import Bridge, Side
+from voicebot.calls.transfer.timings import Timings
 from voicebot.records.context import ContextPacket
 from voicebot.routing.actions import (
     Action,
@@ -35,11 +37,8 @@ from voicebot.routing.actions import (
     TellCaller,
 )
 from voicebot.routing.events import (
-    AgentAccepted,
-    AgentAnswered,
     AgentClaimed,
     AgentFailed,
-    AgentLeft,
     Arranged,
     BotFinished,
     CallerChose,
@@ -59,7 +58,7 @@ from voicebot.routing.handover import Handover, Phase, begin, step
 from voicebot.routing.queues import Choice, Failure, Queue
 from voicebot.routing.telling import announcement, comfort, keyed_choice, offers, refusal, spoken_choice
 from voicebot.routing.wording import Wording
-from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason
+from voicebot.telephony.leg import CallLeg
 
 log = structlog.get_logger(__name__)
 
@@ -69,24 +68,8 @@ TELL_LIMIT_S = 6.0
 GOODBYE_LIMIT_S = 20.0
 #: How long a caller may think about what they want instead.
 CHOOSE_S = 8.0
-#: An agent whose line ends sooner after the join never talked with the caller.
-SHORTEST_TALK_S = 1.5
-#: Ends of an agent's line that nobody meant.
-_LOST = frozenset({EndCause.CONNECTION_LOST, EndCause.MEDIA_TIMEOUT, EndCause.PROTOCOL_ERROR})
 #: How often a waiting caller's queue is looked at: its hours may end, its last agent leave.
 LOOK_EVERY_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """When what happened, on the monotonic clock; None for what did not."""
-
-    accepted_s: float | None = None
-    #: When the caller began to be told who is joining, and when they had heard it.
-    telling_s: float | None = None
-    told_s: float | None = None
-    joined_s: float | None = None
-    packet_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +111,7 @@ class Transfer:
         self._instead = instead
         self._caller = caller
         self._floor = floor
-        self._lines = lines
-        self._make_party = make_party
         self._make_packet = packet
-        self._introduction = introduction
         self._wording = wording
         self._sounds = Sounds(caller, HoldMusic(music), broken=self._broke)
         self._clock = clock
@@ -141,21 +121,26 @@ class Transfer:
         self._state = Handover()
         self._queue: Queue = floor.routing.queues[queue]
         self._packet: ContextPacket | None = None
-        self._party: Party | None = None
-        self._agent_name = ""
-        #: The caller has talked with the present agent, or with an earlier one.
-        self._talked = False
         #: The bot has left the caller's line.
         self._aside = False
         self._choices: tuple[Choice, ...] = ()
-        self._tasks: set[asyncio.Task[None]] = set()
-        #: Tells an agent that the caller is gone; a transfer does not end before it has.
-        self._parting: asyncio.Task[None] | None = None
-        self._agent_work: asyncio.Task[None] | None = None
+        self._errands = Errands(self._broke)
         self._waiting: asyncio.Task[None] | None = None
         self._ending: Ending | None = None
         self._happened: list[str] = []
         self.timings = Timings()
+        self._agent = AgentSide(
+            place,
+            floor=floor,
+            lines=lines,
+            make_party=make_party,
+            introduction=introduction,
+            wording=wording,
+            errands=self._errands,
+            timings=self.timings,
+            clock=clock,
+            tell=self._inbox.put_nowait,
+        )
         #: The receivers that did not have the packet within a second.
         self.late: tuple[str, ...] = ()
         self._log = log.bind(call_id=place.call_id)
@@ -184,7 +169,7 @@ class Transfer:
     def must_end(self) -> None:
         """End it, since the server does: who has no agent is called back, who has one may go on until they are cut."""
         if self._state.phase not in {Phase.JOINED, Phase.HELD, Phase.WITH_BOT, Phase.DONE}:
-            self._start(self._note_down_and_leave())
+            self._errands.start(self._note_down_and_leave())
 
     async def _note_down_and_leave(self) -> None:
         await self._sounds.play(self._arranger.note_down(self._queue))
@@ -213,7 +198,7 @@ class Transfer:
                 self._state, actions = step(self._state, event)
                 self._note(before, event)
                 await self._carry_out(actions)
-            return Outcome(self._ending, self._agent_name, self._talked, tuple(self._happened))
+            return Outcome(self._ending, self._agent.name, self._agent.talked, tuple(self._happened))
         finally:
             await self._close()
 
@@ -230,18 +215,18 @@ class Transfer:
     async def _do(self, action: Action) -> None:
         match action:
             case SendPacket():
-                self._start(self._deliver())
+                self._errands.start(self._deliver())
             case FindQueue(queue):
                 self._queue = self._floor.routing.queues[queue]
-                self._start(self._find_queue(self._queue))
+                self._errands.start(self._find_queue(self._queue))
             case EnterQueue():
                 await self._enter(action)
             case LeaveQueue():
                 await self._leave_queue()
             case RingAgent(claim):
-                self._agent_work = self._start(self._ring(claim))
+                self._agent.ring(claim, self._queue, self._packet or self._make_packet(self._queue.name))
             case BriefAgent(claim):
-                self._agent_work = self._start(self._brief(claim))
+                self._agent.brief(claim, self._queue, self._packet)
             case TellCaller(claim):
                 await self._sounds.play(self._tell_caller(claim))
             case Join(claim):
@@ -251,7 +236,7 @@ class Transfer:
             case RunBot():
                 self._inbox.put_nowait(BotFinished())  # no flow is run between two people yet: they talk on
             case FreeAgent():
-                await self._free(action)
+                await self._agent.free(action, wrap_up_s=self._queue.wrap_up_s)
             case Offer():
                 await self._return()
                 await self._sounds.play(self._offer(action))
@@ -262,17 +247,6 @@ class Transfer:
             case _:
                 assert_never(action)
 
-    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._broke(error)
-
     def _broke(self, error: BaseException) -> None:
         self._inbox.put_nowait(error)
 
@@ -282,7 +256,7 @@ class Transfer:
         self._packet = self._make_packet(self._queue.name)
         late = await self._floor.deliver(self._packet)
         self.late = late
-        self._time(packet_s=self._clock())
+        self.timings.packet_s = self._clock()
         self._inbox.put_nowait(PacketSettled(late))
 
     async def _find_queue(self, queue: Queue) -> None:
@@ -302,14 +276,14 @@ class Transfer:
                 announcement(self._wording, queue.title, action.outlook, offered=self._choices),
             )
         elif action.tried:
-            name = "agent_gone" if self._talked else "trying_next"
+            name = "agent_gone" if self._agent.talked else "trying_next"
             first = f"transfer.{name}", self._wording.text(name)
-        self._talked = False
+        self._agent.talked = False
         await self._caller.listen(choice_expectation(self._choices))
         await self._sounds.play(self._sounds.wait_with_music(first, self._comfort))
         await self._floor.enter(self._place, queue.name, action.tried, self._claimed)
         if self._waiting is None:
-            self._waiting = self._start(self._watch_queue(queue))
+            self._waiting = self._errands.start(self._watch_queue(queue))
 
     def _claimed(self, claim: Claim) -> None:
         self._inbox.put_nowait(AgentClaimed(claim))
@@ -344,121 +318,51 @@ class Transfer:
 
     # --- the agent
 
-    async def _ring(self, claim: Claim) -> None:
-        try:
-            agent, reach = await self._floor.reach_of(claim)
-            packet = self._packet or self._make_packet(self._queue.name)
-            reached = await self._lines.ring(agent, reach, claim, packet, timeout_s=self._queue.ring_s)
-        except RingFailed as failed:
-            self._inbox.put_nowait(AgentFailed(claim, failed.failure))
-            return
-        self._agent_name = agent.name
-        self._party = self._make_party(reached.leg)
-        self._inbox.put_nowait(AgentAnswered(claim, accepted=reached.accepted))
-        if reached.accepted:
-            self._time(accepted_s=self._clock())
-            await self._party.gone()
-            self._inbox.put_nowait(AgentFailed(claim, Failure.HUNG_UP))
-
-    async def _brief(self, claim: Claim) -> None:
-        party, packet = self._party, self._packet
-        if party is None or packet is None:
-            self._inbox.put_nowait(AgentFailed(claim, Failure.UNREACHABLE))
-            return
-        question = self._wording.text("agent_question")
-        failure = await party.ask(self._introduction(packet), question, accept_s=self._queue.accept_s)
-        if failure is None:
-            self._time(accepted_s=self._clock())
-            self._inbox.put_nowait(AgentAccepted(claim))
-            await party.gone()
-            failure = Failure.HUNG_UP
-        self._inbox.put_nowait(AgentFailed(claim, failure))
-
     async def _tell_caller(self, claim: Claim) -> None:
-        self._time(telling_s=self._clock())
+        self.timings.telling_s = self._clock()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TELL_LIMIT_S):
-                await self._caller.say("transfer.joining", self._wording.text("joining", agent=self._agent_name))
-        self._time(told_s=self._clock())
+                await self._caller.say("transfer.joining", self._wording.text("joining", agent=self._agent.name))
+        self.timings.told_s = self._clock()
         self._inbox.put_nowait(CallerTold(claim))
 
     async def _join(self, claim: Claim) -> None:
-        if self._party is None or not await self._floor.joined(self._place, claim):
+        if not self._agent.reached or not await self._floor.joined(self._place, claim):
             # Another process has the agent: they must not be joined to two callers.
             self._inbox.put_nowait(AgentFailed(claim, Failure.CLAIM_LOST))
             return
-        await self._stop_agent_work()
-        await self._sounds.stop()
-        await self._caller.step_aside()
-        self._aside = self._talked = True
-        self._time(joined_s=self._clock())
-        self._agent_work = self._start(self._bridge(claim, self._party.leg))
+        await self._agent.stop_work()
+        await self._step_aside()
+        self.timings.joined_s = self._clock()
+        self._agent.join(claim, self._caller.leg)
         self._log.info("joined", agent=claim.agent_id)
-
-    async def _bridge(self, claim: Claim, agent: CallLeg) -> None:
-        bridge = Bridge(self._caller.leg, agent, clock=self._clock, observe=lambda _side, _event: None)
-        ended = await bridge.run()
-        talked_s = self._clock() - (self.timings.joined_s or self._clock())
-        if ended.side is Side.CALLER:
-            self._inbox.put_nowait(CallerLeft())
-        elif ended.cause in _LOST or talked_s < SHORTEST_TALK_S:
-            self._inbox.put_nowait(AgentFailed(claim, Failure.HUNG_UP))
-        else:
-            self._inbox.put_nowait(AgentLeft(claim))
 
     async def _hold(self, claim: Claim, *, held: bool) -> None:
         """Give the caller music while the agent is elsewhere, or join them again."""
-        party = self._party
-        if party is None:
+        if not self._agent.reached:
             return
-        await self._stop_agent_work()
+        await self._agent.stop_work()
         if held:
             await self._return()
             await self._sounds.play(self._sounds.wait_with_music(None, self._still_there))
-            self._agent_work = self._start(self._watch(claim, party))
+            self._agent.wait(claim)
         else:
-            await self._sounds.stop()
-            await self._caller.step_aside()
-            self._aside = True
-            self._agent_work = self._start(self._bridge(claim, party.leg))
+            await self._step_aside()
+            self._agent.join(claim, self._caller.leg)
+
+    async def _step_aside(self) -> None:
+        await self._sounds.stop()
+        await self._caller.step_aside()
+        self._aside = True
 
     async def _still_there(self) -> str:
-        return self._wording.text("on_hold", agent=self._agent_name)
-
-    async def _watch(self, claim: Claim, party: Party) -> None:
-        await party.gone()
-        self._inbox.put_nowait(AgentLeft(claim))
+        return self._wording.text("on_hold", agent=self._agent.name)
 
     async def _return(self) -> None:
         """Have the bot take the caller's line again, if it had left it."""
         if self._aside:
             self._aside = False
             await self._caller.come_back()
-
-    async def _stop_agent_work(self) -> None:
-        work, self._agent_work = self._agent_work, None
-        if work is not None:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-
-    async def _free(self, action: FreeAgent) -> None:
-        """Let an agent go: nothing rings on, and who was told of a caller is told that they are gone."""
-        await self._stop_agent_work()
-        party, self._party = self._party, None
-        if party is not None:
-            if action.caller_left and not self._talked:
-                self._parting = asyncio.create_task(self._dismiss(party))
-            else:
-                await self._let_go(party)
-        await self._floor.free(action.claim, action.failure, talked=self._talked, wrap_up_s=self._queue.wrap_up_s)
-
-    async def _dismiss(self, party: Party) -> None:
-        await party.tell(self._wording.text("caller_gone"), limit_s=TELL_LIMIT_S)
-        await self._let_go(party)
-
-    async def _let_go(self, party: Party) -> None:
-        await party.leg.hang_up(HangUpReason.COMPLETED)
-        self._lines.release(party.leg)
 
     # --- what there is instead
 
@@ -492,15 +396,13 @@ class Transfer:
         elif ending in {Ending.SERVED, Ending.SURVEY}:
             await self._caller.say("transfer.thanks", self._wording.text("thanks"))
 
-    def _time(self, **at_s: float) -> None:
-        self.timings = replace(self.timings, **at_s)
-
     async def _close(self) -> None:
         """Leave nothing behind, however it ended: no ringing telephone, no place in a queue, no task."""
         try:
             await self._sounds.stop()
             if self._state.claim is not None:
-                await self._free(FreeAgent(self._state.claim, None, caller_left=True))
+                gone = FreeAgent(self._state.claim, None, caller_left=True)
+                await self._agent.free(gone, wrap_up_s=self._queue.wrap_up_s)
             if self._ending is None:
                 await self._floor.leave(self._place, "failed")
             while not self._inbox.empty():
@@ -508,9 +410,5 @@ class Transfer:
                 if isinstance(event := self._inbox.get_nowait(), AgentClaimed):
                     await self._floor.free(event.claim, None, talked=False, wrap_up_s=0.0)
         finally:
-            tasks = tuple(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if self._parting is not None:
-                await asyncio.gather(self._parting, return_exceptions=True)
+            await self._errands.cancel()
+            await self._agent.settle()
