@@ -50,6 +50,7 @@ _PROMPT: Schema = {
         },
     ],
 }
+_CALM: Schema = {**_PROMPT, "description": "What callers who are not upset hear instead."}
 _COUNT: Schema = {"oneOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]+$"}]}
 _SHARE: Schema = {
     "oneOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"^[01]?(\.[0-9]+)?$"}]
@@ -257,7 +258,7 @@ def policy_schema() -> Schema:
     thresholds = _object({name.value: amount for name in EscalationRung})
     kind = _exactly({"intents": _NAMES, "weights": weights, "rungs": thresholds}, POLICY_TYPE_KEYS)
     named = {"type": "object", "additionalProperties": _object(kind), "required": [USUAL]}
-    said = {name.value: _object({"say": _PROMPT}, required=("say",)) for name in SAID}
+    said = {name.value: _object({"say": _PROMPT, "calm": _CALM}, required=("say",)) for name in SAID}
     flows = {name.value: _object({"flow": _SCALAR}, required=("flow",)) for name in EscalationRung if name not in SAID}
     rule = _object({"when": _CONDITION, "go_to": rung}, required=("when", "go_to"))
     properties: dict[str, Schema] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from voicebot.dialog.condition import Condition
 from voicebot.dialog.escalation.rung import EscalationRung
+from voicebot.dialog.escalation.signals import Signals
 from voicebot.dialog.prompt import Prompt
 
 
@@ -65,10 +66,18 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class RungWords:
-    """What happens at a rung: `prompt` is said before the question comes again, or `flow` goes on instead of it."""
+    """What happens at a rung: `prompt` is said before the question comes again, or `flow` goes on instead of it.
+
+    `calm` is said in place of `prompt` to callers who are not upset: a kind word to whom nothing troubles is odd.
+    """
 
     prompt: Prompt | None = None
     flow: str = ""
+    calm: Prompt | None = None
+
+    def said_to(self, signals: Signals) -> Prompt | None:
+        """Return what a caller hears who sounds as `signals` say."""
+        return self.prompt if self.calm is None or signals.is_upset else self.calm
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ class EscalationPolicy:
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
-        return tuple(words.prompt for words in self.rungs.values() if words.prompt)
+        return tuple(prompt for words in self.rungs.values() for prompt in (words.prompt, words.calm) if prompt)
 
     @property
     def flows(self) -> frozenset[str]:

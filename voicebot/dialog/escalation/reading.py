@@ -20,6 +20,7 @@ from voicebot.dialog.escalation.policy import (
 )
 from voicebot.dialog.escalation.rung import EscalationRung
 from voicebot.dialog.escalation.signals import NAMED, WEIGHED
+from voicebot.dialog.prompt import Prompt
 
 POLICY_KEYS = ("about", "listen_for", "sources", "asked", "hysteresis", "rungs", "rules", "types")
 SOURCES_KEYS = ("authentication", "value", "solved", "tier")
@@ -86,24 +87,31 @@ def _rungs(source: Source | None, known: Known) -> dict[EscalationRung, RungWord
     found: dict[EscalationRung, RungWords] = {}
     for name, entry in source.fields(list(EscalationRung)) if source else ():
         rung = EscalationRung(name)
-        fields = entry.fields(("say", "flow"))
+        fields = entry.fields(("say", "calm", "flow"))
         wanted = "say" if rung in SAID else "flow"
         value = fields.require(wanted)
         for other in fields.names:
-            if other != wanted:
+            if other not in ({"say", "calm"} if rung in SAID else {"flow"}):
                 entry.problem(f"The rung '{rung}' has no '{other}:'.", f"Write '{wanted}:' instead.")
         if value is None:
             continue
         if wanted == "say":
-            prompt = read_prompt(value, f"policy.{rung}")
-            if prompt and prompt.names:
-                value.problem("This is said anywhere, so it can say no values.", "Leave the {…} out.")
-            found[rung] = RungWords(prompt=prompt)
+            calm = fields.get("calm")
+            found[rung] = RungWords(
+                prompt=_words(value, f"policy.{rung}"), calm=_words(calm, f"policy.{rung}_calm") if calm else None
+            )
         else:
             flow = value.text()
             _check(flow, known.flows, value, "flow")
             found[rung] = RungWords(flow=flow)
     return found
+
+
+def _words(source: Source, name: str) -> Prompt | None:
+    prompt = read_prompt(source, name)
+    if prompt and prompt.names:
+        source.problem("This is said anywhere, so it can say no values.", "Leave the {…} out.")
+    return prompt
 
 
 def _types(

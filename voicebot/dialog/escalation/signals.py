@@ -8,6 +8,9 @@ from typing import Any
 
 from voicebot.dialog.escalation.topic import Topic
 
+#: A mood beyond this is heard by people too.
+_MARKED = 0.3
+
 
 @dataclass(frozen=True, slots=True)
 class Signals:
@@ -59,6 +62,11 @@ class Signals:
     def topic(self) -> Topic | None:
         """The subject that this turn is about, if it is one of those that matter."""
         return next((topic for topic in Topic if getattr(self, topic.value)), None)
+
+    @property
+    def is_upset(self) -> bool:
+        """Whether the caller sounds unhappy at this turn, or was angry a moment ago."""
+        return max(self.frustration, self.negativity) >= _MARKED or self.angry_turns > 0
 
     def number(self, name: str) -> float:
         """Return a measurement that can be weighed; flags are 0 or 1."""

@@ -12,6 +12,7 @@ from voicebot.dialog.escalation.deciding import decide
 from voicebot.dialog.escalation.decision import ASKED, Decision
 from voicebot.dialog.escalation.policy import EscalationPolicy
 from voicebot.dialog.escalation.rung import EscalationRung
+from voicebot.dialog.escalation.signals import Signals
 from voicebot.dialog.escalation.tally import Observed, Tally, count
 from voicebot.dialog.events import (
     BackendAnswered,
@@ -56,11 +57,13 @@ def supervise(before: State, event: Event, turn: Turn) -> None:
     turn.state = replace(turn.state, escalating=replace(standing, tally=tally, standing=reached))
     # Before all else, since nothing may follow the end of the call.
     turn.actions.insert(0, RecordEscalation(signals, decision))
-    _act_on(policy, before, turn, decision, missed=seen.missed or seen.silent)
+    _act_on(policy, before, turn, decision, signals, missed=seen.missed or seen.silent)
     turn.actions = [_with_reasons(action, turn.state) for action in turn.actions]
 
 
-def _act_on(policy: EscalationPolicy, before: State, turn: Turn, decision: Decision, *, missed: bool) -> None:
+def _act_on(
+    policy: EscalationPolicy, before: State, turn: Turn, decision: Decision, signals: Signals, *, missed: bool
+) -> None:
     asked_first = decision.rule == ASKED and decision.rung is policy.asked.offer
     if asked_first and before.phase is Phase.ASKING and any(isinstance(action, TransferTo) for action in turn.actions):
         # The request would have been honoured; the policy has something to offer before.
@@ -76,7 +79,7 @@ def _act_on(policy: EscalationPolicy, before: State, turn: Turn, decision: Decis
         turn.state = replace(turn.state, escalating=replace(turn.state.escalating, due=rung))
         return
     turn.state = replace(turn.state, escalating=replace(turn.state.escalating, due=None))
-    _climb(policy, turn, rung, missed=missed)
+    _climb(policy, turn, rung, signals, missed=missed)
 
 
 def _take_back(turn: Turn, before: State) -> None:
@@ -91,22 +94,23 @@ def _only_guesses(turn: Turn, before: State) -> bool:
     return before.phase is Phase.ASKING and turn.frame.origin is Origin.UNKNOWN
 
 
-def _climb(policy: EscalationPolicy, turn: Turn, rung: EscalationRung, *, missed: bool) -> None:
+def _climb(policy: EscalationPolicy, turn: Turn, rung: EscalationRung, signals: Signals, *, missed: bool) -> None:
     """Say or do what the policy has at a rung, in place of the question that was about to be asked."""
     words = policy.rungs[rung]
+    prompt = words.said_to(signals)
     step = turn.step
     if not isinstance(step, QuestionStep) or any(frame.flow == words.flow for frame in turn.state.stack):
         return
-    if missed and words.prompt and rung is not EscalationRung.KEYS:
-        _say_instead(turn, words.prompt)
+    if missed and prompt and rung is not EscalationRung.KEYS:
+        _say_instead(turn, prompt)
         return
     turn.actions = [action for action in turn.actions if not _belongs_to(action, turn, step, missed=missed)]
     turn.state = replace(turn.state, clarifying=())
     turn.record("escalated", detail=rung.value)
     match rung:
         case EscalationRung.CLARIFY | EscalationRung.OTHER_WAY | EscalationRung.KEYS:
-            if words.prompt:
-                turn.say(words.prompt)
+            if prompt:
+                turn.say(prompt)
             if rung is EscalationRung.OTHER_WAY and step.question.again:
                 turn.say(step.question.again[0])
             else:

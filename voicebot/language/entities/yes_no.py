@@ -46,10 +46,18 @@ _YES_WORDS = _any_of(
 )
 #: Words that agree only when they are nearly all that was said.
 _WEAK_YES_WORDS = _any_of(
-    r"ok|okay|okey|right|true|fine|good|great|very well|please|go on|ya|i (?:do|did|would|will|am|have|can)",
+    r"ok|okay|okey|right|true|fine|good|great|very well|go on|ya|i (?:do|did|would|will|am|have|can)",
     r"it (?:is|does|was)|they (?:are|do)",
 )
 _SHORT_ANSWER_WORDS = 4
+_PLEASE = _any_of("please")
+#: "Please" agrees where nothing else is asked for: "oh please", "if you could please", but not "wednesday please".
+_ONLY_POLITE = re.compile(
+    r"(?:(?:please|oh|yes|well|so|and|then|now|just|if|could|would|can|will|you|i|it|that|this|one|too|do|ok|okey|okay|"
+    r"right|true|fine|good|great|very|go|on|um|uh|er|erm|ah|hmm) ?)+"
+)
+#: Greetings hold a "good" that agrees to nothing.
+_GREETING = _any_of(r"good (?:morning|afternoon|evening|night|day|bye)")
 _NO_WORDS = _any_of(r"no|nope|nah|naw|nay|negative|wrong|incorrect|false|don't|never|not|neither|stop")
 _PLAIN = re.compile(
     r"^(?:(?:um|uh|er|erm|oh|well|so|and|but|hmm|ah) )*"
@@ -78,9 +86,15 @@ def affirmative(text: str, *, expected: bool) -> bool | None:
         return False
     yes, no = _YES_WORDS.search(text), _NO_WORDS.search(text)
     if yes is None and sum(word not in FILLERS for word in text.split()) <= _SHORT_ANSWER_WORDS:
-        yes = _WEAK_YES_WORDS.search(text)
+        yes = _weak_yes(_GREETING.sub("", text))
     if yes and no:
         return yes.start() < no.start()
     if no:
         return False
     return True if yes else None
+
+
+def _weak_yes(text: str) -> re.Match[str] | None:
+    if (polite := _PLEASE.search(text)) and _ONLY_POLITE.fullmatch(text):
+        return polite
+    return _WEAK_YES_WORDS.search(text)
