@@ -24,7 +24,7 @@ from voicebot.dialog.declarations import (
 )
 from voicebot.dialog.document import Fields, Source, read_yaml, suggestion
 from voicebot.dialog.escalation.policy import EscalationPolicy
-from voicebot.dialog.escalation.reading import Known, read_policy
+from voicebot.dialog.escalation.reading import Known, listened_for, read_policy
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
 from voicebot.dialog.flow import (
     Bot,
@@ -138,7 +138,8 @@ def load_bot(directory: Path) -> Bot:
     if bot and bot.language in wordings:
         bot = reword(bot, wordings[bot.language])
     if problems or bot is None:
-        raise ConfigurationError(sorted(problems, key=lambda problem: (problem.file, problem.line or 0)))
+        # The policy's phrases are read twice: for its questions, and for itself.
+        raise ConfigurationError(sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line or 0)))
     return bot
 
 
@@ -339,7 +340,10 @@ class _Loader:
             return ()
         names = (commands.person, *_intents_of(commands))
         found = [self._declared.intents[name] for name in names if name in self._declared.intents]
-        return tuple(dict.fromkeys(spoken_words(example) for intent in found for example in intent.examples))
+        examples = [example for intent in found for example in intent.examples]
+        # Anger and need must be heard at every question: that is how a caller gets out of one.
+        outbursts = listened_for(self._policy_source[0]) if self._policy_source else ()
+        return tuple(dict.fromkeys(spoken_words(text) for text in (*examples, *outbursts)))
 
     def _ladders(self) -> Ladders | None:
         source = self._require("ladders")

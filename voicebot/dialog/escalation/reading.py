@@ -65,6 +65,11 @@ def read_policy(source: Source, version: str, known: Known) -> EscalationPolicy 
     )
 
 
+def listened_for(source: Source) -> tuple[str, ...]:
+    """Return the sentences of anger and need that recognisers should know, whatever else is wrong with the policy."""
+    return source.fields().texts("listen_for") if source.is_fields else ()
+
+
 def _check(name: str, known: Collection[str], source: Source, what: str) -> bool:
     if name and name not in known:
         source.problem(f"There is no {what} '{name}'.", suggestion(name, known))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.speech.spoken import spoken
 from voicebot.dialog.expectation import AnswerKind, Domain, Expectation
 from voicebot.speech.recognition.sphinx import engine as engine_module
 from voicebot.speech.recognition.sphinx.decoder import QuestionDecoder, wheel_acoustics
@@ -46,3 +48,35 @@ async def test_calls_find_the_decoders_of_the_first_question_built(
     second = await engine.open(request, ignore)
     await asyncio.gather(first.close(), second.close())
     await engine.close()
+
+
+async def heard_first(engine: SphinxEngine, expectation: Expectation, domain: Path, text: str) -> str:
+    stream = await engine.open(Request.of(expectation, domain), ignore)
+    try:
+        await stream.feed(spoken(text))
+        return (await stream.finish())[0].text
+    finally:
+        await stream.close()
+
+
+async def test_a_question_for_digits_hears_anger_and_a_wish_for_a_person_and_digits_as_before(tmp_path: Path) -> None:
+    outbursts = ("this is ridiculous", "you are wasting my time", "let me talk to a human")
+    pin = replace(PIN, phrases=outbursts)
+    domain = compile_domain(Domain("1", ("where is my order", *outbursts), (FIRST, pin)), tmp_path)
+    engine = SphinxEngine(wheel_acoustics(), max_sessions=1)
+    said = (*outbursts, "no this is ridiculous let me talk to a human", "one eight two seven")
+    heard = [await heard_first(engine, pin, domain, text) for text in said]
+    assert heard == list(said)
+    await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("free", "holds"),
+    [
+        ("well i want a person now", True),
+        ("i want", False),  # too little to overrule a grammar
+        ("five i want two", False),
+    ],
+)
+def test_only_a_phrase_word_for_word_overrules_a_grammar(free: str, holds: bool) -> None:  # a table's column
+    assert engine_module._holds_a_phrase(free, ("i want a person", "i want")) is holds  # its rule alone

@@ -18,7 +18,7 @@ from voicebot.speech.recognition.sphinx.answers import add_answer
 from voicebot.speech.recognition.sphinx.automaton import Automaton
 from voicebot.speech.recognition.sphinx.ngram import Sentence, arpa
 
-_COMPILER = "6"
+_COMPILER = "7"
 """Part of every name: files of an older compiler are not used."""
 _SAMPLES_PER_ANSWER = 400
 _DOMAIN_FILE = "domain.json"
@@ -137,10 +137,20 @@ def _grammar(shape: Shape) -> Automaton | None:
         if kind is not AnswerKind.CHOICE or phrases:
             add_answer(grammar, before, after, kind, phrases=phrases, lengths=shape.lengths)
     if phrases and not {AnswerKind.CHOICE, AnswerKind.NAME} & set(shape.closed_kinds):
-        grammar.one_of(before, after, phrases)
+        _add_phrases(grammar, before, after, phrases)
     grammar.skip(after, grammar.end, weight=0.9)
     grammar.one_of(after, grammar.end, common.AFTER_ANSWER, weight=0.1)
     return grammar
+
+
+def _add_phrases(grammar: Automaton, source: int, target: int, phrases: Sequence[str]) -> None:
+    """Add phrases, one or two of them: "this is ridiculous I want a person", often behind a "no"."""
+    first, said = grammar.state(), grammar.state()
+    grammar.skip(source, first, weight=0.9)
+    grammar.word(source, first, "no", weight=0.1)
+    grammar.one_of(first, said, phrases)
+    grammar.skip(said, target, weight=0.9)
+    grammar.skip(said, first, weight=0.1)
 
 
 def _answers(shape: Shape) -> Iterable[Sentence]:

@@ -46,6 +46,8 @@ _DIGIT_STRINGS = 30
 _NEXT = 0.97
 #: The share of words that two searches have in common (0 to 1) from which on they heard the same thing.
 _ALIKE = 0.5
+#: So many words of a phrase, one after the other, are not heard where none was said.
+_NO_ACCIDENT_WORDS = 3
 _KEPT_QUESTIONS = 64
 _KEPT_DECODERS = 48
 _T = TypeVar("_T")
@@ -310,7 +312,7 @@ class SphinxStream:
         if closed is None or not closed.words:
             return _ranked(hypotheses, _ALTERNATIVES)
         answers = self._answers(closed, sure)
-        if self._is_open and not _alike(closed.text, free.text):
+        if not _alike(closed.text, free.text) and (self._is_open or _holds_a_phrase(free.text, self._phrases)):
             return _ranked([hypotheses[0], answers[0], *hypotheses[1:]], _ALTERNATIVES)
         return _ranked([*answers, *hypotheses], max(_ALTERNATIVES, len(answers)))
 
@@ -329,6 +331,10 @@ class SphinxStream:
     @property
     def _is_open(self) -> bool:
         return AnswerKind.OPEN in self._question.shape.kinds
+
+    @property
+    def _phrases(self) -> tuple[str, ...]:
+        return self._question.shape.phrases
 
 
 def _searches(question: _Question) -> tuple[Search, ...]:
@@ -355,6 +361,15 @@ def _alike(closed: str, free: str) -> bool:
     the grammar, which knows more, is right about the rest.
     """
     return SequenceMatcher(None, closed.split(), free.split(), autojunk=False).ratio() >= _ALIKE
+
+
+def _holds_a_phrase(free: str, phrases: Sequence[str]) -> bool:
+    """Say whether a language model heard one of the question's phrases word for word, and one that is no accident.
+
+    A grammar of digits or dates makes digits or dates of "I want a person", as it must make something of it.
+    """
+    said = f" {free} "
+    return any(len(phrase.split()) >= _NO_ACCIDENT_WORDS and f" {phrase} " in said for phrase in phrases)
 
 
 def _confidence(result: Result) -> float:
