@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from _corpora import Labelled, banking, clinc, draw, grouped, natcs
+from _corpora import Corpus, Labelled, banking, clinc, draw, grouped, natcs
 from _report import Report
 from _understanding import Bench, calibration_error
 from sklearn.metrics import roc_auc_score
@@ -30,19 +30,30 @@ YARDSTICKS = {
 }
 
 
-def measure_intents(bench: Bench) -> None:
+def measure_clinc(bench: Bench) -> None:
+    _measure_intents(bench, clinc(bench.data)[0])
+
+
+def measure_banking(bench: Bench) -> None:
+    _measure_intents(bench, banking(bench.data))
+
+
+def _measure_intents(bench: Bench, corpus: Corpus) -> None:
     """Accuracy on test rows; few-shot is pooled over three draws."""
-    for corpus in (clinc(bench.data)[0], banking(bench.data)):
-        for engine, encoder in bench.engines():
-            for shots in (None, 10, 5):
-                kind = f"{shots}-shot" if shots else "full"
-                hits = trials = 0
-                for seed in range(DRAWS if shots else 1):
-                    train = draw(corpus.train, shots, seed)[0] if shots else corpus.train
-                    classifier = IntentClassifier(grouped(train), encoder)
-                    hits, trials = hits + right(classifier, corpus.test), trials + len(corpus.test)
-                yardstick = YARDSTICKS[corpus.name, kind] if encoder else ""
-                bench.report.rate("intents", f"{corpus.name} {kind}, {engine}", hits, trials, yardstick=yardstick)
+    for engine, encoder in bench.engines():
+        for shots in (None, 10, 5):
+            kind = f"{shots}-shot" if shots else "full"
+            hits = trials = 0
+            for seed in range(DRAWS if shots else 1):
+                train = draw(corpus.train, shots, seed)[0] if shots else corpus.train
+                classifier = IntentClassifier(grouped(train), encoder)
+                hits, trials = hits + right(classifier, corpus.test), trials + len(corpus.test)
+            yardstick = YARDSTICKS[corpus.name, kind] if encoder else ""
+            bench.report.rate("intents", f"{corpus.name} {kind}, {engine}", hits, trials, yardstick=yardstick)
+
+
+def measure_natcs(bench: Bench) -> None:
+    """Accuracy on the rows that are left of three draws, which have no test part of their own."""
     corpus = natcs(bench.data)
     for engine, encoder in bench.engines():
         for shots in (10, 5):

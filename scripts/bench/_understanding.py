@@ -8,9 +8,27 @@ from pathlib import Path
 
 from _report import Report
 
-from voicebot.language.encoder import SentenceEncoder
+from voicebot.language.encoder import SentenceEncoder, Vectors
 
 ROOT = Path(__file__).parents[2]
+
+
+class RememberingEncoder(SentenceEncoder):
+    """Encodes each sentence once: the same test rows are read by classifiers of many draws."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._made_from = folder
+        self._known: dict[str, Vectors] = {}
+
+    def vector(self, sentence: str) -> Vectors:
+        if sentence not in self._known:
+            self._known[sentence] = super().vector(sentence)
+        return self._known[sentence]
+
+    def forgetful(self) -> SentenceEncoder:
+        """Return an encoder as calls use it."""
+        return SentenceEncoder(self._made_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +37,9 @@ class Bench:
 
     report: Report
     data: Path
-    encoder: SentenceEncoder | None
+    encoder: RememberingEncoder | None
 
-    def engines(self) -> Iterator[tuple[str, SentenceEncoder | None]]:
+    def engines(self) -> Iterator[tuple[str, RememberingEncoder | None]]:
         yield "words only", None
         if self.encoder:
             yield "with encoder", self.encoder

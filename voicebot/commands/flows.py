@@ -15,11 +15,12 @@ import yaml
 from voicebot.backends.openapi import as_yaml, read_openapi
 from voicebot.commands.learning import Learning
 from voicebot.dialog.check import Report, check
+from voicebot.dialog.coverage import FlowCoverage, coverage
 from voicebot.dialog.finding import Finding, Severity
 from voicebot.dialog.library import Library, RefusedVersion
 from voicebot.dialog.loader import load_bot
 from voicebot.dialog.picture import mermaid, svg
-from voicebot.dialog.rehearsal import coverage, rehearse
+from voicebot.dialog.rehearsal import rehearse
 from voicebot.dialog.story import load_stories
 from voicebot.errors import ConfigurationError
 from voicebot.settings import FLOW_LIBRARY, Settings, load_settings
@@ -150,14 +151,26 @@ def _test(given: argparse.Namespace) -> int:
     failed = [one for one in rehearsed if one.mismatch is not None]
     for one in failed:
         print(f"{one.story.file}: {one.story.name}: {one.mismatch}")
-    reached = coverage(bot, rehearsed)
-    for flow, steps in reached.items():
-        missing = [step for step, times in steps.items() if not times]
-        share = 1 - len(missing) / len(steps) if steps else 1.0
-        print(f"{flow:24} {len(steps) - len(missing):3} of {len(steps):3} steps  {share:4.0%}  {', '.join(missing)}")
-    unreached = sum(not times for steps in reached.values() for times in steps.values())
-    print(f"{len(rehearsed) - len(failed)} passed, {len(failed)} failed, {unreached} steps unreached")
+    flows = coverage(bot, [one.shown for one in rehearsed])
+    for name, flow in flows.items():
+        print(_coverage_line(name, flow))
+    unreached = sum(len(flow.unreached) for flow in flows.values())
+    untold = sum(len(flow.untold) for flow in flows.values())
+    print(
+        f"{len(rehearsed) - len(failed)} passed, {len(failed)} failed, "
+        f"{unreached} steps unreached, {untold} failures and refusals untold"
+    )
     return 1 if failed else 0
+
+
+def _coverage_line(name: str, flow: FlowCoverage) -> str:
+    """How many of a flow's steps, and of its failures and refusals, the stories show, and which they do not."""
+    steps, setbacks = len(flow.steps), len(flow.setbacks)
+    missing = ", ".join([*flow.unreached, *map(str, flow.untold)])
+    return (
+        f"{name:24} {steps - len(flow.unreached):3} of {steps:3} steps, "
+        f"{setbacks - len(flow.untold):3} of {setbacks:3} failures and refusals  {missing}"
+    ).rstrip()
 
 
 def _graph(given: argparse.Namespace) -> int:

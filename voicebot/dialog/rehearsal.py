@@ -1,8 +1,7 @@
-"""Plays stories against a bot, without audio and in milliseconds, and counts which steps they reach."""
+"""Plays stories against a bot, without audio and in milliseconds, and notes what of it they show."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from voicebot.dialog.actions import (
     StopRecording,
     TransferTo,
 )
+from voicebot.dialog.coverage import Setback, Shown, setbacks_met
 from voicebot.dialog.events import (
     BackendAnswered,
     BackendFailed,
@@ -91,7 +91,7 @@ class Rehearsed:
 
     story: Story
     mismatch: Mismatch | None
-    walked: frozenset[tuple[str, str]]
+    shown: Shown
     lines: tuple[str, ...]
     exchanges: tuple[Exchange, ...]
 
@@ -101,27 +101,7 @@ def rehearse(bot: Bot, story: Story, understand: Understand | None = None) -> Re
     player = _Player(bot, story, understand)
     mismatch = player.play()
     exchanges = tuple(Exchange(caller, tuple(said)) for caller, said in player.exchanges)
-    return Rehearsed(story, mismatch, frozenset(player.walked), tuple(player.lines), exchanges)
-
-
-def coverage(bot: Bot, rehearsed: Sequence[Rehearsed]) -> dict[str, dict[str, int]]:
-    """By flow and step, in the order of the files, how many stories reach it. The implied last step is left out."""
-    reached = Counter(place for one in rehearsed for place in one.walked)
-    return {
-        flow.name: {
-            step.id: reached[flow.name, step.id]
-            for step in sorted(flow.steps.values(), key=lambda step: step.line)
-            if step.id != "done"
-        }
-        for flow in bot.flows.values()
-    }
-
-
-def unreached(bot: Bot, rehearsed: Sequence[Rehearsed]) -> tuple[tuple[str, str], ...]:
-    """Steps that no story reaches, as (flow, step), in the order of the files."""
-    return tuple(
-        (flow, step) for flow, steps in coverage(bot, rehearsed).items() for step, times in steps.items() if not times
-    )
+    return Rehearsed(story, mismatch, player.shown, tuple(player.lines), exchanges)
 
 
 class _Player:
@@ -129,13 +109,18 @@ class _Player:
         self.bot = bot
         self.story = story
         self.understand = understand
-        self.walked: set[tuple[str, str]] = set()
+        self._walked: set[tuple[str, str]] = set()
+        self._setbacks: set[Setback] = set()
         self.lines: list[str] = []
         self.exchanges: list[tuple[CallerStep | None, list[str]]] = [(None, [])]
         self._state = new_state(bot)
         self._now = story.at.replace(tzinfo=ZoneInfo(story.zone))
         self._actions: list[Action] = []
         self._calls: list[CallBackend] = []
+
+    @property
+    def shown(self) -> Shown:
+        return Shown(frozenset(self._walked), frozenset(self._setbacks))
 
     def play(self) -> Mismatch | None:
         started = CallStarted(
@@ -158,7 +143,8 @@ class _Player:
         """Hand an event in. What was said and done before belongs to the turn before."""
         self._state, actions, walked = trace(self.bot, self._state, event)
         self._now += _TURN_LASTS
-        self.walked.update(walked)
+        self._walked.update(walked)
+        self._setbacks.update(setbacks_met(self.bot, actions))
         for action in actions:
             if isinstance(action, Say):
                 self.lines.append(f"bot: {action.text}")
