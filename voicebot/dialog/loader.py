@@ -7,7 +7,17 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from voicebot.dialog.asking import request_expectation
+from voicebot.dialog.conduct import (
+    clarify_expectation,
+    command_phrases,
+    intents_of,
+    known_flow,
+    read_commands,
+    read_ladders,
+    read_limits,
+    read_patterns,
+    read_understanding,
+)
 from voicebot.dialog.declarations import (
     BUILT_IN,
     Declared,
@@ -22,21 +32,13 @@ from voicebot.dialog.declarations import (
     read_slots,
     read_types,
 )
-from voicebot.dialog.document import Fields, Source, read_yaml, suggestion
+from voicebot.dialog.document import Fields, Source, read_yaml
 from voicebot.dialog.escalation.policy import EscalationPolicy
 from voicebot.dialog.escalation.reading import Known, listened_for, read_policy
-from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
 from voicebot.dialog.flow import (
     Bot,
     Commands,
     Flow,
-    Ladder,
-    Ladders,
-    Limits,
-    Patterns,
-    Rung,
-    Understanding,
-    spoken_words,
 )
 from voicebot.dialog.hours import Holiday
 from voicebot.dialog.linker import FlowLinker
@@ -83,30 +85,6 @@ BOT_KEYS = (
     "limits",
     "recording",
 )
-COMMANDS = ("repeat", "help", "start_over", "wait", "slower", "cancel", "person")
-LADDERS = ("silence", "no_match", "hearing")
-#: The bot-wide prompts, each with the names it may use.
-PATTERN_PROMPTS: dict[str, tuple[str, ...]] = {
-    "returning": ("title",),
-    "next_request": ("title",),
-    "continuing": ("title",),
-    "clarify_one": ("first",),
-    "clarify_two": ("first", "second"),
-    "clarify_again": (),
-    "wait": (),
-    "start_over": (),
-    "help": (),
-    "talked_too_long": (),
-    "cannot_change_now": (),
-    "cancelled": (),
-    "needs_person": (),
-    "keys_yes_no": (),
-    "call_too_long": (),
-    "shutting_down": (),
-    "broken": (),
-    "one_moment": (),
-    "voice_trouble": (),
-}
 
 
 def load_bot(directory: Path) -> Bot:
@@ -165,17 +143,6 @@ def bot_files(directory: Path) -> list[Path]:
     found = [*directory.rglob("*.yaml"), *(directory / KNOWLEDGE).rglob("*.md")]
     found += (directory / RECORDINGS).glob("*.wav")
     return sorted(path for path in found if not OTHER_FOLDERS.intersection(path.relative_to(directory).parts[:-1]))
-
-
-def _intents_of(commands: Commands) -> tuple[str, ...]:
-    return (
-        commands.repeat,
-        commands.help,
-        commands.start_over,
-        commands.wait,
-        commands.slower,
-        commands.cancel,
-    )
 
 
 class _Loader:
@@ -253,11 +220,13 @@ class _Loader:
             resolve()
         for check_later in declared.later:
             check_later()
-        commands = self._commands()
-        declared.command_phrases = self._command_phrases(commands)
+        commands = read_commands(self._require("commands"), declared)
+        declared.command_phrases = command_phrases(
+            commands, declared, listened_for(self._policy_source[0]) if self._policy_source else ()
+        )
         flows = {head.name: FlowLinker(head, declared).link() for head in declared.flows.values()}
-        ladders = self._ladders()
-        patterns = self._patterns()
+        ladders = read_ladders(self._require("ladders"), declared)
+        patterns = read_patterns(self._require("patterns"), declared)
         start = self._flow_named("start")
         if not (commands and ladders and patterns and start):
             return None
@@ -276,9 +245,9 @@ class _Loader:
             ladders=ladders,
             commands=commands,
             replies=self._replies,
-            clarify_expectation=self._clarify_expectation(flows),
-            understanding=self._understanding(),
-            limits=self._limits(),
+            clarify_expectation=clarify_expectation(flows, declared),
+            understanding=read_understanding(self._sections.get("understanding")),
+            limits=read_limits(self._sections.get("limits")),
             names=self._sections["names"].texts() if "names" in self._sections else (),
             places=declared.places,
             hours=declared.hours,
@@ -310,107 +279,11 @@ class _Loader:
 
     def _flow_named(self, section: str) -> str:
         source = self._require(section)
-        return self._known_flow(source) if source else ""
-
-    def _known_flow(self, source: Source) -> str:
-        name = source.text()
-        if name and name not in self._declared.flows:
-            source.problem(f"There is no flow '{name}'.", suggestion(name, self._declared.flows))
-        return name
-
-    def _commands(self) -> Commands | None:
-        source = self._require("commands")
-        if source is None:
-            return None
-        fields = source.fields(COMMANDS)
-        named: dict[str, str] = {}
-        for command in COMMANDS:
-            entry = fields.require(command)
-            if entry is None:
-                continue
-            named[command] = entry.text()
-            if named[command] not in self._declared.intents:
-                entry.problem(
-                    f"There is no intent '{named[command]}'.", suggestion(named[command], self._declared.intents)
-                )
-        return Commands(**named) if len(named) == len(COMMANDS) else None
-
-    def _command_phrases(self, commands: Commands | None) -> tuple[str, ...]:
-        if commands is None:
-            return ()
-        names = (commands.person, *_intents_of(commands))
-        found = [self._declared.intents[name] for name in names if name in self._declared.intents]
-        examples = [example for intent in found for example in intent.examples]
-        # Anger and need must be heard at every question: that is how a caller gets out of one.
-        outbursts = listened_for(self._policy_source[0]) if self._policy_source else ()
-        return tuple(dict.fromkeys(spoken_words(text) for text in (*examples, *outbursts)))
-
-    def _ladders(self) -> Ladders | None:
-        source = self._require("ladders")
-        if source is None:
-            return None
-        fields = source.fields(LADDERS)
-        read = {name: self._ladder(name, entry) for name in LADDERS if (entry := fields.require(name))}
-        return Ladders(**read) if len(read) == len(LADDERS) else None
-
-    def _ladder(self, name: str, source: Source) -> Ladder:
-        rungs: list[Rung] = []
-        gives_up = ""
-        for number, item in enumerate(source.items(), start=1):
-            fields = item.fields(("say", "offer_keys", "gives_up"))
-            last = fields.get("gives_up")
-            if last:
-                gives_up = self._known_flow(last)
-                continue
-            say = read_prompt(fields.get("say"), f"ladders.{name}_{number}")
-            rungs.append(Rung(say, fields.flag("offer_keys")))
-        if not gives_up:
-            source.problem(f"The ladder '{name}' has no end.", "Close it with '- gives_up: <flow>'.")
-        return Ladder(tuple(rungs), gives_up)
-
-    def _patterns(self) -> Patterns | None:
-        source = self._require("patterns")
-        if source is None:
-            return None
-        fields = source.fields((*PATTERN_PROMPTS, "backend_down"))
-        prompts: dict[str, Prompt] = {}
-        for name, allowed in PATTERN_PROMPTS.items():
-            entry = fields.require(name)
-            prompt = read_prompt(entry, f"patterns.{name}")
-            if entry and prompt:
-                check_names(sorted(prompt.names), allowed, entry)
-                prompts[name] = prompt
-        down = fields.require("backend_down")
-        backend_down = self._known_flow(down) if down else ""
-        return Patterns(**prompts, backend_down=backend_down) if len(prompts) == len(PATTERN_PROMPTS) else None
-
-    def _understanding(self) -> Understanding:
-        source = self._sections.get("understanding")
-        if source is None:
-            return Understanding()
-        fields = source.fields(("accept", "clarify", "margin", "digress"))
-        return Understanding(**{name: entry.fraction() for name, entry in fields})
-
-    def _limits(self) -> Limits:
-        source = self._sections.get("limits")
-        if source is None:
-            return Limits()
-        fields = source.fields(("misses", "turns", "stack"))
-        return Limits(**{name: entry.number(least=1) for name, entry in fields})
-
-    def _clarify_expectation(self, flows: dict[str, Flow]) -> Expectation:
-        titles = tuple(dict.fromkeys(spoken_words(flow.title) for flow in flows.values() if flow.title))
-        base = request_expectation("patterns.clarify", (), yes_no=True, barge_in=True)
-        return Expectation(
-            name=base.name,
-            kinds=(AnswerKind.YES_NO, AnswerKind.CHOICE, AnswerKind.OPEN),
-            phrases=(*titles, *self._declared.command_phrases),
-            keys=KeyEntry(1, 1),
-        )
+        return known_flow(source, self._declared) if source else ""
 
     def _check_intents(self, flows: dict[str, Flow], commands: Commands) -> None:
         """Every intent must lead somewhere, and a flow that can be asked for needs a title to be named by."""
-        used = {commands.person, *_intents_of(commands), *self._replies}
+        used = {commands.person, *intents_of(commands), *self._replies}
         for intent in self._declared.intents.values():
             if intent.flow is None and intent.name not in used:
                 what = f"The intent '{intent.name}' starts nothing."

@@ -11,6 +11,7 @@ from typing import Any
 from voicebot.dialog.actions import Takeover
 from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.condition import Aspect
+from voicebot.dialog.conduct import COMMANDS, LADDERS, PATTERN_PROMPTS
 from voicebot.dialog.declarations import NAME, OPERATION_KEYS, OPERATION_NAME, TYPE_KEYS
 from voicebot.dialog.escalation.reading import HYSTERESIS_KEYS, POLICY_KEYS, SAID, SOURCES_KEYS, USUAL
 from voicebot.dialog.escalation.reading import TYPE_KEYS as POLICY_TYPE_KEYS
@@ -19,7 +20,7 @@ from voicebot.dialog.escalation.signals import WEIGHED
 from voicebot.dialog.escalation.topic import Topic
 from voicebot.dialog.expectation import AnswerKind
 from voicebot.dialog.hours_values import HoursAspect
-from voicebot.dialog.loader import BOT_KEYS, COMMANDS, FLOW_KEYS, LADDERS, PATTERN_PROMPTS
+from voicebot.dialog.loader import BOT_KEYS, FLOW_KEYS
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.planned import STEP_KEYS
 from voicebot.dialog.recording import RecordingOrder, RecordingPolicy
