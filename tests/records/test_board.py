@@ -207,6 +207,6 @@ async def test_a_callback_that_reached_nobody_waits_for_its_next_time(database: 
 
 async def test_a_message_is_kept_and_never_dialled(database: Database, clock: Clock) -> None:
     one = book(database, clock)
-    await one.keep_message(call_id="c1", queue="service", number="", zone="UTC")
+    await one.keep(call_id="c1", queue="service", number="", zone="UTC", reason="message")
     assert await one.claim_due() is None
     assert [row.reason for row in await one.list()] == ["message"]

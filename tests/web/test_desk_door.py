@@ -200,8 +200,8 @@ async def test_an_agent_sees_the_callbacks_of_their_queues_and_may_cancel_those_
     async with floor() as it, it.desk() as desk:
         book = it.centre.parts.callbacks
         common = {"number": "+15550100199", "zone": "UTC"}
-        mine = await book.keep_message(call_id="call-1", queue="service", **common)
-        other = await book.keep_message(call_id="call-2", queue="technical", **common)
+        mine = await book.keep(call_id="call-1", queue="service", reason="message", **common)
+        other = await book.keep(call_id="call-2", queue="technical", reason="message", **common)
         board = await desk.until(lambda message: bool(message.get("callbacks")))
         assert [one["id"] for one in board["callbacks"]] == [mine]
 

@@ -119,6 +119,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         routing,
         find_dialer=lambda: dialers[0] if dialers else None,
         is_open=centre.is_open,
+        can_serve=lambda queue: centre.can_serve(queue, ()),
         talk=partial(sessions.call_back, company_says=routing.wording),
         now=now,
     )

@@ -56,15 +56,18 @@ class CallbackBook:
             call_id=call_id, queue=queue, number=number, zone=zone, consent=consent, reason=reason, at=at, state=BOOKED
         )
 
-    async def keep_message(self, *, call_id: str, queue: str, number: str, zone: str) -> str:
-        """Note that a caller left a message, which the call's recording holds."""
+    async def keep(self, *, call_id: str, queue: str, number: str, zone: str, reason: str) -> str:
+        """Note a caller whom a person should see to: who left a message, or took nothing that was offered.
+
+        They have asked for no call, so none is made by itself.
+        """
         return await self._add(
             call_id=call_id,
             queue=queue,
             number=number,
             zone=zone,
-            consent=True,
-            reason="message",
+            consent=False,
+            reason=reason,
             at=self._now(),
             state=MESSAGE,
         )
@@ -128,9 +131,11 @@ class CallbackBook:
             callback, {"state": FAILED if failed else DONE, "result": result, "lease_until": None}
         )
 
-    async def postpone(self, callback: CallbackRow, at: datetime, result: str) -> bool:
-        """Make it again at `at`; False when another process has taken it."""
-        return await self._change(callback, {"state": BOOKED, "due_at": at, "result": result, "lease_until": None})
+    async def postpone(self, callback: CallbackRow, at: datetime, result: str, *, tried: bool = True) -> bool:
+        """Make it again at `at`; False when another process has taken it. What was not `tried` is no attempt."""
+        attempts = callback.attempts if tried else callback.attempts - 1
+        values = {"state": BOOKED, "due_at": at, "result": result, "lease_until": None, "attempts": attempts}
+        return await self._change(callback, values)
 
     async def cancel(self, callback_id: str) -> bool:
         """Take a promise back; False when it is being kept already, or is no more."""

@@ -74,6 +74,7 @@ class PlayedFloor:
     on_claimed: Callable[[Claim], None] | None = None
     freed: list[Claim] = field(default_factory=list)
     booked: list[str] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     tokens: int = 0
 
@@ -145,6 +146,10 @@ class PlayedFloor:
 
     async def take_message(self, place: Place, queue: Queue) -> None:
         """Nothing is kept."""
+
+    async def note(self, place: Place, queue: Queue) -> None:
+        del queue
+        self.noted.append(place.call_id)
 
     async def slots(self, queue: Queue, number: str) -> tuple[datetime, ...]:
         del queue, number

@@ -56,6 +56,8 @@ class Talk:
     transfer: Transfer
     running: asyncio.Task[Outcome]
     centre: ContactCentre
+    #: Packets that agents were given, in order.
+    delivered: list[ContextPacket]
 
     @property
     def token(self) -> int:
@@ -76,7 +78,10 @@ async def talking(tmp_path: Path) -> AsyncIterator[Talk]:
     def now() -> datetime:
         return datetime.now(UTC)
 
+    delivered: list[ContextPacket] = []
+
     async def deliver(packet: ContextPacket) -> tuple[str, ...]:
+        delivered.append(packet)
         return ()
 
     def party(leg: CallLeg) -> PlayedParty:
@@ -111,7 +116,7 @@ async def talking(tmp_path: Path) -> AsyncIterator[Talk]:
             transfer = desk.make_again(routing.queues["service"], caller, PACKET, call_id="call-1")
             running = asyncio.create_task(transfer.run())
             await until(lambda: "bridged" in caller.moves)
-            yield Talk(caller, desk, transfer, running, centre)
+            yield Talk(caller, desk, transfer, running, centre, delivered)
             if not running.done():
                 caller.leg.end()
                 transfer.caller_left()
@@ -157,3 +162,9 @@ async def test_an_agent_who_finishes_lets_the_caller_go_with_thanks(tmp_path: Pa
         assert outcome.ending == "served"
         assert talk.caller.said[-1] == "transfer.thanks"
         assert await talk.state_of("ana") == "wrap_up"
+
+
+async def test_what_was_known_of_somebody_who_is_called_back_is_found_by_the_new_call(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        assert [packet.call_id for packet in talk.delivered] == ["call-1"]
+        assert talk.delivered[0].summary == PACKET.summary

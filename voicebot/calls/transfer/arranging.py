@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from voicebot.calls.transfer.seams import CallerSide, Floor, Place, Said
+from voicebot.calls.transfer.sounds import TONE
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
 from voicebot.routing.queues import Choice, Queue
 from voicebot.routing.wording import Wording
@@ -55,13 +56,21 @@ class Arranger:
                 return False
 
     async def note_down(self, queue: Queue) -> None:
-        """Book a callback to where the caller calls from, without asking any more, and say so."""
+        """Put the caller on the list of those whom somebody should see to, and say so.
+
+        They were offered a callback and have taken none, so nothing dials them: a person decides.
+        """
+        await self._floor.note(self._place, queue)
+        await self._say("noted" if self._place.number else "noted_unknown")
+
+    async def promise(self, queue: Queue) -> None:
+        """Book a callback for a caller whom we cut off in the queue, and say so; else note them down."""
         slots = await self._floor.slots(queue, self._place.number) if self._place.number else ()
         if not slots:
-            await self._say("noted_unknown")
+            await self.note_down(queue)
             return
-        await self._floor.book(self._place, queue, number=self._place.number, at=slots[0], reason="noted")
-        await self._say("noted")
+        await self._floor.book(self._place, queue, number=self._place.number, at=slots[0], reason="cut_off")
+        await self._say("cut_off")
 
     async def _callback(self, queue: Queue) -> bool:
         number = await self._number()
@@ -91,7 +100,10 @@ class Arranger:
         return None
 
     async def _message(self, queue: Queue) -> bool:
-        said = await self._ask("message_prompt", _MESSAGE, MESSAGE_S)
+        await self._caller.listen(None)
+        await self._say("message_prompt")
+        await self._caller.play(TONE)
+        said = await self._ask("", _MESSAGE, MESSAGE_S)
         if said is None:
             return False
         await self._floor.take_message(self._place, queue)
@@ -99,16 +111,20 @@ class Arranger:
         return True
 
     async def _yes(self, text: str, **values: object) -> bool:
+        """Ask for a yes; who says nothing, or neither yes nor no, is asked once more. What stays unclear is no yes."""
         said = await self._ask(text, _YES_NO, ANSWER_S, **values)
-        if said is None:
-            return False
-        return said.keys == "1" or bool(said.readings and said.readings[0].affirmative)
+        if (meant := _meant(said)) is None:
+            meant = _meant(await self._ask("yes_or_no", _YES_NO, ANSWER_S))
+        return meant is True
 
     async def _ask(self, text: str, expectation: Expectation, wait_s: float, **values: object) -> Said | None:
-        """Ask, and return the answer, which may come over the question; None when there is none."""
+        """Ask, and return the answer, which may come over the question; None when there is none.
+
+        Without a `text` there is only listening.
+        """
         answer = self._answer = asyncio.get_running_loop().create_future()
         await self._caller.listen(expectation)
-        saying = asyncio.create_task(self._say(text, **values))
+        saying = asyncio.create_task(self._say(text, **values) if text else _nothing())
         try:
             await asyncio.wait({saying, answer}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
@@ -122,3 +138,14 @@ class Arranger:
 
     async def _say(self, text: str, **values: object) -> None:
         await self._caller.say(f"transfer.{text}", self._wording.text(text, **values), personal=bool(values))
+
+
+def _meant(said: Said | None) -> bool | None:
+    if said is None:
+        return None
+    if said.keys:
+        return {"1": True, "2": False}.get(said.keys)
+    return said.readings[0].affirmative if said.readings else None
+
+
+async def _nothing() -> None: ...

@@ -24,7 +24,6 @@ from voicebot.dialog.recording import Consent
 from voicebot.media.events import CallerTurn, LineEnded, LineEvent
 from voicebot.media.tapped import TappedLeg
 from voicebot.records.record import Outcome
-from voicebot.routing.actions import Ending
 from voicebot.telephony.leg import CallLeg, HangUpReason
 
 log = structlog.get_logger(__name__)
@@ -81,7 +80,7 @@ class CallbackCall:
         self._there: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> bool:
-        """Carry the call to its end; True when the callee was there, and did not have to be left waiting for nobody."""
+        """Carry the call to its end; True when the callee was there: what came of it then is arranged with them."""
         self._journal.begin_call(self._plan.call_id, self._leg.info, self._now(), self._plan.flow_version)
         if self._plan.recording_path is not None:
             self._journal.note_recording(self._plan.call_id, self._plan.recording_path)
@@ -103,7 +102,8 @@ class CallbackCall:
             self._recording.close()
             ended = Outcome.PERSON if outcome and outcome.talked else Outcome.SILENT
             self._journal.end_call(self._plan.call_id, self._now(), ended, outcome.ending if outcome else "not_there")
-        return outcome is not None and outcome.ending in {Ending.SERVED, Ending.SURVEY, Ending.CALLER_LEFT}
+        # Whoever got another callback, or anything else instead, is not called for this one again.
+        return outcome is not None
 
     # As the transfer before the transfer: what the callee says is whether they are there.
 

@@ -33,7 +33,11 @@ Talk = Callable[[CallLeg, CallbackRow, ContextPacket], Awaitable[bool]]
 
 
 class CallbackMaker:
-    """`talk` carries an answered call; `is_open` tells whether a queue has its hours. `now` is wall-clock time."""
+    """`talk` carries an answered call; `is_open` tells whether a queue has its hours. `now` is wall-clock time.
+
+    `can_serve` tells whether anybody is on duty who could take the caller: nobody is called to be told that nobody is
+    there.
+    """
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class CallbackMaker:
         *,
         find_dialer: Callable[[], SipDialer | None],
         is_open: Callable[[Queue, datetime], bool],
+        can_serve: Callable[[Queue], Awaitable[bool]],
         talk: Talk,
         now: Callable[[], datetime],
     ) -> None:
@@ -51,6 +56,7 @@ class CallbackMaker:
         self._routing = routing
         self._find_dialer = find_dialer
         self._is_open = is_open
+        self._can_serve = can_serve
         self._talk = talk
         self._now = now
         self._making: set[asyncio.Task[None]] = set()
@@ -86,13 +92,16 @@ class CallbackMaker:
             await self._book.finish(row, why, failed=True)
             return
         if not self._may_call(row, queue):
-            await self._postpone(row, queue, attempts=0, why="not_now")
+            await self._postpone(row, queue, tried=False, why="not_now")
+            return
+        if not await self._can_serve(queue):
+            await self._postpone(row, queue, tried=False, why="nobody_there")
             return
         renewing = asyncio.create_task(self._renew(row))
         try:
             leg = await dialer.dial(row.number, timeout_s=RING_S)
         except DialFailed as failed:
-            await self._postpone(row, queue, attempts=row.attempts, why=failed.reason.value)
+            await self._postpone(row, queue, tried=True, why=failed.reason.value)
             return
         else:
             carrying = asyncio.create_task(leg.run())
@@ -106,7 +115,7 @@ class CallbackMaker:
         if taken:
             await self._book.finish(row, "taken")
         else:
-            await self._postpone(row, queue, attempts=row.attempts, why="nobody_took_it")
+            await self._postpone(row, queue, tried=True, why="nobody_took_it")
 
     async def _renew(self, row: CallbackRow) -> None:
         while True:
@@ -118,9 +127,9 @@ class CallbackMaker:
         now = self._now()
         return self._is_open(queue, now) and is_decent(now, ZoneInfo(row.zone), self._routing.callbacks)
 
-    async def _postpone(self, row: CallbackRow, queue: Queue, *, attempts: int, why: str) -> None:
+    async def _postpone(self, row: CallbackRow, queue: Queue, *, tried: bool, why: str) -> None:
         following = after_attempt(
-            attempts,
+            row.attempts if tried else 0,
             self._now(),
             rules=self._routing.callbacks,
             zone=ZoneInfo(row.zone),
@@ -129,7 +138,7 @@ class CallbackMaker:
         log.info("callback not made", call_id=row.call_id, why=why, attempts=row.attempts)
         match following:
             case Again(at):
-                await self._book.postpone(row, at, why)
+                await self._book.postpone(row, at, why, tried=tried)
             case GivenUp():
                 await self._book.finish(row, why, failed=True)
 

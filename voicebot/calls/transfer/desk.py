@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from weakref import WeakSet
 
@@ -61,7 +62,9 @@ class TransferDesk:
     def make_again(self, queue: Queue, caller: CallerSide, packet: ContextPacket, *, call_id: str) -> Transfer:
         """Make the transfer of somebody who was called back: they come first, with what was known before."""
         place = Place(secrets.token_hex(16), call_id, packet.customer.number, CALLED_BACK_PRIORITY, self._now())
-        return self._transfer(place, queue, caller, lambda _queue: packet, None)
+        # What comes of this call, another callback or a message, must find the packet by this call.
+        known = replace(packet, call_id=call_id)
+        return self._transfer(place, queue, caller, lambda _queue: known, None)
 
     def _transfer(
         self,

@@ -183,8 +183,16 @@ class ContactCentre:
         self._told()
 
     async def take_message(self, place: Place, queue: Queue) -> None:
+        await self._keep(place, queue, reason="message")
+
+    async def note(self, place: Place, queue: Queue) -> None:
+        await self._keep(place, queue, reason="noted")
+
+    async def _keep(self, place: Place, queue: Queue, *, reason: str) -> None:
         zone = str(self._zone_of(place.number))
-        await self._callbacks.keep_message(call_id=place.call_id, queue=queue.name, number=place.number, zone=zone)
+        await self._callbacks.keep(
+            call_id=place.call_id, queue=queue.name, number=place.number, zone=zone, reason=reason
+        )
         self._told()
 
     async def slots(self, queue: Queue, number: str) -> tuple[datetime, ...]:

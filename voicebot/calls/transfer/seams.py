@@ -139,6 +139,10 @@ class Floor(Protocol):
         """Note that the caller left a message, which is in the call's recording."""
         ...
 
+    async def note(self, place: Place, queue: Queue) -> None:
+        """Put the caller on the list of those whom somebody should see to; they have asked for no call."""
+        ...
+
     async def slots(self, queue: Queue, number: str) -> tuple[datetime, ...]: ...
 
 

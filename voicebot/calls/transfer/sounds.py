@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 
+import numpy as np
+
+from voicebot import g711
 from voicebot.calls.transfer.seams import CallerSide
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
 from voicebot.routing.queues import Choice
@@ -12,6 +15,7 @@ from voicebot.telephony.leg import SAMPLE_RATE_HZ
 
 #: Music between two words.
 MUSIC_S = 18.0
+_TONE_HZ, _TONE_S, _TONE_FADE_S = 1000.0, 0.4, 0.02
 
 
 def choice_expectation(choices: tuple[Choice, ...], *, no_input_s: float = 8.0) -> Expectation | None:
@@ -22,6 +26,16 @@ def choice_expectation(choices: tuple[Choice, ...], *, no_input_s: float = 8.0) 
     return Expectation(
         "transfer.choice", (AnswerKind.CHOICE,), phrases=phrases, keys=KeyEntry(1, 1), no_input_s=no_input_s
     )
+
+
+def _tone() -> bytes:
+    at_s = np.arange(round(_TONE_S * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    edges = np.clip(np.minimum(at_s, _TONE_S - at_s) / _TONE_FADE_S, 0.0, 1.0)
+    return g711.encode((8000 * edges * np.sin(2 * np.pi * _TONE_HZ * at_s)).astype(np.int16))
+
+
+#: The tone after which a caller speaks a message; mu-law, a whole number of frames.
+TONE = _tone()
 
 
 class HoldMusic:

@@ -172,7 +172,7 @@ class Transfer:
             self._errands.start(self._note_down_and_leave())
 
     async def _note_down_and_leave(self) -> None:
-        await self._sounds.play(self._arranger.note_down(self._queue))
+        await self._sounds.play(self._arranger.promise(self._queue))
         await self._sounds.finished()
         self._inbox.put_nowait(CallerLeft())
 

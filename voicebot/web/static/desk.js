@@ -171,7 +171,7 @@ function callbackItem(callback) {
     "li",
     {},
     element("b", {}, callback.number || "Number withheld"),
-    element("span", { class: "soft" }, `${isMessage ? "left a message" : callback.state === "calling" ? "being called" : `due ${moment(callback.due_at)}`}, ${callback.queue}`),
+    element("span", { class: "soft" }, `${callback.reason === "noted" ? "asked for somebody" : isMessage ? "left a message" : callback.state === "calling" ? "being called" : `due ${moment(callback.due_at)}`}, ${callback.queue}`),
     element("span", { class: "row-actions" }, element("a", { href: `/calls/${callback.call_id}`, "aria-label": `Call of ${callback.number}` }, "Call"), callback.state === "calling" ? null : close),
   );
 }
