@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+from sqlalchemy.engine import URL
 
 from tests.fakes import postgresql
+from voicebot.records import database
 
 settings.register_profile("voicebot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("voicebot")
@@ -20,7 +23,8 @@ settings.load_profile("voicebot")
 _AT_HOME = ("127.", "::1", "localhost", "0.0.0.0")  # connecting to it reaches this machine only
 
 
-#: The kinds of database that tests run on; one of them alone when VOICEBOT_TEST_DATABASE names it.
+#: The kinds of database that tests run on; one of them alone when VOICEBOT_TEST_DATABASE names it. With ``postgresql``
+#: every test's records lie there, whether or not the test asks for a database by name.
 _ONLY = os.environ.get("VOICEBOT_TEST_DATABASE")
 _DATABASES = [_ONLY] if _ONLY else ["sqlite", "postgresql"]
 
@@ -28,6 +32,19 @@ _DATABASES = [_ONLY] if _ONLY else ["sqlite", "postgresql"]
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         postgresql.make_folder()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Mark what runs on both kinds in one run, and leave out what is about SQLite's file where there is none."""
+    kept, left_out = [], []
+    for item in items:
+        if "database_url" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.both_databases)
+        about_the_file = _ONLY == "postgresql" and item.get_closest_marker("sqlite") is not None
+        (left_out if about_the_file else kept).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +64,27 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     else:
         with postgresql.fresh_database(request.getfixturevalue("postgresql_socket")) as url:
             yield url
+
+
+@pytest.fixture(autouse=True)
+def _records_beside_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where all tests run on PostgreSQL, give each data folder that is opened a database there instead."""
+    if _ONLY != "postgresql":
+        yield
+        return
+    with ExitStack() as stack:
+        made: dict[Path, URL] = {}
+
+        def beside(data: Path) -> URL:
+            folder = data.resolve()
+            if folder not in made:
+                socket_folder = request.getfixturevalue("postgresql_socket")
+                url = stack.enter_context(postgresql.fresh_database(socket_folder))
+                made[folder] = database.locate(data, url)
+            return made[folder]
+
+        monkeypatch.setattr(database, "_beside", beside)
+        yield
 
 
 @pytest.fixture(autouse=True)

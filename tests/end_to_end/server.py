@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import URL
 
 from voicebot.g711 import Pcm
+from voicebot.records.database import locate
 from voicebot.records.vault.codec import decode
 from voicebot.simulation.carrier import Account, Carrier
 
@@ -26,6 +29,15 @@ TWILIO_TOKEN = "signed-by-the-test"
 ACCOUNT = Account(auth_token=TWILIO_TOKEN)
 FLOWS = Path(__file__).parents[2] / "flows"
 READY_TIMEOUT_S = 120.0
+
+
+#: Blocking drivers, by the kind of database.
+_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+
+
+def database_of(data: Path) -> URL:
+    """Return where the server of a data folder keeps its records in this test."""
+    return locate(data, os.environ.get("VOICEBOT_DATABASE_URL"))
 
 
 @dataclass
@@ -83,6 +95,17 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(60):
             return await self.process.wait()
+
+    def rows(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
+        """Carry out a statement on the server's database and return what it answers, as plain tuples."""
+        url = database_of(self.data)
+        engine = create_engine(url.set(drivername=_DRIVERS[url.get_backend_name()]))
+        try:
+            with engine.begin() as connection:
+                answer = connection.execute(text(statement), values)
+                return [tuple(row) for row in answer] if answer.returns_rows else []
+        finally:
+            engine.dispose()
 
     def worker_pid(self, kind: str) -> int:
         """Return the process id of the first speech worker of a kind."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,14 +61,13 @@ def contact_centre(folder: Path, **agents: str) -> Path:
 def on_duty(server: Server, *agents: str) -> None:
     """Set agents available, as they would at their desks."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-    with sqlite3.connect(server.data / "voicebot.sqlite3") as database:
-        for agent in agents:
-            values = {"id": agent, "at": now}
-            database.execute(
-                "insert into agents (id, state, since, idle_since, reach, token)"
-                " values (:id, 'available', :at, :at, 'sip', 0)",
-                values,
-            )
+    for agent in agents:
+        server.rows(
+            "insert into agents (id, state, since, idle_since, reach, token)"
+            " values (:id, 'available', :at, :at, 'sip', 0)",
+            id=agent,
+            at=now,
+        )
 
 
 async def ask_for_a_person(server: Server, line: CarrierLine) -> None:
@@ -88,8 +86,7 @@ def serving(tmp_path: Path, trunk: str = "", **agents: str) -> Any:
 
 
 def rows(server: Server, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(server.data / "voicebot.sqlite3") as database:
-        return database.execute(query).fetchall()
+    return server.rows(query)
 
 
 async def until(condition: Callable[[], bool], *, within_s: float = 30.0) -> None:
@@ -174,8 +171,7 @@ async def test_with_nobody_there_a_callback_is_booked_and_made_with_what_was_kno
         ((number, state),) = rows(server, "select number, state from callbacks")
         assert (number, state) == ("+12025550199", "booked")
         on_duty(server, "ana")
-        with sqlite3.connect(server.data / "voicebot.sqlite3") as database:
-            database.execute("update callbacks set due_at = created_at")
+        server.rows("update callbacks set due_at = created_at")
         called = await customer.call()
         await agent.call()
         await until(lambda: bool(rows(server, "select 1 from queue_entries where joined_at is not null")), within_s=60)

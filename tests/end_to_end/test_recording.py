@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from tests.disk_search.search import sealed_audio, search
-from tests.end_to_end.server import FLOWS, Server, has_prompt, is_over, running
+from tests.end_to_end.server import FLOWS, Server, database_of, has_prompt, is_over, running
 from tests.end_to_end.talker import Voices, act, transcript
 from tests.fakes.buzz import buzz
-from voicebot.records.database import Database, locate
+from voicebot.records.database import Database
 from voicebot.records.deeds import Deeds
 from voicebot.records.vault.keys import RecordingKeys, new_key
 from voicebot.simulation.line import CarrierLine
@@ -138,7 +138,7 @@ def _nothing_is_found(data: Path, key: str, told: str) -> None:
 
 async def _summary(data: Path, call_id: str) -> str:
     """Wait for the work after a call, and return what it made of it."""
-    async with Database.connected(locate(data, os.environ.get("VOICEBOT_DATABASE_URL"))) as database:
+    async with Database.connected(database_of(data)) as database:
         deeds = Deeds(database, now=lambda: datetime.now(UTC))
         async with asyncio.timeout(30):
             while (summary := await deeds.summary(call_id)) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pwd
@@ -22,7 +23,7 @@ _START_S = 60.0
 #: Ends the server when the run's main process is gone, however it went, and removes everything.
 _KEEPER = """
 "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
-    -c max_connections=200 -c shared_buffers=32MB >"$2/log" 2>&1 &
+    -c max_connections=200 -c shared_buffers=32MB -c timezone=UTC >"$2/log" 2>&1 &
 server=$!
 while [ -d "/proc/$3" ] && kill -0 "$server" 2>/dev/null; do sleep 1; done
 kill -QUIT "$server" 2>/dev/null
@@ -117,3 +118,20 @@ def fresh_database(socket_folder: str) -> Iterator[str]:
             yield f"postgresql://voicebot@/{name}?host={socket_folder}"
         finally:
             control.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def everything_of(url: str) -> bytes:
+    """Return all bytes of a database on disk, with its server's write-ahead log."""
+    with psycopg.connect(url, autocommit=True) as control:
+        control.execute("CHECKPOINT")
+        asked = (
+            "SELECT current_setting('data_directory'), oid::text FROM pg_database WHERE datname = current_database()"
+        )
+        found = control.execute(asked).fetchone()
+    assert found is not None
+    data, oid = found
+    contents = []
+    for path in [*Path(data, "base", oid).iterdir(), *Path(data, "pg_wal").glob("0*")]:
+        with contextlib.suppress(FileNotFoundError):  # a segment of the log, recycled meanwhile
+            contents.append(path.read_bytes())
+    return b"".join(contents)

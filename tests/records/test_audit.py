@@ -229,6 +229,7 @@ async def test_entries_cut_off_after_their_head_was_exported_show(tmp_path: Path
     assert [(problem.number, problem.what) for problem in report.problems] == [(2, "exported once and now missing")]
 
 
+@pytest.mark.sqlite
 def test_the_command_names_the_entry_that_was_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def record() -> None:
         async with Store.open(tmp_path, on_failure=print) as store:
@@ -247,6 +248,7 @@ def test_the_command_names_the_entry_that_was_changed(tmp_path: Path, capsys: py
     assert "NOT SOUND" in printed
 
 
+@pytest.mark.sqlite
 async def test_a_secret_turns_audit_entry_holds_its_decision_and_no_digit(tmp_path: Path) -> None:
     async with Store.open(tmp_path, on_failure=print) as store:
         store.journal.begin_call("c1", _Party(), START, "f")
@@ -259,6 +261,7 @@ async def test_a_secret_turns_audit_entry_holds_its_decision_and_no_digit(tmp_pa
     assert b"4711" not in everything
 
 
+@pytest.mark.sqlite
 async def test_checking_where_there_is_no_database_says_so_and_makes_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no database here"):
         await verify_audit(tmp_path)

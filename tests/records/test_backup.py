@@ -163,6 +163,7 @@ async def test_a_backup_that_is_not_whole_is_not_put_back(tmp_path: Path, data: 
     assert not (tmp_path / "target").exists()
 
 
+@pytest.mark.sqlite
 async def test_a_backup_of_another_kind_of_database_is_refused(tmp_path: Path, data: Path) -> None:
     async with Store.open(data, on_failure=print):
         pass

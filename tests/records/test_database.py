@@ -53,7 +53,7 @@ def postgresql_url(postgresql_socket: str) -> Iterator[str]:
         ("postgres://bot@db/calls", "postgresql+psycopg"),
         ("postgresql+psycopg://bot@db/calls", "postgresql+psycopg"),
         ("sqlite:////var/lib/calls.sqlite3", "sqlite+aiosqlite"),
-        (None, "sqlite+aiosqlite"),
+        pytest.param(None, "sqlite+aiosqlite", marks=pytest.mark.sqlite),
     ],
 )
 def test_a_database_is_named_by_a_url(url: str | None, driver: str, tmp_path: Path) -> None:

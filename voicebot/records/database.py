@@ -43,7 +43,7 @@ def locate(data: Path, url: str | None = None) -> URL:
     ConfigurationError when `url` is none or names another kind of database.
     """
     if url is None:
-        return URL.create(_DRIVERS["sqlite"], database=str(data.resolve() / SQLITE_FILE))
+        return _beside(data)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -54,6 +54,11 @@ def locate(data: Path, url: str | None = None) -> URL:
     if driver == _DRIVERS["sqlite"] and not (parsed.database and Path(parsed.database).is_absolute()):
         raise _refusal("must name SQLite's file by its whole path, such as sqlite:////var/lib/voicebot/calls.sqlite3")
     return parsed.set(drivername=driver)
+
+
+def _beside(data: Path) -> URL:
+    """Return the URL of the file in a data folder, which is where records lie unless somebody says otherwise."""
+    return URL.create(_DRIVERS["sqlite"], database=str(data.resolve() / SQLITE_FILE))
 
 
 def _refusal(what: str) -> ConfigurationError:

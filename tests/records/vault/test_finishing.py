@@ -348,7 +348,7 @@ from voicebot.telephony.leg import Channel, Direction, LegInfo
 async def main():
     data, started_at = Path(sys.argv[1]), datetime(2026, 11, 21, 9, tzinfo=UTC)
     keys = RecordingKeys(RecordingKey.of(b"k" * 32))
-    async with Store.open(data, on_failure=print) as store, Recordings(
+    async with Store.open(data, url=sys.argv[2], on_failure=print) as store, Recordings(
         data / "tapes", keys=keys, now=lambda: started_at, on_failure=print, on_closed=print
     ) as recordings:
         started = time.monotonic()
@@ -369,8 +369,8 @@ asyncio.run(main())
 """
 
 
-def _die_in_mid_call(data: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", _DYING, str(data)], stdout=subprocess.PIPE, text=True)
+def _die_in_mid_call(data: Path, url: str) -> None:
+    process = subprocess.Popen([sys.executable, "-c", _DYING, str(data), url], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     for line in process.stdout:
         if int(line) >= 150:
@@ -382,10 +382,10 @@ def _die_in_mid_call(data: Path) -> None:
 
 
 async def test_after_a_kill_in_mid_call_record_and_recording_are_there_up_to_the_last_second(
-    tmp_path: Path, failures: _Failures
+    tmp_path: Path, database_url: str, failures: _Failures
 ) -> None:
-    await asyncio.to_thread(_die_in_mid_call, tmp_path)
-    async with Store.open(tmp_path, on_failure=lambda _: None) as store:
+    await asyncio.to_thread(_die_in_mid_call, tmp_path, database_url)
+    async with Store.open(tmp_path, url=database_url, on_failure=lambda _: None) as store:
         plan = _plan(tmp_path)
         async with _finishing(plan, store, failures) as finisher:
             await finisher.idle()
