@@ -57,6 +57,8 @@ class EndCause(StrEnum):
     MEDIA_TIMEOUT = "media_timeout"
     PROTOCOL_ERROR = "protocol_error"
     REFUSED = "refused"
+    #: The carrier says that a machine is on the line, and nobody showed that they are none.
+    VOICEMAIL = "voicemail"
 
 
 class HangUpReason(StrEnum):

@@ -20,6 +20,10 @@ class Audience(StrEnum):
     """What a ticket opens; a ticket for one door does not open another."""
 
     TWILIO_STREAM = "twilio-stream"
+    #: The stream of a call that we placed, by the call's id.
+    TWILIO_DIALLED = "twilio-dialled"
+    #: The stream of a call that comes back from elsewhere, by its call SID.
+    TWILIO_RETURN = "twilio-return"
     BROWSER_STREAM = "browser-stream"
     CHAT = "chat"
     DESK_AUDIO = "desk-audio"

@@ -12,8 +12,10 @@ from aiohttp import web
 from voicebot.errors import RemoteProtocolError
 from voicebot.personal import Personal
 from voicebot.telephony.leg import Capability, Channel, Direction, LegInfo
+from voicebot.telephony.twilio.journey import Journeys, ReturningLeg, TravellingLeg
 from voicebot.telephony.twilio.leg import TwilioLeg, await_start
 from voicebot.telephony.twilio.messages import MAX_PARAMETER_CHARS, Start
+from voicebot.telephony.twilio.outgoing import OutgoingLeg
 from voicebot.telephony.twilio.stream import TwilioStream
 from voicebot.telephony.twilio.webhook import (
     CallStatusChanged,
@@ -38,10 +40,13 @@ MEDIA_PATH = "/twilio/media"
 STATUS_PATH = "/twilio/status"
 #: The stream's custom parameter that carries the ticket.
 TICKET_PARAMETER = "ticket"
+#: The parameters of streams that are not a caller's first: of a call we placed, and of one that comes back.
+DIALLED_PARAMETER, RETURN_PARAMETER = "dialled", "returning"
 #: Twilio opens the stream within a second or two of our TwiML.
 TICKET_LIFETIME_S = 60.0
 MAX_PASSED_ON = 8
 
+_CAPABILITIES = frozenset({Capability.KEYS_APART, Capability.PLAYBACK_CONFIRMED})
 _PARAMETER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
@@ -69,6 +74,7 @@ class TwilioDoor:
         refusal: RefusalPrompt,
         on_status: Callable[[CallStatusChanged | StreamStatusChanged], None],
         new_id: Callable[[], str],
+        journeys: Journeys,
     ) -> None:
         self._forms = forms
         self._public = public
@@ -79,6 +85,7 @@ class TwilioDoor:
         self._refusal = refusal
         self._on_status = on_status
         self._new_id = new_id
+        self._journeys = journeys
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -131,10 +138,30 @@ class TwilioDoor:
         """Carry one stream from its WebSocket handshake to its end."""
         return await self._door.carry(request, self._greet)
 
-    async def _greet(self, request: web.Request, socket: web.WebSocketResponse) -> TwilioLeg:
+    async def _greet(
+        self, request: web.Request, socket: web.WebSocketResponse
+    ) -> TravellingLeg | OutgoingLeg | ReturningLeg:
         stream = TwilioStream()
         start = await await_start(socket, stream, timeout_s=START_TIMEOUT_S)
-        ticket = self._redeem(start)
+        if DIALLED_PARAMETER in start.parameters:
+            dialled = self._redeem(start, DIALLED_PARAMETER, Audience.TWILIO_DIALLED)
+            info = LegInfo(
+                leg_id=dialled.subject,
+                channel=Channel.TWILIO,
+                direction=Direction.OUTBOUND,
+                caller=dialled.claims.get("from", ""),
+                called=dialled.claims.get("to", ""),
+                carrier_call_id=start.call_sid,
+                capabilities=_CAPABILITIES,
+            )
+            return OutgoingLeg(self._door.line(request, socket, info), stream)
+        returning = RETURN_PARAMETER in start.parameters
+        name, audience = (
+            (RETURN_PARAMETER, Audience.TWILIO_RETURN) if returning else (TICKET_PARAMETER, Audience.TWILIO_STREAM)
+        )
+        ticket = self._redeem(start, name, audience)
+        if ticket.subject != start.call_sid:
+            raise RemoteProtocolError("ticket_wrong_call", "The stream's ticket was issued for another call.")
         info = LegInfo(
             leg_id=self._new_id(),
             channel=Channel.TWILIO,
@@ -143,18 +170,16 @@ class TwilioDoor:
             called=ticket.claims.get("to", ""),
             carrier_call_id=start.call_sid,
             parameters={name: value for name, value in start.parameters.items() if name != TICKET_PARAMETER},
-            capabilities=frozenset({Capability.KEYS_APART, Capability.PLAYBACK_CONFIRMED}),
+            capabilities=_CAPABILITIES,
         )
-        return TwilioLeg(self._door.line(request, socket, info), stream)
+        line = self._door.line(request, socket, info)
+        return ReturningLeg(line, stream) if returning else self._journeys.begin(TwilioLeg(line, stream))
 
-    def _redeem(self, start: Start) -> Ticket:
+    def _redeem(self, start: Start, parameter: str, audience: Audience) -> Ticket:
         try:
-            ticket = self._tickets.redeem(start.parameters.get(TICKET_PARAMETER, ""), Audience.TWILIO_STREAM)
+            return self._tickets.redeem(start.parameters.get(parameter, ""), audience)
         except TicketRefused as error:
             raise RemoteProtocolError(f"ticket_{error.kind}", str(error)) from error
-        if ticket.subject != start.call_sid:
-            raise RemoteProtocolError("ticket_wrong_call", "The stream's ticket was issued for another call.")
-        return ticket
 
     def _why_refused(self, call: IncomingCall) -> str | None:
         # Callers who withhold their number share no limit: one of them must not shut out the others.

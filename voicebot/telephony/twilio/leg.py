@@ -66,6 +66,12 @@ class TwilioLeg:
         self._last_write_s = 0.0
         self._framer = Framer()
         self._lost_bytes = 0
+        #: Set once it has been carried to its end; None until somebody carries it.
+        self._carried: asyncio.Event | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._line.is_open
 
     @property
     def info(self) -> LegInfo:
@@ -102,8 +108,15 @@ class TwilioLeg:
         """Do nothing: a telephone shows no captions."""
 
     async def run(self) -> None:
-        """Carry the call until either side ends it."""
-        await self._line.run(take=self._take, write=self._write, unwritten=lambda: len(self._audio))
+        """Carry the call until either side ends it; whoever awaits this second waits for the same end."""
+        if self._carried is not None:
+            await self._carried.wait()
+            return
+        self._carried = asyncio.Event()
+        try:
+            await self._line.run(take=self._take, write=self._write, unwritten=lambda: len(self._audio))
+        finally:
+            self._carried.set()
 
     def _take(self, message: aiohttp.WSMessage) -> EndCause | None:
         if message.type is aiohttp.WSMsgType.BINARY:

@@ -109,12 +109,55 @@ def parse_status(form: MultiMapping[str]) -> CallStatusChanged | StreamStatusCha
         if event not in {"stream-started", "stream-stopped", "stream-error"}:
             raise RemoteProtocolError("bad_field", "A stream callback names an event that does not exist.")
         return StreamStatusChanged(call_sid, _sid(form, "StreamSid"), event, form.get("StreamError", "")[:200])
-    try:
-        status = CarrierCallStatus(form.get("CallStatus", ""))
-    except ValueError as error:
-        raise RemoteProtocolError("bad_field", "A status callback names a status that does not exist.") from error
     duration = form.get("CallDuration", "")
-    return CallStatusChanged(call_sid, status, int(duration) if duration.isascii() and duration.isdigit() else None)
+    return CallStatusChanged(
+        call_sid, _status(form), int(duration) if duration.isascii() and duration.isdigit() else None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MachineDetected:
+    """What Twilio makes of whoever answered a call; it is not sure when it says neither."""
+
+    call_sid: str
+    machine: bool
+
+
+def parse_machine(form: MultiMapping[str]) -> MachineDetected:
+    """Parse the callback of answering machine detection; raises as `parse_incoming` does."""
+    answered_by = form.get("AnsweredBy", "")
+    return MachineDetected(_sid(form, "CallSid"), answered_by.startswith("machine") or answered_by == "fax")
+
+
+@dataclass(frozen=True, slots=True)
+class CameBack:
+    """What a call that was elsewhere reports when that is over. Each result is empty where its verb was not used.
+
+    `dial` is the status of the call that <Dial> made, `queue` how <Enqueue> ended.
+    """
+
+    call_sid: str
+    status: CarrierCallStatus
+    dial: str = ""
+    queue: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call itself has ended: nobody is left to come back."""
+        return self.status not in {CarrierCallStatus.IN_PROGRESS, CarrierCallStatus.RINGING} or self.queue == "hangup"
+
+
+def parse_came_back(form: MultiMapping[str]) -> CameBack:
+    """Parse what Twilio asks the `action` of <Dial> and <Enqueue>; raises as `parse_incoming` does."""
+    return CameBack(
+        _sid(form, "CallSid"), _status(form), form.get("DialCallStatus", "")[:32], form.get("QueueResult", "")[:32]
+    )
+
+
+def parse_key(form: MultiMapping[str]) -> str:
+    """Return the key that <Gather> asked for, empty where none was pressed."""
+    key = form.get("Digits", "")
+    return key if key in set("0123456789*#") else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +234,13 @@ def refusal_twiml(*, message: str, language: str, recording_url: str | None = No
         response.play(recording_url)
     response.hangup()
     return str(response)
+
+
+def _status(form: MultiMapping[str]) -> CarrierCallStatus:
+    try:
+        return CarrierCallStatus(form.get("CallStatus", ""))
+    except ValueError as error:
+        raise RemoteProtocolError("bad_field", "A callback names a status that does not exist.") from error
 
 
 def _sid(form: MultiMapping[str], name: str) -> str:
