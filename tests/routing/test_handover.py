@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from voicebot.routing.actions import (
     Action,
+    AnnounceElsewhere,
     Arrange,
     BriefAgent,
     Ending,
@@ -23,9 +24,11 @@ from voicebot.routing.actions import (
     Offer,
     RingAgent,
     RunBot,
+    SendElsewhere,
     SendPacket,
     TellCaller,
 )
+from voicebot.routing.destinations import Dial, Refer
 from voicebot.routing.events import (
     AgentAccepted,
     AgentAnswered,
@@ -40,6 +43,10 @@ from voicebot.routing.events import (
     CallerLeft,
     CallerTold,
     Claim,
+    ElsewhereAnswered,
+    ElsewhereEnded,
+    ElsewhereFailed,
+    ElsewhereGone,
     Event,
     NotArranged,
     NothingChosen,
@@ -63,6 +70,8 @@ FULL = Outlook("service", Standing.FULL, 9, 600.0, (CALLBACK,))
 RULES = Rules()
 SPILLS = Rules(overflow="second")
 OFFERS = Offer((CALLBACK, MESSAGE), Standing.OPEN, 0.0)
+DESK, PBX = Dial("+15550123"), Refer("sip:support@pbx.example")
+AWAY = Rules(elsewhere=(DESK, PBX))
 NOTED = Finish(Ending.NOTED)
 
 
@@ -81,6 +90,8 @@ FREED = FreeAgent(ANA, None, caller_left=True)
 LET_GO = FreeAgent(ANA, None)
 AGAIN = EnterQueue(OPEN, ("ana",), (), again=True)
 P = Phase
+SENT = at(P.SENDING, rules=AWAY, packet_settled=True)
+TALKING = at(P.ELSEWHERE, rules=AWAY, packet_settled=True)
 
 #: (what the row is about, where it stands, what happens, the phase then, what is done)
 ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
@@ -96,6 +107,61 @@ ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
     ("full", at(P.NEW), QueueFound(FULL, RULES), P.CHOOSING, (Offer((CALLBACK,), Standing.FULL, 600.0),)),
     ("full, overflows", at(P.NEW), QueueFound(FULL, SPILLS), P.NEW, (FindQueue("second"),)),
     ("closed with nothing to offer", at(P.NEW), QueueFound(replace(CLOSED, choices=()), RULES), P.DONE, (NOTED,)),
+    ("agents elsewhere", at(P.NEW), QueueFound(OPEN, AWAY), P.SENDING, (AnnounceElsewhere(),)),
+    (
+        "agents elsewhere, the packet is out",
+        at(P.NEW, packet_settled=True),
+        QueueFound(FULL, AWAY),
+        P.SENDING,
+        (AnnounceElsewhere(), SendElsewhere(DESK)),
+    ),
+    (
+        "closed elsewhere, too",
+        at(P.NEW),
+        QueueFound(CLOSED, AWAY),
+        P.CHOOSING,
+        (Offer((MESSAGE,), Standing.CLOSED, None),),
+    ),
+    ("the packet first, then there", at(P.SENDING, rules=AWAY), PacketSettled(), P.SENDING, (SendElsewhere(DESK),)),
+    ("taken elsewhere", SENT, ElsewhereAnswered(), P.ELSEWHERE, ()),
+    ("not taken there", SENT, ElsewhereFailed(Failure.BUSY), P.SENDING, (SendElsewhere(PBX),)),
+    (
+        "taken nowhere",
+        replace(SENT, sent=1),
+        ElsewhereFailed(Failure.NO_ANSWER),
+        P.ANNOUNCED,
+        (EnterQueue(OPEN, (), (), again=True),),
+    ),
+    (
+        "taken nowhere, none here",
+        replace(SENT, sent=1, outlook=FULL),
+        ElsewhereFailed(Failure.BUSY),
+        P.CHOOSING,
+        (Offer((CALLBACK, MESSAGE), Standing.FULL, 600.0),),
+    ),
+    (
+        "taken nowhere, overflows",
+        replace(SENT, sent=1, outlook=FULL, rules=replace(AWAY, overflow="second")),
+        ElsewhereFailed(Failure.BUSY),
+        P.NEW,
+        (FindQueue("second"),),
+    ),
+    (
+        "lost there",
+        replace(TALKING, sent=1),
+        ElsewhereFailed(Failure.HUNG_UP),
+        P.ANNOUNCED,
+        (EnterQueue(OPEN, (), (), again=True),),
+    ),
+    *(
+        (f"{name} {state.phase}", state, event, P.DONE, (left(ending),))
+        for state in (SENT, TALKING)
+        for name, event, ending in (
+            ("back from", ElsewhereEnded(), Ending.SERVED),
+            ("goes on without us,", ElsewhereGone(), Ending.ELSEWHERE),
+            ("hangs up", CallerLeft(), Ending.CALLER_LEFT),
+        )
+    ),
     ("claimed", at(P.ANNOUNCED), AgentClaimed(ANA), P.DIALLING, (RingAgent(ANA),)),
     ("claimed too late", at(P.DIALLING), AgentClaimed(BEN), P.DIALLING, (FreeAgent(BEN, None),)),
     ("waited too long", at(P.ANNOUNCED), WaitedTooLong(), P.CHOOSING, (LeaveQueue(), OFFERS)),
@@ -309,6 +375,8 @@ class World:
         self.awaited: set[str] = set()
         self.settled = False
         self.joined: list[Claim] = []
+        #: The caller is on their way elsewhere, or there.
+        self.sent = False
         self._do(actions)
 
     def take(self, event: Event) -> None:
@@ -316,6 +384,8 @@ class World:
             self.claims[event.claim] = "claimed"
         if isinstance(event, PacketSettled):
             self.settled = True
+        if isinstance(event, ElsewhereFailed | ElsewhereEnded | ElsewhereGone | CallerLeft):
+            self.sent = False
         self.state, actions = step(self.state, event)
         self._do(actions)
         self.check()
@@ -336,6 +406,10 @@ class World:
                     assert claim in self.claims
                     assert self.settled, "joined before the packet was there"
                     self.joined = [claim]
+                case SendElsewhere():
+                    assert self.settled, "sent before the packet was there"
+                    assert not self.sent, "sent to two places"
+                    self.sent = True
                 case Finish(ending):
                     assert self.finished is None, "finished twice"
                     self.finished = ending
@@ -368,6 +442,10 @@ class World:
                 assert not self.queued
             case Phase.WITH_BOT:
                 assert not self.queued
+            case Phase.SENDING | Phase.ELSEWHERE:
+                assert not self.claims
+                assert not self.queued
+                assert self.sent or not self.settled, "neither sent nor about to be"
 
 
 claims = st.builds(Claim, st.sampled_from(["ana", "ben", "eva"]), st.integers(1, 3))
@@ -387,6 +465,7 @@ rules = st.builds(
     st.lists(choices, unique=True).map(tuple),
     st.integers(1, 3),
     st.booleans(),
+    st.lists(st.sampled_from([Dial("+15550123"), Refer("sip:a@b")]), max_size=2).map(tuple),
 )
 going_on: st.SearchStrategy[Event] = st.one_of(
     st.builds(QueueFound, outlooks, rules),
@@ -407,6 +486,10 @@ going_on: st.SearchStrategy[Event] = st.one_of(
     st.builds(BotFinished),
     st.builds(SentOn, claims, st.just("second")),
     st.builds(AgentLeft, claims, st.booleans()),
+    st.builds(ElsewhereAnswered),
+    st.builds(ElsewhereFailed, st.sampled_from(Failure)),
+    st.builds(ElsewhereEnded),
+    st.builds(ElsewhereGone),
 )
 
 
@@ -443,6 +526,7 @@ def test_a_caller_whom_nobody_takes_always_comes_to_an_end(data: st.DataObject) 
         Phase.NEW: st.builds(QueueFound, outlooks, rules),
         Phase.ANNOUNCED: st.sampled_from([WaitedTooLong(), QueueClosed(), AgentClaimed(ANA), AgentClaimed(BEN)]),
         Phase.CHOOSING: st.builds(CallerChose, choices) | st.builds(NothingChosen),
+        Phase.SENDING: st.builds(ElsewhereFailed, st.sampled_from(Failure)) | st.builds(PacketSettled),
     }
     for _ in range(60):
         state = world.state

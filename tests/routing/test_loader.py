@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from voicebot.errors import ConfigurationError
 from voicebot.routing.agents import Reach, ReachKind
+from voicebot.routing.destinations import Conference, Destination, Dial, Refer, TaskQueue
 from voicebot.routing.loader import load_routing
 from voicebot.routing.queues import Choice, Failure, NextStep
 from voicebot.routing.schema import queues_schema
@@ -111,3 +112,42 @@ def test_a_schedule_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "queues.yaml").write_text(WHOLE.replace("ring_s: 12", "hours: offise"), encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"There is no schedule 'offise'. Did you mean 'office'"):
         load_routing(tmp_path, schedules={"office"})
+
+
+DESTINATIONS = {
+    "{refer: 'sip:support@pbx.example'}": (Refer("sip:support@pbx.example"),),
+    "[{dial: '+15550123'}, {dial: 'sip:desk@pbx.example'}]": (Dial("+15550123"), Dial("sip:desk@pbx.example")),
+    "{conference: '+15550123', coach: '+15550124'}": (Conference("+15550123", "+15550124"),),
+    f"{{workspace: WS{'1' * 32}, workflow: WW{'2' * 32}}}": (TaskQueue(f"WS{'1' * 32}", f"WW{'2' * 32}"),),
+}
+
+
+def written_elsewhere(written: str) -> str:
+    return WHOLE.replace("second: {title: second line", "second: {title: second line, elsewhere: " + written)
+
+
+@pytest.mark.parametrize(("written", "read"), DESTINATIONS.items(), ids=["refer", "dial", "conference", "workflow"])
+def test_a_queue_may_have_its_agents_elsewhere(tmp_path: Path, written: str, read: tuple[Destination, ...]) -> None:
+    text = written_elsewhere(written)
+    assert load(tmp_path, text).queues["second"].elsewhere == read
+    Draft202012Validator(queues_schema()).validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    ("written", "what"),
+    [
+        ("{refer: pbx.example}", "'pbx.example' is not a SIP address."),
+        ("{dial: '0123'}", "'0123' is not a number with its country or a SIP address."),
+        ("{conference: 'sip:a@b', coach: '+15550124'}", "'sip:a@b' is not a number with its country."),
+        ("{workflow: WW1}", "'workspace' is missing."),
+        ("{dial: '+15550123', coach: '+15550124'}", "'coach' does not go with 'dial'."),
+        ("{coach: '+15550124'}", "A destination is of one kind."),
+        ("{dial: '+15550123', refer: 'sip:a@b'}", "A destination is of one kind."),
+    ],
+)
+def test_a_destination_that_is_none_is_refused_with_its_line(tmp_path: Path, written: str, what: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load(tmp_path, written_elsewhere(written))
+    assert any("queues.yaml:13: " in str(problem) and what in str(problem) for problem in raised.value.problems), str(
+        raised.value
+    )

@@ -262,6 +262,8 @@ class CallSession:
             self._talk.cause = self._talk.cause or EndCause.PEER_HUNG_UP
             return
         self._talk.outcome = Outcome.PERSON
+        if ended.outcome and ended.outcome.ending is Ending.ELSEWHERE:
+            self._talk.cause = self._talk.cause or EndCause.REDIRECTED
         await self._parts.leg.hang_up(HangUpReason.COMPLETED)
 
     async def _timer_ran(self, ran: TimerRan) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from voicebot.routing.destinations import Destination
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Choice, Failure
 from voicebot.routing.waiting import Outlook, Standing
@@ -21,6 +22,8 @@ class Ending(StrEnum):
     #: Nothing could be arranged: the caller is told so, and that their call is noted.
     NOTED = "noted"
     CALLER_LEFT = "caller_left"
+    #: The call goes on where it was sent, and we hear no more of it.
+    ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,18 @@ class LeaveQueue: ...
 @dataclass(frozen=True, slots=True)
 class SendPacket:
     """Deliver the context packet; answer `PacketSettled` within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceElsewhere:
+    """Tell the caller that they are put through, and play music until they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendElsewhere:
+    """Send the caller there; answers `ElsewhereAnswered`, then how it ended, or `ElsewhereFailed`."""
+
+    destination: Destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +146,8 @@ Action = (
     | EnterQueue
     | LeaveQueue
     | SendPacket
+    | AnnounceElsewhere
+    | SendElsewhere
     | RingAgent
     | BriefAgent
     | TellCaller

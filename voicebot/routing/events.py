@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from voicebot.routing.destinations import Destination
 from voicebot.routing.queues import USUAL_STEPS, Choice, Failure, NextStep
 from voicebot.routing.waiting import Outlook
 
@@ -26,6 +27,7 @@ class Rules:
     offers: tuple[Choice, ...] = (Choice.CALLBACK, Choice.MESSAGE)
     max_tries: int = 5
     survey: bool = False
+    elsewhere: tuple[Destination, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,28 @@ class AgentLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class ElsewhereAnswered:
+    """Somebody where the caller was sent has taken them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElsewhereFailed:
+    """Nobody there took the caller, who is on our line again."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ElsewhereEnded:
+    """They have talked there, and the caller is on our line again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElsewhereGone:
+    """The call goes on there without us."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallerLeft: ...
 
 
@@ -162,5 +186,9 @@ Event = (
     | BotFinished
     | SentOn
     | AgentLeft
+    | ElsewhereAnswered
+    | ElsewhereFailed
+    | ElsewhereEnded
+    | ElsewhereGone
     | CallerLeft
 )

@@ -14,6 +14,7 @@ from typing import Any
 
 from voicebot.routing.actions import (
     Action,
+    AnnounceElsewhere,
     Arrange,
     BriefAgent,
     Ending,
@@ -27,6 +28,7 @@ from voicebot.routing.actions import (
     Offer,
     RingAgent,
     RunBot,
+    SendElsewhere,
     SendPacket,
     TellCaller,
 )
@@ -44,6 +46,10 @@ from voicebot.routing.events import (
     CallerLeft,
     CallerTold,
     Claim,
+    ElsewhereAnswered,
+    ElsewhereEnded,
+    ElsewhereFailed,
+    ElsewhereGone,
     Event,
     NotArranged,
     NothingChosen,
@@ -77,6 +83,10 @@ class Phase(StrEnum):
     HELD = "held"
     #: The agent has sent the caller to the bot for one step, and waits.
     WITH_BOT = "with_bot"
+    #: On the way to where the queue's agents live: the packet goes first, then it rings there.
+    SENDING = "sending"
+    #: Talks with somebody there.
+    ELSEWHERE = "elsewhere"
     #: Nobody will take the caller now; they choose what happens instead.
     CHOOSING = "choosing"
     #: What the caller chose is being arranged.
@@ -95,6 +105,8 @@ class Handover:
     tried: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
     offered: int = 0
+    #: How many destinations elsewhere did not take the caller.
+    sent: int = 0
     packet_settled: bool = False
     told: bool = False
     late: tuple[str, ...] = ()
@@ -126,14 +138,60 @@ def step(state: Handover, event: Event) -> Result:
 
 
 def _queue_found(state: Handover, event: QueueFound) -> Result:
-    state = replace(state, outlook=event.outlook, rules=event.rules)
-    outlook = event.outlook
+    state = replace(state, outlook=event.outlook, rules=event.rules, sent=0)
+    if event.rules.elsewhere and event.outlook.standing is not Standing.CLOSED:
+        sending, actions = _send_elsewhere(replace(state, phase=Phase.SENDING))
+        return sending, (AnnounceElsewhere(), *actions)
+    return _wait_here(state, event.outlook)
+
+
+def _wait_here(state: Handover, outlook: Outlook) -> Result:
+    """Have the caller wait for agents of ours, or see what else there is."""
     if outlook.standing is Standing.OPEN:
         entering = replace(state, phase=Phase.ANNOUNCED, offered=state.offered + bool(outlook.choices))
         return entering, (EnterQueue(outlook, state.tried, outlook.choices, again=False),)
     if outlook.standing in {Standing.FULL, Standing.UNSTAFFED} and (moved := _overflow(state)):
         return moved
     return _offer(state, outlook.choices)
+
+
+def _send_elsewhere(state: Handover) -> Result:
+    """Send the caller on, unless the packet has not gone out yet: nobody takes a caller of whom they know nothing."""
+    if not state.packet_settled:
+        return state, ()
+    return state, (SendElsewhere(state.rules.elsewhere[state.sent]),)
+
+
+def _packet_settled_first(state: Handover, event: PacketSettled) -> Result:
+    if state.packet_settled:
+        return state, ()
+    return _send_elsewhere(replace(state, packet_settled=True, late=event.late))
+
+
+def _elsewhere_answered(state: Handover, _event: ElsewhereAnswered) -> Result:
+    return replace(state, phase=Phase.ELSEWHERE), ()
+
+
+def _elsewhere_failed(state: Handover, event: ElsewhereFailed) -> Result:
+    """Try the next destination, then what policy says of this failure: agents of ours, another queue, an offer."""
+    state = replace(state, phase=Phase.SENDING, sent=state.sent + 1)
+    if state.sent < len(state.rules.elsewhere):
+        return _send_elsewhere(state)
+    what = state.rules.then.get(event.failure, NextStep.NEXT_AGENT)
+    if what is NextStep.NEXT_AGENT and state.outlook and state.outlook.standing is Standing.OPEN:
+        entering = EnterQueue(state.outlook, state.tried, state.outlook.choices, again=True)
+        return replace(state, phase=Phase.ANNOUNCED), (entering,)
+    if what is not NextStep.OFFER and (moved := _overflow(state)):
+        return moved
+    return _offer(state, state.rules.offers)
+
+
+def _elsewhere_ended(state: Handover, _event: ElsewhereEnded) -> Result:
+    return _done(Ending.SURVEY if state.rules.survey else Ending.SERVED)
+
+
+def _elsewhere_gone(_state: Handover, _event: ElsewhereGone) -> Result:
+    return _done(Ending.ELSEWHERE)
 
 
 def _agent_claimed(state: Handover, event: AgentClaimed) -> Result:
@@ -314,12 +372,18 @@ _ENDINGS = {Choice.CALLBACK: Ending.CALLBACK, Choice.MESSAGE: Ending.MESSAGE, Ch
 #: Phases in which the caller has a place in the queue.
 _IN_QUEUE = frozenset({Phase.ANNOUNCED, Phase.DIALLING, Phase.BRIEFING})
 _WITH_AGENT = (Phase.JOINED, Phase.HELD)
+_SENT = (Phase.SENDING, Phase.ELSEWHERE)
 
 _BEFORE_ACCEPTED = (*sorted(_IN_QUEUE), Phase.NEW, Phase.CHOOSING, Phase.ARRANGING)
 
 #: Every change of a hand-over, by where it stands and what happened.
 TRANSITIONS: Mapping[tuple[Phase, type], Callable[[Handover, Any], Result]] = {
     (Phase.NEW, QueueFound): _queue_found,
+    (Phase.SENDING, PacketSettled): _packet_settled_first,
+    (Phase.SENDING, ElsewhereAnswered): _elsewhere_answered,
+    **{(phase, ElsewhereFailed): _elsewhere_failed for phase in _SENT},
+    **{(phase, ElsewhereEnded): _elsewhere_ended for phase in _SENT},
+    **{(phase, ElsewhereGone): _elsewhere_gone for phase in _SENT},
     (Phase.ANNOUNCED, AgentClaimed): _agent_claimed,
     (Phase.ANNOUNCED, WaitedTooLong): _nobody_came,
     (Phase.ANNOUNCED, QueueClosed): _nobody_came,

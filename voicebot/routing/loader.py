@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ from voicebot.dialog.document import Fields, Source, read_yaml, suggestion
 from voicebot.dialog.loader import QUEUES
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.routing.agents import Agent, Reach, ReachKind
+from voicebot.routing.destinations import Conference, Destination, Dial, Refer, TaskQueue
 from voicebot.routing.queues import USUAL_STEPS, Callbacks, Choice, Failure, NextStep, Queue, Routing
 from voicebot.routing.wording import DEFAULTS, Wording, names_in
 
@@ -27,12 +29,23 @@ QUEUE_KEYS = (
     "number",
     "survey",
     "then",
+    "elsewhere",
     *QUEUE_SECONDS,
     *QUEUE_COUNTS,
 )
 AGENT_KEYS = ("name", "skills", "reach")
 CALLBACK_KEYS = ("earliest_hour", "latest_hour", "slot_minutes", "per_slot", "attempts", "retry_minutes")
+#: What a destination is written with, by the name that tells its kind.
+DESTINATION_KEYS = {
+    "refer": ("refer",),
+    "dial": ("dial",),
+    "conference": ("conference", "coach"),
+    "workflow": ("workflow", "workspace"),
+}
 LEVELS = range(1, 10)
+_SIP_ADDRESS = re.compile(r"sips?:[^\s@]+@[^\s@]+")
+_NUMBER = re.compile(r"\+[1-9]\d{4,14}")
+_SID = re.compile(r"[0-9a-fA-F]{32}")
 
 _E = TypeVar("_E", Choice, Failure, NextStep, ReachKind)
 
@@ -107,6 +120,7 @@ def _queue(name: str, source: Source, schedules: Collection[str] | None) -> Queu
         number=fields.text("number"),
         survey=fields.text("survey"),
         then=_steps(fields.get("then")),
+        elsewhere=_destinations(fields.get("elsewhere")),
     )
     if Choice.NUMBER in {*queue.offers, *queue.after_hours} and not queue.number:
         source.problem("A number is offered, and none is written.", "Add 'number: +1 555 0100'.")
@@ -138,6 +152,55 @@ def _reach(source: Source) -> Reach | None:
             return Reach(ReachKind.BROWSER)
         return Reach(ReachKind(name), entry.text())
     return None
+
+
+def _destinations(source: Source | None) -> tuple[Destination, ...]:
+    if source is None:
+        return ()
+    items = source.items() if source.is_list else [source]
+    return tuple(found for item in items if (found := _destination(item)))
+
+
+def _destination(source: Source) -> Destination | None:
+    """Read ``{refer: sip:…}``, ``{dial: …}``, ``{conference: …, coach: …}`` or ``{workflow: WW…, workspace: WS…}``."""
+    fields = source.fields(tuple(sorted({key for keys in DESTINATION_KEYS.values() for key in keys})))
+    kinds = [kind for kind in DESTINATION_KEYS if kind in fields]
+    if len(kinds) != 1:
+        source.problem("A destination is of one kind.", f"Begin it with one of {', '.join(DESTINATION_KEYS)}.")
+        return None
+    for name in fields.names:
+        if name not in DESTINATION_KEYS[kinds[0]]:
+            source.problem(f"'{name}' does not go with '{kinds[0]}'.", "Remove it.")
+    match kinds[0]:
+        case "refer":
+            return Refer(_written(fields, "refer", _SIP_ADDRESS, "a SIP address", "sip:support@pbx.example"))
+        case "dial":
+            return Dial(_line_of(fields, "dial"))
+        case "conference":
+            coach = _line_of(fields, "coach") if "coach" in fields else ""
+            return Conference(
+                _written(fields, "conference", _NUMBER, "a number with its country", '"+15550123"'), coach
+            )
+        case _:
+            return TaskQueue(
+                _written(fields, "workspace", re.compile(f"WS{_SID.pattern}"), "a workspace's SID", "WS…"),
+                _written(fields, "workflow", re.compile(f"WW{_SID.pattern}"), "a workflow's SID", "WW…"),
+            )
+
+
+def _line_of(fields: Fields, name: str) -> str:
+    either = re.compile(f"{_NUMBER.pattern}|{_SIP_ADDRESS.pattern}")
+    return _written(fields, name, either, "a number with its country or a SIP address", '"+15550123"')
+
+
+def _written(fields: Fields, name: str, form: re.Pattern[str], what: str, example: str) -> str:
+    source = fields.require(name)
+    if source is None:
+        return ""
+    text = source.text()
+    if form.fullmatch(text) is None:
+        source.problem(f"'{text}' is not {what}.", f"Write '{name}: {example}'.")
+    return text
 
 
 def _check_references(named: list[tuple[str, Source]], queues: dict[str, Queue], agents: dict[str, Agent]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from voicebot.routing.agents import Agent
+from voicebot.routing.destinations import Destination
 from voicebot.routing.wording import Wording
 
 
@@ -55,6 +56,7 @@ class Queue:
     or is offered what else there is, as is one who comes when `max_waiting` wait. `offer_above_s` is the expected wait
     from which a choice is offered at once. An agent rings `ring_s`, has `accept_s` to accept after the introduction,
     and `wrap_up_s` afterwards. After `max_tries` agents the caller is offered what else there is.
+    While the queue is open, callers are sent to the destinations `elsewhere` first, one after the other.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Queue:
     number: str = ""
     survey: str = ""
     then: Mapping[Failure, NextStep] = field(default_factory=lambda: USUAL_STEPS)
+    elsewhere: tuple[Destination, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from voicebot.routing.agents import ReachKind
 from voicebot.routing.loader import (
     AGENT_KEYS,
     CALLBACK_KEYS,
+    DESTINATION_KEYS,
     QUEUE_COUNTS,
     QUEUE_KEYS,
     QUEUE_SECONDS,
@@ -24,6 +25,17 @@ _SKILLS: Schema = {"type": "object", "additionalProperties": {"type": "integer",
 _CHOICES: Schema = {"type": "array", "items": {"enum": list(Choice)}}
 _TEXTS: Schema = {"oneOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 
+_DESTINATION: Schema = {
+    "oneOf": [
+        {
+            "type": "object",
+            "properties": dict.fromkeys(keys, _TEXT),
+            "required": [kind, "workspace"] if kind == "workflow" else [kind],
+            "additionalProperties": False,
+        }
+        for kind, keys in DESTINATION_KEYS.items()
+    ]
+}
 _QUEUE: Schema = {
     "title": {"description": "How callers hear the queue named: customer service.", **_TEXT},
     "topics": {
@@ -42,6 +54,10 @@ _QUEUE: Schema = {
         "type": "object",
         "properties": {failure.value: {"enum": list(NextStep)} for failure in Failure},
         "additionalProperties": False,
+    },
+    "elsewhere": {
+        "description": "Where callers are sent first, as long as the queue is open: one destination or several.",
+        "oneOf": [_DESTINATION, {"type": "array", "items": _DESTINATION}],
     },
     **dict.fromkeys(QUEUE_SECONDS, _COUNT),
     **dict.fromkeys(QUEUE_COUNTS, _COUNT),

@@ -11,6 +11,7 @@ from types import MappingProxyType
 DEFAULTS: Mapping[str, str] = MappingProxyType(
     {
         "announce": "I'll put you through to {queue}, and tell them what it's about, so you needn't repeat yourself.",
+        "elsewhere": "I'll put you through to {queue}, and they'll know what it's about. One moment please.",
         "no_wait": "Please hold the line.",
         "wait_minutes": "You may have to wait about {minutes} minutes.",
         "wait_a_minute": "It should take about a minute.",

@@ -17,7 +17,9 @@ from voicebot.records.access.sessions import Sessions
 from voicebot.records.access.tokens import ApiTokens
 from voicebot.records.access.users import Users
 from voicebot.records.audit import AuditEntry
-from voicebot.telephony.leg import Channel
+from voicebot.telephony.leg import CallLeg, Channel
+from voicebot.telephony.twilio.journey import Journeys, ReturningLeg, TravellingLeg
+from voicebot.telephony.twilio.outgoing import OutgoingLeg
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.access.answers import Answers
 from voicebot.web.access.cookies import Cookie
@@ -45,6 +47,7 @@ from voicebot.web.sms import SmsDoor
 from voicebot.web.socket_door import LiveLegs, SocketDoor
 from voicebot.web.tickets import Tickets
 from voicebot.web.twilio import RefusalPrompt, TwilioDoor
+from voicebot.web.twilio_calls import CallsOut, TwilioCallsDoor
 from voicebot.web.twilio_forms import TwilioAccess, TwilioForms
 from voicebot.web.work import Errands, Systems, WorkDoor
 from voicebot.work.supervision import Supervision
@@ -136,17 +139,20 @@ def build_app(
     work: WorkParts | None = None,
     contexts: ContextReader | None = None,
     desks: DeskParts | None = None,
+    journeys: Journeys | None = None,
+    calls_out: CallsOut | None = None,
 ) -> web.Application:
     """Return the whole web server.
 
     `accept` runs one call until it ends. `metrics` gives Prometheus
     text. `clock` is monotonic, in seconds; `new_id` gives fresh random names of letters, digits, - and _. `asterisk`
     opens the way for chan_websocket, `desks` the pages of those who take calls; `contexts` holds what they were told.
+    `calls_out` places calls by Twilio, and `journeys` lets callers of Twilio's be elsewhere for a while.
     See the doors for the rest.
     """
-    refusal = refusal or RefusalPrompt()
-    limits = limits or WebLimits()
-    legs = LiveLegs(accept)
+    refusal, limits = refusal or RefusalPrompt(), limits or WebLimits()
+    journeys = journeys or Journeys(end_call=None, new_id=new_id)
+    legs = LiveLegs(_by_kind(accept, journeys, calls_out))
     twilio_sockets = SocketDoor(
         Channel.TWILIO,
         legs=legs,
@@ -166,6 +172,7 @@ def build_app(
         refusal=refusal,
         on_status=on_status,
         new_id=new_id,
+        journeys=journeys,
     )
     browser_door = BrowserDoor(
         public=public,
@@ -237,7 +244,6 @@ def build_app(
     )
     recordings_door = RecordingsDoor(recordings, live_recordings)
     records_door = RecordsDoor(calls=calls, schema=schema)
-    pages_door = CallPagesDoor(calls=calls, contexts=contexts, pages=pages)
 
     async def healthz(request: web.Request) -> web.Response:
         del request
@@ -254,8 +260,18 @@ def build_app(
 
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[Answers(pages).middleware, guard.middleware])
     app.add_routes(twilio_door.routes() + browser_door.routes())
+    app.add_routes(
+        TwilioCallsDoor(
+            forms=forms,
+            public=public,
+            tickets=tickets,
+            calls_out=calls_out,
+            journeys=journeys,
+            language=refusal.language,
+        ).routes()
+    )
     app.add_routes(records_door.routes() + recordings_door.routes() + ContextsDoor(contexts).routes())
-    app.add_routes(pages_door.routes() + sign_in_door.routes())
+    app.add_routes(CallPagesDoor(calls=calls, contexts=contexts, pages=pages).routes() + sign_in_door.routes())
     app.add_routes(OpenApiDoor(openapi_document(schema)).routes())
     if chats is not None:
         app.add_routes(_written_routes(chats, forms, identity, chat_tickets, public, clock, new_id, limits))
@@ -289,8 +305,8 @@ def build_app(
         ).open(app)
     for door in asterisk_doors:
         app.add_routes(door.routes())
-    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics_text)])
-    app.router.add_static("/static", str(resources.files("voicebot.web") / "static"))
+    health = [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics_text)]
+    app.add_routes([*health, web.static("/static", str(resources.files("voicebot.web") / "static"))])
     app.on_response_prepare.append(SecurityHeaders(public).add)
 
     async def hang_up_all(app: web.Application) -> None:
@@ -299,6 +315,24 @@ def build_app(
 
     app.on_shutdown.append(hang_up_all)
     return app
+
+
+def _by_kind(accept: Accept, journeys: Journeys, calls_out: CallsOut | None) -> Accept:
+    """Return who carries a leg: a call that somebody here waits for already begins no new one."""
+
+    async def carry(leg: CallLeg) -> None:
+        match leg:
+            case OutgoingLeg():
+                if calls_out is not None:
+                    await calls_out.opened(leg)
+            case ReturningLeg():
+                await journeys.returned(leg)
+            case TravellingLeg():
+                await journeys.carry(leg, accept)
+            case _:
+                await accept(leg)
+
+    return carry
 
 
 def _written_routes(  # noqa: PLR0917  # what `build_app` was given, passed on

@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from voicebot.telephony.twilio.journey import Journey, Journeys, Screened
+from voicebot.telephony.twilio.outgoing import OutgoingLeg
 from voicebot.telephony.twilio.twiml import hangup_twiml, nothing_twiml, redirect_twiml, screening_twiml
 from voicebot.telephony.twilio.webhook import (
     CallStatusChanged,
@@ -44,6 +45,7 @@ class CallsOut(Protocol):
 
     def reported(self, call_id: str, call_sid: str, status: CarrierCallStatus) -> None: ...
     async def answered_by(self, call_id: str, *, machine: bool) -> None: ...
+    async def opened(self, leg: OutgoingLeg) -> None: ...
 
 
 class TwilioCallsDoor:

@@ -13,13 +13,16 @@ import structlog
 
 from voicebot.calls.transfer.agent_side import AgentSide
 from voicebot.calls.transfer.arranging import Arranger
+from voicebot.calls.transfer.elsewhere import Elsewhere, Ways
 from voicebot.calls.transfer.errands import Errands
+from voicebot.calls.transfer.far_side import FarSide
 from voicebot.calls.transfer.seams import CallerSide, Floor, Lines, Party, Place, Said
 from voicebot.calls.transfer.sounds import HoldMusic, Sounds, choice_expectation
 from voicebot.calls.transfer.timings import Timings
 from voicebot.records.context import ContextPacket
 from voicebot.routing.actions import (
     Action,
+    AnnounceElsewhere,
     Arrange,
     BriefAgent,
     Ending,
@@ -33,9 +36,11 @@ from voicebot.routing.actions import (
     Offer,
     RingAgent,
     RunBot,
+    SendElsewhere,
     SendPacket,
     TellCaller,
 )
+from voicebot.routing.destinations import Destination
 from voicebot.routing.events import (
     AgentClaimed,
     AgentFailed,
@@ -45,6 +50,7 @@ from voicebot.routing.events import (
     CallerLeft,
     CallerTold,
     Claim,
+    ElsewhereFailed,
     Event,
     NotArranged,
     NothingChosen,
@@ -68,6 +74,8 @@ TELL_LIMIT_S = 6.0
 GOODBYE_LIMIT_S = 20.0
 #: How long a caller may think about what they want instead.
 CHOOSE_S = 8.0
+#: Phases in which the server's end changes nothing for the caller: they have somebody, or nothing more is to be done.
+_LEFT_ALONE = frozenset({Phase.JOINED, Phase.HELD, Phase.WITH_BOT, Phase.ELSEWHERE, Phase.DONE})
 #: How often a waiting caller's queue is looked at: its hours may end, its last agent leave.
 LOOK_EVERY_S = 5.0
 
@@ -101,6 +109,7 @@ class Transfer:
         music: bytes,
         clock: Callable[[], float],
         now: Callable[[], datetime],
+        elsewhere: Elsewhere = Ways(()),  # noqa: B008  # it holds nothing
     ) -> None:
         """`instead` is what to arrange at once, without trying to reach anybody.
 
@@ -141,6 +150,16 @@ class Transfer:
             clock=clock,
             tell=self._inbox.put_nowait,
         )
+        self._far = FarSide(
+            caller.leg,
+            elsewhere,
+            introduction=introduction,
+            errands=self._errands,
+            timings=self.timings,
+            clock=clock,
+            let_go=self._step_aside,
+            tell=self._inbox.put_nowait,
+        )
         #: The receivers that did not have the packet within a second.
         self.late: tuple[str, ...] = ()
         self._log = log.bind(call_id=place.call_id)
@@ -168,7 +187,8 @@ class Transfer:
 
     def must_end(self) -> None:
         """End it, since the server does: who has no agent is called back, who has one may go on until they are cut."""
-        if self._state.phase not in {Phase.JOINED, Phase.HELD, Phase.WITH_BOT, Phase.DONE}:
+        elsewhere = self._state.phase is Phase.SENDING and self._aside
+        if not elsewhere and self._state.phase not in _LEFT_ALONE:
             self._errands.start(self._note_down_and_leave())
 
     async def _note_down_and_leave(self) -> None:
@@ -198,12 +218,13 @@ class Transfer:
                 self._state, actions = step(self._state, event)
                 self._note(before, event)
                 await self._carry_out(actions)
-            return Outcome(self._ending, self._agent.name, self._agent.talked, tuple(self._happened))
+            talked = self._agent.talked or self._far.talked
+            return Outcome(self._ending, self._agent.name, talked, tuple(self._happened))
         finally:
             await self._close()
 
     def _note(self, before: Phase, event: Event) -> None:
-        failure = event.failure.value if isinstance(event, AgentFailed) else ""
+        failure = event.failure.value if isinstance(event, AgentFailed | ElsewhereFailed) else ""
         name = type(event).__name__
         self._happened.append(f"{name} {failure}".strip())
         self._log.info("transfer", event_name=name, failure=failure, before=before.value, after=self._state.phase.value)
@@ -223,6 +244,11 @@ class Transfer:
                 await self._enter(action)
             case LeaveQueue():
                 await self._leave_queue()
+            case AnnounceElsewhere():
+                self._far.announced.clear()
+                await self._sounds.play(self._put_through())
+            case SendElsewhere(destination):
+                await self._send_elsewhere(destination)
             case RingAgent(claim):
                 self._agent.ring(claim, self._queue, self._packet or self._make_packet(self._queue.name))
             case BriefAgent(claim):
@@ -261,7 +287,7 @@ class Transfer:
 
     async def _find_queue(self, queue: Queue) -> None:
         outlook = await self._floor.look(queue, self._place.priority)
-        rules = Rules(queue.then, queue.overflow, queue.offers, queue.max_tries, bool(queue.survey))
+        rules = Rules(queue.then, queue.overflow, queue.offers, queue.max_tries, bool(queue.survey), queue.elsewhere)
         self._inbox.put_nowait(QueueFound(outlook, rules))
 
     async def _enter(self, action: EnterQueue) -> None:
@@ -275,7 +301,7 @@ class Transfer:
                 "transfer.announce",
                 announcement(self._wording, queue.title, action.outlook, offered=self._choices),
             )
-        elif action.tried:
+        elif action.tried or self._far.tried:
             name = "agent_gone" if self._agent.talked else "trying_next"
             first = f"transfer.{name}", self._wording.text(name)
         self._agent.talked = False
@@ -315,6 +341,24 @@ class Transfer:
             waiting.cancel()
         if self._state.phase not in {Phase.ACCEPTED, Phase.DONE}:
             await self._floor.leave(self._place, "left_queue")
+
+    # --- agents elsewhere
+
+    async def _put_through(self) -> None:
+        try:
+            await self._caller.say("transfer.elsewhere", self._wording.text("elsewhere", queue=self._queue.title))
+        finally:
+            self._far.announced.set()
+        await self._sounds.wait_with_music(None, self._still_waiting)
+
+    async def _still_waiting(self) -> str:
+        return self._wording.text("still_waiting")
+
+    async def _send_elsewhere(self, destination: Destination) -> None:
+        if self._aside:
+            await self._return()
+            await self._sounds.play(self._sounds.wait_with_music(None, self._still_waiting))
+        self._far.send(destination, self._queue, self._packet or self._make_packet(self._queue.name))
 
     # --- the agent
 
@@ -382,7 +426,8 @@ class Transfer:
 
     async def _finish(self, ending: Ending) -> None:
         await self._floor.leave(self._place, ending.value)
-        if ending is not Ending.CALLER_LEFT:
+        await self._far.stop()
+        if ending not in {Ending.CALLER_LEFT, Ending.ELSEWHERE}:
             await self._return()
         await self._sounds.stop()
         with contextlib.suppress(TimeoutError):

@@ -16,14 +16,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import structlog
-from twilio.base.exceptions import (  # type: ignore[import-untyped]  # the package has no type hints
+from twilio.base.exceptions import (
     TwilioException,
     TwilioRestException,
     TwilioServiceException,
 )
-from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]  # likewise
-from twilio.http.response import Response  # type: ignore[import-untyped]  # likewise
-from twilio.rest import Client  # type: ignore[import-untyped]  # likewise
+from twilio.http import AsyncHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
 
 from voicebot.errors import VoicebotError
 from voicebot.telephony.twilio.webhook import CarrierCallStatus

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]  # the package has no type hints
+from twilio.twiml.voice_response import VoiceResponse
 
 #: Twilio takes no more of it in one request (the `Twiml` parameter: "Max 4000 characters").
 MAX_TWIML_CHARS = 4000
