@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -12,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from tests.dialog.strategies import FLOWS
-from voicebot import cli
 from voicebot.backends.backends import BackendResult
 from voicebot.backends.opening import open_systems
 from voicebot.dialog.check import check
 from voicebot.dialog.rehearsal import rehearse
 from voicebot.dialog.story import load_stories
 
-COMMANDS = re.compile(r"asked for: it was said with the request. Now\n\n```sh\n(.*?)```", re.DOTALL)
+COMMANDS = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+TALK = re.compile(r"```\n(> .*?)```", re.DOTALL)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "flows.md"
 FILE = re.compile(r"```yaml\n# flows/(\S+)\n(.*?)```", re.DOTALL)
 
@@ -64,22 +67,31 @@ async def test_the_tutorials_system_answers_from_a_real_database(followed: Path,
     await warehouse.close()
 
 
-def test_the_tutorials_commands_do_what_it_says(
-    followed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with closing(sqlite3.connect(tmp_path / "warehouse.sqlite")) as connection, connection:
-        connection.execute("CREATE TABLE stock (item TEXT, size TEXT, pieces INTEGER, due TEXT)")
-        connection.execute("INSERT INTO stock VALUES ('jacket', 'medium', 3, '2026-03-09')")
-    monkeypatch.setenv("WAREHOUSE_URL", f"sqlite:///{tmp_path / 'warehouse.sqlite'}")
-    typed = iter(["is the jacket in stock", "medium please", "/9"])
-    monkeypatch.setattr("builtins.input", lambda _: next(typed))
-    (commands,) = COMMANDS.findall(DOCUMENT.read_text(encoding="utf-8"))
-    tasks = [line.split("#")[0].split() for line in commands.splitlines() if line.startswith("voicebot ")]
-    assert [task[2] for task in tasks] == ["check", "test", "chat", "publish"]
-    for task in tasks:
-        assert cli.main([*task[1:], "--flows", str(followed)]) == 0, capsys.readouterr().out
-    shown = capsys.readouterr().out
-    assert "0 errors" in shown
-    assert "Yes, there are 3 pieces of the jacket in medium." in shown
-    assert "is published" in shown
+def test_the_tutorials_commands_do_what_it_says(tmp_path: Path) -> None:
+    """Every command as it is printed, in a shell of its own, with the files and the words that are printed."""
+    document = DOCUMENT.read_text(encoding="utf-8").partition("## How a conversation goes")[0]
+    first, checks, chat, publish = COMMANDS.findall(document)
+    (talk,) = TALK.findall(document)
+    shutil.copytree(FLOWS, tmp_path / "flows")
+    # The environment that the first command enters, as `scripts/setup` leaves it.
+    (tmp_path / ".venv").symlink_to(sys.prefix, target_is_directory=True)
+    files = [f"cat > flows/{name} <<'END_OF_FILE'\n{text}END_OF_FILE\n" for name, text in FILE.findall(document)]
+    typed = "".join(f"{line.removeprefix('> ')}\n" for line in talk.splitlines() if line.startswith("> "))
+    chat = chat.replace("voicebot flows chat", f"voicebot flows chat <<'END_OF_TALK'\n{typed}END_OF_TALK")
+    script = "\n".join(["set -e", first, *files, checks, chat, publish, "pwd"])
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(FLOWS.parent)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 errors" in done.stdout
+    assert " 0 failed" in done.stdout
+    for line in talk.splitlines():
+        assert line.startswith("> ") or line in done.stdout
+    assert "is published" in done.stdout
+    assert done.stdout.splitlines()[-1] == str(tmp_path)

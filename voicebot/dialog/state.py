@@ -90,7 +90,7 @@ class Escalating:
     """How a call stands with its escalation policy.
 
     `earlier_calls` is how often the customer called lately, by intent. `due` is a rung to be climbed once a system has
-    answered.
+    answered. `named` is what the turns were about besides requests: who names something new repeats nothing.
     """
 
     earlier_calls: Mapping[str, int] = field(default_factory=dict)
@@ -98,6 +98,7 @@ class Escalating:
     tally: Tally = field(default_factory=Tally)
     standing: Standing = field(default_factory=Standing)
     due: EscalationRung | None = None
+    named: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +22,7 @@ from voicebot.dialog.events import (
     CallerSilent,
     CallerSpoke,
     CallStarted,
+    Entity,
     Event,
     IntentScore,
     Interpretation,
@@ -30,6 +31,7 @@ from voicebot.dialog.events import (
 from voicebot.dialog.flow import Bot
 
 ANGRY = Mood(-0.9, 0.9)
+KEYS = "types.order_number.keys"
 
 
 class Talk:
@@ -122,6 +124,34 @@ def test_the_same_request_again_and_again_is_noticed() -> None:
     talk = Talk().says("how do i rename my wifi", "technical_problem")
     talk.says("i want to change its name", rephrased=0.7)
     assert talk.weighed.signals.rephrasings == 1
+
+
+def test_the_same_request_about_something_else_is_no_repetition() -> None:
+    talk = Talk().says("are you open on monday", "opening_hours", entities=(day_of(2),))
+    talk.says("and are you open on friday", "opening_hours", rephrased=0.8, entities=(day_of(6),))
+    assert talk.weighed.signals.rephrasings == 0
+    talk.says("i asked whether you are open on friday", "opening_hours", rephrased=0.8, entities=(day_of(6),))
+    assert talk.weighed.signals.rephrasings == 1
+    talk.says("is the app working", "technical_problem", rephrased=0.6)
+    assert talk.weighed.signals.rephrasings == 1
+
+
+def day_of(day: int) -> Entity:
+    return Entity("date", date(2026, 3, day), "day", 0, 3)
+
+
+def test_a_calm_caller_who_was_not_understood_is_not_consoled() -> None:
+    talk = Talk().take(CallerPressed(START, "2")).says("florble")
+    assert talk.says("florble").said == ["policy.clarify_calm", "order_status.ask_order_number.again_2", KEYS]
+    upset = Talk().take(CallerPressed(START, "2")).says("florble").says("florble", mood=Mood(-0.5, 0.2))
+    assert upset.said[0] == "policy.clarify"
+
+
+def test_a_calm_caller_who_was_understood_hears_nothing_of_the_policy() -> None:
+    talk = Talk().says("where is the parcel i ordered", "order_status")
+    talk.take(CallerPressed(START, "48213")).says("where has the thing i bought got to", "order_status", rephrased=0.8)
+    assert talk.weighed.decision.rung is EscalationRung.CLARIFY
+    assert not any(prompt.startswith("policy.") for prompt in talk.said)
 
 
 def test_a_caller_who_called_about_the_same_needs_only_one_bad_sign() -> None:

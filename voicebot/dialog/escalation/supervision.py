@@ -26,11 +26,14 @@ from voicebot.dialog.events import (
     HearingFailed,
     Interpretation,
 )
+from voicebot.dialog.flow import Bot
 from voicebot.dialog.ladder import say_question, walk_on
 from voicebot.dialog.prompt import Prompt
+from voicebot.dialog.slots import spoken_candidates
 from voicebot.dialog.state import Escalating, Origin, Phase, State
 from voicebot.dialog.steps import AskStep, QuestionStep
 from voicebot.dialog.turn import Turn
+from voicebot.dialog.values import ValueKind
 
 #: Rules of the machine's own record that mean that the caller got on.
 _GOT_ON = frozenset({"answered", "corrected", "confirmed", "menu", "said_yes", "declined"})
@@ -48,8 +51,10 @@ def supervise(before: State, event: Event, turn: Turn) -> None:
     policy = turn.bot.policy
     if policy is None or not isinstance(event, _WATCHED):
         return
-    seen = _observe(policy, before, event, turn)
-    standing = turn.state.escalating
+    named = _named(before, event, turn)
+    seen = _observe(policy, before, event, turn, named)
+    standing = replace(turn.state.escalating, named=turn.state.escalating.named | named)
+    turn.state = replace(turn.state, escalating=standing)
     if not (seen.is_turn or seen.missed or seen.authentication_failed or seen.backend_failed or standing.due):
         return
     tally, signals = count(standing.tally, seen)
@@ -101,6 +106,8 @@ def _climb(policy: EscalationPolicy, turn: Turn, rung: EscalationRung, signals: 
     step = turn.step
     if not isinstance(step, QuestionStep) or any(frame.flow == words.flow for frame in turn.state.stack):
         return
+    if not missed and prompt is not words.prompt:
+        return  # a caller who is calm and was understood hears what they would have heard anyway
     if missed and prompt and rung is not EscalationRung.KEYS:
         _say_instead(turn, prompt)
         return
@@ -159,7 +166,24 @@ def _with_reasons(action: Action, state: State) -> Action:
     return replace(action, topic=topic, urgency=standing.urgency, rule=standing.rule)
 
 
-def _observe(policy: EscalationPolicy, before: State, event: Event, turn: Turn) -> Observed:
+def _named(before: State, event: Event, turn: Turn) -> frozenset[str]:
+    """Return what a turn is about besides its request: days, sums, numbers, and what flows let callers choose from."""
+    if not isinstance(event, CallerSpoke) or not event.interpretations or _asks_a_secret(turn.bot, before):
+        return frozenset()
+    said = event.interpretations[0]
+    slots = (slot for flow in turn.bot.flows.values() for slot in flow.slots.values())
+    types = {slot.type.name: slot.type for slot in slots if slot.type.kind is ValueKind.CHOICE}
+    chosen = {str(candidate.value) for kind in types.values() for candidate in spoken_candidates(said, kind)}
+    return frozenset(chosen | {str(entity.value) for entity in said.entities})
+
+
+def _asks_a_secret(bot: Bot, state: State) -> bool:
+    frame = state.stack[-1] if state.stack else None
+    step = bot.flows[frame.flow].steps[frame.step] if frame else None
+    return isinstance(step, QuestionStep) and step.question.expectation.secret
+
+
+def _observe(policy: EscalationPolicy, before: State, event: Event, turn: Turn, named: frozenset[str]) -> Observed:
     notes = [action for action in turn.actions if isinstance(action, RecordDecision)]
     rules = {note.rule for note in notes}
     commands = turn.bot.commands
@@ -182,7 +206,10 @@ def _observe(policy: EscalationPolicy, before: State, event: Event, turn: Turn) 
         asked_for_person=commands.person in intents or _asked_while_waiting(notes),
         refuses_person=reading.refuses_person,
         intent_scores=tuple(_share(score.confidence) for score in reading.intents),
-        rephrased=_share(event.rephrased) if isinstance(event, CallerSpoke) else 0.0,
+        # "Is the jacket there" after "do you have the blanket" asks for something else in much the same words.
+        rephrased=_share(event.rephrased)
+        if isinstance(event, CallerSpoke) and named <= before.escalating.named
+        else 0.0,
         moved_on=bool(rules & _GOT_ON) or bool(intents - aside),
         missed=missed,
         unsure="unsure" in rules,
