@@ -10,7 +10,8 @@ RUN python3 -m venv .venv \
 COPY voicebot voicebot
 COPY scripts/sentence_encoder.py scripts/onnx_file.py scripts/
 RUN .venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
-    && .venv/bin/python scripts/sentence_encoder.py
+    && .venv/bin/python scripts/sentence_encoder.py \
+    && .venv/bin/voicebot models --models .venv/share/voicebot/models pull whisper-tiny.en
 
 FROM python:3.11-slim-bookworm
 RUN apt-get update \

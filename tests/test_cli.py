@@ -188,15 +188,13 @@ def test_a_model_that_nobody_publishes_is_refused_with_those_that_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert cli.main(["models", "pull", "nosuch_8k"]) == 2
-    assert "there are hub4wsj_sc_8k" in capsys.readouterr().err
+    assert "there are whisper-tiny.en, hub4wsj_sc_8k" in capsys.readouterr().err
 
 
 def test_a_pulled_model_goes_into_the_models_folder_and_the_setting_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        "voicebot.speech.recognition.sphinx.published._fetch", lambda address, _digest: address.encode()
-    )
+    monkeypatch.setattr("voicebot.speech.published._fetch", lambda address, _digest: address.encode())
     assert cli.main(["models", "--models", str(tmp_path), "pull", "hub4wsj_sc_8k"]) == 0
     assert (tmp_path / "hub4wsj_sc_8k" / "mdef").is_file()
     assert f"VOICEBOT_ACOUSTIC_MODEL={tmp_path / 'hub4wsj_sc_8k'}" in capsys.readouterr().out

