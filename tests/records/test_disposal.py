@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, insert, select, text
 
+from voicebot.dialog.events import Continuation
 from voicebot.records.audit import verify
+from voicebot.records.continuations import ContinuationStore, KeptChat
 from voicebot.records.deeds import Deeds
 from voicebot.records.disposal import Disposal, DisposalRefused
 from voicebot.records.record import HeardWord, Outcome, Speaker, TurnRecord
@@ -35,10 +38,18 @@ class _Party:
     carrier_call_id: str = "CA1"
 
 
-def _call(store: Store, data: Path, call_id: str, *, days_ago: float, outcome: Outcome = Outcome.COMPLETED) -> None:
+def _call(
+    store: Store,
+    data: Path,
+    call_id: str,
+    *,
+    days_ago: float,
+    outcome: Outcome = Outcome.COMPLETED,
+    caller: str | None = None,
+) -> None:
     """A call of ten minutes by a caller of its own, with a recording, that speaks of xylophones."""
     started = NOW - timedelta(days=days_ago)
-    store.journal.begin_call(call_id, _Party(f"+1555{call_id}"), started, "f")
+    store.journal.begin_call(call_id, _Party(caller or f"+1555{call_id}"), started, "f")
     words = (HeardWord("xylophone", 0, 1, 1.0),)
     turn = TurnRecord(Speaker.CALLER, "a xylophone please", slots={"thing": "xylophone"}, words=words, intent="buy")
     store.journal.add_turn(call_id, turn)
@@ -273,6 +284,127 @@ async def test_a_customers_deletion_leaves_nothing_but_a_certificate(
     assert (certificate["by"], certificate["reason"], certificate["at"]) == ("dana", "request 17", NOW.isoformat())
     assert await disposal.certificate(certificate["id"]) == certificate
     assert await _is_sound(store)
+
+
+class _HeldMeanwhile:
+    """Erases, and has somebody place a hold on every other call of the customer just before the first file goes."""
+
+    def __init__(self, eraser: Eraser, place: Callable[[str], Awaitable[object]]) -> None:
+        self._eraser = eraser
+        self._place = place
+        self.erased: list[str] = []
+
+    async def erase(self, call_id: str) -> str | None:
+        self.erased.append(call_id)
+        if len(self.erased) == 1:
+            await self._place(call_id)
+        return await self._eraser.erase(call_id)
+
+
+async def test_a_hold_placed_in_mid_deletion_keeps_what_has_not_gone_yet_and_the_certificate_says_so(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    for call_id in ("a1", "a2", "a3"):
+        _call(store, tmp_path, call_id, days_ago=2, caller="+1555a")
+    await store.journal.flush()
+    eraser = _HeldMeanwhile(_eraser(store, tmp_path), lambda _: disposal.hold(caller="+1555a", **WHY))
+    certificate = await Disposal(store.database, eraser, lambda: NOW).delete(caller="+1555a", **WHY)
+    (first,) = eraser.erased
+    others = sorted({"a1", "a2", "a3"} - {first})
+    assert _recorded(tmp_path) == others
+    assert certificate["calls"] == []
+    assert sorted((each["call_id"], each["why"]) for each in certificate["kept"]) == sorted(
+        [(first, "legal hold, placed after its recording was deleted"), *((other, "legal hold") for other in others)]
+    )
+    record = await store.get(first)
+    assert record
+    assert record["turns"][0]["text"] == "a xylophone please"
+    assert record["recording"]["state"] == "deleted"
+    assert await _is_sound(store)
+
+
+async def test_a_hold_placed_in_mid_retention_keeps_what_has_not_gone_yet(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    for call_id in ("a", "b"):
+        _call(store, tmp_path, call_id, days_ago=50)
+    await store.journal.flush()
+    eraser = _HeldMeanwhile(
+        _eraser(store, tmp_path), lambda going: disposal.hold(call_id="b" if going == "a" else "a", **WHY)
+    )
+    gone = await Disposal(store.database, eraser, lambda: NOW).retain(Retention({DataKind.RECORD: 30}))
+    (first,) = eraser.erased
+    assert gone[DataKind.RECORD] == 1
+    assert _recorded(tmp_path) == await _calls(store) == sorted({"a", "b"} - {first})
+
+
+async def test_a_hold_waits_for_the_deletion_that_has_begun_with_its_call(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    _call(store, tmp_path, "a", days_ago=2)
+    await store.journal.flush()
+    placed = [asyncio.create_task(disposal.hold(call_id="a", **WHY)) for _ in range(5)]
+    deleted = asyncio.create_task(disposal.delete(call_ids=["a"], **WHY))
+    results = await asyncio.gather(deleted, *placed, return_exceptions=True)
+    record = await store.get("a")
+    if record is None:
+        assert not isinstance(results[0], Exception)
+        assert all(isinstance(result, DisposalRefused) for result in results[1:])
+    else:
+        assert any(not isinstance(result, Exception) for result in results[1:])
+
+
+async def test_a_customers_deletion_keeps_what_is_held_or_goes_on_and_says_why(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    for call_id in ("a1", "a2"):
+        _call(store, tmp_path, call_id, days_ago=2, caller="+1555a")
+    store.journal.begin_call("a3", _Party("+1555a"), NOW, "f")
+    await store.journal.flush()
+    await disposal.hold(call_id="a2", **WHY)
+    certificate = await disposal.delete(caller="+1555a", **WHY)
+    assert [told["call_id"] for told in certificate["calls"]] == ["a1"]
+    assert [(each.get("call_id"), each["why"]) for each in certificate["kept"]] == [
+        ("a3", "the call still goes on; delete again once it is over"),
+        ("a2", "legal hold"),
+        (None, "digests without contents, so that the audit trail can still be proved"),
+    ]
+    assert set(await _calls(store)) == {"a2", "a3"}
+    assert _recorded(tmp_path) == ["a2"]
+
+
+async def test_with_a_number_go_the_requests_and_chats_it_could_go_on_with(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    for call_id in ("mine", "other"):
+        _call(store, tmp_path, call_id, days_ago=2)
+    await store.journal.flush()
+    kept = ContinuationStore(store.database, now=lambda: NOW)
+    for number in ("+1555mine", "+1555other"):
+        going_on = Continuation("orders", "order_status", {"order_number": f"9{number}"})
+        await kept.keep(number, going_on)
+        await kept.keep_chat(f"chat-{number}", KeptChat("sms", number, "+1", 1, going_on))
+    certificate = await disposal.delete(caller="+1555mine", **WHY)
+    assert certificate["continuations"] == 2
+    assert not await _holds_anywhere(store, "+1555mine")
+    assert await kept.take("+1555other") is not None
+    assert await kept.take_chat("chat-+1555other") is not None
+
+
+async def test_a_customer_who_proved_who_they_are_is_deleted_from_every_number(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    for call_id in ("home", "office", "else"):
+        _call(store, tmp_path, call_id, days_ago=2)
+    await store.journal.flush()
+    deeds = Deeds(store.database, now=lambda: NOW)
+    for call_id, customer in (("home", "h1"), ("office", "h2"), ("else", "h3")):
+        await deeds.keep_facts(call_id, customer, b"sealed")
+        await deeds.note_summary(call_id, "A summary.")
+    certificate = await disposal.delete(customer=["h1", "h2"], **WHY)
+    assert {told["call_id"] for told in certificate["calls"]} == {"home", "office"}
+    assert await deeds.past(["h1", "h2"]) == []
+    assert [call.call_id for call in await deeds.past(["h3"])] == ["else"]
 
 
 @pytest.mark.parametrize("which", [{"call_ids": ["nobody"]}, {"caller": "+19"}, {"call_ids": []}])

@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from voicebot.app.vault import recording_eraser
+from voicebot.app.vault import recording_eraser, recording_keys
 from voicebot.records.database import Database, locate
 from voicebot.records.disposal import Disposal
 from voicebot.records.vault.index import RecordingIndex
 from voicebot.settings import Settings, load_settings
+from voicebot.work.customers import hashes
 
 _Task = Callable[[Disposal, Settings, argparse.Namespace], Awaitable[int]]
 
@@ -35,7 +36,10 @@ def add_records(parser: argparse.ArgumentParser) -> None:
     deleting = task("delete", "delete whole calls at a customer's request and print the certificate", _delete)
     which = deleting.add_mutually_exclusive_group(required=True)
     which.add_argument("--call", action="append", metavar="ID", help="a call; may be given again")
-    which.add_argument("--caller", metavar="NUMBER", help="every call of this number")
+    which.add_argument("--caller", metavar="NUMBER", help="every call and chat of this number")
+    which.add_argument(
+        "--customer", metavar="ID", help="every call and chat in which this customer proved who they are"
+    )
     deleting.add_argument("--certificate", type=Path, metavar="FILE", help="write the certificate there")
     _add_why(deleting)
     task("certificate", "print a deletion's certificate once more", _certificate).add_argument("id")
@@ -76,9 +80,13 @@ async def _retain(disposal: Disposal, settings: Settings, given: argparse.Namesp
 
 
 async def _delete(disposal: Disposal, settings: Settings, given: argparse.Namespace) -> int:
-    del settings
+    customer = hashes(given.customer, await asyncio.to_thread(recording_keys, settings)) if given.customer else ()
     certificate = await disposal.delete(
-        call_ids=given.call or (), caller=given.caller, by=given.by, reason=given.reason
+        call_ids=given.call or (),
+        caller=given.caller,
+        customer=customer,
+        by=given.by,
+        reason=given.reason,
     )
     written = json.dumps(certificate, indent=2)
     print(written)

@@ -2,68 +2,47 @@
 
 Files go first, then rows and the entry that says so, in one transaction: whatever is broken off is finished by the next
 run. Every deletion is an audit entry that names digests of what went, never what it said, so it is the certificate too.
+
+A hold may be placed at any moment. Both sides lock the calls they are about, one call at a time just before its file
+goes, and look at the holds again under that lock: whichever comes first stands, and nothing goes that was held before.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Row, Table, case, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voicebot.errors import VoicebotError
 from voicebot.records.audit import DELETED, AuditEntry, Head, append
 from voicebot.records.database import Database
-from voicebot.records.retention import DataKind, Retention
-from voicebot.records.tables import (
-    AFTER_CALLS,
-    APPROVALS,
-    AUDIT,
-    AUDIT_CONTENTS,
-    CALL_NOTES,
-    CALLS,
-    CONTEXTS,
-    DEEDS,
-    FOLLOW_UPS,
-    LEGAL_HOLDS,
-    MESSAGES,
-    METADATA,
-    RECORDINGS,
-    TURNS,
+from voicebot.records.emptying import (
+    audited,
+    delete_calls,
+    delete_continuations,
+    delete_words,
+    described,
+    forget_contents,
+    ranges,
 )
+from voicebot.records.record import RecordingState
+from voicebot.records.retention import DataKind, Retention
+from voicebot.records.tables import AFTER_CALLS, AUDIT, AUDIT_CONTENTS, CALLS, LEGAL_HOLDS, RECORDINGS
 
 _BATCH = 100
 _AUDIT_BATCH = 5000
-#: Whatever names a call goes with it: turns, contexts, callbacks, and what comes after them; children first.
-_OF_CALLS = [
-    table for table in reversed(METADATA.sorted_tables) if "call_id" in table.c and table.name != LEGAL_HOLDS.name
-]
-#: What is left of a turn without its words: who spoke when, for how long, with what intent.
-_NO_WORDS: Mapping[str, Any] = {
-    "text": "",
-    "heard_text": None,
-    "decision": None,
-    "slots": {},
-    "alternatives": [],
-    "words": [],
-    "signals": {},
-}
-#: What was read from the words and written elsewhere. A summary stays not null: a call without one is summed up anew.
-_SAID_ELSEWHERE: Sequence[tuple[Table, Mapping[str, Any]]] = (
-    (AFTER_CALLS, {"summary": case((AFTER_CALLS.c.summary.is_not(None), ""), else_=None), "facts": None}),
-    (DEEDS, {"arguments": "{}", "result": "{}"}),
-    (APPROVALS, {"arguments": "{}"}),
-    (FOLLOW_UPS, {"text": ""}),
-    (MESSAGES, {"text": ""}),
-)
+#: Why something of a customer's is still there after a deletion; a certificate says so.
+_GOES_ON = "the call still goes on; delete again once it is over"
+_HELD = "legal hold"
+_HELD_TOO_LATE = "legal hold, placed after its recording was deleted"
+_CHAIN = "digests without contents, so that the audit trail can still be proved"
 
 
 class DisposalRefused(VoicebotError):
@@ -99,8 +78,10 @@ class Disposal:
     async def hold(self, *, call_id: str | None = None, caller: str | None = None, by: str, reason: str) -> Hold:
         """Keep a call, or all calls of a number; DisposalRefused for a call that there is not."""
         placed = Hold(uuid.uuid4().hex, call_id, caller, self._now(), by, reason)
+        about = CALLS.c.id == call_id if call_id is not None else CALLS.c.caller == caller
         async with self._database.begin() as connection:
-            if call_id is not None and not await connection.scalar(select(exists().where(CALLS.c.id == call_id))):
+            locked = (await connection.scalars(_locked(about))).all()
+            if call_id is not None and not locked:
                 raise DisposalRefused(f"There is no call {call_id}.")
             values = {name: getattr(placed, name) for name in Hold.__slots__}
             await connection.execute(insert(LEGAL_HOLDS).values(values))
@@ -124,23 +105,63 @@ class Disposal:
             return [Hold(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's name for a row as a mapping
 
     async def delete(
-        self, *, call_ids: Sequence[str] = (), caller: str | None = None, by: str, reason: str
+        self,
+        *,
+        call_ids: Sequence[str] = (),
+        caller: str | None = None,
+        customer: Collection[str] = (),
+        by: str,
+        reason: str,
     ) -> dict[str, Any]:
-        """Delete whole calls, with recordings and what audit entries say of them, and return the certificate.
+        """Delete whole calls and chats, with recordings and what audit entries say of them; return the certificate.
 
-        DisposalRefused, with nothing deleted, when there are none, one is held or one still goes on.
+        They are named by id, by the `caller`'s number, or as those of a `customer` who proved who they are, given as
+        the hashes that may name them. With a number or a customer goes what they could go on with. What a hold keeps
+        of theirs, or still goes on, stays, and the certificate says what and why.
+        DisposalRefused, with nothing deleted, when there are none, or one that was named is held or still goes on.
         """
-        named = CALLS.c.id.in_(call_ids) if caller is None else CALLS.c.caller == caller
+        named: ColumnElement[bool] = CALLS.c.id.in_(call_ids)
+        if customer:
+            proved = select(AFTER_CALLS.c.call_id).where(AFTER_CALLS.c.customer.in_(customer))
+            named = CALLS.c.id.in_(proved)
+        elif caller is not None:
+            named = CALLS.c.caller == caller
         async with self._database.connect() as connection:
-            calls = (await connection.execute(select(CALLS, _held().label("held")).where(named))).all()
+            calls = (await connection.execute(select(CALLS, _is_held().label("held")).where(named))).all()
         _check_deletable(calls, call_ids)
-        erased = [(call, await self._recordings.erase(call.id)) for call in calls]
+        kept = [_kept(call.id, _GOES_ON) for call in calls if call.ended_at is None and not call.held]
+        kept += [_kept(call.id, _HELD) for call in calls if call.held]
+        erased: dict[str, str | None] = {}
+        for call in calls:
+            if call.ended_at is None or call.held:
+                continue
+            if await self._claim(call.id):
+                erased[call.id] = await self._recordings.erase(call.id)
+            else:
+                kept.append(_kept(call.id, _HELD))
         certificate = {"id": uuid.uuid4().hex, "at": self._now().isoformat(), "by": by, "reason": reason}
         async with self._database.begin() as connection:
-            told = [await _described(connection, call, digest) for call, digest in erased]
-            contents = await _forget_contents(connection, [f"call:{call.id}" for call in calls])
-            await _delete_calls(connection, [call.id for call in calls])
-            content = {**certificate, "kind": DataKind.RECORD.value, "calls": told, "audit_contents": contents}
+            late = await _held_among(connection, list(erased))
+            kept += [_kept(call_id, _HELD_TOO_LATE) for call_id in sorted(late)]
+            await self._without_audio(connection, late)
+            gone = [call for call in calls if call.id in erased and call.id not in late]
+            told = [await described(connection, call, erased[call.id]) for call in gone]
+            ids = [call.id for call in gone]
+            numbers = await audited(connection, ids)
+            await forget_contents(connection, numbers)
+            await delete_calls(connection, ids)
+            callers = {caller or "", *(call.caller for call in gone)} - {""}
+            continuations = await delete_continuations(connection, callers, ids)
+            if numbers:
+                kept.append({"what": "audit chain", "entries": ranges(numbers), "why": _CHAIN})
+            content = {
+                **certificate,
+                "kind": DataKind.RECORD.value,
+                "calls": told,
+                "continuations": continuations,
+                "audit_contents": ranges(numbers),
+                "kept": kept,
+            }
             subject = f"deletion:{certificate['id']}"
             head = await append(connection, [AuditEntry(self._now(), by, DELETED, subject, content)])
         await self._database.purge()
@@ -167,8 +188,7 @@ class Disposal:
         gone = Counter(dict.fromkeys(DataKind, 0))
         for kind in (DataKind.RECORD, DataKind.AUDIO, DataKind.TRANSCRIPT):
             async for batch in self._due(kind, retention, instance):
-                await self._dispose(kind, batch)
-                gone[kind] += len(batch)
+                gone[kind] += await self._dispose(kind, batch)
         gone[DataKind.AUDIT] = await self._dispose_audit(retention)
         if gone.total():
             await self._database.purge()
@@ -194,35 +214,54 @@ class Disposal:
                 return
             yield batch
 
-    async def _dispose(self, kind: DataKind, calls: Sequence[Row[Any]]) -> None:
-        ids, digests = [call.id for call in calls], {}
-        if kind is not DataKind.TRANSCRIPT:
-            digests = {call_id: await self._recordings.erase(call_id) for call_id in ids}
+    async def _claim(self, call_id: str) -> bool:
+        """Decide, under the lock that a hold takes too, that a call's recording goes; False when it is held."""
         async with self._database.begin() as connection:
-            told = [await _described(connection, call, digests.get(call.id)) for call in calls]
+            if await _held_among(connection, [call_id]):
+                return False
+            gone = update(RECORDINGS).where(RECORDINGS.c.call_id == call_id)
+            await connection.execute(gone.values(state=RecordingState.DELETED.value))
+        return True
+
+    async def _without_audio(self, connection: AsyncConnection, ids: Collection[str]) -> None:
+        values = {"audio_deleted_at": self._now()}
+        await connection.execute(update(CALLS).where(CALLS.c.id.in_(ids)).values(values))
+        await connection.execute(delete(RECORDINGS).where(RECORDINGS.c.call_id.in_(ids)))
+
+    async def _dispose(self, kind: DataKind, calls: Sequence[Row[Any]]) -> int:
+        """Delete one kind of calls' data but for what was held meanwhile; return how many lost it."""
+        digests: dict[str, str | None] = dict.fromkeys(call.id for call in calls)
+        if kind is not DataKind.TRANSCRIPT:
+            digests = {call.id: await self._recordings.erase(call.id) for call in calls if await self._claim(call.id)}
+        async with self._database.begin() as connection:
+            late = await _held_among(connection, list(digests))
+            gone = [call for call in calls if call.id in digests and call.id not in late]
+            ids = [call.id for call in gone]
+            told = [await described(connection, call, digests[call.id]) for call in gone]
             match kind:
                 case DataKind.RECORD:
-                    await _delete_calls(connection, ids)
+                    await delete_calls(connection, ids)
                 case DataKind.AUDIO:
-                    values = {"audio_deleted_at": self._now()}
-                    await connection.execute(update(CALLS).where(CALLS.c.id.in_(ids)).values(values))
-                    await connection.execute(delete(RECORDINGS).where(RECORDINGS.c.call_id.in_(ids)))
+                    await self._without_audio(connection, ids)
                 case _:
                     values = {"transcript_deleted_at": self._now()}
                     await connection.execute(update(CALLS).where(CALLS.c.id.in_(ids)).values(values))
-                    await connection.execute(update(TURNS).where(TURNS.c.call_id.in_(ids)).values(_NO_WORDS))
-                    await connection.execute(delete(CONTEXTS).where(CONTEXTS.c.call_id.in_(ids)))
-                    for table, emptied in _SAID_ELSEWHERE:
-                        await connection.execute(update(table).where(table.c.call_id.in_(ids)).values(emptied))
-                    await connection.execute(update(CALL_NOTES).where(CALL_NOTES.c.call_id.in_(ids)).values(text=""))
-            await append(connection, [self._retention_entry({"kind": kind.value, "calls": told})])
+                    await delete_words(connection, ids)
+            kept = []
+            if kind is not DataKind.TRANSCRIPT:
+                await self._without_audio(connection, late)
+                kept = [_kept(call_id, _HELD_TOO_LATE) for call_id in sorted(late)]
+            if told or kept:
+                content = {"kind": kind.value, "calls": told} | ({"kept": kept} if kept else {})
+                await append(connection, [self._retention_entry(content)])
+        return len(gone)
 
     async def _dispose_audit(self, retention: Retention) -> int:
         days = retention.days.get(DataKind.AUDIT)
         if days is None:
             return 0
         old = AUDIT.c.at < self._now() - timedelta(days=days)
-        held = select(literal("call:") + CALLS.c.id).where(_held())
+        held = select(literal("call:") + CALLS.c.id).where(_is_held())
         query = (
             select(AUDIT.c.number)
             .join(AUDIT_CONTENTS, AUDIT_CONTENTS.c.number == AUDIT.c.number)
@@ -236,7 +275,7 @@ class Disposal:
                 if not numbers:
                     return gone
                 await connection.execute(delete(AUDIT_CONTENTS).where(AUDIT_CONTENTS.c.number.in_(numbers)))
-                content = {"kind": DataKind.AUDIT.value, "audit_contents": _ranges(numbers)}
+                content = {"kind": DataKind.AUDIT.value, "audit_contents": ranges(numbers)}
                 await append(connection, [self._retention_entry(content)])
             gone += len(numbers)
 
@@ -244,12 +283,12 @@ class Disposal:
         return AuditEntry(self._now(), "retention", DELETED, f"deletion:{uuid.uuid4().hex}", content)
 
 
-def _held() -> ColumnElement[bool]:
+def _is_held() -> ColumnElement[bool]:
     return exists().where(or_(LEGAL_HOLDS.c.call_id == CALLS.c.id, LEGAL_HOLDS.c.caller == CALLS.c.caller))
 
 
 def _due_query(kind: DataKind, retention: Retention, now: datetime, instance: str | None) -> Any:
-    query = select(CALLS).where(retention.due(kind, now), ~_held()).order_by(CALLS.c.ended_at)
+    query = select(CALLS).where(retention.due(kind, now), ~_is_held()).order_by(CALLS.c.ended_at)
     if instance is not None:
         query = query.where(CALLS.c.instance == instance)
     if kind is DataKind.AUDIO:
@@ -258,49 +297,35 @@ def _due_query(kind: DataKind, retention: Retention, now: datetime, instance: st
     return query.where(CALLS.c.transcript_deleted_at.is_(None)) if kind is DataKind.TRANSCRIPT else query
 
 
+def _locked(about: ColumnElement[bool]) -> Select[tuple[str]]:
+    """Select the ids of calls so that nobody else holds or deletes them until the transaction ends.
+
+    Always in the same order, so that two who do so wait for one another and never both. SQLite has one writer anyway.
+    """
+    return select(CALLS.c.id).where(about).order_by(CALLS.c.id).with_for_update()
+
+
+async def _held_among(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
+    """Lock calls and return those that are held. A statement of its own: the lock may have been waited for."""
+    await connection.execute(_locked(CALLS.c.id.in_(ids)))
+    return set(await connection.scalars(select(CALLS.c.id).where(CALLS.c.id.in_(ids), _is_held())))
+
+
 def _check_deletable(calls: Sequence[Row[Any]], call_ids: Sequence[str]) -> None:
     missing = set(call_ids) - {call.id for call in calls}
     if missing or not calls:
         raise DisposalRefused(f"There is no call {', '.join(sorted(missing))}." if missing else "There are no calls.")
+    deletable = [call for call in calls if not call.held and call.ended_at is not None]
+    if deletable and not call_ids:
+        return
     if held := [call.id for call in calls if call.held]:
         raise DisposalRefused(f"Under a legal hold: {', '.join(held)}. Nothing was deleted.")
     if live := [call.id for call in calls if call.ended_at is None]:
         raise DisposalRefused(f"Still going on: {', '.join(live)}. Nothing was deleted.")
 
 
-async def _described(connection: AsyncConnection, call: Row[Any], recording: str | None) -> dict[str, Any]:
-    """Say what a call held without saying it: digests, counts and times."""
-    turns = (await connection.execute(select(TURNS).where(TURNS.c.call_id == call.id).order_by(TURNS.c.number))).all()
-    columns = [call[number] for number, _ in enumerate(CALLS.c)]
-    record = json.dumps([columns, [list(turn) for turn in turns]], default=str, sort_keys=True)
-    return {
-        "call_id": call.id,
-        "started_at": call.started_at.isoformat(),
-        "turns": len(turns),
-        "record_sha256": hashlib.sha256(record.encode()).hexdigest(),
-        "recording_sha256": recording,
-    }
-
-
-async def _delete_calls(connection: AsyncConnection, ids: Sequence[str]) -> None:
-    for table in _OF_CALLS:
-        await connection.execute(delete(table).where(table.c.call_id.in_(ids)))
-    await connection.execute(delete(CALLS).where(CALLS.c.id.in_(ids)))
-
-
-async def _forget_contents(connection: AsyncConnection, subjects: Sequence[str]) -> list[list[int]]:
-    numbers = sorted(await connection.scalars(select(AUDIT.c.number).where(AUDIT.c.subject.in_(subjects))))
-    await connection.execute(delete(AUDIT_CONTENTS).where(AUDIT_CONTENTS.c.number.in_(numbers)))
-    return _ranges(numbers)
-
-
-def _ranges(numbers: Sequence[int]) -> list[list[int]]:
-    """Write sorted numbers as stretches, first and last of each."""
-    stretches = []
-    for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
-        found = [number for _, number in run]
-        stretches.append([found[0], found[-1]])
-    return stretches
+def _kept(call_id: str, why: str) -> dict[str, Any]:
+    return {"what": "call", "call_id": call_id, "why": why}
 
 
 def _certified(content: Mapping[str, Any], head: Head) -> dict[str, Any]:

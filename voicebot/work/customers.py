@@ -39,7 +39,12 @@ class Customers:
 
     def hashes(self, customer: str) -> frozenset[str]:
         """Return the names a customer may be kept under."""
-        return frozenset(_hash(customer, key) for key in self._keys.every)
+        return hashes(customer, self._keys)
+
+
+def hashes(customer: str, keys: RecordingKeys) -> frozenset[str]:
+    """Return the names a customer may be kept under, one for each key."""
+    return frozenset(_hash(customer, key) for key in keys.every)
 
 
 def _name(call_id: str) -> str:
