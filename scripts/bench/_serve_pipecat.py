@@ -1,8 +1,9 @@
 """Stock pipecat on a telephone line, as its own guide to Twilio sets it up: the yardstick of `calls`.
 
 FastAPI on uvicorn, `FastAPIWebsocketTransport`, `TwilioFrameSerializer`, 8 kHz both ways, Silero and the end-of-turn
-model of its user aggregator, everything else by default. Speech is the same stub that the product is measured with; a
-processor answers in place of a language model. Its debug log is off, which is kinder than its default.
+model of its user aggregator, everything else by default. Speech is the same stub that the product is measured with, or
+with `--whisper` and `--piper` its own services for these engines, made for each call as its examples do; a processor
+answers in place of a language model. Its debug log is off, which is kinder than its default.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import socket
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +38,11 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.serializers.twilio import TwilioFrameSerializer
+from pipecat.services.piper.tts import PiperTTSService
 from pipecat.services.settings import STTSettings, TTSSettings
 from pipecat.services.stt_service import SegmentedSTTService
 from pipecat.services.tts_service import TTSService
+from pipecat.services.whisper.stt import WhisperSTTService
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
 from pipecat.utils.time import time_now_iso8601
 from pipecat.workers.runner import WorkerRunner
@@ -48,6 +52,8 @@ from voicebot.telephony.leg import SAMPLE_RATE_HZ
 from voicebot.telephony.twilio.webhook import stream_twiml
 
 app = FastAPI()
+#: Whisper was trained on this rate, and pipecat's service hands it the line's audio as it comes.
+WHISPER_RATE_HZ = 16_000
 
 
 class KnowingStt(SegmentedSTTService):
@@ -81,6 +87,33 @@ class NoiseTts(TTSService):
             yield TTSAudioRawFrame(pcm[start : start + size], SAMPLE_RATE_HZ, 1, context_id=context_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What pipecat's own services load: a CTranslate2 model's folder and a Piper voice; None for the stub."""
+
+    whisper: Path | None = None
+    piper: Path | None = None
+
+    @property
+    def rate_in_hz(self) -> int:
+        return WHISPER_RATE_HZ if self.whisper else SAMPLE_RATE_HZ
+
+    def ears(self) -> SegmentedSTTService:
+        if self.whisper is None:
+            return KnowingStt(settings=STTSettings(model=None, language=None))
+        settings = WhisperSTTService.Settings(model=str(self.whisper))
+        return WhisperSTTService(device="cpu", compute_type="int8", settings=settings)
+
+    def voice(self) -> TTSService:
+        if self.piper is None:
+            settings = TTSSettings(model=None, voice=None, language=None)
+            return NoiseTts(push_start_frame=True, push_stop_frames=True, settings=settings)
+        return PiperTTSService(download_dir=self.piper.parent, settings=PiperTTSService.Settings(voice=self.piper.stem))
+
+
+engines = Engines()
+
+
 @app.post("/twilio/voice")
 async def voice(request: Request) -> Response:
     twiml = stream_twiml(url=f"ws://{request.headers['host']}/media", status_url="", parameters={})
@@ -104,19 +137,15 @@ async def media(websocket: WebSocket) -> None:
         Pipeline(
             [
                 transport.input(),
-                KnowingStt(settings=STTSettings(model=None, language=None)),
+                engines.ears(),
                 aggregators.user(),
                 Responder(),
-                NoiseTts(
-                    push_start_frame=True,
-                    push_stop_frames=True,
-                    settings=TTSSettings(model=None, voice=None, language=None),
-                ),
+                engines.voice(),
                 transport.output(),
                 aggregators.assistant(),
             ]
         ),
-        params=PipelineParams(audio_in_sample_rate=SAMPLE_RATE_HZ, audio_out_sample_rate=SAMPLE_RATE_HZ),
+        params=PipelineParams(audio_in_sample_rate=engines.rate_in_hz, audio_out_sample_rate=SAMPLE_RATE_HZ),
     )
 
     @transport.event_handler("on_client_connected")
@@ -146,7 +175,11 @@ def main() -> None:
     parser.add_argument("--flows", type=Path)
     parser.add_argument("--port", type=int)
     parser.add_argument("--sip-port", type=int)
+    parser.add_argument("--whisper", type=Path, help="a CTranslate2 model's folder")
+    parser.add_argument("--piper", type=Path, help="a voice's .onnx")
     given = parser.parse_args()
+    global engines  # noqa: PLW0603  # uvicorn's application is a module's
+    engines = Engines(given.whisper, given.piper)
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
     config = uvicorn.Config(app, port=given.port, log_level="warning", timeout_graceful_shutdown=2)

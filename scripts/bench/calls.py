@@ -1,6 +1,6 @@
 """Calls at real time through the real Media Streams protocol: latency, lateness, barge-in, processor and memory.
 
-Six servers, each in a process of its own on one core, the callers on another:
+Eight servers, each in a process of its own on one core, the callers on another:
 
   stubbed   voicebot with speech stubbed, which measures its media path
   sip       the same, its calls coming in over SIP and RTP
@@ -8,9 +8,11 @@ Six servers, each in a process of its own on one core, the callers on another:
   echo      a bare aiohttp WebSocket that sends every frame back: the limit of what is possible
   stock     pipecat as its own guide to Twilio sets it up, with stubbed recognition and voice
   matched   voicebot with what `stock` has: stubbed recognition and voice, the end-of-turn model, all on one core
+  engines   voicebot hearing by Whisper and speaking by a Piper voice, with --whisper and --piper
+  stock-engines  pipecat with the same two through its own services
 
-With `echo` the latency is the way of one frame there and back; with the others it is the time from the last sample of
-the caller's speech to the first sample of the reply, both on the wire.
+The last two may use every core. With `echo` the latency is the way of one frame there and back; with the others it is
+the time from the last sample of the caller's speech to the first sample of the reply, both on the wire.
 """
 
 from __future__ import annotations
@@ -52,6 +54,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 COUNTS = (1, 5, 10, 20, 40)
 ORDER = ("echo", "stubbed", "sip", "matched", "stock", "real")
+#: Those that need models which no fresh machine has.
+WITH_MODELS = ("engines", "stock-engines")
 SERVER_CORE, CALLER_CORE = 0, 1
 
 COMMANDS = {
@@ -61,6 +65,8 @@ COMMANDS = {
     "stock": (str(HERE / "_serve_pipecat.py"),),
     "matched": (str(HERE / "_serve_stubbed.py"), "--speech", "words-stubbed"),
     "real": (str(HERE / "_serve_stubbed.py"), "--speech", "real"),
+    "engines": (str(HERE / "_serve_stubbed.py"), "--speech", "real"),
+    "stock-engines": (str(HERE / "_serve_pipecat.py"),),
 }
 #: The load comes from one address and all at once; the machine belongs to the measurement.
 ENVIRONMENT = {
@@ -110,6 +116,29 @@ class Measured:
     @property
     def workers_cpu_per_call(self) -> float:
         return (self.after.workers_cpu_s - self.before.workers_cpu_s) / self.load.window.length_s / len(self.load.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The engines that both sides of a comparison load."""
+
+    whisper: Path
+    piper: Path
+
+    def environment(self, system: str) -> dict[str, str]:
+        if system != "engines":
+            return {}
+        return {
+            "VOICEBOT_MODELS": str(self.piper.parent),
+            "VOICEBOT_RECOGNIZER": "whisper",
+            "VOICEBOT_WHISPER_MODEL": str(self.whisper),
+            "VOICEBOT_VOICE": f"piper:{self.piper.stem}",
+        }
+
+    def options(self, system: str) -> tuple[str, ...]:
+        if system != "stock-engines":
+            return ()
+        return ("--whisper", str(self.whisper), "--piper", str(self.piper))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,22 +193,34 @@ def finished_people(folder: Path) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-async def measure(system: str, count: int, seconds: float, voices: Voices, cache: Path) -> Measured:
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every measurement works with. `cache` is a folder for prompts rendered before."""
+
+    voices: Voices
+    models: Models | None
+    cache: Path
+
+
+async def measure(system: str, count: int, seconds: float, bench: Bench) -> Measured:
     """Start a server, put it under load, and stop it."""
     with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as folder:
         data = Path(folder)
-        (data / "cache").symlink_to(cache)
-        plan = ServerPlan(data, ROOT / "flows", environment=ENVIRONMENT, command=COMMANDS[system])
+        (data / "cache").symlink_to(bench.cache)
+        more = bench.models.environment(system) if bench.models else {}
+        options = bench.models.options(system) if bench.models else ()
+        plan = ServerPlan(data, ROOT / "flows", environment=ENVIRONMENT | more, command=(*COMMANDS[system], *options))
         async with running(plan, lambda _: None) as server:
             pid = server.process.pid
-            pin(pid, SERVER_CORE)
+            if system not in WITH_MODELS:
+                pin(pid, SERVER_CORE)
             if system == "matched":
                 for worker in psutil.Process(pid).children(recursive=True):
                     pin(worker.pid, SERVER_CORE)
             network = server.network("sip" if system == "sip" else "twilio")
             await _warm_up(network)
-            records = system not in {"echo", "stock"}
-            return await _under_load(server, network, count, seconds, voices.topics(system), records=records)
+            records = system not in {"echo", "stock", "stock-engines"}
+            return await _under_load(server, network, count, seconds, bench.voices.topics(system), records=records)
 
 
 async def _warm_up(network: Network) -> None:
@@ -298,11 +339,12 @@ async def run(options: argparse.Namespace, report: Report, cache: Path) -> None:
     if not voices.people:
         report.missing("recorded requests", "no commands under --data; callers have synthetic voices only")
     os.sched_setaffinity(0, {CALLER_CORE})
+    bench = Bench(voices, options.models, cache)
     for count in options.calls or COUNTS:
         for system in options.only or ORDER:
             # A server starts faster on both cores; it is pinned when it is ready.
             print(f"{system}, {count} calls", file=sys.stderr, flush=True)
-            tell(report, system, count, await measure(system, count, options.seconds, voices, cache))
+            tell(report, system, count, await measure(system, count, options.seconds, bench))
             if options.json is not None:
                 report.save(options.json)
 
@@ -314,7 +356,12 @@ def main() -> None:
     )
     options_parser.add_argument("--only", choices=sorted(COMMANDS), action="append", help="may be repeated")
     options_parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement (20)")
+    options_parser.add_argument("--whisper", type=Path, metavar="DIR", help="a CTranslate2 model, for `engines`")
+    options_parser.add_argument("--piper", type=Path, metavar="FILE", help="a Piper voice's .onnx, for `engines`")
     options = options_parser.parse_args()
+    options.models = Models(options.whisper, options.piper) if options.whisper and options.piper else None
+    if options.models is None and any(system in WITH_MODELS for system in options.only or ()):
+        raise SystemExit("calls: `engines` and `stock-engines` need --whisper and --piper")
     # The callers' side of SIP logs each step of a call.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     report = Report("calls")
