@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from unittest.mock import patch
 
+import huggingface_hub
 import pytest
 
 from tests.dialog.small_bot import write_bot
@@ -188,7 +189,21 @@ def test_a_model_that_nobody_publishes_is_refused_with_those_that_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert cli.main(["models", "pull", "nosuch_8k"]) == 2
-    assert "there are whisper-tiny.en, hub4wsj_sc_8k" in capsys.readouterr().err
+    assert "there are whisper-tiny.en, en_US-joe-medium, hub4wsj_sc_8k" in capsys.readouterr().err
+
+
+def test_a_voice_that_the_package_index_lacks_comes_from_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def download(repository: str, file: str, *, local_dir: Path) -> None:
+        assert repository == "rhasspy/piper-voices"
+        (local_dir / file).parent.mkdir(parents=True, exist_ok=True)
+        (local_dir / file).write_text(file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    assert cli.main(["models", "--models", str(tmp_path), "pull", "en_US-ljspeech-medium"]) == 0
+    (voice,) = tmp_path.rglob("*.onnx")
+    assert f"VOICEBOT_VOICE=piper:{voice}" in capsys.readouterr().out
 
 
 def test_a_pulled_model_goes_into_the_models_folder_and_the_setting_is_told(

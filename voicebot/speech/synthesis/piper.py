@@ -78,6 +78,11 @@ def find_piper_voice(name: str | None, models_dir: Path | None) -> Path | None:
     return found.get(SUGGESTED_VOICE) or next((found[stem] for stem in sorted(found)), None)
 
 
+def is_piper_voice(name: str) -> bool:
+    """Tell whether `name` is made as the names of Piper's voices on the hub are."""
+    return _HUB_NAME.fullmatch(name) is not None
+
+
 def pull_piper_voice(name: str, models_dir: Path) -> Path:
     """Fetch a voice such as SUGGESTED_VOICE from the public hub into `models_dir` and return its ONNX file.
 
