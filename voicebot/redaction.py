@@ -25,6 +25,8 @@ class Sensitive(StrEnum):
     ACCOUNT = "account"
     #: May yet turn out to be one, if the caller goes on with it.
     NUMBER = "number"
+    #: Nobody asked for it and nothing took it: what it is was not heard, or not understood.
+    UNNAMED = "unnamed"
 
     @property
     def mark(self) -> str:
@@ -39,12 +41,16 @@ _MARKS: Mapping[Sensitive, str] = {
     Sensitive.SSN: "[social security number]",
     Sensitive.ACCOUNT: "[account number]",
     Sensitive.NUMBER: "[number]",
+    Sensitive.UNNAMED: "[number]",
 }
 
 #: Digits that are a card's whatever was asked.
 _CARD_SHAPE = 9
 #: Digits with which a number that is more may begin; fewer are house numbers and counts.
 _BEGINNING = 2
+#: A number that was not asked for may begin with a single one, and is kept from so many digits on only if it is named.
+_UNASKED_BEGINNING = 1
+_UNNAMED = 3
 #: Of a number that was found, so many digits may not be repeated elsewhere.
 _REPEATED = 3
 #: With a word that names it, so few digits are enough.
@@ -64,6 +70,11 @@ _BETWEEN = frozenset(
 )
 #: After these a number is another's: "ending in 1234" is how a card is told from its neighbours, and may be kept.
 _HARMLESS_BEFORE = frozenset({"ending", "ends", "order", "reference", "ticket", "zip", "dollars", "phone", "born"})
+#: Right before a number that nobody asked for, these say that it is a time, a place or a number to call.
+_PLACES_BEFORE = frozenset(
+    "at in since until by from room page flight gate item call january february march april may june july august"
+    " september october november december".split()
+)
 #: Units that follow a number which is none of these.
 _HARMLESS_AFTER = frozenset("dollars dollar cents euros pounds percent days weeks months years oak street".split())
 
@@ -87,6 +98,11 @@ _SLOT_PARTS: Mapping[str, Sensitive] = {
     "routing": Sensitive.ACCOUNT,
 }
 _QUESTION = re.compile(r"\b(?:number|code|pin|digits|cvv|cvc|ssn|social|iban|passcode)\b")
+#: In a question or its name: it asks for some number, be it one that may be kept.
+_ASKS_FOR_NUMBER = re.compile(
+    r"(?<![a-z])(?:number|code|pin|digits|order|reference|zip|postcode|phone|telephone|date|born|birth|birthday|day|time"
+    r"|when|year|month|amount|many|much|reading|quantity|age|old|slot|until)(?![a-z])"
+)
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){2,7}(?:[ ]?[A-Z0-9]{1,4})?\b", re.IGNORECASE)
 
@@ -149,16 +165,19 @@ def asked_in(question: str) -> Sensitive | None:
     return next((kind for kind, name in _NAMES if name.search(text)), None)
 
 
-def find(text: str, *, asked: Sensitive | None = None, begun: int = 0, ends: bool = True) -> tuple[Finding, ...]:
+def find(
+    text: str, *, asked: Sensitive | None = None, begun: int = 0, ends: bool = True, unasked: bool = False
+) -> tuple[Finding, ...]:
     """Find what must not be kept in one turn or sentence, in order, nothing twice.
 
     `asked` is what was asked for just before. `begun` digits of a number were said at the end of the turn before.
-    Unless the text `ends` for good, a number at its end that may go on is found as `Sensitive.NUMBER`.
+    Unless the text `ends` for good, a number at its end that may go on is found as `Sensitive.NUMBER`. While numbers
+    are `unasked`, one that nothing names is found as `Sensitive.UNNAMED`: its name may have been misheard.
     """
     tokens = _tokens(text)
     found = [Finding(Sensitive.ACCOUNT, match.start(), match.end()) for match in _IBAN.finditer(text)]
     for run in _runs(tokens):
-        kind = _kind(text, tokens, run, asked, begun, ends=ends)
+        kind = _kind(text, tokens, run, asked, begun, ends=ends, unasked=unasked)
         if kind is not None:
             start, end = tokens[run.first].start, tokens[run.last - 1].end
             if not any(each.start < end and start < each.end for each in found):
@@ -182,7 +201,7 @@ def without_numbers(text: str) -> str:
 
 
 def silent_spans(
-    words: Sequence[TimedWord], *, asked: Sensitive | None = None, begun: int = 0
+    words: Sequence[TimedWord], *, asked: Sensitive | None = None, begun: int = 0, unasked: bool = False
 ) -> tuple[tuple[SilentSpan, ...], frozenset[int]]:
     """Return where the words say what must not be heard, and the indices of those words."""
     starts, at, text = [], 0, " ".join(word.text for word in words)
@@ -190,7 +209,7 @@ def silent_spans(
         starts.append(at)
         at += len(word.text) + 1
     spans, hidden = [], set()
-    for finding in find(text, asked=asked, begun=begun):
+    for finding in find(text, asked=asked, begun=begun, unasked=unasked):
         inside = [
             index
             for index, word in enumerate(words)
@@ -204,26 +223,31 @@ def silent_spans(
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the turns so far say of the next one: what was asked, and how much of a number was begun."""
+    """What the turns so far say of the next one: what was asked, and how much of a number was begun.
+
+    `number_asked` is whether the question is for any number, such as an order's, which may be kept.
+    """
 
     asked: Sensitive | None = None
     begun: int = 0
+    number_asked: bool = False
 
     def after_question(self, text: str, prompt: str | None = None) -> Context:
         """Take a turn of the bot's or an agent's; "go on" asks for nothing new."""
         asked = (asked_by(prompt) if prompt else None) or asked_in(text)
         if asked is None and self.begun:
             return self
-        return replace(self, asked=asked, begun=0 if asked else self.begun)
+        number_asked = _ASKS_FOR_NUMBER.search(f"{text} {prompt or ''}".lower().replace("_", " ")) is not None
+        return Context(asked, 0 if asked else self.begun, number_asked)
 
     def after_answer(self, text: str) -> Context:
         """Take a turn of the caller's."""
         tokens = _tokens(text)
         run = next(iter(_runs(tokens)[-1:]), None)
         if run is None or not _is_at_end(tokens, run):
-            return Context()
+            return Context(number_asked=self.number_asked)
         begun = run.digits + (self.begun if _is_at_start(tokens, run) else 0)
-        return Context(_named(text, tokens, run) or self.asked, begun)
+        return Context(_named(text, tokens, run) or self.asked, begun, self.number_asked)
 
 
 def map_strings(value: object, change: Callable[[str], str]) -> object:
@@ -304,7 +328,14 @@ def _is_at_start(tokens: Sequence[_Token], run: _Run) -> bool:
 
 
 def _kind(
-    text: str, tokens: Sequence[_Token], run: _Run, asked: Sensitive | None, begun: int, *, ends: bool
+    text: str,
+    tokens: Sequence[_Token],
+    run: _Run,
+    asked: Sensitive | None,
+    begun: int,
+    *,
+    ends: bool,
+    unasked: bool,
 ) -> Sensitive | None:
     named = _named(text, tokens, run)
     at_start = _is_at_start(tokens, run)
@@ -318,7 +349,11 @@ def _kind(
         return asked
     if at_start and begun and whole >= _CARD_SHAPE:
         return asked or Sensitive.CARD
-    if not ends and at_end and run.digits >= _BEGINNING and not _is_harmless(tokens, run):
+    if _is_harmless(tokens, run):
+        return None
+    if unasked and run.digits >= _UNNAMED and not _is_placed(tokens, run):
+        return Sensitive.UNNAMED
+    if not ends and at_end and run.digits >= (_UNASKED_BEGINNING if unasked else _BEGINNING):
         return Sensitive.NUMBER
     return None
 
@@ -336,6 +371,10 @@ def _named(text: str, tokens: Sequence[_Token], run: _Run) -> Sensitive | None:
         return max(nearest)[2]
     after = lowered[tokens[run.last - 1].end : tokens[min(len(tokens), run.last + _NAMED_AFTER) - 1].end]
     return next((kind for kind, name in _NAMES if name.search(after)), None)
+
+
+def _is_placed(tokens: Sequence[_Token], run: _Run) -> bool:
+    return any(token.text in _PLACES_BEFORE for token in tokens[max(0, run.first - 3) : run.first])
 
 
 def _is_harmless(tokens: Sequence[_Token], run: _Run) -> bool:

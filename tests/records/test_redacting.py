@@ -71,20 +71,56 @@ def test_a_number_split_over_two_turns_is_never_written() -> None:
     assert second[0].turn.redactions
 
 
+ORDER = ("What is the number of your order?", "order_status.ask_order_number")
+
+
 def test_a_number_that_ends_there_is_written_whole_when_that_is_known() -> None:
     redactor = TurnRedactor()
+    redactor.add(_asks(*ORDER))
     (held,) = redactor.add(_said("it is four eight two one three"))
     assert held.turn.text == "it is [number]"
     whole, after = redactor.add(_said("no i want to cancel it"))
-    assert (whole.number, whole.turn.text, whole.turn.redactions) == (0, "it is four eight two one three", ())
-    assert (after.number, after.turn.text) == (1, "no i want to cancel it")
+    assert (whole.number, whole.turn.text, whole.turn.redactions) == (1, "it is four eight two one three", ())
+    assert (after.number, after.turn.text) == (2, "no i want to cancel it")
 
 
 def test_a_number_at_the_end_of_a_call_is_written_whole() -> None:
     redactor = TurnRedactor()
+    redactor.add(_asks(*ORDER))
     redactor.add(_said("it is four eight two one three"))
     (whole,) = redactor.end()
     assert whole.turn.text == "it is four eight two one three"
+
+
+def test_a_number_that_nobody_asked_for_and_nothing_took_is_out_since_its_name_may_have_been_misheard() -> None:
+    redactor = TurnRedactor()
+    redactor.add(_asks("How can I help you?", "welcome.first"))
+    (written,) = redactor.add(_said("two two two with a two six one zero is that right"))
+    assert written.turn.text == "[number] with a [number] is that right"
+    assert len(written.turn.redactions) == 2
+    (dated,) = redactor.add(_said("i was there on march third nineteen fifty five yes"))
+    assert dated.turn.redactions == ()
+
+
+def test_the_first_digit_of_a_number_that_goes_on_is_out_too() -> None:
+    redactor = TurnRedactor()
+    redactor.add(_asks("How can I help you?", "welcome.first"))
+    (first,) = redactor.add(_said("i want to pay with eight"))
+    redactor.add(_asks("Go on.", "pattern.go_on"))
+    (second,) = redactor.add(_said(" ".join(CARD.split()[1:]), at_ms=9000))
+    assert (first.turn.text, second.turn.text) == ("i want to pay with [number]", "[card number]")
+    assert redactor.end() == []
+
+
+def test_an_answer_that_nobody_understood_is_silent_where_it_may_be_what_was_asked_for() -> None:
+    redactor = TurnRedactor()
+    redactor.add(_asks("What is your PIN?", "login.ask_pin"))
+    (unheard,) = redactor.add(TurnRecord(Speaker.CALLER, "", at_ms=5000, heard_ms=2000))
+    (redaction,) = unheard.turn.redactions
+    assert (redaction.kind, redaction.start_ms, redaction.end_ms) == ("pin", 4800, 7200)
+    redactor.add(_asks("How can I help you?", "welcome.first"))
+    (other,) = redactor.add(TurnRecord(Speaker.CALLER, "", at_ms=9000, heard_ms=2000))
+    assert other.turn.redactions == ()
 
 
 def test_a_number_that_the_dialog_took_for_an_order_is_written_at_once() -> None:

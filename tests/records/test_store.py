@@ -209,13 +209,13 @@ async def test_a_secret_turn_leaves_no_digit_in_any_file(
             words=(HeardWord("471142", 0, 1, 1.0),),
         )
         store.journal.add_turn("c1", secret)
-        store.journal.add_turn("c1", _caller("planted 998877 there"))
+        store.journal.add_turn("c1", _caller("planted quetzalcoatl there"))
         await store.journal.flush()
         if database_url.startswith("postgresql"):
             everything = await asyncio.to_thread(postgresql.everything_of, database_url)
         else:
             everything = b"".join(path.read_bytes() for path in _files(tmp_path))
-        assert b"998877" in everything  # the search finds what is there
+        assert b"quetzalcoatl" in everything  # the search finds what is there
         assert b"471142" not in everything
         record = await store.get("c1")
         assert record

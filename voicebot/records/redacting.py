@@ -60,9 +60,13 @@ class TurnRedactor:
             return [*self.end(), Numbered(number, turn)]
         if turn.speaker is not Speaker.CALLER:
             self._context = self._context.after_question(turn.text, turn.prompt)
-            return [Numbered(number, _redacted(turn, Context(), find(turn.text)))]
-        context = self._context
-        found = find(turn.text, asked=context.asked, begun=context.begun, ends=_is_answered(turn))
+            return [Numbered(number, _redacted(turn, Context(number_asked=True), find(turn.text)))]
+        context, answered = self._context, _is_answered(turn)
+        if answered:
+            context = replace(context, number_asked=True)
+        found = find(
+            turn.text, asked=context.asked, begun=context.begun, ends=answered, unasked=not context.number_asked
+        )
         self._context = context.after_answer(turn.text)
         released = [] if _goes_on(turn.text, context, found) else self.end()
         self._kept_back = None
@@ -93,7 +97,10 @@ def _goes_on(text: str, context: Context, found: Sequence[Finding]) -> bool:
 def _redacted(turn: TurnRecord, context: Context, found: tuple[Finding, ...]) -> TurnRecord:
     alternatives = tuple(_alternative(text, context, found) for text in turn.alternatives)
     words = [TimedWord(word.text, word.start_ms, word.end_ms) for word in turn.words]
-    spans, hidden = silent_spans(words, asked=context.asked, begun=context.begun)
+    spans, hidden = silent_spans(words, asked=context.asked, begun=context.begun, unasked=not context.number_asked)
+    if context.asked is not None and not turn.text and turn.speaker is Speaker.CALLER and turn.engine != _KEYS:
+        # Something was said, and nobody knows what: it may be what was asked for.
+        return replace(turn, redactions=_redactions(turn, context, [context.asked], ()))
     kinds = [finding.kind for finding in found] or [span.kind for span in spans]
     slots = {name: _slot(name, value, found) for name, value in turn.slots.items()}
     if not kinds and slots == turn.slots and alternatives == turn.alternatives:

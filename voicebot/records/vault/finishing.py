@@ -185,7 +185,7 @@ def finish_tape(path: Path, plan: FinishingPlan, silences: Sequence[SilentSpan])
 def silence(lanes: Lanes, spans: Sequence[SilentSpan]) -> None:
     """Put silence over the spans, in the caller's lane, and in the bot's where a span says so."""
     for span in spans:
-        start, end = span.start_ms * RATE_HZ // 1000, -(-span.end_ms * RATE_HZ // 1000)
+        start, end = max(0, span.start_ms) * RATE_HZ // 1000, -(-span.end_ms * RATE_HZ // 1000)
         lanes[start:end, : 2 if span.bot_too else 1] = _SILENCE
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from voicebot.records.database import Database
 from voicebot.records.record import Consent, RecordingPause, RecordingRecord, RecordingState, Speaker
 from voicebot.records.tables import CALLS, RECORDINGS, TURNS
+from voicebot.records.untold import HeldTurn, untold
 
 #: The cause of a call that a dead server left open; its end is not known until its recording has been read.
 SERVER_DIED = "server_died"
@@ -68,14 +69,18 @@ class RecordingIndex:
             after = rows[-1].call_id
 
     async def silences(self, call_id: str) -> list[SilentSpan]:
-        """Return where the call's turns say that something was taken out."""
-        query = select(TURNS.c.speaker, TURNS.c.redactions).where(TURNS.c.call_id == call_id)
+        """Return where the call's turns say that something was taken out, and where nobody heard what was said."""
+        columns = (TURNS.c[name] for name in ("speaker", "at_ms", "heard_ms", "text", "prompt", "redactions"))
         async with self._database.connect() as connection:
-            turns = (await connection.execute(query)).all()
+            turns = (await connection.execute(select(*columns).where(TURNS.c.call_id == call_id))).all()
+        held = [HeldTurn(Speaker(turn.speaker), *turn[1:5]) for turn in turns]
         return [
-            SilentSpan(redaction["start_ms"], redaction["end_ms"], bot_too=turn.speaker != Speaker.CALLER)
-            for turn in turns
-            for redaction in turn.redactions
+            *(
+                SilentSpan(redaction["start_ms"], redaction["end_ms"], bot_too=turn.speaker != Speaker.CALLER)
+                for turn in turns
+                for redaction in turn.redactions
+            ),
+            *(SilentSpan(start_ms, end_ms, bot_too=False) for start_ms, end_ms in untold(held)),
         ]
 
     async def finished(self, call_id: str, recording: FinishedRecording) -> bool:
