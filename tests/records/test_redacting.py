@@ -98,7 +98,7 @@ def test_a_number_that_nobody_asked_for_and_nothing_took_is_out_since_its_name_m
     (written,) = redactor.add(_said("two two two with a two six one zero is that right"))
     assert written.turn.text == "[number] with a [number] is that right"
     assert len(written.turn.redactions) == 2
-    (dated,) = redactor.add(_said("i was there on march third nineteen fifty five yes"))
+    (dated,) = redactor.add(_said("i was there on march third nineteen fifty five for two days"))
     assert dated.turn.redactions == ()
 
 
