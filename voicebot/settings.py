@@ -61,6 +61,28 @@ class SipSettings(BaseModel):
     accept_refer: bool = Field(default=False, description="heed transfers that trunks ask for by REFER")
 
 
+class TwilioSettings(BaseModel):
+    """The table [twilio] of voicebot.toml, or VOICEBOT_TWILIO__NAME in the environment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    caller: str | None = Field(
+        default=None,
+        pattern=r"^\+[1-9]\d{4,14}$",
+        description="the account's number that calls out come from; no calls are placed by Twilio unless set",
+    )
+    numbers: bool | None = Field(
+        default=None,
+        description="whether numbers are called by Twilio; unless set, they are where there is no `sip.outbound_proxy`",
+    )
+    edge: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$", description="Twilio's edge location, as dublin")
+    region: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$", description="Twilio's region, such as ie1")
+    api_url: str | None = Field(
+        default=None, pattern=r"^https?://", description="replaces Twilio's own hosts, for tests and proxies"
+    )
+    timeout_s: Positive = Field(default=5.0, description="of one request to Twilio")
+
+
 Days = Annotated[int, Field(ge=0, le=36_500)] | None
 
 
@@ -186,6 +208,11 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr | None = None
     twilio_account_sid: str | None = Field(default=None, validation_alias="TWILIO_ACCOUNT_SID")
     twilio_auth_token: SecretStr | None = Field(default=None, validation_alias="TWILIO_AUTH_TOKEN")
+    twilio_api_key: str | None = Field(
+        default=None, validation_alias="TWILIO_API_KEY", description="SID of a key to use Twilio's API with"
+    )
+    twilio_api_secret: SecretStr | None = Field(default=None, validation_alias="TWILIO_API_SECRET")
+    twilio: TwilioSettings = TwilioSettings()
     insecure_webhooks: bool = Field(default=False, description="accept unsigned webhooks; development only")
     trusted_proxies: tuple[str, ...] = Field(default=(), description="addresses whose X-Forwarded-* are believed")
     public_url: str | None = Field(default=None, description="what callers' carriers reach, if not the Host header")
@@ -277,6 +304,8 @@ class _PlainToml(TomlConfigSettingsSource):
             "recording_old_keys",
             "twilio_auth_token",
             "TWILIO_AUTH_TOKEN",
+            "twilio_api_secret",
+            "TWILIO_API_SECRET",
             "sip_password",
             "sip_users",
         }

@@ -20,14 +20,17 @@ from phonenumbers import timezone
 
 from voicebot.app.editions import Editions
 from voicebot.app.sessions import SessionFactory
+from voicebot.app.twilio import TwilioServing
 from voicebot.calls.transfer.briefing import Briefing
 from voicebot.calls.transfer.calling_back import CallbackMaker
+from voicebot.calls.transfer.carriers import Dialer
 from voicebot.calls.transfer.connectors import load_connector
 from voicebot.calls.transfer.delivery import Deliveries
 from voicebot.calls.transfer.desk import TransferDesk
 from voicebot.calls.transfer.desks import Desks
+from voicebot.calls.transfer.elsewhere import Ways
 from voicebot.calls.transfer.floor import ContactCentre
-from voicebot.calls.transfer.lines import AgentLines, SipDialer
+from voicebot.calls.transfer.lines import AgentLines
 from voicebot.calls.transfer.party import AgentParty
 from voicebot.calls.transfer.posting import HttpReceiver, MakePost, mapped, webhook
 from voicebot.errors import ConfigurationError, Problem
@@ -62,8 +65,9 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
     store: Store,
     editions: Editions,
     sessions: SessionFactory,
-    dialers: Sequence[SipDialer],
+    dialers: Sequence[Dialer],
     now: Callable[[], datetime],
+    twilio: TwilioServing,
 ) -> AsyncIterator[HandoverParts]:
     """Run the contact centre while the block lasts. `dialers` holds what dials agents, once that is there."""
     board = QueueBoard(store.database, instance=settings.instance, now=now)
@@ -112,6 +116,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         music=await asyncio.to_thread(_music, settings.hold_music),
         clock=time.monotonic,
         now=now,
+        elsewhere=Ways(twilio.ways(make_party, routing.wording.text("agent_question"))),
     )
     maker = CallbackMaker(
         callbacks,

@@ -28,15 +28,17 @@ from voicebot.app.editions import Edition, Editions
 from voicebot.app.handover import HandoverParts, handing_over
 from voicebot.app.retention import retaining
 from voicebot.app.sessions import SessionFactory, standing_prompts
-from voicebot.app.sip import SipServing, serving_sip
+from voicebot.app.sip import CallsOut, SipServing, serving_sip
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
 from voicebot.app.surroundings import Surroundings, real_surroundings
+from voicebot.app.twilio import TwilioServing, serving_twilio
 from voicebot.app.understanding import learn_requests
 from voicebot.app.vault import recording, recording_policy
 from voicebot.app.work import Work, remembering, working
 from voicebot.calls.admission import CpuMeter, Limits
 from voicebot.calls.chats import Chats
 from voicebot.calls.registry import LiveCalls
+from voicebot.calls.transfer.carriers import Carriers, Dialer
 from voicebot.dialog.library import Library
 from voicebot.dialog.loader import load_bot
 from voicebot.dialog.recording_rules import with_policy
@@ -56,7 +58,6 @@ from voicebot.records.store import Store
 from voicebot.records.vault.vault import Vault
 from voicebot.routing.loader import load_routing
 from voicebot.settings import FLOW_LIBRARY, Settings
-from voicebot.telephony.sip.dialer import Dialer
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.access.oidc import OidcProvider
 from voicebot.web.address import PublicAddress
@@ -156,6 +157,11 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         continuations = ContinuationStore(store.database, now=world.now)
         people: list[HandoverParts] = []
         dialers: list[Dialer] = []
+        calls_out = CallsOut.of(settings.sip, time.monotonic)
+        tickets = Tickets(secrets.token_bytes(32), clock=time.time, new_id=_new_id)
+        twilio = await stack.enter_async_context(
+            serving_twilio(settings, tickets, calls_out, metrics.call_refused, _new_id)
+        )
         work = await stack.enter_async_context(working(settings, store, editions, now=world.now))
         factory = SessionFactory(
             settings=settings,
@@ -173,7 +179,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             find_transfers=lambda: people[0].desk if people else None,
         )
         if first.routing is not None:
-            parts = handing_over(settings, first.routing, store, editions, factory, dialers, world.now)
+            parts = handing_over(settings, first.routing, store, editions, factory, dialers, world.now, twilio)
             people.append(await stack.enter_async_context(parts))
         chats = Chats(
             factory.written,
@@ -209,13 +215,17 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             admission,
             work,
             people[0].desk_parts if people else None,
+            tickets,
+            twilio,
         )
         runner = make_runner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await _listen(runner, settings.host, settings.port)
-        sip = await stack.enter_async_context(serving_sip(settings, live, admission, metrics, _new_id))
-        dialers.append(sip.dialer)
+        sip = await stack.enter_async_context(
+            serving_sip(settings, live, admission, metrics, _new_id, calls_out=calls_out)
+        )
+        dialers.append(Carriers(sip.dialer, twilio.number_dialer))
         await _open_audiosocket(settings, live, admission, metrics, stack)
         stack.push_async_callback(live.drain, settings.drain_s)
 
@@ -267,9 +277,13 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
     admission: _CountedAdmission,
     work: Work,
     desks: DeskParts | None,
+    tickets: Tickets,
+    twilio: TwilioServing,
 ) -> web.Application:
     def status(event: CallStatusChanged | StreamStatusChanged) -> None:
         log.info("carrier status", kind=type(event).__name__)
+        if isinstance(event, CallStatusChanged) and event.status.is_final:
+            twilio.journeys.call_ended(event.call_sid)
 
     def readiness() -> Readiness:
         parts = speech.parts() | {"calls": "draining" if live.draining else "open", "flows": editions.state}
@@ -306,7 +320,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
         public=PublicAddress(
             url=settings.public_url, trusted_proxies=tuple(ip_network(entry) for entry in settings.trusted_proxies)
         ),
-        tickets=Tickets(secrets.token_bytes(32), clock=time.time, new_id=_new_id),
+        tickets=tickets,
         # Unlike streams, chats go on after a restart.
         chat_tickets=Tickets(chat_secret(settings.data), clock=time.time, new_id=_new_id),
         clock=time.monotonic,
@@ -321,6 +335,8 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
         chats=chats,
         work=WorkParts(work.supervision, work.systems, work.durable),
         desks=desks,
+        journeys=twilio.journeys,
+        calls_out=twilio.dialer,
         asterisk=_asterisk_peers(settings),
     )
 

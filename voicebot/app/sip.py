@@ -54,6 +54,22 @@ class SipServing:
         return f"sip:{host_port(self.host, self.port)}"
 
 
+@dataclass(frozen=True, slots=True)
+class CallsOut:
+    """Which numbers may be called and how often, whichever carrier calls them."""
+
+    numbers: NumberPlan
+    limits: DialLimits
+
+    @classmethod
+    def of(cls, sip: SipSettings, clock: Callable[[], float]) -> CallsOut:
+        """Return what the settings say; `clock` is monotonic."""
+        return cls(
+            NumberPlan(sip.dial_prefixes, region=sip.dial_region),
+            DialLimits(per_hour=sip.max_dials_per_hour, at_once=sip.max_dials_at_once, clock=clock),
+        )
+
+
 class PacedAdmission:
     """Lets each caller start so many calls a minute, as the doors of the web do; else it is as `admission`.
 
@@ -80,9 +96,18 @@ class PacedAdmission:
 
 @asynccontextmanager
 async def serving_sip(
-    settings: Settings, live: LiveCalls, admission: Admission, metrics: Metrics, new_id: Callable[[], str]
+    settings: Settings,
+    live: LiveCalls,
+    admission: Admission,
+    metrics: Metrics,
+    new_id: Callable[[], str],
+    *,
+    calls_out: CallsOut,
 ) -> AsyncIterator[SipServing]:
-    """Take calls over SIP for as long as the block lasts; raises ConfigurationError when it cannot listen."""
+    """Take calls over SIP for as long as the block lasts; raises ConfigurationError when it cannot listen.
+
+    `calls_out` is shared with every other carrier.
+    """
     sip = settings.sip
 
     def violated(kind: str) -> None:
@@ -108,8 +133,8 @@ async def serving_sip(
             caller=sip.caller,
             credentials=credentials,
         ),
-        numbers=NumberPlan(sip.dial_prefixes, region=sip.dial_region),
-        limits=DialLimits(per_hour=sip.max_dials_per_hour, at_once=sip.max_dials_at_once, clock=time.monotonic),
+        numbers=calls_out.numbers,
+        limits=calls_out.limits,
         reach=resolver,
         open_media=open_media,
         on_refused=metrics.call_refused,

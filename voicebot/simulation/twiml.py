@@ -47,7 +47,50 @@ class ConnectStream:
     status_url: str = ""
 
 
-Verb = Say | Play | Pause | HangUp | Reject | ConnectStream
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Asks for keys; without one in time, the next verb follows unless `action_on_empty`."""
+
+    action: str
+    timeout_s: float
+    says: str
+    action_on_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DialOut:
+    """Calls a number or SIP address; whoever answers carries out what `screen_url` says before they are joined."""
+
+    to: str
+    action: str
+    timeout_s: float
+    caller_id: str
+    screen_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class DialConference:
+    room: str
+    action: str
+    starts: bool
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Gives the call to a workflow of TaskRouter's; `task` is the JSON of its attributes."""
+
+    workflow: str
+    action: str
+    task: str
+
+
+Verb = Say | Play | Pause | HangUp | Reject | ConnectStream | Redirect | Gather | DialOut | DialConference | Enqueue
 
 
 def parse_twiml(text: str) -> tuple[Verb, ...]:
@@ -77,6 +120,14 @@ def _verb(element: ET.Element) -> Verb:
             return Reject(element.get("reason", "rejected"))
         case "Connect":
             return _stream(element)
+        case "Redirect":
+            return Redirect(words)
+        case "Gather":
+            return _gather(element)
+        case "Dial":
+            return _dial(element)
+        case "Enqueue":
+            return _enqueue(element)
         case other:
             raise RemoteProtocolError("bad_twiml", f"This carrier does not know <{other}>.")
 
@@ -92,3 +143,41 @@ def _stream(connect: ET.Element) -> ConnectStream:
         raise RemoteProtocolError("bad_twiml", "Twilio drops the query of a stream's url; use <Parameter>.")
     parameters = {item.get("name", ""): item.get("value", "") for item in stream.findall("Parameter")}
     return ConnectStream(url, parameters, stream.get("statusCallback", ""))
+
+
+def _gather(element: ET.Element) -> Gather:
+    says = " ".join(" ".join((say.text or "").split()) for say in element.findall("Say"))
+    return Gather(
+        element.get("action", ""),
+        float(element.get("timeout", "5")),
+        says,
+        element.get("actionOnEmptyResult") == "true",
+    )
+
+
+def _dial(element: ET.Element) -> DialOut | DialConference:
+    action = element.get("action", "")
+    conference = element.find("Conference")
+    if conference is not None:
+        if not conference.text:
+            raise RemoteProtocolError("bad_twiml", "A conference needs a name.")
+        return DialConference(
+            conference.text,
+            action,
+            starts=conference.get("startConferenceOnEnter", "true") == "true",
+            ends=conference.get("endConferenceOnExit", "false") == "true",
+        )
+    for name in ("Number", "Sip"):
+        target = element.find(name)
+        if target is not None and target.text:
+            timeout_s = float(element.get("timeout", "30"))
+            return DialOut(target.text, action, timeout_s, element.get("callerId", ""), target.get("url", ""))
+    raise RemoteProtocolError("bad_twiml", "<Dial> names nobody to call.")
+
+
+def _enqueue(element: ET.Element) -> Enqueue:
+    task = element.find("Task")
+    workflow = element.get("workflowSid", "")
+    if not workflow or task is None or not task.text:
+        raise RemoteProtocolError("bad_twiml", "<Enqueue> needs a workflow and a task here.")
+    return Enqueue(workflow, element.get("action", ""), task.text)

@@ -55,6 +55,7 @@ class AgentSide:
         self._clock = clock
         self._tell = tell
         self._party: Party | None = None
+        self._confirm: Callable[[], None] = lambda: None
         self._work: asyncio.Task[None] | None = None
         #: Tells an agent that the caller is gone; a transfer does not end before it has.
         self._parting: asyncio.Task[None] | None = None
@@ -80,6 +81,7 @@ class AgentSide:
             return
         self.name = agent.name
         self._party = self._make_party(reached.leg)
+        self._confirm = reached.confirm
         self._tell(AgentAnswered(claim, accepted=reached.accepted))
         if reached.accepted:
             self._timings.accepted_s = self._clock()
@@ -97,6 +99,7 @@ class AgentSide:
         question = self._wording.text("agent_question")
         failure = await party.ask(self._introduction(packet), question, accept_s=queue.accept_s)
         if failure is None:
+            self._confirm()
             self._timings.accepted_s = self._clock()
             self._tell(AgentAccepted(claim))
             await party.gone()

@@ -22,7 +22,7 @@ from voicebot.media.events import (
 )
 from voicebot.media.frames import Utterance
 from voicebot.routing.queues import Failure
-from voicebot.telephony.leg import CallLeg
+from voicebot.telephony.leg import CallLeg, EndCause
 
 ACCEPT_KEY, DECLINE_KEY = "1", "2"
 #: The introduction may take so long, whatever the voice makes of it.
@@ -103,8 +103,8 @@ class Briefing:
         match event:
             case KeysEntered(keys=keys):
                 return True if keys == ACCEPT_KEY else Failure.DECLINED if keys == DECLINE_KEY else None
-            case LineEnded():
-                return Failure.HUNG_UP
+            case LineEnded(cause):
+                return Failure.VOICEMAIL if cause is EndCause.VOICEMAIL else Failure.HUNG_UP
             case CallerTurn():
                 heard = [(one.text, one.confidence) for one in event.final.hypotheses]
                 readings = self._understanding.interpret(heard, _QUESTION, self._now()) if heard else ()

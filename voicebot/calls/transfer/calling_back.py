@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from voicebot.calls.transfer.lines import SipDialer
+from voicebot.calls.transfer.carriers import Dialer
 from voicebot.records.callbacks import LEASE, CallbackBook, CallbackRow
 from voicebot.records.context import ContextPacket, read_context
 from voicebot.records.contexts import Contexts
@@ -45,7 +45,7 @@ class CallbackMaker:
         contexts: Contexts,
         routing: Routing,
         *,
-        find_dialer: Callable[[], SipDialer | None],
+        find_dialer: Callable[[], Dialer | None],
         is_open: Callable[[Queue, datetime], bool],
         can_serve: Callable[[Queue], Awaitable[bool]],
         talk: Talk,

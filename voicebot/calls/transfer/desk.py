@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from weakref import WeakSet
 
+from voicebot.calls.transfer.elsewhere import Elsewhere, Ways
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.handing_over import MakePacket
 from voicebot.calls.transfer.held_caller import HeldCaller
@@ -38,6 +39,7 @@ class TransferDesk:
         music: bytes,
         clock: Callable[[], float],
         now: Callable[[], datetime],
+        elsewhere: Elsewhere = Ways(()),  # noqa: B008  # it holds nothing
     ) -> None:
         self._centre = centre
         self._lines = lines
@@ -46,6 +48,7 @@ class TransferDesk:
         self._music = music
         self._clock = clock
         self._now = now
+        self._elsewhere = elsewhere
         self._transfers: WeakSet[Transfer] = WeakSet()
 
     def make(
@@ -88,6 +91,7 @@ class TransferDesk:
             music=self._music,
             clock=self._clock,
             now=self._now,
+            elsewhere=self._elsewhere,
         )
         self._transfers.add(transfer)
         return transfer

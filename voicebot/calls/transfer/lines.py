@@ -1,43 +1,29 @@
-"""How agents are rung: over SIP, at a number through a trunk, or at the desk page in a browser."""
+"""How agents are rung: over SIP, at a number by a trunk or Twilio, or at the desk page in a browser."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
+from voicebot.calls.transfer.carriers import Dialer, failure_of
 from voicebot.calls.transfer.desks import Desks
 from voicebot.calls.transfer.seams import Reached, RingFailed
 from voicebot.records.context import ContextPacket
 from voicebot.routing.agents import Agent, Reach, ReachKind
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Failure
-from voicebot.telephony.dialing import DialFailed, DialFailure
+from voicebot.telephony.dialing import DialFailed
 from voicebot.telephony.leg import CallLeg
-from voicebot.telephony.sip.leg import SipLeg
+from voicebot.telephony.twilio.outgoing import OutgoingLeg
 
 log = structlog.get_logger(__name__)
 
-_FAILURES = {
-    DialFailure.BUSY: Failure.BUSY,
-    DialFailure.NO_ANSWER: Failure.NO_ANSWER,
-    DialFailure.TIMED_OUT: Failure.NO_ANSWER,
-    DialFailure.DECLINED: Failure.DECLINED,
-}
-
-
-class SipDialer(Protocol):
-    """`voicebot.telephony.sip.dialer.Dialer` in production."""
-
-    async def dial(
-        self, reach: str, *, timeout_s: float, caller: str = "", headers: tuple[tuple[str, str], ...] = ()
-    ) -> SipLeg: ...
-
 
 class AgentLines:
-    """The `Lines` of a server. `find_dialer` gives None where nothing can be dialled.
+    """The `Lines` of a server. `find_dialer` gives None while nothing can be dialled.
 
     Legs that were dialled are carried until they end. `reference` gives what an agent's telephone is told about the
     caller in SIP headers: where the packet is, never what it says.
@@ -46,7 +32,7 @@ class AgentLines:
     def __init__(
         self,
         *,
-        find_dialer: Callable[[], SipDialer | None],
+        find_dialer: Callable[[], Dialer | None],
         desks: Desks,
         reference: Callable[[ContextPacket], tuple[tuple[str, str], ...]],
     ) -> None:
@@ -64,7 +50,8 @@ class AgentLines:
                 return Reached(await self._desks.ring(agent, claim, packet, timeout_s=timeout_s), accepted=True)
             case ReachKind.SIP | ReachKind.PHONE:
                 async with self._desks.offering(claim, packet, ring_s=timeout_s, in_page=False) as declined:
-                    return Reached(await self._dial_unless(declined, reach.address, packet, timeout_s))
+                    leg = await self._dial_unless(declined, reach.address, packet, timeout_s)
+                    return Reached(leg, confirm=leg.confirm) if isinstance(leg, OutgoingLeg) else Reached(leg)
 
     def release(self, leg: CallLeg) -> None:
         """Let go of a line that has been hung up."""
@@ -100,7 +87,7 @@ class AgentLines:
             leg = await dialer.dial(address, timeout_s=timeout_s, headers=self._reference(packet))
         except DialFailed as failed:
             log.info("an agent was not reached", reason=failed.reason.value, status=failed.status)
-            raise RingFailed(_FAILURES.get(failed.reason, Failure.UNREACHABLE)) from failed
+            raise RingFailed(failure_of(failed.reason)) from failed
         carrying = asyncio.create_task(leg.run())
         self._carried.add(carrying)
         carrying.add_done_callback(self._carried.discard)

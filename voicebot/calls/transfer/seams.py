@@ -28,10 +28,14 @@ class RingFailed(VoicebotError):
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """An agent's open line. `accepted`: they took the call before they opened it."""
+    """An agent's open line. `accepted`: they took the call before they opened it.
+
+    `confirm` is called once they have, for a carrier that suspects a machine.
+    """
 
     leg: CallLeg
     accepted: bool = False
+    confirm: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,6 @@ from voicebot.telephony.twilio.webhook import CameBack
 
 _log = structlog.get_logger()
 
-#: From our answer that opens a new stream to the stream.
-RETURN_LIMIT_S = 10.0
-
 
 class Screened(StrEnum):
     """What somebody who answered a <Dial> did when they were asked."""
@@ -36,11 +33,12 @@ class Screened(StrEnum):
 class Journey:
     """One stay elsewhere. `introduction` is what whoever answers there hears; `over` ends it.
 
-    `over` gives what Twilio reported when the caller came back and their line is open again, None when they hung up.
+    `over` tells whether the caller came back and their line is open again; else they hung up. `report` is what Twilio
+    said of it, None where it was we who brought them back.
     """
 
     id: str
-    over: asyncio.Future[CameBack | None]
+    over: asyncio.Future[bool]
     introduction: str = ""
     question: str = ""
     accept_s: int = 15
@@ -145,7 +143,7 @@ class TravellingLeg:
         """Take `depart` back: the carrier has not taken the call anywhere."""
         self._journey = None
         if not self._now.is_open:
-            self._finish(EndCause.CONNECTION_LOST)
+            self._finish(EndCause.PEER_HUNG_UP)
 
     def arrived(self, leg: ReturningLeg) -> bool:
         """Go on over a new stream; False when the call is not elsewhere."""
@@ -157,7 +155,7 @@ class TravellingLeg:
         self._journey = None
         self._moved.set()
         if not journey.over.done():
-            journey.over.set_result(journey.report)
+            journey.over.set_result(True)
         return True
 
     def lost(self) -> None:
@@ -170,7 +168,7 @@ class TravellingLeg:
             self._end = LegEnded(cause, asyncio.get_running_loop().time())
         journey, self._journey = self._journey, None
         if journey is not None and not journey.over.done():
-            journey.over.set_result(None)
+            journey.over.set_result(False)
         self._moved.set()
 
 
@@ -200,7 +198,7 @@ class Journeys:
 
     def depart(self, leg: TravellingLeg, *, introduction: str = "", question: str = "", accept_s: int = 15) -> Journey:
         """Let a call go elsewhere; `close` when that is over."""
-        over: asyncio.Future[CameBack | None] = asyncio.get_running_loop().create_future()
+        over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         journey = Journey(self._new_id(), over, introduction, question, accept_s)
         self._journeys[journey.id] = journey
         leg.depart(journey)

@@ -68,6 +68,11 @@ class CarrierCallStatus(StrEnum):
     NO_ANSWER = "no-answer"
     CANCELED = "canceled"
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the call is over."""
+        return self not in {self.QUEUED, self.INITIATED, self.RINGING, self.IN_PROGRESS}
+
 
 @dataclass(frozen=True, slots=True)
 class CallStatusChanged:
@@ -144,7 +149,7 @@ class CameBack:
     @property
     def is_over(self) -> bool:
         """Whether the call itself has ended: nobody is left to come back."""
-        return self.status not in {CarrierCallStatus.IN_PROGRESS, CarrierCallStatus.RINGING} or self.queue == "hangup"
+        return self.status.is_final or self.queue == "hangup"
 
 
 def parse_came_back(form: MultiMapping[str]) -> CameBack:
