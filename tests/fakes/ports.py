@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 
 from voicebot.telephony.rtp.media import PortRange
+
+
+def bound_socket() -> socket.socket:
+    """Return a TCP socket at a free port of loopback on which nobody listens yet, so that nobody else can have it."""
+    found = socket.socket()
+    found.bind(("127.0.0.1", 0))
+    return found
 
 
 def few_ports(count: int) -> PortRange:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from multidict import MultiDict
 from twilio.request_validator import RequestValidator
 from yarl import URL
 
+from tests.fakes.ports import bound_socket
 from tests.fakes.work import FakeWork
 from voicebot.calls.chats import Chats
 from voicebot.records.access.failures import Failures
@@ -39,6 +41,7 @@ from voicebot.records.tables import METADATA
 from voicebot.records.vault.sealed import SealBrokenError
 from voicebot.records.vault.vault import RecordingUnfinishedError
 from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded, LegEvent
+from voicebot.telephony.twilio.journey import Journeys
 from voicebot.telephony.twilio.messages import CarrierMessage, Connected, Media, Start, Stop, Track, serialise
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.access.oidc import OidcProvider
@@ -49,6 +52,7 @@ from voicebot.web.desk.conversation import DeskParts
 from voicebot.web.records import CallReader
 from voicebot.web.server import AccessParts, Readiness, WebLimits, build_app, make_runner
 from voicebot.web.tickets import Tickets
+from voicebot.web.twilio_calls import CallsOut
 from voicebot.web.twilio_forms import TwilioAccess
 
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
@@ -344,14 +348,18 @@ async def serving(
     schema: Mapping[str, Any] | None = None,
     contexts: ContextReader | None = None,
     desks: Callable[[Database], DeskParts] | None = None,
+    journeys: Journeys | None = None,
+    calls_out: CallsOut | None = None,
+    tickets: Tickets | None = None,
+    bound: socket.socket | None = None,
 ) -> AsyncIterator[RunningServer]:
-    """Run the server on a free port of loopback."""
+    """Run the server on loopback, on the socket `bound` or any free port."""
     admission, reader = FakeAdmission(), calls or FakeCalls()
     violations: list[tuple[str, str]] = []
     statuses: list[CallStatusChanged | StreamStatusChanged] = []
     audited: list[AuditEntry] = []
     clock = SteppedClock()
-    tickets = Tickets(b"s" * 32, clock=wall_clock, new_id=lambda: uuid.uuid4().hex)
+    tickets = tickets or Tickets(b"s" * 32, clock=wall_clock, new_id=lambda: uuid.uuid4().hex)
     async with _database() as database:
         users = Users(database, Passwords(), now=clock.now)
         tokens = ApiTokens(database, now=clock.now)
@@ -390,10 +398,12 @@ async def serving(
             work=work.parts,
             contexts=contexts,
             desks=desks(database) if desks else None,
+            journeys=journeys,
+            calls_out=calls_out,
         )
         runner = make_runner(app, shutdown_timeout_s=1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.SockSite(runner, bound or bound_socket()).start()
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
             base = f"http://127.0.0.1:{runner.addresses[0][1]}"
             try:

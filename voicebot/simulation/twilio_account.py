@@ -203,7 +203,7 @@ class PlayedCall:
     async def _ask(self, url: str, form: dict[str, str]) -> None:
         status, twiml = await self._account.post(url, form)
         if status != 200:
-            self._account.faults.append(f"{url.partition('?')[0]} answered {status}")
+            self._account.faults.append(f"{url.partition('?')[0]} answered {status}: {twiml[:80]}")
             await self.end("failed")
             return
         if not self.is_over:
@@ -325,8 +325,7 @@ class TwilioAccount:
             self.url = f"http://{host}:{port}"
             yield self
         finally:
-            for call in [*self.calls.values()]:
-                await call.end()
+            await self.end_all()
             for task in [*self._doing]:
                 task.cancel()
             await asyncio.gather(*self._doing, return_exceptions=True)
@@ -347,9 +346,20 @@ class TwilioAccount:
         return task
 
     async def post(self, url: str, form: dict[str, str]) -> tuple[int, str]:
-        """Post a signed webhook."""
-        async with self.http.post(url, data=form, headers=self.account.signature(url, form)) as answer:
-            return answer.status, await answer.text()
+        """Post a signed webhook; status 0 when nobody answers, which Twilio would log."""
+        try:
+            async with self.http.post(url, data=form, headers=self.account.signature(url, form)) as answer:
+                return answer.status, await answer.text()
+        except aiohttp.ClientError as error:
+            self.faults.append(f"{url.partition('?')[0]}: {type(error).__name__}")
+            return 0, ""
+
+    async def end_all(self) -> None:
+        """End every call, and wait until that is told."""
+        for call in [*self.calls.values()]:
+            await call.end()
+        if self._doing:
+            await asyncio.wait(self._doing, timeout=2.0)
 
     def asked(self, operation: str) -> list[RestRequest]:
         """Return all requests of an operation."""

@@ -108,8 +108,7 @@ class _Http(AsyncHttpClient):  # type: ignore[misc]  # the package has no type h
                 self._moved(uri),
                 params=_texts(params),
                 data=_texts(data),
-                headers=headers,
-                auth=aiohttp.BasicAuth(*auth) if auth else None,
+                headers={**(headers or {}), **({"Authorization": aiohttp.encode_basic_auth(*auth)} if auth else {})},
                 timeout=self._timeout,
                 allow_redirects=allow_redirects,
             ) as answer:
@@ -261,7 +260,7 @@ async def _typed(do: Callable[[], Awaitable[_T]]) -> _T:
         return await do()
     except (TwilioRestException, TwilioServiceException) as error:
         raise TwilioRefused(error.status, error.code or 0) from None
-    except (TwilioException, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (TwilioException, json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         # An answer that is none of Twilio's: a proxy's page, say, whose fields its client does not find.
         raise TwilioUnreachable(type(error).__name__) from None
 
