@@ -173,6 +173,10 @@ async def test_a_backend_answers_as_an_event_and_a_failing_one_too() -> None:
         assert call.line.texts == ["you have 12"]
         assert call.systems.keys == ["k1", None]
         assert len(call.heard(BackendFailed)) == 1
+    (said,) = call.journal.turns
+    (asked,) = said.backend_calls
+    assert (asked.operation, asked.outcome) == ("accounts.balance", "ok")
+    assert asked.ms >= 50
 
 
 async def test_a_write_goes_on_to_its_end_when_the_caller_hangs_up() -> None:

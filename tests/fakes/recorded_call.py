@@ -12,9 +12,11 @@ from pydantic import JsonValue
 
 from tests.fakes.web_server import FakeRecording
 from voicebot.records.record import (
+    BackendCall,
     CallRecord,
     Consent,
     HeardWord,
+    IntentReading,
     Outcome,
     RecordingPause,
     RecordingRecord,
@@ -96,6 +98,8 @@ def short_call() -> CallRecord:
                 heard_ms=4000,
                 intent="complaint",
                 confidence=0.71,
+                intents=(IntentReading("complaint", 0.71), IntentReading("order_status", 0.17)),
+                backend_calls=(BackendCall("orders.status", "no_such_order", 41.6),),
                 slots={"order_number": "4711"},
                 decision="order_status.more: intent",
                 engine="whisper",

@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 from tests.fakes import postgresql
 from voicebot.errors import ConfigurationError
 from voicebot.records.journal import Journal, JournalFailure
-from voicebot.records.record import HeardWord, Outcome, Speaker, TurnRecord
+from voicebot.records.record import BackendCall, HeardWord, IntentReading, Outcome, Speaker, TurnRecord
 from voicebot.records.schema import call_schema
 from voicebot.records.search import CallSearch
 from voicebot.records.store import Store
@@ -82,6 +82,8 @@ def _whole_call(journal: Journal, call_id: str = "c1", started: datetime = START
             words=(HeardWord("my", 1500, 1700, 0.9),),
             timings_ms={"end_of_turn": 310.5, "first_audio_sent": 402.0},
             signals={"frustration": {"value": 0.4, "read_as": "calm"}, "repeats": 2},
+            intents=(IntentReading("balance", 0.91), IntentReading("transfer", 0.06)),
+            backend_calls=(BackendCall("accounts.balance", "ok", 12.5),),
         ),
     )
     journal.set_goal(call_id, "balance", reached=False)
@@ -140,6 +142,8 @@ async def test_a_call_comes_back_as_it_was_and_satisfies_the_schema(store: Store
     assert turns[1]["slots"] == {"account": "12"}
     assert turns[1]["alternatives"] == ["my ballots please"]
     assert turns[1]["words"] == [{"text": "my", "start_ms": 1500, "end_ms": 1700, "confidence": 0.9}]
+    assert [reading["intent"] for reading in turns[1]["intents"]] == ["balance", "transfer"]
+    assert turns[1]["backend_calls"] == [{"operation": "accounts.balance", "outcome": "ok", "ms": 12.5}]
     assert turns[1]["timings_ms"] == {"end_of_turn": 310.5, "first_audio_sent": 402.0}
     assert turns[1]["signals"] == {"frustration": {"value": 0.4, "read_as": "calm"}, "repeats": 2}
     assert failures == []

@@ -153,6 +153,8 @@ async def test_every_turn_tells_what_was_understood_weighed_and_taken_out() -> N
 
         for told in ("71 %", "where is my aunt", "callback", "by score", "score 0.62 of 0.60", "negativity", "0.35"):
             assert told in html
+        for told in ("or order status 17 %", 'orders · status: no such order <span class="soft">in 42 ms</span>'):
+            assert told in html
         for told in ("kept secret", "taken out here and in the recording: card", "interrupted at 0:04", "(not heard: "):
             assert told in html
         assert "Nothing yet: the score is below every rung that is left." in html

@@ -81,6 +81,10 @@ async def test_a_balance_is_read_in_a_chat_and_the_pin_is_kept_nowhere(office: O
         "",
         "[9]",
     ]
+    asked = [(each.operation, each.outcome) for turn in turns for each in turn.backend_calls]
+    assert ("accounts.balance", "ok") in asked
+    first = next(turn for turn in turns if turn.speaker is Speaker.CALLER)
+    assert first.intents[0].intent == "balance"
     assert turns[0].prompt == "welcome.say"
     assert "1593" not in str(turns)
     assert office.held == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import structlog
@@ -11,7 +11,7 @@ import structlog
 from voicebot.calls.notes import CallNotes
 from voicebot.calls.seams import Operations
 from voicebot.dialog.actions import CallBackend, Say
-from voicebot.dialog.events import BackendAnswered, BackendFailed
+from voicebot.dialog.events import BackendAnswered, BackendFailed, SlotValue
 from voicebot.errors import BackendUnavailable
 
 
@@ -25,12 +25,18 @@ class BackendRequests:
         now: Callable[[], datetime],
         log: structlog.typing.FilteringBoundLogger,
         notes: CallNotes,
+        *,
+        clock: Callable[[], float],
+        answered: Callable[[str, str, float], None],
     ) -> None:
+        """`answered` is told the operation, how it came out and how many milliseconds by `clock` it took."""
         self._operations = operations
         self._tell = tell
         self._now = now
         self._log = log
         self._notes = notes
+        self._clock = clock
+        self._answered = answered
         self._asked: set[str] = set()
         #: What to say if the system asked last is slow.
         self.filler: Say | None = None
@@ -58,14 +64,19 @@ class BackendRequests:
         return filler
 
     async def _call(self, request: CallBackend) -> None:
+        began_s = self._clock()
         try:
             answer = await self._operations.call(
                 request.operation, request.arguments, idempotency_key=request.idempotency_key
             )
         except BackendUnavailable as error:
             self._log.warning("backend unavailable", operation=request.operation, problem=str(error))
-            self._notes.answered(request, "unavailable", {})
+            self._note(request, "unavailable", {}, began_s)
             self._tell(BackendFailed(self._now(), request.request_id))
             return
-        self._notes.answered(request, answer.outcome, answer.result)
+        self._note(request, answer.outcome, answer.result, began_s)
         self._tell(BackendAnswered(self._now(), request.request_id, answer.outcome, answer.result))
+
+    def _note(self, request: CallBackend, outcome: str, result: Mapping[str, SlotValue | None], began_s: float) -> None:
+        self._notes.answered(request, outcome, result)
+        self._answered(request.operation, outcome, (self._clock() - began_s) * 1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,13 +13,14 @@ from typing import Protocol
 import structlog
 
 from voicebot.calls.continuations import Continuations
+from voicebot.calls.turns import intent_readings
 from voicebot.calls.written import Reply, WrittenConversation
-from voicebot.dialog.actions import Action, EndCall, RecordDecision, Say
+from voicebot.dialog.actions import EndCall, RecordDecision, Say
 from voicebot.dialog.continuing import continuation_of
 from voicebot.dialog.events import CallStarted, Continuation, SlotValue
 from voicebot.dialog.outcome import Outcome
 from voicebot.records.continuations import KeptChat
-from voicebot.records.record import Speaker, TurnRecord
+from voicebot.records.record import BackendCall, Speaker, TurnRecord
 
 log = structlog.get_logger(__name__)
 
@@ -158,7 +159,7 @@ class Chats:
                 continues=continues,
             )
         )
-        await self._note(conversation_id, opened, reply)
+        await self._note(conversation_id, opened, reply, asked=reply.backend_calls)
         return reply
 
     async def write(self, conversation_id: str, text: str, *, name: str = "") -> Reply:
@@ -222,14 +223,22 @@ class Chats:
             slots=_written(slots),
             decision="; ".join(_told(decision, secret=secret) for decision in decisions) or None,
             signals=reply.signals,
+            intents=intent_readings(reply.interpretations[0]) if reply.interpretations else (),
+            backend_calls=reply.backend_calls,
         )
         self._journal.add_turn(opened.record_id, turn)
 
-    async def _note(self, conversation_id: str, opened: _Open, reply: Reply) -> None:
-        """Record what the bot wrote and reached, and close what is over."""
+    async def _note(
+        self, conversation_id: str, opened: _Open, reply: Reply, *, asked: Sequence[BackendCall] = ()
+    ) -> None:
+        """Record what the bot wrote and reached, and close what is over; its first words had systems `asked`."""
         opened.seen_s = self._clock()
         for action in reply.actions:
-            self._note_action(opened, action)
+            if isinstance(action, Say) and action.text:
+                self._bot_turn(opened, action, asked)
+                asked = ()
+            elif isinstance(action, EndCall):
+                log.info("conversation over", outcome=action.outcome, channel=opened.customer.channel.value)
         for goal in reply.goals:
             self._journal.set_goal(opened.record_id, goal.goal, reached=goal.reached)
         if reply.person_wanted_for is not None:
@@ -249,12 +258,15 @@ class Chats:
                 await self._continuations.keep_chat(conversation_id, None)
             await self._continuations.keep(opened.customer.identity, left)
 
-    def _note_action(self, opened: _Open, action: Action) -> None:
-        if isinstance(action, Say) and action.text:
-            turn = TurnRecord(speaker=Speaker.BOT, text=action.text, at_ms=self._at_ms(opened), prompt=action.prompt)
-            self._journal.add_turn(opened.record_id, turn)
-        elif isinstance(action, EndCall):
-            log.info("conversation over", outcome=action.outcome, channel=opened.customer.channel.value)
+    def _bot_turn(self, opened: _Open, said: Say, asked: Sequence[BackendCall]) -> None:
+        turn = TurnRecord(
+            speaker=Speaker.BOT,
+            text=said.text,
+            at_ms=self._at_ms(opened),
+            prompt=said.prompt,
+            backend_calls=tuple(asked),
+        )
+        self._journal.add_turn(opened.record_id, turn)
 
     def _at_ms(self, opened: _Open) -> int:
         return max(0, round((self._clock() - opened.started_s) * 1000))

@@ -133,7 +133,9 @@ class CallSession:
             turns=turns,
             unheard=unheard,
             timers=Timers(inbox.put),
-            backends=BackendRequests(operations, inbox.put, now, call_log, notes),
+            backends=BackendRequests(
+                operations, inbox.put, now, call_log, notes, clock=clock, answered=turns.backend_answered
+            ),
             handing_over=handing_over,
             notes=notes,
             journal=noting,

@@ -9,9 +9,12 @@ from voicebot.calls.seams import Journal, Meter
 from voicebot.dialog.actions import RecordDecision, RecordEscalation, Say
 from voicebot.dialog.events import Interpretation, SlotValue
 from voicebot.media.events import CallerTurn, SpeakingBegan, SpeakingEnded
-from voicebot.records.record import HeardWord, Speaker, TurnRecord
+from voicebot.records.record import BackendCall, HeardWord, IntentReading, Speaker, TurnRecord
 from voicebot.records.timings import Stage
 from voicebot.speech.asr import Word
+
+#: So many of the requests that the words may have been about are kept.
+_INTENTS_KEPT = 5
 
 
 class _Draft:
@@ -35,6 +38,8 @@ class _Draft:
         self.words: tuple[HeardWord, ...] = ()
         self.timings_ms: dict[str, float] = {}
         self.signals: dict[str, Any] = {}
+        self.intents: tuple[IntentReading, ...] = ()
+        self.backend_calls: list[BackendCall] = []
         #: Monotonic time from which this turn's stages are counted.
         self.zero_s: float | None = None
 
@@ -57,6 +62,8 @@ class _Draft:
             words=() if self.secret else self.words,
             timings_ms=self.timings_ms,
             signals=self.signals,
+            intents=self.intents,
+            backend_calls=tuple(self.backend_calls),
         )
 
 
@@ -72,6 +79,7 @@ class TurnLog:
         self._bot: dict[str, _Draft] = {}
         self._unclaimed: list[str] = []
         self._unclaimed_signals: dict[str, Any] = {}
+        self._unclaimed_calls: list[BackendCall] = []
         self.last_heard_prompt = ""
 
     def caller_spoke(self, turn: CallerTurn, interpretations: tuple[Interpretation, ...], *, secret: bool) -> None:
@@ -96,6 +104,7 @@ class TurnLog:
         if interpretations and interpretations[0].intents:
             best = interpretations[0].intents[0]
             draft.intent, draft.confidence = best.intent, best.confidence
+            draft.intents = intent_readings(interpretations[0])
         self._caller = draft
 
     def caller_agreed(self, turn: CallerTurn, *, secret: bool) -> None:
@@ -134,6 +143,11 @@ class TurnLog:
         else:
             self._caller.signals = document
 
+    def backend_answered(self, operation: str, outcome: str, took_ms: float) -> None:
+        """Keep that a customer's system answered, with the turn that asked it or with the bot's next words."""
+        asked = self._unclaimed_calls if self._caller is None else self._caller.backend_calls
+        asked.append(BackendCall(operation, outcome, round(took_ms, 1)))
+
     def decided(self, at_s: float) -> None:
         """The dialog has answered; counted once a turn."""
         self._time(Stage.DECISION, at_s)
@@ -144,6 +158,7 @@ class TurnLog:
         draft.prompt = say.prompt
         draft.decisions, self._unclaimed = self._unclaimed, []
         draft.signals, self._unclaimed_signals = self._unclaimed_signals, {}
+        draft.backend_calls, self._unclaimed_calls = self._unclaimed_calls, []
         self._bot[utterance_id] = draft
 
     def speaking_began(self, event: SpeakingBegan) -> None:
@@ -191,6 +206,14 @@ def _in_recording(word: Word, turn_at_ms: int) -> HeardWord:
     """Place a word, timed from the beginning of its utterance, in the recording."""
     start_ms, end_ms = (turn_at_ms + max(0, round(at_s * 1000)) for at_s in (word.start_s, word.end_s))
     return HeardWord(word.text, start_ms, end_ms, min(1.0, max(0.0, word.confidence)))
+
+
+def intent_readings(reading: Interpretation) -> tuple[IntentReading, ...]:
+    """Return the likeliest requests of a reading as a turn keeps them."""
+    return tuple(
+        IntentReading(each.intent, round(min(1.0, max(0.0, each.confidence)), 4))
+        for each in reading.intents[:_INTENTS_KEPT]
+    )
 
 
 def _ms(seconds: float) -> float:

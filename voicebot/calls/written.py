@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +40,7 @@ from voicebot.dialog.events import (
 )
 from voicebot.dialog.expectation import Expectation
 from voicebot.errors import BackendUnavailable
+from voicebot.records.record import BackendCall
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +51,8 @@ class Reply:
 
     `interpretations` are of what was written, none where that was a secret.
     `messages` are what the bot writes, `buttons` what can be tapped in answer. While `secret`, the answer that is
-    asked for must not be shown or kept. `outcome` is set when the conversation is over.
+    asked for must not be shown or kept. `outcome` is set when the conversation is over. `backend_calls` are what
+    customers' systems were asked meanwhile.
     """
 
     actions: tuple[Action, ...]
@@ -57,6 +60,7 @@ class Reply:
     buttons: tuple[Button, ...] = ()
     secret: bool = False
     outcome: str | None = None
+    backend_calls: tuple[BackendCall, ...] = ()
 
     @property
     def messages(self) -> tuple[str, ...]:
@@ -92,7 +96,10 @@ class WrittenConversation:
         understanding: Understanding,
         operations: Operations,
         now: Callable[[], datetime],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
+        self._asked: list[BackendCall] = []
         self._conversation = conversation
         self._understanding = understanding
         self._earlier = EarlierTurns(understanding)
@@ -171,10 +178,19 @@ class WrittenConversation:
             () if self.is_over else buttons(self._conversation.bot, self._conversation.state),
             secret=self.asks_for_secret and not self.is_over,
             outcome=self._outcome,
+            backend_calls=self._take_asked(),
         )
+
+    def _take_asked(self) -> tuple[BackendCall, ...]:
+        asked, self._asked = self._asked, []
+        return tuple(asked)
+
+    def _note(self, operation: str, outcome: str, began_s: float) -> None:
+        self._asked.append(BackendCall(operation, outcome, round((self._clock() - began_s) * 1000, 1)))
 
     async def _call(self, action: CallBackend) -> BackendAnswered | BackendFailed:
         # Shielded: a customer who closes the page must not leave a write half told.
+        began_s = self._clock()
         calling = asyncio.ensure_future(
             self._operations.call(action.operation, action.arguments, idempotency_key=action.idempotency_key)
         )
@@ -182,5 +198,7 @@ class WrittenConversation:
             answer = await asyncio.shield(calling)
         except BackendUnavailable as error:
             log.warning("backend unavailable", operation=action.operation, problem=str(error))
+            self._note(action.operation, "unavailable", began_s)
             return BackendFailed(self._now(), action.request_id)
+        self._note(action.operation, answer.outcome, began_s)
         return BackendAnswered(self._now(), action.request_id, answer.outcome, answer.result)

@@ -41,6 +41,7 @@ _NO_WORDS: Mapping[str, Any] = {
     "alternatives": [],
     "words": [],
     "signals": {},
+    "intents": [],
 }
 #: What was read from the words and written elsewhere. A summary stays not null: a call without one is summed up anew.
 _SAID_ELSEWHERE: Sequence[tuple[Table, Mapping[str, Any]]] = (

@@ -14,9 +14,11 @@ from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.recording import Consent
 
 __all__ = [
+    "BackendCall",
     "CallRecord",
     "Consent",
     "HeardWord",
+    "IntentReading",
     "Outcome",
     "RecordingPause",
     "RecordingRecord",
@@ -38,6 +40,7 @@ _NO_WORDS: Mapping[str, object] = {
     "alternatives": (),
     "words": (),
     "signals": {},
+    "intents": (),
 }
 
 
@@ -55,6 +58,26 @@ class HeardWord:
     start_ms: Milliseconds
     end_ms: Milliseconds
     confidence: Share
+
+
+@dataclass(frozen=True, slots=True)
+class IntentReading:
+    """A request that the words may have been about, and how likely that is."""
+
+    intent: str
+    confidence: Share
+
+
+@dataclass(frozen=True, slots=True)
+class BackendCall:
+    """What a customer's system was asked, how it answered, and how long that took; never with what, nor the answer.
+
+    `outcome` is the operation's own word, or ``"unavailable"``.
+    """
+
+    operation: str
+    outcome: str
+    ms: Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +101,10 @@ class TurnRecord:
     for the escalation policy and, under "decision", what it decided; numbers and names, never words.
 
     `redactions` are numbers of cards and the like that were taken out of the words and are silence in the recording.
-    A `secret` turn holds no words and no digits, whatever it is given.
+    `intents` are what the words may have been about, the likeliest first, of which the dialog took `intent`.
+    `backend_calls` are those to customers' systems that were answered at this turn: a caller's that led to them, or the
+    bot's next where the caller had been told to wait. A `secret` turn holds no words and no digits, whatever it is
+    given.
     """
 
     speaker: Speaker
@@ -99,6 +125,8 @@ class TurnRecord:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     signals: Mapping[str, JsonValue] = field(default_factory=dict)
     redactions: tuple[Redaction, ...] = ()
+    intents: tuple[IntentReading, ...] = ()
+    backend_calls: tuple[BackendCall, ...] = ()
 
     def __post_init__(self) -> None:
         if self.secret:

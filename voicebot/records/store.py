@@ -18,8 +18,10 @@ from voicebot.records.audit import AuditReport, Head, newest, read_heads, verify
 from voicebot.records.database import Database, locate
 from voicebot.records.journal import Journal, JournalFailure
 from voicebot.records.record import (
+    BackendCall,
     CallRecord,
     HeardWord,
+    IntentReading,
     Outcome,
     RecordingRecord,
     RecordingState,
@@ -203,5 +205,7 @@ def _turn(row: Row[Any]) -> TurnRecord:
     values["speaker"] = Speaker(row.speaker)
     values["alternatives"] = tuple(row.alternatives)
     values["words"] = tuple(HeardWord(**word) for word in row.words)
+    values["intents"] = tuple(IntentReading(**reading) for reading in row.intents)
+    values["backend_calls"] = tuple(BackendCall(**asked) for asked in row.backend_calls)
     values["redactions"] = tuple(Redaction(**redaction) for redaction in row.redactions)
     return TurnRecord(**values)

@@ -15,6 +15,10 @@ _REACTION_MS = 1500
 _BACKCHANNEL = "backchannel"
 
 
+#: Less likely requests are in the record and not on its page.
+_WORTH_SHOWING = 0.01
+
+
 class Mark(StrEnum):
     """What the waveform marks: the bot was interrupted, a rule of the flow fired, the policy did something."""
 
@@ -53,7 +57,7 @@ class Shown:
 
     `number` counts from 0 and `end_ms` is where it was over. `unheard` are the words that the caller did not hear any
     more because the bot was cut off at `cut_ms`. `words` pairs each word with where it begins (milliseconds, None
-    where that is not known) and how sure it is.
+    where that is not known) and how sure it is. `otherwise` are the other requests that the words may have been about.
     """
 
     number: int
@@ -67,6 +71,7 @@ class Shown:
     escalation: Escalation | None
     signals: tuple[tuple[str, str], ...]
     marks: tuple[Mark, ...]
+    otherwise: tuple[tuple[str, float], ...]
 
 
 def shown_turns(turns: Sequence[Mapping[str, Any]]) -> list[Shown]:
@@ -99,6 +104,16 @@ def _shown(number: int, turn: Mapping[str, Any], starts_ms: Sequence[int]) -> Sh
         escalation=escalation,
         signals=tuple((name, _value(value)) for name, value in turn["signals"].items() if name != "decision"),
         marks=tuple(marks),
+        otherwise=_otherwise(turn),
+    )
+
+
+def _otherwise(turn: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
+    """Return the requests that the words may have been about besides the one that was taken."""
+    return tuple(
+        (reading["intent"], reading["confidence"])
+        for reading in turn["intents"]
+        if reading["intent"] != turn["intent"] and reading["confidence"] >= _WORTH_SHOWING
     )
 
 

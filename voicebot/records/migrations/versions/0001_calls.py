@@ -10,7 +10,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# The tables as they were when this step was written; it must not follow later changes of tables.py.
+# The tables as they were when this step was written; it must not follow later changes of tables.
 _MOMENT = sa.DateTime(timezone=True)
 
 
