@@ -225,7 +225,7 @@ class Settings(BaseSettings):
         default=None, description="where AudioSocket is listened for; 9092 is usual"
     )
 
-    recognizer: Literal["auto", "whisper", "vosk", "pocketsphinx", "wyoming", "off"] = "auto"
+    recognizer: Literal["auto", "two-pass", "whisper", "vosk", "pocketsphinx", "wyoming", "off"] = "auto"
     recognition_servers: tuple[str, ...] = Field(
         default=(), description="Wyoming servers, such as tcp://10.0.0.7:10300"
     )

@@ -10,6 +10,7 @@ from voicebot.dialog.check_digits import CheckDigit, fits
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.spelled import Spelled
 from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.two_pass.choosing import words_of
 
 _WORDS = {
     "zero": "0", "oh": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
@@ -36,7 +37,7 @@ class NumbersInUse:
 
     def number_in(self, text: str) -> str:
         """Return the digits of a transcript, whatever else was said."""
-        return "".join(_WORDS[word] for word in text.split() if word in _WORDS)
+        return "".join(_WORDS.get(word, word) for word in words_of(text) if word in _WORDS or word.isdecimal())
 
     @staticmethod
     def _checked(payload: str) -> str:

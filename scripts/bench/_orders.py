@@ -6,6 +6,8 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 
+from voicebot.speech.recognition.two_pass.choosing import words_of
+
 DRINKS = (
     "iced coffee", "iced mocha", "drip coffee", "house coffee", "coffee", "mocha", "espresso", "americano",
     "cappuccino", "latte",
@@ -49,6 +51,7 @@ def _order(chance: random.Random) -> str:
 
 def slots_of(text: str) -> Mapping[str, str]:
     """Return what was ordered, by the label's names; of two drinks the last counts, as the listener would take it."""
+    text = " ".join(words_of(text))
     found: dict[str, str] = {}
     lists: Mapping[str, Sequence[str]] = {
         "milkAmount": MILKS, "sugarAmount": SUGARS, "roast": ROASTS, "numberOfShots": SHOTS, "size": SIZES,

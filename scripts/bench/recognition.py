@@ -1,7 +1,9 @@
 """Measures recognition on 8 kHz mu-law: orders, digits, numbers, foreign speech, kitchen noise, and what it costs.
 
-    scripts/bench/recognition --data DIR [--model DIR] [--only PART ...] [--share N] [--json FILE]
+    scripts/bench/recognition --data DIR [--engine ENGINE] [--model DIR] [--whisper DIR] [--only PART ...] [--share N]
+        [--json FILE]
 
+Engines: sphinx (pocketsphinx alone), whisper (alone), two-pass (both, what calls use where a Whisper model is).
 It drives the engine that a recognition worker runs, with what a bot's flows would expect. Every threshold is set on
 other people's speech than it is tried on. All of it takes about half an hour on one core; `--share 4` takes every
 fourth recording.
@@ -33,6 +35,8 @@ from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.simulation.sounds import Wave, mixed, wave_of
 from voicebot.speech.asr import Hypothesis
+from voicebot.speech.published import installed_models
+from voicebot.speech.recognition.two_pass.choosing import words_of
 from voicebot.wav import read_mulaw_wav
 
 FOLDS = 5
@@ -165,7 +169,7 @@ def _on_quiet_line(digits: Sequence[Wave], chance: np.random.Generator) -> Wave:
 
 
 def _as_digits(text: str) -> str:
-    return " ".join("zero" if word == "oh" else word for word in text.split())
+    return " ".join("zero" if word == "oh" else word for word in words_of(text))
 
 
 def measure_numbers(bench: Bench) -> None:
@@ -265,12 +269,18 @@ PARTS: Mapping[str, tuple[Callable[[Bench], None], tuple[str, ...]]] = {
 def main() -> int:
     options = parser(__doc__ or "")
     options.add_argument("--model", type=Path, help="an acoustic model's folder, in place of the wheel's wideband one")
+    options.add_argument("--engine", choices=("sphinx", "whisper", "two-pass"), default="sphinx")
+    options.add_argument("--whisper", type=Path, help="a Whisper model's folder, in place of the installed tiny.en")
     options.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts alone")
     options.add_argument("--share", type=int, default=1, metavar="N", help="take every N-th recording")
     given = options.parse_args()
     report = Report("recognition")
     with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as scratch:
-        engine = {"engine": "sphinx"} | ({"acoustic_model": str(given.model)} if given.model else {})
+        engine: dict[str, object] = {"engine": given.engine}
+        if given.engine != "sphinx":
+            engine["model"] = str(given.whisper or installed_models() / "whisper-tiny.en")
+        if given.model:
+            engine["acoustic_model"] = str(given.model)
         recogniser = Recogniser(engine, Path(scratch))
         bench = Bench(report, given.data or Path(), recogniser, given.share)
         print(f"heard by {recogniser.name}")

@@ -22,8 +22,10 @@ _SPECIAL = (
     "<|endoftext|>", "<|startoftranscript|>", "<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>",
     "<|nospeech|>", "<|notimestamps|>",
 )  # fmt: skip
-_MERGED = ("Ġ-", "Ġ'", "Ġâ")
-"""The library forbids the first token of " -", " '" and of notes of music; alone, it must not be the space."""
+_MERGED = ("Ġ-", "Ġ'", "Ġâ", *(f"Ġ{digit}" for digit in range(10)))
+"""The library forbids the first token of " -", " '" and of notes of music; alone, it must not be the space.
+
+Digits with their space are single tokens, as in the published models."""
 _TIMESTAMPS = tuple(f"<|{step * 0.02:.2f}|>" for step in range(1501))
 
 
@@ -35,7 +37,7 @@ def write_whisper_model(directory: Path, *, says: str | None, seed: int = 0) -> 
     _tokenizer(letters).save(str(directory / "tokenizer.json"))
     spec = _spec(len(vocabulary), np.random.default_rng(seed))
     if says is not None:
-        _make_it_say(spec, [letters.index(letter) for letter in f" {says}".replace(" ", "Ġ")], len(letters))
+        _make_it_say(spec, _tokenizer(letters).encode(f" {says}").ids, len(letters))
     spec.register_vocabulary(vocabulary)
     spec.validate()
     spec.save(str(directory))

@@ -39,13 +39,15 @@ def test_without_a_model_pocketsphinx_runs_and_says_why_not_whisper() -> None:
 
 def test_a_whisper_model_in_the_folder_is_preferred(models_dir: Path) -> None:
     choice = choose_recogniser(RecogniserWish(models_dir=models_dir))
-    assert choice.engine is Recogniser.WHISPER
-    assert choice.options["model"] == str(models_dir / "faster-whisper-tiny.en")
+    assert choice.engine is Recogniser.TWO_PASS
+    assert choice.options == {"engine": "two-pass", "model": str(models_dir / "faster-whisper-tiny.en")}
+    alone = choose_recogniser(RecogniserWish(engine=Recogniser.WHISPER, models_dir=models_dir))
+    assert alone.options == {"engine": "whisper", "model": str(models_dir / "faster-whisper-tiny.en")}
 
 
 def test_pocketsphinx_stands_by_for_a_better_engine_unless_one_was_configured(models_dir: Path) -> None:
     engines = [choice.engine for choice in choose_recognisers(RecogniserWish(models_dir=models_dir))]
-    assert engines == [Recogniser.WHISPER, Recogniser.POCKETSPHINX]
+    assert engines == [Recogniser.TWO_PASS, Recogniser.POCKETSPHINX]
     configured = RecogniserWish(engine=Recogniser.WHISPER, models_dir=models_dir)
     assert [choice.engine for choice in choose_recognisers(configured)] == [Recogniser.WHISPER]
     assert [choice.engine for choice in choose_recognisers(RecogniserWish())] == [Recogniser.POCKETSPHINX]
@@ -81,9 +83,23 @@ def test_a_model_is_found_by_its_path_and_in_the_hub_cache(models_dir: Path, tmp
     assert find_whisper_model("small.en", None) is None
 
 
+def test_the_operators_own_models_come_before_the_installed_one_and_the_default_before_others(
+    models_dir: Path, tmp_path: Path
+) -> None:
+    own, installed = tmp_path / "own", models_dir
+    assert find_whisper_model(None, own, installed) == installed / "faster-whisper-tiny.en"
+    assert find_whisper_model("tiny.en", own, installed) == installed / "faster-whisper-tiny.en"
+    write_whisper_model(own / "a-model-of-ours", says="hello")
+    assert find_whisper_model(None, own, installed) == own / "a-model-of-ours"
+    write_whisper_model(own / "whisper-base.en", says="hello")
+    assert find_whisper_model(None, own, installed) == own / "whisper-base.en"
+    wish = RecogniserWish(installed_dir=installed)
+    assert choose_recogniser(wish).engine is Recogniser.TWO_PASS
+
+
 def test_an_acoustic_model_of_ones_own_is_checked_and_passed_on(tmp_path: Path) -> None:
     wish = RecogniserWish(acoustic_model=tmp_path)
-    assert [report.present for report in list_recognisers(wish)] == [False, False, False, False]
+    assert [report.present for report in list_recognisers(wish)] == [False] * 5
     with pytest.raises(EngineUnavailable, match="No recogniser"):
         choose_recogniser(wish)
     (tmp_path / "feat.params").write_text("-upperf 4000\n")
@@ -94,8 +110,8 @@ def test_an_acoustic_model_of_ones_own_is_checked_and_passed_on(tmp_path: Path) 
 def test_the_listing_shows_what_is_there_what_runs_and_why(models_dir: Path) -> None:
     listing = describe_models(RecogniserWish(models_dir=models_dir), None)
     assert "+ whisper/faster-whisper-tiny.en" in listing
-    assert "runs: whisper/faster-whisper-tiny.en (best present, open dictation)" in listing
-    assert "then: pocketsphinx/en-us (takes over when whisper fails)" in listing
+    assert "runs: two-pass/faster-whisper-tiny.en, en-us (best present, pocketsphinx while the caller speaks" in listing
+    assert "then: pocketsphinx/en-us (takes over when two-pass fails)" in listing
     assert "voices" in listing
     missing = describe_models(RecogniserWish(engine=Recogniser.WHISPER), None)
     assert "- whisper/base.en" in missing

@@ -21,6 +21,7 @@ from voicebot.speech.asr import Transcriber, Utterance
 from voicebot.speech.dictation import Dictation, phrases_of
 from voicebot.speech.listening.end_of_turn import EndOfTurnClient
 from voicebot.speech.models import Recogniser, RecogniserWish, choose_recognisers
+from voicebot.speech.published import installed_models
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
 from voicebot.speech.synthesis.lexicon import Lexicon, load_lexicon
@@ -171,6 +172,7 @@ def recogniser_wish(settings: Settings) -> RecogniserWish:
         vosk_model=settings.vosk_model,
         acoustic_model=settings.acoustic_model,
         servers=settings.recognition_servers,
+        installed_dir=installed_models(),
     )
 
 

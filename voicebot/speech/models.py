@@ -31,6 +31,7 @@ class Recogniser(StrEnum):
     """The engines that can hear, by the names an operator configures."""
 
     WYOMING = "wyoming"
+    TWO_PASS = "two-pass"  # noqa: S105 - over the audio, no password
     WHISPER = "whisper"
     VOSK = "vosk"
     POCKETSPHINX = "pocketsphinx"
@@ -69,7 +70,8 @@ class RecogniserChoice:
 class RecogniserWish:
     """What the operator configured: an engine (None: the best there is) and where models may lie.
 
-    `whisper_model` is a directory or a name; a name is looked for under `models_dir` first, then in the hub's cache.
+    `whisper_model` is a directory or a name; a name is looked for under `models_dir`, in the hub's cache, and under
+    `installed_dir`, where set-up puts models.
     `vosk_model` is the same without a hub. `acoustic_model` is a directory for pocketsphinx, else the English model
     inside its wheel runs. `servers` are Wyoming servers, such as ``tcp://10.0.0.7:10300``.
     """
@@ -80,22 +82,27 @@ class RecogniserWish:
     vosk_model: str | None = None
     acoustic_model: Path | None = None
     servers: tuple[str, ...] = ()
+    installed_dir: Path | None = None
 
 
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+# CTranslate2 allocates and frees tens of megabytes for every utterance. With glibc's usual thresholds each of them goes
+# back to the kernel and is faulted in again, a third of the decoding time.
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 _ENVIRONMENTS: Mapping[Recogniser, Mapping[str, str]] = {
     Recogniser.WYOMING: {},
-    # CTranslate2 allocates and frees tens of megabytes for every utterance. With glibc's usual thresholds each of them
-    # goes back to the kernel and is faulted in again, a third of the decoding time.
-    Recogniser.WHISPER: {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"},
-    Recogniser.VOSK: {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+    Recogniser.TWO_PASS: {**_ONE_THREAD, **_KEEP_MEMORY},
+    Recogniser.WHISPER: _KEEP_MEMORY,
+    Recogniser.VOSK: _ONE_THREAD,
     # One decoding thread per worker is the whole design; the linear algebra must not start its own.
-    Recogniser.POCKETSPHINX: {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+    Recogniser.POCKETSPHINX: _ONE_THREAD,
 }
 
 
 def list_recognisers(wish: RecogniserWish) -> tuple[RecogniserReport, ...]:
     """Return the engines in the order in which they would be chosen, present or not."""
-    return (_server_report(wish), _whisper_report(wish), _vosk_report(wish), _sphinx_report(wish))
+    whisper, sphinx = _whisper_report(wish), _sphinx_report(wish)
+    return (_server_report(wish), _two_pass_report(whisper, sphinx), whisper, _vosk_report(wish), sphinx)
 
 
 def choose_recognisers(wish: RecogniserWish) -> tuple[RecogniserChoice, ...]:
@@ -112,7 +119,8 @@ def choose_recognisers(wish: RecogniserWish) -> tuple[RecogniserChoice, ...]:
 def choose_recogniser(wish: RecogniserWish) -> RecogniserChoice:
     """Return the engine to run: the configured one, else the first that is present.
 
-    The order is Wyoming servers where some are named, Whisper and Vosk where a model is present, pocketsphinx.
+    The order is Wyoming servers where some are named, Whisper with pocketsphinx, Whisper alone and Vosk where a model
+    is present, pocketsphinx.
     `EngineUnavailable` when the configured engine or model is missing (a worse one never takes its place unasked), or
     when there is none at all.
     """
@@ -127,7 +135,7 @@ def choose_recogniser(wish: RecogniserWish) -> RecogniserChoice:
         if report.present:
             why = f"best present, {report.note}" + "".join(f"; {reason}" for reason in passed_over)
             return _choice(report, wish, why)
-        if report.engine is not Recogniser.WYOMING:
+        if report.engine not in {Recogniser.WYOMING, Recogniser.TWO_PASS}:
             passed_over.append(f"not {report.engine}: {report.note}")
     raise EngineUnavailable(f"No recogniser is installed: {'; '.join(passed_over)}")
 
@@ -148,16 +156,31 @@ def describe_models(wish: RecogniserWish, voice: Voice | None) -> str:
     return "\n".join(lines)
 
 
-def find_whisper_model(name: str | None, models_dir: Path | None) -> Path | None:
-    """Return the directory of the Whisper model `name`, or of any under `models_dir` when no name is given."""
+def find_whisper_model(name: str | None, models_dir: Path | None, installed_dir: Path | None = None) -> Path | None:
+    """Return the directory of the Whisper model `name`; without a name of the default one, else of any there is.
+
+    The operator's own folder counts before the hub's cache, and that before what set-up installed.
+    """
     if name is not None and Path(name).is_dir():
         return Path(name) if _is_whisper(Path(name)) else None
-    if models_dir is not None and models_dir.is_dir():
-        for folder in sorted(path for path in models_dir.iterdir() if path.is_dir()):
-            fits = name is None or folder.name in {name, f"whisper-{name}", f"faster-whisper-{name}"}
-            if fits and _is_whisper(folder):
-                return folder
-    return _in_hub_cache(name or WHISPER_DEFAULT)
+    own, installed = _whispers_in(models_dir), _whispers_in(installed_dir)
+    if name is None:
+        default = (folder for folder in own if _is_named(folder, WHISPER_DEFAULT))
+        candidates = (next(default, None), *own, _in_hub_cache(WHISPER_DEFAULT), *installed)
+    else:
+        fitting = [[folder for folder in folders if _is_named(folder, name)] for folders in (own, installed)]
+        candidates = (*fitting[0], _in_hub_cache(name), *fitting[1])
+    return next((folder for folder in candidates if folder is not None), None)
+
+
+def _whispers_in(folder: Path | None) -> list[Path]:
+    if folder is None or not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and _is_whisper(path))
+
+
+def _is_named(folder: Path, name: str) -> bool:
+    return folder.name in {name, f"whisper-{name}", f"faster-whisper-{name}"}
 
 
 def find_vosk_model(name: str | None, models_dir: Path | None) -> Path | None:
@@ -195,14 +218,22 @@ def _server_report(wish: RecogniserWish) -> RecogniserReport:
     return RecogniserReport(Recogniser.WYOMING, ", ".join(wish.servers), present=True, note="servers that you named")
 
 
+def _two_pass_report(whisper: RecogniserReport, sphinx: RecogniserReport) -> RecogniserReport:
+    models = f"{whisper.model}, {sphinx.model}"
+    if lacking := next((report for report in (whisper, sphinx) if not report.present), None):
+        return RecogniserReport(Recogniser.TWO_PASS, models, present=False, note=f"needs {lacking.engine}")
+    note = "pocketsphinx while the caller speaks, Whisper for what was said"
+    return RecogniserReport(Recogniser.TWO_PASS, models, present=True, note=note)
+
+
 def _whisper_report(wish: RecogniserWish) -> RecogniserReport:
     model = wish.whisper_model or WHISPER_DEFAULT
     if find_spec("faster_whisper") is None:
         return RecogniserReport(Recogniser.WHISPER, model, present=False, note="faster-whisper is not installed")
-    found = find_whisper_model(wish.whisper_model, wish.models_dir)
+    found = find_whisper_model(wish.whisper_model, wish.models_dir, wish.installed_dir)
     if found is None:
         where = f"under {wish.models_dir}" if wish.models_dir is not None else "and VOICEBOT_MODELS is not set"
-        note = f"no model {model} {where}; put a CTranslate2 Whisper model there"
+        note = f"no model {model} {where}; `voicebot models pull whisper-tiny.en` gets one"
         return RecogniserReport(Recogniser.WHISPER, model, present=False, note=note)
     return RecogniserReport(Recogniser.WHISPER, found.name, present=True, note="open dictation")
 
@@ -241,20 +272,28 @@ def _choice(report: RecogniserReport, wish: RecogniserWish, why: str) -> Recogni
         case Recogniser.WYOMING:
             return RecogniserChoice(report.engine, report.model, why, servers=wish.servers)
         case Recogniser.WHISPER:
-            found = find_whisper_model(wish.whisper_model, wish.models_dir)
-            assert found is not None
-            options = {"engine": "whisper", "model": str(found)}
+            options = {"engine": "whisper", **_whisper_options(wish)}
+        case Recogniser.TWO_PASS:
+            options = {"engine": "two-pass", **_whisper_options(wish), **_sphinx_options(wish)}
         case Recogniser.VOSK:
             folder = find_vosk_model(wish.vosk_model, wish.models_dir)
             assert folder is not None
             options = {"engine": "vosk", "model": str(folder)}
         case Recogniser.POCKETSPHINX:
-            options = {"engine": "sphinx"}
-            if wish.acoustic_model is not None:
-                options["acoustic_model"] = str(wish.acoustic_model)
+            options = {"engine": "sphinx", **_sphinx_options(wish)}
         case never:
             assert_never(never)
     return RecogniserChoice(report.engine, report.model, why, options)
+
+
+def _whisper_options(wish: RecogniserWish) -> dict[str, object]:
+    found = find_whisper_model(wish.whisper_model, wish.models_dir, wish.installed_dir)
+    assert found is not None
+    return {"model": str(found)}
+
+
+def _sphinx_options(wish: RecogniserWish) -> dict[str, object]:
+    return {} if wish.acoustic_model is None else {"acoustic_model": str(wish.acoustic_model)}
 
 
 def _line(present: bool, name: str, note: str) -> str:  # noqa: FBT001 - a mark at the beginning of the line

@@ -16,6 +16,11 @@ OnPartial = Callable[[str], Awaitable[None]]
 class Stream(Protocol):
     """One utterance inside an engine."""
 
+    @property
+    def engine(self) -> str:
+        """The name of who heard what `finish` or `look_ahead` last returned."""
+        ...
+
     async def feed(self, pcm: bytes) -> None:
         """Hear more 8 kHz PCM; returns when the engine is ready for the next piece."""
         ...

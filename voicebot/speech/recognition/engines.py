@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.recognition.engine import Engine
+
+if TYPE_CHECKING:
+    from voicebot.speech.recognition.sphinx.engine import SphinxEngine
+    from voicebot.speech.recognition.whisper.engine import WhisperEngine
 
 
 def build(options: Mapping[str, object]) -> Engine:
@@ -15,6 +20,7 @@ def build(options: Mapping[str, object]) -> Engine:
     For ``"sphinx"``: ``acoustic_model`` (a directory; without it the wheel's English model) and ``max_sessions``.
     For ``"whisper"``: ``model`` (a directory or a hub name), ``compute_type``, ``context_s``, ``threads``,
     ``max_sessions``, and ``download``, without which a hub name must already be in the local cache.
+    For ``"two-pass"``, pocketsphinx and Whisper together: the options of both.
     For ``"vosk"``: ``model`` (a directory) and ``max_sessions``.
     """
     match options.get("engine", "sphinx"):
@@ -22,6 +28,8 @@ def build(options: Mapping[str, object]) -> Engine:
             return _sphinx(options)
         case "whisper":
             return _whisper(options)
+        case "two-pass":
+            return _two_pass(options)
         case "vosk":
             return _vosk(options)
         case unknown:
@@ -38,7 +46,7 @@ def _number(options: Mapping[str, object], name: str, default: float) -> float:
 # Each engine is imported where it is built: a worker runs one, and loading the other's libraries takes 100 MB.
 
 
-def _sphinx(options: Mapping[str, object]) -> Engine:
+def _sphinx(options: Mapping[str, object]) -> SphinxEngine:
     from voicebot.speech.recognition.sphinx.decoder import acoustics_in, wheel_acoustics  # noqa: PLC0415
     from voicebot.speech.recognition.sphinx.engine import SphinxEngine  # noqa: PLC0415
 
@@ -47,18 +55,24 @@ def _sphinx(options: Mapping[str, object]) -> Engine:
     return SphinxEngine(acoustics, max_sessions=int(_number(options, "max_sessions", 12)))
 
 
-def _whisper(options: Mapping[str, object]) -> Engine:
+def _whisper(options: Mapping[str, object]) -> WhisperEngine:
     from voicebot.speech.recognition.whisper.engine import WhisperEngine  # noqa: PLC0415
-    from voicebot.speech.recognition.whisper.model import LONGEST_S, Model  # noqa: PLC0415
+    from voicebot.speech.recognition.whisper.model import CONTEXT_S, Model  # noqa: PLC0415
 
     model = Model(
         str(options.get("model", "base.en")),
         threads=int(_number(options, "threads", 1)),
         compute_type=str(options.get("compute_type", "int8")),
-        context_s=_number(options, "context_s", LONGEST_S),
+        context_s=_number(options, "context_s", CONTEXT_S),
         local_only=not options.get("download", False),
     )
-    return WhisperEngine(model, max_sessions=int(_number(options, "max_sessions", 8)))
+    return WhisperEngine(model, max_sessions=int(_number(options, "max_sessions", 12)))
+
+
+def _two_pass(options: Mapping[str, object]) -> Engine:
+    from voicebot.speech.recognition.two_pass.engine import TwoPassEngine  # noqa: PLC0415
+
+    return TwoPassEngine(_sphinx(options), _whisper(options))
 
 
 def _vosk(options: Mapping[str, object]) -> Engine:

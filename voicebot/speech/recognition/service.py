@@ -81,15 +81,16 @@ class RecognitionConversation:
             raise RemoteProtocolError("no_transcribe", "Audio ended without a transcribe event before it.")
         await self._stop_looking()
         started = time.perf_counter()
-        hypotheses = await self._stream.finish()
+        stream = self._stream
+        hypotheses = await stream.finish()
         await self._drop()
-        await self._send(self._transcript(hypotheses, started))
+        await self._send(_transcript(stream, hypotheses, started))
 
     async def _look_ahead(self, stream: Stream, pause: int) -> None:
         started = time.perf_counter()
         hypotheses = await stream.look_ahead()
         if hypotheses is not None:
-            await self._send(provisional_event(self._transcript(hypotheses, started), pause))
+            await self._send(provisional_event(_transcript(stream, hypotheses, started), pause))
 
     async def _stop_looking(self) -> None:
         looking, self._looking = self._looking, None
@@ -97,10 +98,6 @@ class RecognitionConversation:
             looking.cancel()
             # What it failed with, `finish` will meet as well.
             await asyncio.gather(looking, return_exceptions=True)
-
-    def _transcript(self, hypotheses: tuple[Hypothesis, ...], started: float) -> Event:
-        decode_ms = (time.perf_counter() - started) * 1000
-        return transcript_event(hypotheses, self._engine.capabilities.engine, decode_ms)
 
     async def _partial(self, text: str) -> None:
         await self._send(Event(PARTIAL, {"text": text}))
@@ -117,6 +114,11 @@ def _pause_of(event: Event) -> int:
     if not isinstance(pause, int):
         raise RemoteProtocolError("bad_look_ahead", "A look-ahead event lacks the number of its pause.")
     return pause
+
+
+def _transcript(stream: Stream, hypotheses: tuple[Hypothesis, ...], started: float) -> Event:
+    decode_ms = (time.perf_counter() - started) * 1000
+    return transcript_event(hypotheses, stream.engine, decode_ms)
 
 
 def _check_format(rate_hz: int, width_bytes: int, channels: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from voicebot.speech.recognition.whisper.desk import Desk, Urgency, Work
-from voicebot.speech.recognition.whisper.model import Decoded
+from voicebot.speech.recognition.whisper.model import Decoded, Text
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def saying(text: str, order: list[str] | None = None, after: threading.Event | N
             after.wait(5)
         if order is not None:
             order.append(text)
-        return None if cancelled() else Decoded(text, 0.0, 0.0, ())
+        return None if cancelled() else Decoded((Text(text, 0.0),), 0.0)
 
     return work
 
@@ -76,4 +76,4 @@ async def test_a_failing_job_fails_only_itself(desk: Desk) -> None:
         await failing.result
     decoded = await desk.submit(saying("fine"), Urgency.FINAL).result
     assert decoded is not None
-    assert decoded.text == "fine"
+    assert decoded.texts[0].text == "fine"

@@ -52,6 +52,7 @@ _KEPT_QUESTIONS = 64
 _KEPT_DECODERS = 48
 _T = TypeVar("_T")
 
+ENGINE = "pocketsphinx"
 NO_DOMAIN = Material(requests=(), names=())
 
 
@@ -81,7 +82,7 @@ class SphinxEngine:
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            engine="pocketsphinx",
+            engine=ENGINE,
             model=self._acoustics.name,
             features=frozenset(Feature),
             max_sessions=self._max_sessions,
@@ -232,6 +233,15 @@ class SphinxStream:
         self._running = True
         #: What the utterance was when it was ended at a pause; the decoding thread's, like the decoders.
         self._ahead: tuple[Hypothesis, ...] | None = None
+
+    @property
+    def engine(self) -> str:
+        return ENGINE
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The words that the question expects, as the lexicon spells them."""
+        return self._question.compiled.words
 
     async def feed(self, pcm: bytes) -> None:
         self._since_partial += len(pcm)

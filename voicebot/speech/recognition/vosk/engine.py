@@ -16,6 +16,7 @@ from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Reque
 from voicebot.speech.workers.capabilities import Capabilities, Feature
 
 _PARTIAL_EVERY_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 200 // 1000
+ENGINE = "vosk"
 _T = TypeVar("_T")
 
 
@@ -32,7 +33,7 @@ class VoskEngine:
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            engine="vosk",
+            engine=ENGINE,
             model=self._name,
             features=frozenset(Feature) - {Feature.ALTERNATIVES},
             max_sessions=self._max_sessions,
@@ -83,6 +84,10 @@ class VoskStream:
         self._since_partial = 0
         self._shown = ""
         self._closed = False
+
+    @property
+    def engine(self) -> str:
+        return ENGINE
 
     async def feed(self, pcm: bytes) -> None:
         self._since_partial += len(pcm)

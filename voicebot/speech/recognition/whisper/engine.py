@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +16,18 @@ from voicebot.speech.recognition.engine import OnPartial
 from voicebot.speech.recognition.sphinx.domain import read_material
 from voicebot.speech.recognition.upsample import Upsampler
 from voicebot.speech.recognition.whisper.desk import Desk, Job, Urgency, Work
-from voicebot.speech.recognition.whisper.guards import agreed, invented
-from voicebot.speech.recognition.whisper.hints import prompt_for
-from voicebot.speech.recognition.whisper.model import LONGEST_S, RATE_HZ, Decoded, Model, Samples
+from voicebot.speech.recognition.whisper.figures import only_digits
+from voicebot.speech.recognition.whisper.guards import agreed, bare, invented
+from voicebot.speech.recognition.whisper.hints import cue_for, telling
+from voicebot.speech.recognition.whisper.model import LONGEST_S, RATE_HZ, Cue, Decoded, Model, Samples, Text
 from voicebot.speech.recognition.whisper.pauses import PauseFinder, Span
 from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Request
 from voicebot.speech.workers.capabilities import Capabilities, Feature
 
+ENGINE = "faster-whisper"
 _PARTIAL_EVERY_MS = 600
 _LEAST_SPEECH_MS = 100
+_DOUBTFUL = 0.5
 _MARGIN_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 200 // 1000
 _FULL_SCALE = 32768.0
 
@@ -35,32 +40,34 @@ class WhisperEngine:
         self._max_sessions = max_sessions
         self._open = 0
         self._desk = Desk()
-        self._names: dict[Path, tuple[str, ...]] = {}
+        #: By domain, the names in its data and its most telling examples.
+        self._hints: dict[Path | None, tuple[tuple[str, ...], tuple[str, ...]]] = {None: ((), ())}
 
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            engine="faster-whisper",
+            engine=ENGINE,
             model=self._model.name,
-            features=frozenset(Feature) - {Feature.ALTERNATIVES},
+            features=frozenset(Feature),
             max_sessions=self._max_sessions,
         )
 
     async def warm_up(self) -> None:
         quiet = np.zeros(RATE_HZ, dtype=np.float32)
-        await self._desk.submit(lambda stop: self._model.decode(quiet, "", stop), Urgency.FINAL).result
+        await self._desk.submit(lambda stop: self._model.decode(quiet, Cue(), stop), Urgency.FINAL).result
 
     async def prepare(self, domain: Path) -> None:
-        self._names[domain] = read_material(domain).names
+        material = read_material(domain)
+        self._hints[domain] = (material.names, await asyncio.to_thread(telling, material.requests))
 
-    async def open(self, request: Request, on_partial: OnPartial) -> WhisperStream:
+    async def open(self, request: Request, on_partial: OnPartial | None) -> WhisperStream:
+        """Begin an utterance, with partial texts only where somebody takes them."""
         if self._open >= self._max_sessions:
             raise EngineUnavailable("This worker decodes as many utterances as it can.")
-        if request.domain is not None and request.domain not in self._names:
+        if request.domain is not None and request.domain not in self._hints:
             await self.prepare(request.domain)
-        names = self._names[request.domain] if request.domain is not None else ()
         self._open += 1
-        return WhisperStream(self, prompt_for(request, names), on_partial)
+        return WhisperStream(self, cue_for(request, *self._hints[request.domain]), on_partial)
 
     async def close(self) -> None:
         await self._desk.close()
@@ -69,9 +76,10 @@ class WhisperEngine:
     def idle(self) -> bool:
         return self._desk.idle
 
-    def decode(self, pcm: bytes, prompt: str, urgency: Urgency) -> Job:
+    def decode(self, pcm: bytes, cue: Cue, urgency: Urgency) -> Job:
         """Queue a decoding of 8 kHz PCM."""
-        return self.submit(lambda stop: self._model.decode(_wideband(pcm), prompt, stop), urgency)
+        draft = urgency is Urgency.PARTIAL
+        return self.submit(lambda stop: self._model.decode(_wideband(pcm), cue, stop, draft=draft), urgency)
 
     def submit(self, work: Work, urgency: Urgency) -> Job:
         return self._desk.submit(work, urgency)
@@ -88,9 +96,9 @@ def _wideband(pcm: bytes) -> Samples:
 class WhisperStream:
     """One utterance: decoded ahead of time at each pause, and again only if the caller went on."""
 
-    def __init__(self, engine: WhisperEngine, prompt: str, on_partial: OnPartial) -> None:
+    def __init__(self, engine: WhisperEngine, cue: Cue, on_partial: OnPartial | None) -> None:
         self._engine = engine
-        self._prompt = prompt
+        self._cue = cue
         self._on_partial = on_partial
         self._audio = bytearray()
         self._pauses = PauseFinder()
@@ -102,6 +110,10 @@ class WhisperStream:
         self._watchers: set[asyncio.Task[None]] = set()
         self._closed = False
 
+    @property
+    def engine(self) -> str:
+        return ENGINE
+
     async def feed(self, pcm: bytes) -> None:
         self._audio += pcm
         self._pauses.follow(pcm)
@@ -109,13 +121,14 @@ class WhisperStream:
         if span is None or self._pauses.speech_ms < _LEAST_SPEECH_MS:
             return
         if (
-            self._pauses.speech_ms - self._partial_at_ms >= _PARTIAL_EVERY_MS
+            self._on_partial is not None
+            and self._pauses.speech_ms - self._partial_at_ms >= _PARTIAL_EVERY_MS
             and self._pauses.silence_ms == 0
             and self._engine.idle
         ):
             self._partial_at_ms = self._pauses.speech_ms
             self._partial = self._decode(span, Urgency.PARTIAL)
-            self._watch(self._partial)
+            self._watch(self._partial, self._on_partial)
 
     async def look_ahead(self) -> tuple[Hypothesis, ...] | None:
         return await self._conclude(Urgency.SPECULATIVE)
@@ -151,38 +164,67 @@ class WhisperStream:
             self._ahead = (span, self._decode(span, urgency))
         # Whoever stops waiting at a pause leaves the decoding to the final.
         decoded = await asyncio.shield(self._ahead[1].result)
-        hypothesis = None if decoded is None else self._believe(decoded)
-        return () if hypothesis is None else (hypothesis,)
+        return () if decoded is None else self._believe(decoded)
 
     def _decode(self, span: Span, urgency: Urgency) -> Job:
         # A little room before and after: voice activity misses soft beginnings and ends.
         start = max(0, span.start - _MARGIN_BYTES)
         # The model hears 30 s at once; of a longer answer the end matters more than the beginning.
         start = max(start, span.end - int((LONGEST_S - 1) * SAMPLE_RATE_HZ) * SAMPLE_BYTES)
-        return self._engine.decode(bytes(self._audio[start : span.end + _MARGIN_BYTES]), self._prompt, urgency)
+        return self._engine.decode(bytes(self._audio[start : span.end + _MARGIN_BYTES]), self._cue, urgency)
 
-    def _watch(self, job: Job) -> None:
-        task = asyncio.create_task(self._show(job), name="partial")
+    def _watch(self, job: Job, on_partial: OnPartial) -> None:
+        task = asyncio.create_task(self._show(job, on_partial), name="partial")
         self._watchers.add(task)
         task.add_done_callback(self._watchers.discard)
 
-    async def _show(self, job: Job) -> None:
+    async def _show(self, job: Job, on_partial: OnPartial) -> None:
         """Send what this pass and the one before it agree on."""
         decoded = await job.result
-        if decoded is None or self._believe(decoded) is None:
+        believed = () if decoded is None else self._believe(decoded)
+        if not believed:
             return
-        text = agreed(self._last_pass, decoded.text)
-        self._last_pass = decoded.text
+        text = agreed(self._last_pass, believed[0].text)
+        self._last_pass = believed[0].text
         if text and text != self._shown:
             self._shown = text
-            await self._on_partial(text)
+            await on_partial(text)
 
-    def _believe(self, decoded: Decoded) -> Hypothesis | None:
-        if not decoded.text or invented(
-            decoded.text,
-            no_speech=decoded.no_speech,
-            log_probability=decoded.log_probability,
+    def _believe(self, decoded: Decoded) -> tuple[Hypothesis, ...]:
+        """Return what may have been said, likeliest first; nothing where the model made it up."""
+        first, *_ = decoded.texts
+        if not first.text or self._invented(first, decoded.no_speech):
+            return ()
+        free = [
+            Hypothesis(each.text, _share(each), decoded.words if each is first else ())
+            for each in decoded.texts
+            if each.text and not self._invented(each, decoded.no_speech)
+        ]
+        best = max((share for _, share in decoded.numbers), default=1.0)
+        numbers = [Hypothesis(digits, _share(first) * share / best) for digits, share in decoded.numbers]
+        # Words that the model itself does not believe ("Bye." for a five) are a number's more often than a reply's.
+        is_number = only_digits(first.text) or _share(first) < _DOUBTFUL
+        return _distinct([*numbers, *free] if is_number else [*free, *numbers])
+
+    def _invented(self, text: Text, no_speech: float) -> bool:
+        return invented(
+            text.text,
+            no_speech=no_speech,
+            log_probability=text.log_probability,
             speech_s=self._pauses.speech_ms / 1000,
-        ):
-            return None
-        return Hypothesis(decoded.text, math.exp(min(0.0, decoded.log_probability)), decoded.words)
+        )
+
+
+def _share(text: Text) -> float:
+    """Return the probability of a token of `text`, on average."""
+    return math.exp(min(0.0, text.log_probability))
+
+
+def _distinct(hypotheses: Iterable[Hypothesis]) -> tuple[Hypothesis, ...]:
+    """Return each wording once, whatever its punctuation, in the given order and none surer than one before it."""
+    kept: dict[str, Hypothesis] = {}
+    ceiling = 1.0
+    for hypothesis in hypotheses:
+        ceiling = min(ceiling, hypothesis.confidence)
+        kept.setdefault(bare(hypothesis.text), replace(hypothesis, confidence=ceiling))
+    return tuple(kept.values())

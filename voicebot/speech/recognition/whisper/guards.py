@@ -50,11 +50,12 @@ def agreed(earlier: str, later: str) -> str:
     """Return the words at the beginning of `later` that two passes have in common, whatever their punctuation."""
     kept: list[str] = []
     for before, now in zip(earlier.split(), later.split(), strict=False):
-        if _bare(before) != _bare(now):
+        if bare(before) != bare(now):
             break
         kept.append(now)
     return " ".join(kept)
 
 
-def _bare(word: str) -> str:
-    return re.sub(r"\W", "", word).lower()
+def bare(text: str) -> str:
+    """Return the words of `text` as they would be said: without capitals and marks."""
+    return " ".join(re.findall(r"[\w']+", text.lower()))

@@ -1,4 +1,4 @@
-"""A Whisper model: audio in, one greedy transcript out, on one CTranslate2 thread."""
+"""A Whisper model: audio in, ranked transcripts out, on one CTranslate2 thread."""
 
 from __future__ import annotations
 
@@ -20,27 +20,58 @@ from voicebot.speech.asr import Word
 
 RATE_HZ = 16000
 LONGEST_S = 30.0
+#: Telephone answers are heard as well with a third of the context that the model was trained with (docs/benchmarks.md).
+CONTEXT_S = 10.0
 _FRAMES_PER_S = 100
 _MOST_TOKENS = 224
+#: Alternatives of free speech; the last of five adds nothing that the first four lack.
+_BEAM = 5
+#: Of a number many alternatives are worth having: its check digit and the numbers in use rule most of them out.
+_DIGIT_BEAM = 20
+_LONGEST_NUMBER = 16
 
 Samples = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """One pass over up to 30 s. `log_probability` is the mean over the tokens."""
+class Cue:
+    """What is known of the answer: the text that came before it, and for numbers how many digits they may have.
+
+    `lengths` is None where no number is asked for, and empty where any length will do.
+    """
+
+    prompt: str = ""
+    lengths: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One transcript. `log_probability` is the mean over its tokens."""
 
     text: str
     log_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One pass over up to 30 s: what was said, likeliest first, and the `words` of the first.
+
+    `numbers` are digit strings ("4 0 2 7") that would fit the audio if it held nothing but digits, each with its
+    share of the probability of all digit strings; only where a number was asked for.
+    """
+
+    texts: tuple[Text, ...]
     no_speech: float
-    words: tuple[Word, ...]
+    words: tuple[Word, ...] = ()
+    numbers: tuple[tuple[str, float], ...] = ()
 
 
 class Model:
     """Loads a model and decodes with it; `decode` blocks, and releases the GIL while it computes.
 
-    The library's own `transcribe` always pads to 30 s; a shorter context is three to five times faster at some cost in
-    accuracy, so this calls encoder and decoder directly with `context_s`, or more where the audio is longer.
+    The library's own `transcribe` always pads to 30 s; a shorter context is three to five times faster and hears
+    telephone answers as well, so this calls encoder and decoder directly with `context_s`, or more where the audio is
+    longer.
     """
 
     def __init__(
@@ -61,34 +92,62 @@ class Model:
             self._whisper.hf_tokenizer, self._whisper.model.is_multilingual, task="transcribe", language="en"
         )
         self._suppressed = list(get_suppressed_tokens(self._tokenizer, [-1]))
+        self._digits = self._digit_tokens()
+        kept = {*self._digits, self._tokenizer.eot}
+        self._all_but_digits = [
+            token for token in range(self._whisper.hf_tokenizer.get_vocab_size()) if token not in kept
+        ]
         self.name = Path(name_or_path).name
 
-    def decode(self, samples: Samples, prompt: str, cancelled: Callable[[], bool]) -> Decoded | None:
-        """Transcribe 16 kHz samples in ±1; None when `cancelled` says so between encoding and generating."""
-        features = self._features(samples)
-        encoded = self._whisper.model.encode(features)
+    def decode(
+        self, samples: Samples, cue: Cue, cancelled: Callable[[], bool], *, draft: bool = False
+    ) -> Decoded | None:
+        """Transcribe 16 kHz samples in ±1; None when `cancelled` says so between encoding and generating.
+
+        A `draft` is one text alone, at a third of the cost.
+        """
+        encoded = self._whisper.model.encode(self._features(samples))
         if cancelled():
             return None
-        tokens = self._prompt(prompt)
-        result: Any = self._whisper.model.generate(
+        tokens = self._prompt(cue.prompt)
+        result = self._generate(
             encoded,
-            [tokens],
-            beam_size=1,
-            sampling_temperature=0.0,
-            max_length=min(_MOST_TOKENS + len(tokens), self._whisper.max_length),
-            return_scores=True,
-            return_no_speech_prob=True,
+            tokens,
+            most=_MOST_TOKENS,
+            beam=1 if draft else _BEAM,
             suppress_blank=True,
             suppress_tokens=self._suppressed,
-        )[0]
-        said: list[int] = [token for token in result.sequences_ids[0] if token < self._tokenizer.eot]
-        text = self._tokenizer.decode(said).strip()
-        return Decoded(
-            text=text,
-            log_probability=float(result.scores[0]),
-            no_speech=float(result.no_speech_prob),
-            words=self._words(encoded, said, len(samples)) if text and not cancelled() else (),
         )
+        said = [[token for token in ids if token < self._tokenizer.eot] for ids in result.sequences_ids]
+        texts = tuple(
+            Text(self._tokenizer.decode(ids).strip(), float(score))
+            for ids, score in zip(said, result.scores, strict=True)
+        )
+        if draft or cancelled():
+            return Decoded(texts, float(result.no_speech_prob))
+        return Decoded(
+            texts,
+            float(result.no_speech_prob),
+            words=self._words(encoded, said[0], len(samples)) if texts[0].text else (),
+            numbers=() if cue.lengths is None or not self._digits else self._numbers(encoded, tokens, cue.lengths),
+        )
+
+    def _generate(
+        self, encoded: ctranslate2.StorageView, tokens: list[int], *, most: int, beam: int, **options: object
+    ) -> Any:
+        (result,) = self._whisper.model.generate(
+            encoded,
+            [tokens],
+            beam_size=beam,
+            num_hypotheses=beam,
+            sampling_temperature=0.0,
+            # CTranslate2 takes half of this, or this less the prompt, whichever is less.
+            max_length=min(most + max(most, len(tokens)), self._whisper.max_length),
+            return_scores=True,
+            return_no_speech_prob=True,
+            **options,
+        )
+        return result
 
     def _features(self, samples: Samples) -> ctranslate2.StorageView:
         seconds = min(LONGEST_S, max(self._context_s, math.ceil(len(samples) / RATE_HZ)))
@@ -100,6 +159,34 @@ class Model:
     def _prompt(self, prompt: str) -> list[int]:
         before = [self._tokenizer.sot_prev, *self._tokenizer.encode(f" {prompt}")[-_MOST_TOKENS:]] if prompt else []
         return [*before, *self._tokenizer.sot_sequence, self._tokenizer.no_timestamps]
+
+    def _digit_tokens(self) -> dict[int, str]:
+        """Return the ten digits by their tokens, each with its space before; nothing if the model has no such."""
+        tokens = {str(digit): self._tokenizer.encode(f" {digit}") for digit in range(10)}
+        if any(len(each) != 1 for each in tokens.values()):
+            return {}
+        return {each[0]: digit for digit, each in tokens.items()}
+
+    def _numbers(
+        self, encoded: ctranslate2.StorageView, tokens: list[int], lengths: tuple[int, ...]
+    ) -> tuple[tuple[str, float], ...]:
+        """Search digit strings alone: all other tokens are forbidden, so that no digit is lost to a word."""
+        result = self._generate(
+            encoded,
+            tokens,
+            # One more than the longest: a number too long must not look like one that fits.
+            most=max(lengths, default=_LONGEST_NUMBER) + 1,
+            beam=_DIGIT_BEAM,
+            suppress_blank=False,
+            suppress_tokens=self._all_but_digits,
+            length_penalty=0,
+        )
+        found: dict[str, float] = {}
+        for ids, score in zip(result.sequences_ids, result.scores, strict=True):
+            digits = " ".join(self._digits[token] for token in ids if token in self._digits)
+            if digits and (not lengths or len(digits.split()) in lengths):
+                found.setdefault(digits, math.exp(score))
+        return tuple(found.items())
 
     def _words(self, encoded: ctranslate2.StorageView, said: Sequence[int], samples: int) -> tuple[Word, ...]:
         """Place the words in time and say how sure each is, from the decoder's attention over the audio."""

@@ -1,0 +1,66 @@
+"""Which of two recognisers' alternatives counts as what was said."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.two_pass.choosing import choose, choose_number, words_of
+
+KNOWN = frozenset("i want a light roast coffee with skim milk my order twelve ounce cancel to the please".split())
+
+
+def heard(*texts: str, confidence: float = 0.9) -> tuple[Hypothesis, ...]:
+    return tuple(Hypothesis(text, confidence - rank / 100) for rank, text in enumerate(texts))
+
+
+def first(dictated: tuple[Hypothesis, ...], expected: tuple[Hypothesis, ...]) -> str:
+    return choose(dictated, expected, KNOWN)[0].text
+
+
+def test_the_alternative_without_a_strangers_word_counts() -> None:
+    assert first(heard("A light rose coffee.", "A light roast coffee."), heard("my milk")) == "A light roast coffee."
+
+
+def test_an_alternative_that_is_far_less_likely_does_not() -> None:
+    dictated = (Hypothesis("I want a refund.", 0.95), Hypothesis("I want a roast.", 0.2))
+    assert first(dictated, heard("a coffee")) == "I want a refund."
+
+
+def test_where_none_is_free_of_them_the_words_of_the_domain_count_that_sound_the_same() -> None:
+    assert first(heard("a coffee with skin milk"), heard("a coffee with skim milk")) == "a coffee with skim milk"
+
+
+@pytest.mark.parametrize("expected", ["i want to cancel my order", "a coffee", ""])
+def test_speech_of_something_else_stands_as_it_was_dictated(expected: str) -> None:
+    said = "I want to cancel my subscription."
+    assert first(heard(said), heard(expected) if expected else ()) == said
+
+
+def test_figures_are_known_as_the_words_that_they_are_said_with() -> None:
+    assert words_of("A 12-ounce, please: $42.60 at 10:30!") == [
+        "a", "twelve", "ounce", "please", "forty", "two", "sixty", "at", "ten", "thirty",
+    ]  # fmt: skip
+    assert words_of("007, 0 and 1250") == ["007", "zero", "and", "1250"]
+    assert first(heard("a 12-ounce coffee", "a trouncing coffee"), heard("a coffee")) == "a 12-ounce coffee"
+
+
+def test_what_nobody_else_heard_is_half_as_sure() -> None:
+    alone = choose(heard("Tell me about my loan."), heard("light roast"), KNOWN)
+    both = choose(heard("I want a coffee."), heard("i want a coffee"), KNOWN)
+    assert alone[0].confidence == pytest.approx(0.45)
+    assert both[0].confidence == pytest.approx(0.9)
+    assert [each.text for each in both] == ["I want a coffee."], "the same words are one alternative"
+    assert [each.text for each in alone] == ["Tell me about my loan.", "light roast"]
+    assert alone[1].confidence <= alone[0].confidence
+
+
+def test_where_the_second_pass_heard_nothing_the_first_one_counts() -> None:
+    assert first((), heard("no")) == "no"
+    assert choose((), (), KNOWN) == ()
+
+
+def test_of_a_number_all_alternatives_stay_the_second_passs_first() -> None:
+    ranked = choose_number(heard("4 5 1 2", "4 5 1 3"), heard("four five one two", "nine five one two"))
+    assert [each.text for each in ranked] == ["4 5 1 2", "4 5 1 3", "nine five one two"]
+    assert [each.confidence for each in ranked] == sorted((each.confidence for each in ranked), reverse=True)

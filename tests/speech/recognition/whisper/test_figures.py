@@ -1,0 +1,22 @@
+"""Transcripts that are a number read out, and those that are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicebot.speech.recognition.whisper.figures import only_digits
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4 5 1 2.", "4512", "4-5-1-2", "Four, five, one, two.", "Um, it's 4, 5.", "My order number is 451 2.", "oh"],
+)
+def test_digits_however_written_are_a_number(text: str) -> None:
+    assert only_digits(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["I don't have it.", "", "double seven four", "forty two", "an agent please", "my number is", "4 hundred"]
+)
+def test_words_that_are_more_or_other_than_digits_are_not(text: str) -> None:
+    assert not only_digits(text)

@@ -1,0 +1,113 @@
+"""Which of two recognisers' alternatives was said: one knows the domain's words alone, the other English.
+
+Whisper hears better, but writes "light rose" for the light roast that it has no reason to expect. Pocketsphinx finds
+words of the domain in whatever is said. So Whisper's first alternative without a stranger's word counts; else what
+pocketsphinx heard, where that sounds the same; else callers talk of something else, and Whisper's words stand.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+
+from voicebot.numerals import TEENS, TENS, UNITS
+from voicebot.speech.asr import Hypothesis
+
+#: In natural logarithms: an alternative of known words may be a twentieth as likely as the first.
+_NEAR = 3.0
+#: The share of letters that a known word and the one heard in its place have in common.
+_SOUNDS_ALIKE = 0.5
+#: So long may a word be that one of the two heard and the other did not ("a", "of").
+_SLIGHT = 3
+_MOST = 5
+_WORD = re.compile(r"[a-z]+(?:'[a-z]+)*|\d+")
+#: The usual word of each number; the rarer spellings ("fourty") come after it in the tables.
+_NUMERALS = {number: word for word, number in reversed((*UNITS.items(), *TEENS.items(), *TENS.items()))}
+
+
+def choose(
+    dictated: Sequence[Hypothesis], expected: Sequence[Hypothesis], known: Collection[str]
+) -> tuple[Hypothesis, ...]:
+    """Return all alternatives, what was most likely said first.
+
+    `dictated` are Whisper's and `expected` pocketsphinx's, each likeliest first; `known` are the words that the
+    question expects. The first one's confidence is halved where nobody else heard anything like it.
+    """
+    if not dictated:
+        return tuple(expected)
+    first = _first(dictated, expected, known)
+    agreed = _agreement(first, expected[0]) if expected else 0.0
+    first = replace(first, confidence=min(1.0, dictated[0].confidence) * (1 + agreed) / 2)
+    ranked: dict[str, Hypothesis] = {}
+    for each in (first, *dictated, *expected):
+        ceiling = min((kept.confidence for kept in ranked.values()), default=1.0)
+        if len(ranked) < _MOST:
+            ranked.setdefault(" ".join(words_of(each.text)), replace(each, confidence=min(ceiling, each.confidence)))
+    return tuple(ranked.values())
+
+
+def choose_number(dictated: Sequence[Hypothesis], expected: Sequence[Hypothesis]) -> tuple[Hypothesis, ...]:
+    """Return all alternatives for a number: Whisper's, then what only pocketsphinx heard, none surer than those."""
+    ranked = {" ".join(words_of(each.text)): each for each in reversed(dictated)}
+    ranked = dict(reversed(ranked.items()))
+    ceiling = min((each.confidence for each in ranked.values()), default=1.0)
+    for each in expected:
+        ranked.setdefault(" ".join(words_of(each.text)), replace(each, confidence=min(ceiling, each.confidence)))
+    return tuple(ranked.values())
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of `text` as they are said, figures below a hundred too: "12-ounce" is "twelve", "ounce"."""
+    said: list[str] = []
+    for word in _WORD.findall(text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")):
+        said += _spoken(word) if word.isdecimal() else [word]
+    return said
+
+
+def _spoken(figures: str) -> list[str]:
+    number = int(figures)
+    if figures == "0":
+        return ["zero"]
+    if str(number) != figures or number > 99:
+        return [figures]
+    if number in _NUMERALS:
+        return [_NUMERALS[number]]
+    return [_NUMERALS[number // 10 * 10], _NUMERALS[number % 10]]
+
+
+def _first(dictated: Sequence[Hypothesis], expected: Sequence[Hypothesis], known: Collection[str]) -> Hypothesis:
+    best = dictated[0]
+    for each in dictated:
+        if _behind(each, best) <= _NEAR and all(word in known or word.isdecimal() for word in words_of(each.text)):
+            return each
+    if expected and _sounds_like(words_of(expected[0].text), words_of(best.text)):
+        return expected[0]
+    return best
+
+
+def _behind(one: Hypothesis, best: Hypothesis) -> float:
+    """Return how much less likely `one` is as a whole, when confidence is the probability of a token on average."""
+    tokens = len(words_of(best.text)) + 1
+    return tokens * (math.log(max(best.confidence, 1e-9)) - math.log(max(one.confidence, 1e-9)))
+
+
+def _sounds_like(expected: Sequence[str], dictated: Sequence[str]) -> bool:
+    for operation, start, end, first, last in SequenceMatcher(None, expected, dictated, autojunk=False).get_opcodes():
+        ours, theirs = "".join(expected[start:end]), "".join(dictated[first:last])
+        match operation:
+            case "equal":
+                continue
+            case "replace":
+                if SequenceMatcher(None, ours, theirs, autojunk=False).ratio() < _SOUNDS_ALIKE:
+                    return False
+            case _:
+                if len(ours + theirs) > _SLIGHT:
+                    return False
+    return True
+
+
+def _agreement(one: Hypothesis, other: Hypothesis) -> float:
+    return SequenceMatcher(None, words_of(one.text), words_of(other.text), autojunk=False).ratio()

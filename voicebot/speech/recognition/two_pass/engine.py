@@ -1,0 +1,125 @@
+"""The engine of both passes in one worker: pocketsphinx for partials and the domain, Whisper for the final."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from voicebot.dialog.expectation import AnswerKind
+from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.engine import OnPartial
+from voicebot.speech.recognition.sphinx.engine import SphinxEngine, SphinxStream
+from voicebot.speech.recognition.two_pass.choosing import choose, choose_number
+from voicebot.speech.recognition.whisper.engine import WhisperEngine, WhisperStream
+from voicebot.speech.recognition.wire import Request
+from voicebot.speech.workers.capabilities import Capabilities, Feature
+
+_log = structlog.get_logger(__name__)
+
+ENGINE = "whisper and pocketsphinx"
+#: So long a final waits for Whisper; then pocketsphinx's stands, since a late reply is worse than a plainer one.
+LATE_S = 0.4
+
+
+class TwoPassEngine:
+    """Both engines, one utterance in each. Talk that no question expects is Whisper's alone."""
+
+    def __init__(self, first: SphinxEngine, second: WhisperEngine) -> None:
+        self._first = first
+        self._second = second
+        self._late = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        first, second = self._first.capabilities, self._second.capabilities
+        return Capabilities(
+            engine=ENGINE,
+            model=f"{second.model}, {first.model}",
+            features=frozenset(Feature),
+            max_sessions=first.max_sessions,
+        )
+
+    async def warm_up(self) -> None:
+        await self._first.warm_up()
+        await self._second.warm_up()
+
+    async def prepare(self, domain: Path) -> None:
+        await self._first.prepare(domain)
+        await self._second.prepare(domain)
+
+    async def open(self, request: Request, on_partial: OnPartial) -> WhisperStream | TwoPassStream:
+        if request.domain is None:
+            return await self._second.open(request, on_partial)
+        first = await self._first.open(request, on_partial)
+        try:
+            second = await self._second.open(request, None)
+        except BaseException:
+            await first.close()
+            raise
+        return TwoPassStream(self, first, second, number=AnswerKind.DIGITS in request.kinds)
+
+    async def close(self) -> None:
+        await self._first.close()
+        await self._second.close()
+
+    def missed(self) -> None:
+        """Count a final that Whisper was too late for."""
+        self._late += 1
+        _log.warning("the second pass came too late", limit_ms=round(LATE_S * 1000), times=self._late)
+
+
+class TwoPassStream:
+    """One utterance, heard twice."""
+
+    def __init__(self, engine: TwoPassEngine, first: SphinxStream, second: WhisperStream, *, number: bool) -> None:
+        self._engine = engine
+        self._first = first
+        self._second = second
+        self._number = number
+        self._late = False
+
+    @property
+    def engine(self) -> str:
+        return self._first.engine if self._late else ENGINE
+
+    async def feed(self, pcm: bytes) -> None:
+        await self._second.feed(pcm)
+        await self._first.feed(pcm)
+
+    async def look_ahead(self) -> tuple[Hypothesis, ...] | None:
+        # The second pass first: it computes outside of the interpreter while the first one ends its search.
+        dictated = asyncio.create_task(self._second.look_ahead(), name="second pass")
+        try:
+            expected = await self._first.look_ahead()
+            heard = await dictated
+        finally:
+            dictated.cancel()
+        # Where the first pass does not look ahead, the second is done by the time that the final asks for it.
+        return None if expected is None else self._chosen(heard or (), expected)
+
+    async def go_on(self) -> None:
+        await self._second.go_on()
+        await self._first.go_on()
+
+    async def finish(self) -> tuple[Hypothesis, ...]:
+        dictated = asyncio.create_task(self._second.finish(), name="second pass")
+        try:
+            expected = await self._first.finish()
+            # The first pass has taken its time; what the second one may still take counts from now.
+            async with asyncio.timeout(LATE_S):
+                return self._chosen(await dictated, expected)
+        except TimeoutError:
+            self._late = True
+            self._engine.missed()
+            return expected
+        finally:
+            dictated.cancel()
+
+    async def close(self) -> None:
+        await self._second.close()
+        await self._first.close()
+
+    def _chosen(self, dictated: tuple[Hypothesis, ...], expected: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
+        return choose_number(dictated, expected) if self._number else choose(dictated, expected, self._first.words)
