@@ -168,6 +168,29 @@ def test_memory_holds_a_few_seconds_however_long_the_call() -> None:
     assert len(lane._audio) <= 11 * RATE_HZ
 
 
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.integers(-400, 3000), st.integers(1, 400)), max_size=40),
+    st.integers(1, 40),
+)
+def test_chunks_placed_together_lie_where_they_would_one_by_one(runs: list[tuple[int, int, int]], group: int) -> None:
+    chunks, arrived = [], 0
+    for count, wander, size in runs:
+        arrived = max(0, arrived + wander)
+        for number in range(count):
+            arrived += size
+            chunks.append((bytes([number]) * size, arrived))
+    one_by_one, together = Lane(), Lane()
+    for chunk, at in chunks:
+        one_by_one.place(chunk, at)
+    for start in range(0, len(chunks), group):
+        together.place_all(chunks[start : start + group])
+    end = arrived + 2 * RATE_HZ
+    assert together.changed_from == one_by_one.changed_from
+    assert together.take(0, end) == one_by_one.take(0, end)
+    assert together.dropped == one_by_one.dropped
+
+
 def test_a_lane_long_silent_takes_a_chunk_older_than_its_memory_in_part() -> None:
     lane = Lane()
     lane.place(b"\x10" * FRAME, FRAME)

@@ -13,6 +13,7 @@ Positions are samples at 8 kHz since the recording began.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -94,6 +95,15 @@ class Lane:
             chunk = self._follow_drift(chunk, size, late)
         self._write(chunk)
 
+    def place_all(self, chunks: Sequence[tuple[bytes, int]]) -> None:
+        """Do what `place` does for each chunk with its arrival, in order, at a fraction of its cost where none was late."""
+        done = 0
+        while done < len(chunks):
+            done += self._place_run(chunks[done:])
+            if done < len(chunks):
+                self.place(*chunks[done])
+                done += 1
+
     def take(self, start: int, end: int) -> bytes:
         """Return the lane from `start` to `end`; what lies outside the window or beyond the audio is silence."""
         low = max(start, self._base)
@@ -116,6 +126,25 @@ class Lane:
         """Decide about possible gaps that have lasted long enough."""
         while self._doubtful and now - self._doubtful[0].arrived >= _SETTLE:
             self._close_gap()
+
+    def _place_run(self, chunks: Sequence[tuple[bytes, int]]) -> int:
+        """Place the first chunks that need no decision, and return how many."""
+        if self._doubtful or self._owed:
+            return 0
+        at, least, left, run = self._next, self._block_least, self._block_left, 0
+        for chunk, arrived in chunks:
+            size = len(chunk)
+            late = arrived - at - size
+            if left <= size or not -_AHEAD <= late <= _GAP:
+                break
+            least = min(least, late)
+            left -= size
+            at += size
+            run += 1
+        self._block_least, self._block_left = least, left
+        if run:
+            self._write(b"".join([chunk for chunk, _ in chunks[:run]]))
+        return run
 
     def _close_gap(self) -> None:
         """All since the first doubtful chunk came late: move it by the least lateness, where that is no jitter."""

@@ -79,8 +79,12 @@ class Recorder:
         #: (position of the first sample, audio), oldest first: sent and not yet known to be heard.
         self._pending: deque[tuple[int, bytes]] = deque()
         self._sent = 0
-        self._now = 0
-        self._next_write = _WRITE_EVERY
+        #: What came since the last write, with its time. It is placed when it is written: many frames at once cost
+        #: a fraction of what they cost one by one, each after everybody else's.
+        self._heard: list[tuple[bytes, float]] = []
+        self._played: list[tuple[int, float]] = []
+        self._latest_s = started_s
+        self._write_due_s = started_s + _WRITE_EVERY / RATE_HZ
         self._closed = False
 
     @property
@@ -89,13 +93,9 @@ class Recorder:
 
     def heard(self, frame: bytes, at_s: float) -> None:
         """Add mu-law that came from the caller, its last sample at `at_s`."""
-        arrived = self._at(at_s)
-        lane = self._caller
-        if self._is_silenced(self._caller_secrets, lane.earliest(len(frame), arrived), arrived):
-            frame = SILENCE * len(frame)
-        lane.place(frame, arrived)
-        if arrived >= self._next_write:
-            self._write_out()
+        self._heard.append((frame, at_s))
+        if at_s >= self._write_due_s:
+            self._write_out(at_s)
 
     def sent(self, frame: bytes, at_s: float) -> None:
         """Note mu-law handed to the leg; it enters the recording when it has been `played`."""
@@ -103,24 +103,21 @@ class Recorder:
         self._sent += len(frame)
         if self._sent - self._pending[0][0] > _MOST_PENDING:
             self._pending.popleft()
-        if self._at(at_s) >= self._next_write:
-            self._write_out()
+        if at_s > self._latest_s:
+            self._latest_s = at_s
+            if at_s >= self._write_due_s:
+                self._write_out(at_s)
 
     def played(self, position_samples: int, at_s: float) -> None:
         """The caller has heard what was sent up to `position_samples`, the last of it at `at_s`."""
-        arrived = self._at(at_s)
-        chunk = self._claim(position_samples)
-        if chunk:
-            lane = self._bot
-            if self._is_silenced(self._bot_secrets, lane.earliest(len(chunk), arrived), arrived):
-                chunk = SILENCE * len(chunk)
-            lane.place(chunk, arrived)
-        if arrived >= self._next_write:
-            self._write_out()
+        self._played.append((position_samples, at_s))
+        if at_s >= self._write_due_s:
+            self._write_out(at_s)
 
     def cut(self, position_samples: int, at_s: float) -> None:
         """What was sent after `position_samples` was dropped and never heard."""
         self.played(position_samples, at_s)
+        self._place()
         self._pending.clear()
 
     def secret(self, on: bool, at_s: float, *, bot: bool = False) -> None:  # noqa: FBT001  # a switch
@@ -151,18 +148,36 @@ class Recorder:
         """Write the rest and finish the file. Idempotent."""
         if not self._closed:
             self._closed = True
+            self._place()
             for lane in (self._caller, self._bot):
-                lane.settle(self._now + RATE_HZ)  # nothing more will come that could tell jitter from a gap
-            self._write_out()
+                # Nothing more will come that could tell jitter from a gap.
+                lane.settle(self._at(self._latest_s) + RATE_HZ)
+            self._write_out(self._latest_s)
             self._submit(_Close(self._recording))
+
+    def _place(self) -> None:
+        """Put everything that came in its place, but silence for what must not be kept."""
+        heard, self._heard = self._heard, []
+        played, self._played = self._played, []
+        self._latest_s = max([self._latest_s, *(at_s for _, at_s in heard), *(at_s for _, at_s in played)])
+        bot = [(chunk, self._at(at_s)) for position, at_s in played if (chunk := self._claim(position))]
+        for lane, secrets, chunks in (
+            (self._caller, self._caller_secrets, [(frame, self._at(at_s)) for frame, at_s in heard]),
+            (self._bot, self._bot_secrets, bot),
+        ):
+            if secrets.any or self._pauses.any:
+                for chunk, arrived in chunks:
+                    size = len(chunk)
+                    is_silenced = self._is_silenced(secrets, lane.earliest(size, arrived), arrived)
+                    lane.place(SILENCE * size if is_silenced else chunk, arrived)
+            else:
+                lane.place_all(chunks)
 
     def _is_silenced(self, secrets: _Spans, start: int, end: int) -> bool:
         return (secrets.any and secrets.touch(start, end)) or (self._pauses.any and self._pauses.touch(start, end))
 
     def _at(self, at_s: float) -> int:
-        at = max(0, round((at_s - self._started_s) * RATE_HZ))
-        self._now = max(self._now, at)
-        return at
+        return max(0, round((at_s - self._started_s) * RATE_HZ))
 
     def _claim(self, position: int) -> bytes:
         """Take what was sent before `position` out of the pending audio."""
@@ -176,10 +191,12 @@ class Recorder:
             pieces.append(audio)
         return b"".join(pieces)
 
-    def _write_out(self) -> None:
+    def _write_out(self, at_s: float) -> None:
         """Hand everything that changed to the writing thread; if that is busy, it stays and is tried again."""
-        now = self._now
-        self._next_write = now + _WRITE_EVERY
+        self._place()
+        self._latest_s = max(self._latest_s, at_s)
+        self._write_due_s = self._latest_s + _WRITE_EVERY / RATE_HZ
+        now = self._at(self._latest_s)
         lanes = (self._caller, self._bot)
         for lane in lanes:
             lane.settle(now)
