@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from voicebot.telephony.leg import FrameReceived, LegEnded, LegEvent
 
@@ -37,20 +36,17 @@ class LegInbox:
         if self._end is not None:
             return
         behind = len(self._waiting)
-        match event:
-            case FrameReceived(lost_before=lost):
-                if behind >= self._max_waiting:
-                    self._lost += lost + 1
-                    return
-                if self._lost:
-                    event = replace(event, lost_before=lost + self._lost)
-                    self._lost = 0
-            case LegEnded():
-                self._end = event
-            case _ if behind >= 2 * self._max_waiting:
+        if isinstance(event, FrameReceived):
+            if behind >= self._max_waiting:
+                self._lost += event.lost_before + 1
                 return
-            case _:
-                pass
+            if self._lost:
+                event = event._replace(lost_before=event.lost_before + self._lost)
+                self._lost = 0
+        elif isinstance(event, LegEnded):
+            self._end = event
+        elif behind >= 2 * self._max_waiting:
+            return
         self._waiting.append(event)
         wake = self._wake
         if wake is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 SAMPLE_RATE_HZ = 8000
 FRAME_MS = 20
@@ -86,11 +86,11 @@ class LegInfo:
     capabilities: frozenset[Capability] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class FrameReceived:
+class FrameReceived(NamedTuple):
     """20 ms from the party. `arrived_s` is on the monotonic clock; `lost_before` counts frames known to be missing.
 
-    `concealed` marks a frame that never came and was made up from those before it.
+    `concealed` marks a frame that never came and was made up from those before it. A tuple, since one is made for
+    every frame and a frozen dataclass takes three times as long to make.
     """
 
     payload: bytes

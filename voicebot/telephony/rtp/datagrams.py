@@ -21,7 +21,7 @@ class Datagrams(asyncio.DatagramProtocol):
         self.closed = asyncio.Event()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int] | tuple[str, int, int, int]) -> None:
-        self._take(data, addr[:2])
+        self._take(data, addr if len(addr) == 2 else addr[:2])
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc

@@ -16,9 +16,9 @@ from voicebot.telephony.leg import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, S
 from voicebot.telephony.rtp.conceal import Concealer
 
 _PER_MS = SAMPLE_RATE_HZ // 1000
-#: Packets whose travel is remembered, about five seconds, and how often they are looked at.
-_REMEMBERED = 256
+#: Packets are looked at in blocks of so many, and so many blocks are remembered: about five seconds.
 _LOOK_EVERY = 16
+_REMEMBERED = 16
 #: So many of the remembered packets may come too late; waiting for the very last costs everybody's time.
 _MAY_BE_LATE = 2
 _MARGIN = 3 * _PER_MS
@@ -66,8 +66,9 @@ class JitterBuffer:
         self._concealer = Concealer()
         self._packets: dict[int, Audio] = {}
         #: Travel times in samples, off by an unknown constant: arrival on our clock less the timestamp.
-        self._travel: deque[int] = deque(maxlen=_REMEMBERED)
-        self._until_look = _LOOK_EVERY
+        self._travel: list[int] = []
+        #: Of each block before those, the fastest and the few slowest: all that is asked of them.
+        self._blocks: deque[tuple[int, list[int]]] = deque(maxlen=_REMEMBERED)
         self._fastest = 0
         self._target = _FIRST_TARGET + _MARGIN
         self._newest: int | None = None
@@ -93,6 +94,7 @@ class JitterBuffer:
         """Begin a new stream: its timestamps have nothing to do with the last one's. What was learnt stays."""
         self._packets.clear()
         self._travel.clear()
+        self._blocks.clear()
         self._newest = None
         self._playing = False
         self._jumps = 0
@@ -158,17 +160,22 @@ class JitterBuffer:
         return round(now_s * SAMPLE_RATE_HZ) - (self._next - len(self._rest)) - self._fastest
 
     def _learn(self, travel: int) -> None:
-        self._travel.append(travel)
-        self._until_look -= 1
-        if self._until_look > 0 and travel - self._fastest <= self._target:
-            self._fastest = min(self._fastest, travel)
+        travels = self._travel
+        travels.append(travel)
+        is_whole = len(travels) >= _LOOK_EVERY
+        if not is_whole and travel - self._fastest <= self._target:
+            if travel < self._fastest:
+                self._fastest = travel
             return
-        self._until_look = _LOOK_EVERY
-        ordered = sorted(self._travel)
-        self._fastest = ordered[0]
-        if len(ordered) >= _LOOK_EVERY:
-            spread = ordered[-1 - _MAY_BE_LATE] - ordered[0]
-            self._target = min(spread, _MOST_TARGET) + _MARGIN
+        ordered = sorted(travels)
+        looked_at = [*self._blocks, (ordered[0], ordered[-1 - _MAY_BE_LATE :])]
+        if is_whole:
+            self._blocks.append(looked_at[-1])
+            travels.clear()
+        self._fastest = min([fastest for fastest, _ in looked_at])
+        if self._blocks:
+            slowest = sorted([late for _, slow in looked_at for late in slow])
+            self._target = min(slowest[-1 - _MAY_BE_LATE] - self._fastest, _MOST_TARGET) + _MARGIN
 
     def _go_back(self, extended: int, samples: int) -> bool:
         """Play a late packet after all, where only concealment was played since: late is better than never."""

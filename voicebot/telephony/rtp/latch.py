@@ -22,8 +22,9 @@ class Latch:
         self.negotiated = negotiated
         self._signalling = signalling
         self._symmetric = symmetric
-        self._source: Address | None = None
-        self._heard_s = 0.0
+        #: Where the peer was heard from, and when last; both are `heard`'s to set, but for the time of the same source.
+        self.source: Address | None = None
+        self.heard_s = 0.0
         #: Where to send before media has come; None where the description says.
         self._guess = self._still_there(before) if before else None
         guessed = {self._guess[0]} if self._guess else set()
@@ -42,25 +43,25 @@ class Latch:
     @property
     def destination(self) -> Address:
         """Where to send."""
-        return (self._source or self._guess or self.negotiated) if self._symmetric else self.negotiated
+        return (self.source or self._guess or self.negotiated) if self._symmetric else self.negotiated
 
     def unreachable(self) -> bool:
         """Nothing can be sent to the negotiated address: until media comes, try the host that signals.
 
         Return whether that is another one than was tried.
         """
-        if self._source is not None or self._guess is not None or self._signalling in {"", self.negotiated[0]}:
+        if self.source is not None or self._guess is not None or self._signalling in {"", self.negotiated[0]}:
             return False
         self._guess = (self._signalling, self.negotiated[1])
         return True
 
     def admits(self, source: Address, now_s: float) -> bool:
         """Return whether a packet from `source` may be looked at."""
-        if source == self._source:
+        if source == self.source:
             return True
         if source[0] not in self._hosts:
             return False
-        return self._source is None or now_s - self._heard_s > SILENT_S
+        return self.source is None or now_s - self.heard_s > SILENT_S
 
     def knows(self, host: str) -> bool:
         """Return whether reports from `host` are the peer's."""
@@ -68,8 +69,8 @@ class Latch:
 
     def heard(self, source: Address, now_s: float) -> bool:
         """Note a packet that proved good; return whether the peer speaks from a new source now."""
-        self._heard_s = now_s
-        if source == self._source:
+        self.heard_s = now_s
+        if source == self.source:
             return False
-        self._source = source
+        self.source = source
         return True

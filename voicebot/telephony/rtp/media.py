@@ -286,7 +286,8 @@ class RtpMedia:
         if agreed is None or latch is None:
             return
         now_s = self._now()
-        if not latch.admits(source, now_s):
+        is_known = source == latch.source
+        if not is_known and not latch.admits(source, now_s):
             self._violated("stranger", "Media came from an address that was not negotiated.")
             return
         try:
@@ -300,7 +301,9 @@ class RtpMedia:
         except RemoteProtocolError as error:
             self._violated(error.kind, str(error))
             return
-        if latch.heard(source, now_s):
+        if is_known:
+            latch.heard_s = now_s
+        elif latch.heard(source, now_s):
             _log.debug("media comes from", port=source[1], negotiated=source == (agreed.address, agreed.rtp_port))
         if self._silent_since_s is not None:
             self._silent_since_s = now_s

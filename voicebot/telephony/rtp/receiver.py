@@ -23,23 +23,28 @@ class Receiver:
         self._keys = KeyReceiver()
         #: Statistics of the stream that comes now; None before the first packet.
         self.reception: Reception | None = None
-        self._decoders: dict[Codec, Convert] = {}
+        #: The codec in use and its decoder; those of others are made anew when the peer changes over.
+        self._codec: Codec | None = None
+        self._decode: Convert = bytes
 
     def receive(self, packet: RtpPacket, agreed: Agreed, now_s: float) -> None:
         """Take a packet; raises `RemoteProtocolError` (``unknown_payload_type``, ``bad_payload``, ``bad_event``)."""
+        payload_type, sequence, timestamp, ssrc, payload, _ = packet
         reception = self.reception
-        if reception is None or packet.ssrc != reception.ssrc:
-            reception = self._new_stream(packet.ssrc)
-        reception.received(packet.sequence, packet.timestamp, now_s)
-        codec = agreed.decode.get(packet.payload_type)
+        if reception is None or ssrc != reception.ssrc:
+            reception = self._new_stream(ssrc)
+        reception.received(sequence, timestamp, now_s)
+        codec = agreed.decode.get(payload_type)
         if codec is not None:
-            samples = codec.samples(packet.payload)
-            self.jitter.put(Audio(packet.timestamp, samples, packet.payload, self._decoder(codec)), now_s)
-        elif packet.payload_type in agreed.events_in:
+            samples = codec.samples(payload)
+            if codec is not self._codec and codec != self._codec:
+                self._codec, self._decode = codec, codec.make_decoder()
+            self.jitter.put(Audio(timestamp, samples, payload, self._decode), now_s)
+        elif payload_type in agreed.events_in:
             self.jitter.pause()
-            for key in self._keys.receive(packet.payload, timestamp=packet.timestamp, now_s=now_s):
+            for key in self._keys.receive(payload, timestamp=timestamp, now_s=now_s):
                 self._on_key(key)
-        elif packet.payload_type in agreed.noise_in:
+        elif payload_type in agreed.noise_in:
             self.jitter.pause()
         else:
             raise RemoteProtocolError("unknown_payload_type", "A packet has a payload type that was not negotiated.")
@@ -59,12 +64,6 @@ class Receiver:
         if self.reception is not None:
             self.jitter.restart()
             self._keys.restart()
-            self._decoders.clear()
+            self._codec = None
         self.reception = Reception(ssrc)
         return self.reception
-
-    def _decoder(self, codec: Codec) -> Convert:
-        decoder = self._decoders.get(codec)
-        if decoder is None:
-            decoder = self._decoders[codec] = codec.make_decoder()
-        return decoder
