@@ -76,8 +76,9 @@ class Recorder:
         self._caller_secrets = _Spans()
         self._bot_secrets = _Spans()
         self._pauses = _Spans()
-        #: (position of the first sample, audio), oldest first: sent and not yet known to be heard.
-        self._pending: deque[tuple[int, bytes]] = deque()
+        #: Sent and not yet known to be heard, oldest first, and the positions of its first sample and behind its last.
+        self._pending: deque[bytes] = deque()
+        self._pending_from = 0
         self._sent = 0
         #: What came since the last write, with its time. It is placed when it is written: many frames at once cost
         #: a fraction of what they cost one by one, each after everybody else's.
@@ -99,10 +100,10 @@ class Recorder:
 
     def sent(self, frame: bytes, at_s: float) -> None:
         """Note mu-law handed to the leg; it enters the recording when it has been `played`."""
-        self._pending.append((self._sent, frame))
+        self._pending.append(frame)
         self._sent += len(frame)
-        if self._sent - self._pending[0][0] > _MOST_PENDING:
-            self._pending.popleft()
+        if self._sent - self._pending_from > _MOST_PENDING:
+            self._pending_from += len(self._pending.popleft())
         if at_s > self._latest_s:
             self._latest_s = at_s
             if at_s >= self._write_due_s:
@@ -119,6 +120,7 @@ class Recorder:
         self.played(position_samples, at_s)
         self._place()
         self._pending.clear()
+        self._pending_from = self._sent
 
     def secret(self, on: bool, at_s: float, *, bot: bool = False) -> None:  # noqa: FBT001  # a switch
         """Record silence instead of the caller from `at_s` on, and of the bot too if it would repeat the secret.
@@ -183,11 +185,13 @@ class Recorder:
         """Take what was sent before `position` out of the pending audio."""
         pending = self._pending
         pieces = []
-        while pending and pending[0][0] < position:
-            start, audio = pending.popleft()
-            if start + len(audio) > position:
-                pending.appendleft((position, audio[position - start :]))
-                audio = audio[: position - start]
+        while pending and self._pending_from < position:
+            audio = pending.popleft()
+            left = position - self._pending_from
+            if len(audio) > left:
+                pending.appendleft(audio[left:])
+                audio = audio[:left]
+            self._pending_from += len(audio)
             pieces.append(audio)
         return b"".join(pieces)
 

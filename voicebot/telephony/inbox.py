@@ -35,24 +35,30 @@ class LegInbox:
         """Add an event; whatever comes after `LegEnded` is dropped."""
         if self._end is not None:
             return
-        behind = len(self._waiting)
-        if isinstance(event, FrameReceived):
-            if behind >= self._max_waiting:
-                self._lost += event.lost_before + 1
-                return
-            if self._lost:
-                event = event._replace(lost_before=event.lost_before + self._lost)
-                self._lost = 0
-        elif isinstance(event, LegEnded):
+        if isinstance(event, LegEnded):
             self._end = event
-        elif behind >= 2 * self._max_waiting:
-            return
+        elif self._lost or len(self._waiting) >= self._max_waiting:
+            fits = self._fitting(event)
+            if fits is None:
+                return
+            event = fits
         self._waiting.append(event)
         wake = self._wake
         if wake is not None:
             self._wake = None
             if not wake.done():
                 wake.set_result(None)
+
+    def _fitting(self, event: LegEvent) -> LegEvent | None:
+        """Return what is to be said of an event where the consumer is behind, or was; None to drop it."""
+        behind = len(self._waiting)
+        if not isinstance(event, FrameReceived):
+            return event if behind < 2 * self._max_waiting else None
+        if behind >= self._max_waiting:
+            self._lost += event.lost_before + 1
+            return None
+        lost, self._lost = self._lost, 0
+        return event._replace(lost_before=event.lost_before + lost)
 
     async def events(self) -> AsyncIterator[LegEvent]:
         """Yield events as they come, the last being `LegEnded`; whoever takes the leg over after that gets it again."""

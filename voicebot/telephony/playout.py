@@ -20,6 +20,8 @@ class Playout:
         self._queued = 0
         self._left = 0
         self._reported = 0
+        #: Whether there was nothing to say when a frame was last asked for.
+        self.resting = True
 
     @property
     def queued_samples(self) -> int:
@@ -41,7 +43,9 @@ class Playout:
     def next(self) -> bytes | None:
         """Return the frame whose turn it is, None if there is nothing to say."""
         if not self._waiting:
+            self.resting = True
             return None
+        self.resting = False
         self._left += FRAME_BYTES
         return self._waiting.popleft()
 
@@ -55,9 +59,14 @@ class Playout:
         return left
 
     def played(self) -> int | None:
-        """Return the position to report as played, if there is something to report."""
+        """Return the position to report as played, if there is something to report.
+
+        Whether a frame was the last one is known when the next has not come: who speaks without a store ahead is not
+        at an end with every frame.
+        """
         left = self._left
-        if left - self._reported < _REPORT_SAMPLES and (self._waiting or left == self._reported):
+        unreported = left - self._reported
+        if unreported < _REPORT_SAMPLES and not (unreported and self.resting):
             return None
         self._reported = left
         return left

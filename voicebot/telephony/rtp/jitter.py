@@ -35,7 +35,7 @@ _JUMP = _FAR_TOO_MUCH
 _JUMPS_TO_BELIEVE = 3
 _MOST_PACKETS = 128
 _HALF = 1 << 31
-_WRAP = 1 << 32
+_WRAP_MASK = (1 << 32) - 1
 
 
 class Audio(NamedTuple):
@@ -106,22 +106,29 @@ class JitterBuffer:
 
     def put(self, audio: Audio, now_s: float) -> None:
         """Take a packet; duplicates and those that come too late are dropped."""
-        at = round(now_s * SAMPLE_RATE_HZ)
-        if self._newest is None:
-            self._newest = self._begin(audio.timestamp, at)
+        at = int(now_s * SAMPLE_RATE_HZ + 0.5)
+        newest = self._newest
+        if newest is None:
+            newest = self._newest = self._begin(audio.timestamp, at)
         # Undo the wrap-around, by nearness to the newest timestamp.
-        extended = self._newest + (audio.timestamp - self._newest + _HALF) % _WRAP - _HALF
+        extended = newest + ((audio.timestamp - newest + _HALF) & _WRAP_MASK) - _HALF
         travel = at - extended
-        if abs(travel - self._fastest) > _JUMP:
+        if not -_JUMP <= travel - self._fastest <= _JUMP:
             self._jumps += 1
             if self._jumps < _JUMPS_TO_BELIEVE:
                 return
             self.restart()
-            self._newest = self._begin(audio.timestamp, at)
-            extended, travel = audio.timestamp, at - audio.timestamp
+            newest = extended = self._begin(audio.timestamp, at)
+            travel = at - extended
         self._jumps = 0
-        self._newest = max(self._newest, extended)
-        self._learn(travel)
+        self._newest = max(newest, extended)
+        travels = self._travel
+        travels.append(travel)
+        slower = travel - self._fastest
+        if slower > self._target or len(travels) >= _LOOK_EVERY:
+            self._look_back()
+        elif slower < 0:
+            self._fastest = travel
         if extended < self._next and not self._go_back(extended, audio.samples):
             self.counts.late += 1
             return
@@ -157,21 +164,15 @@ class JitterBuffer:
         return timestamp
 
     def _delay(self, now_s: float) -> int:
-        return round(now_s * SAMPLE_RATE_HZ) - (self._next - len(self._rest)) - self._fastest
+        return int(now_s * SAMPLE_RATE_HZ + 0.5) - self._next + len(self._rest) - self._fastest
 
-    def _learn(self, travel: int) -> None:
-        travels = self._travel
-        travels.append(travel)
-        is_whole = len(travels) >= _LOOK_EVERY
-        if not is_whole and travel - self._fastest <= self._target:
-            if travel < self._fastest:
-                self._fastest = travel
-            return
-        ordered = sorted(travels)
+    def _look_back(self) -> None:
+        """Learn from the last seconds how late packets may be."""
+        ordered = sorted(self._travel)
         looked_at = [*self._blocks, (ordered[0], ordered[-1 - _MAY_BE_LATE :])]
-        if is_whole:
+        if len(ordered) >= _LOOK_EVERY:
             self._blocks.append(looked_at[-1])
-            travels.clear()
+            self._travel.clear()
         self._fastest = min([fastest for fastest, _ in looked_at])
         if self._blocks:
             slowest = sorted([late for _, slow in looked_at for late in slow])
@@ -190,8 +191,7 @@ class JitterBuffer:
         if not self._rest:
             audio = self._packets.pop(self._next, None)
             if audio and audio.samples == FRAME_SAMPLES:
-                self._next += FRAME_SAMPLES
-                self._played_to = self._next
+                self._next = self._played_to = self._next + FRAME_SAMPLES
                 frame = audio.decode(audio.payload)
                 if len(frame) == FRAME_BYTES:
                     return self._concealer.heard(frame), False

@@ -31,7 +31,7 @@ from voicebot.telephony.rtp.datagrams import Datagrams
 from voicebot.telephony.rtp.latch import Address, Latch
 from voicebot.telephony.rtp.metronome import FRAME_S, Metronome
 from voicebot.telephony.rtp.negotiation import Agreed, LocalMedia, Negotiation, NotAcceptable
-from voicebot.telephony.rtp.packet import MAX_PACKET_BYTES, is_rtcp, parse
+from voicebot.telephony.rtp.packet import MAX_PACKET_BYTES, is_rtcp
 from voicebot.telephony.rtp.plan import LATE_S, MediaObserver, MediaPlan, Nobody
 from voicebot.telephony.rtp.ports import PortPair, PortRange, PortsExhausted
 from voicebot.telephony.rtp.quality import Control
@@ -297,7 +297,7 @@ class RtpMedia:
                 self._control.receive(datagram, now_s)
                 return
             if agreed.receives:
-                self._receiver.receive(parse(datagram), agreed, now_s)
+                self._receiver.receive(datagram, agreed, now_s)
         except RemoteProtocolError as error:
             self._violated(error.kind, str(error))
             return
@@ -384,9 +384,11 @@ class RtpMedia:
         if due_s >= self._report_due_s:
             self._report_due_s = due_s + self._report_every_s()
             self._report(due_s)
-        played = self._sender.playout.played()
+        playout = self._sender.playout
+        played = playout.played()
         if played is not None:
-            self.inbox.put(AudioPlayed(played, due_s))
+            # What is noticed to have been the last left with the deadline before.
+            self.inbox.put(AudioPlayed(played, due_s - FRAME_S if playout.resting else due_s))
         since_s = self._silent_since_s
         if since_s is not None and agreed.receives and due_s - since_s > self._plan.media_timeout_s:
             self.inbox.put(LegEnded(EndCause.MEDIA_TIMEOUT, due_s))

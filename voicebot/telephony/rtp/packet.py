@@ -36,16 +36,33 @@ def is_rtcp(datagram: bytes) -> bool:
 
 def parse(datagram: bytes) -> RtpPacket:
     """Return the packet; raises `RemoteProtocolError` of kind ``bad_rtp``. Header extensions are skipped."""
+    second, sequence, timestamp, ssrc, payload = fields(datagram)
+    return RtpPacket(second & 0x7F, sequence, timestamp, ssrc, payload, second > 0x7F)
+
+
+def fields(datagram: bytes) -> tuple[int, int, int, int, bytes]:
+    """Do what `parse` does for who reads every packet: marker bit and payload type in one, and a plain tuple."""
     if len(datagram) < HEADER_BYTES:
         raise RemoteProtocolError("bad_rtp", "A packet is shorter than an RTP header.")
     first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(datagram)
     payload = datagram[HEADER_BYTES:] if first == _PLAIN else _payload(datagram, first)
-    return RtpPacket(second & 0x7F, sequence, timestamp, ssrc, payload, second > 0x7F)
+    return second, sequence, timestamp, ssrc, payload
 
 
 def build(packet: RtpPacket) -> bytes:
     """Return the packet's bytes."""
-    payload_type, sequence, timestamp, ssrc, payload, marker = packet
+    return assemble(*packet)
+
+
+def assemble(
+    payload_type: int,
+    sequence: int,
+    timestamp: int,
+    ssrc: int,
+    payload: bytes,
+    marker: bool,  # noqa: FBT001  # as they stand in `RtpPacket`, which is not made for every packet
+) -> bytes:
+    """Return the bytes of a packet with these fields."""
     second = payload_type | 0x80 if marker else payload_type
     return _HEADER.pack(_PLAIN, second, sequence, timestamp, ssrc) + payload
 

@@ -52,18 +52,20 @@ class Reception:
     def received(self, sequence: int, timestamp: int, now_s: float) -> None:
         if self._base is None:
             self._base = self._highest = sequence
-        step = (sequence - self._highest) % _SEQUENCES
+        step = (sequence - self._highest) & 0xFFFF
         if step < _MAX_DROPOUT:
             self._highest += step
         elif step < _SEQUENCES - _MAX_MISORDER:
             self._restart(sequence)
         self._received += 1
-        # Modulo, since the timestamp wraps; the difference of two travels is small.
-        travel = (int(now_s * SAMPLE_RATE_HZ) - timestamp) & 0xFFFFFFFF
+        travel = int(now_s * SAMPLE_RATE_HZ) - timestamp
         if self._travel is not None:
-            change = abs((travel - self._travel + 0x80000000) % 0x100000000 - 0x80000000)
-            if change < SAMPLE_RATE_HZ:
-                self._jitter += (change - self._jitter) / 16
+            change = travel - self._travel
+            if not -SAMPLE_RATE_HZ < change < SAMPLE_RATE_HZ:
+                # The timestamp wraps; the difference of two travels is small.
+                change = (change + 0x80000000) % 0x100000000 - 0x80000000
+            if -SAMPLE_RATE_HZ < change < SAMPLE_RATE_HZ:
+                self._jitter += ((change if change > 0 else -change) - self._jitter) / 16
         self._travel = travel
 
     def block(self, last_report: int, delay: int) -> ReportBlock:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from voicebot.errors import RemoteProtocolError
-from voicebot.telephony.leg import FrameReceived, KeyPressed
+from voicebot.telephony.leg import FRAME_SAMPLES, FrameReceived, KeyPressed
 from voicebot.telephony.rtp.codecs import Codec, Convert
 from voicebot.telephony.rtp.events import KeyReceiver
 from voicebot.telephony.rtp.jitter import Audio, JitterBuffer
 from voicebot.telephony.rtp.negotiation import Agreed
-from voicebot.telephony.rtp.packet import RtpPacket
+from voicebot.telephony.rtp.packet import fields
 from voicebot.telephony.rtp.quality import Reception
 
 
@@ -27,16 +27,21 @@ class Receiver:
         self._codec: Codec | None = None
         self._decode: Convert = bytes
 
-    def receive(self, packet: RtpPacket, agreed: Agreed, now_s: float) -> None:
-        """Take a packet; raises `RemoteProtocolError` (``unknown_payload_type``, ``bad_payload``, ``bad_event``)."""
-        payload_type, sequence, timestamp, ssrc, payload, _ = packet
+    def receive(self, datagram: bytes, agreed: Agreed, now_s: float) -> None:
+        """Take a packet.
+
+        Raises `RemoteProtocolError` (``bad_rtp``, ``unknown_payload_type``, ``bad_payload``, ``bad_event``).
+        """
+        second, sequence, timestamp, ssrc, payload = fields(datagram)
+        payload_type = second & 0x7F
         reception = self.reception
         if reception is None or ssrc != reception.ssrc:
             reception = self._new_stream(ssrc)
         reception.received(sequence, timestamp, now_s)
         codec = agreed.decode.get(payload_type)
         if codec is not None:
-            samples = codec.samples(payload)
+            is_usual = len(payload) == FRAME_SAMPLES and codec.bytes_a_sample == 1
+            samples = FRAME_SAMPLES if is_usual else codec.samples(payload)
             if codec is not self._codec and codec != self._codec:
                 self._codec, self._decode = codec, codec.make_decoder()
             self.jitter.put(Audio(timestamp, samples, payload, self._decode), now_s)

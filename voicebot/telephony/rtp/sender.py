@@ -12,7 +12,7 @@ from voicebot.telephony.playout import Playout
 from voicebot.telephony.rtp.codecs import Codec, Convert
 from voicebot.telephony.rtp.events import KeySender, tones
 from voicebot.telephony.rtp.negotiation import Agreed
-from voicebot.telephony.rtp.packet import RtpPacket, build
+from voicebot.telephony.rtp.packet import assemble
 
 
 class Sender:
@@ -86,4 +86,4 @@ class Sender:
         self._sequence = (sequence + 1) & 0xFFFF
         self.packets += 1
         self.octets += len(payload)
-        return build(RtpPacket(payload_type, sequence, timestamp, self.ssrc, payload, marker))
+        return assemble(payload_type, sequence, timestamp, self.ssrc, payload, marker)
