@@ -97,10 +97,9 @@ def test_any_stream_of_packets_gives_whole_frames_in_bounded_memory(
     receiver = Receiver(keys.append)
     for index, (kind, sequence, timestamp, ssrc, payload) in enumerate(stream):
         now_s = index * 0.02
+        datagram = packet.build(packet.RtpPacket(kind, sequence, timestamp, ssrc, payload))
         with contextlib.suppress(RemoteProtocolError):
-            receiver.receive(
-                packet.build(packet.RtpPacket(kind, sequence, timestamp, ssrc, payload)), one.agreed, now_s
-            )
+            receiver.receive(datagram, one.agreed, now_s)
         frame = receiver.pull(now_s)
         assert frame is None or len(frame.payload) == FRAME_BYTES
     assert len(receiver.jitter._packets) <= 128

@@ -51,20 +51,13 @@ def fields(datagram: bytes) -> tuple[int, int, int, int, bytes]:
 
 def build(packet: RtpPacket) -> bytes:
     """Return the packet's bytes."""
-    return assemble(*packet)
+    payload_type, sequence, timestamp, ssrc, payload, marker = packet
+    return header(payload_type | 0x80 if marker else payload_type, sequence, timestamp, ssrc) + payload
 
 
-def assemble(
-    payload_type: int,
-    sequence: int,
-    timestamp: int,
-    ssrc: int,
-    payload: bytes,
-    marker: bool,  # noqa: FBT001  # as they stand in `RtpPacket`, which is not made for every packet
-) -> bytes:
-    """Return the bytes of a packet with these fields."""
-    second = payload_type | 0x80 if marker else payload_type
-    return _HEADER.pack(_PLAIN, second, sequence, timestamp, ssrc) + payload
+def header(second: int, sequence: int, timestamp: int, ssrc: int) -> bytes:
+    """Return the bytes before a payload; `second` is the payload type, with 0x80 added for the marker."""
+    return _HEADER.pack(_PLAIN, second, sequence, timestamp, ssrc)
 
 
 def _payload(datagram: bytes, first: int) -> bytes:

@@ -12,7 +12,7 @@ from voicebot.telephony.playout import Playout
 from voicebot.telephony.rtp.codecs import Codec, Convert
 from voicebot.telephony.rtp.events import KeySender, tones
 from voicebot.telephony.rtp.negotiation import Agreed
-from voicebot.telephony.rtp.packet import assemble
+from voicebot.telephony.rtp.packet import header
 
 
 class Sender:
@@ -73,7 +73,13 @@ class Sender:
         self._talking = True
         payload = self._encode(frame) if self._encode else frame
         if agreed.packet_ms == FRAME_MS:
-            return [self._packet(agreed.payload_type, timestamp, payload, marker)]
+            # As `_packet` does, but for nearly every packet there is.
+            sequence = self._sequence
+            self._sequence = (sequence + 1) & 0xFFFF
+            self.packets += 1
+            self.octets += len(payload)
+            second = agreed.payload_type | 0x80 if marker else agreed.payload_type
+            return [header(second, sequence, timestamp, self.ssrc) + payload]
         half = len(payload) // 2
         later = (timestamp + FRAME_SAMPLES // 2) & 0xFFFFFFFF
         return [
@@ -86,4 +92,4 @@ class Sender:
         self._sequence = (sequence + 1) & 0xFFFF
         self.packets += 1
         self.octets += len(payload)
-        return assemble(payload_type, sequence, timestamp, self.ssrc, payload, marker)
+        return header(payload_type | 0x80 if marker else payload_type, sequence, timestamp, self.ssrc) + payload
