@@ -13,7 +13,7 @@ from sipmessage import URI, Request
 from tests.fakes.sip_server import Phone, SipBot, phone, sip_bot
 from tests.telephony.sip.messages import SDP
 from voicebot.telephony.dialing import DialFailed, DialFailure
-from voicebot.telephony.leg import EndCause, HangUpReason
+from voicebot.telephony.leg import EndCause, HangUpReason, LegEnded
 from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.rtp.media import MediaPlan, RtpMedia
 from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
@@ -340,7 +340,7 @@ async def test_the_peers_bye_ends_the_leg() -> None:
         )
         await there.callee.response(200)
         await running
-        assert [event.cause async for event in leg.events() if hasattr(event, "cause")] == [EndCause.PEER_HUNG_UP]
+        assert [event.cause async for event in leg.events() if isinstance(event, LegEnded)] == [EndCause.PEER_HUNG_UP]
 
 
 async def test_a_refer_of_ours_ends_the_leg_once_the_party_got_through() -> None:
@@ -371,7 +371,7 @@ async def test_a_refer_of_ours_ends_the_leg_once_the_party_got_through() -> None
         outcome = await transferring
         assert (outcome.accepted, outcome.status) == (True, 200)
         there.answer(await there.callee.request("BYE"), 200)
-        assert [event.cause async for event in leg.events() if hasattr(event, "cause")] == [EndCause.REDIRECTED]
+        assert [event.cause async for event in leg.events() if isinstance(event, LegEnded)] == [EndCause.REDIRECTED]
 
 
 async def test_a_refer_that_is_refused_leaves_the_call_as_it_was() -> None:

@@ -11,7 +11,7 @@ from tests.fakes.sip_server import Phone, SipBot, phone, sip_bot
 from tests.telephony.sip.messages import SDP
 from tests.telephony.sip.test_calls_in import establish, ok, over
 from tests.telephony.sip.test_calls_out import dialer_of, office
-from voicebot.telephony.leg import EndCause, HangUpReason
+from voicebot.telephony.leg import EndCause, HangUpReason, LegEnded
 from voicebot.telephony.sip.message import respond, set_body, tag_of
 from voicebot.telephony.sip.transfer import Referrals, join
 
@@ -151,4 +151,4 @@ async def test_two_of_our_legs_are_joined_and_left() -> None:
         )
         assert (await joining).status == 200
         for leg in legs:
-            assert [event.cause async for event in leg.events() if hasattr(event, "cause")] == [EndCause.REDIRECTED]
+            assert [event.cause async for event in leg.events() if isinstance(event, LegEnded)] == [EndCause.REDIRECTED]
