@@ -112,7 +112,7 @@ async def twilio_served(
             yield Twilio(account, rest, dialer, journeys, addresses, limits, server, refused)
             await account.end_all()
             await dialer.close()
-        assert account.faults == []
+        assert (account.faults, account.undelivered) == ([], [])
 
 
 async def until(condition: Callable[[], object], *, limit_s: float = 5.0) -> None:

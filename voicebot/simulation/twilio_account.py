@@ -125,6 +125,7 @@ class PlayedCall:
         self.told: list[str] = []
         self._account = account
         self._program: asyncio.Task[None] | None = None
+        self._muted = False
 
     @property
     def is_over(self) -> bool:
@@ -171,6 +172,10 @@ class PlayedCall:
             more = {"CallDuration": "1"} if self.is_over else {}
             await self._account.post(self.status_url, self.form(**more))
 
+    def mute(self) -> None:
+        """Have Twilio lose its word on the call from now on."""
+        self._muted = True
+
     async def hang_up(self) -> None:
         """Hang up as the party on the phone."""
         await self.end()
@@ -202,11 +207,11 @@ class PlayedCall:
 
     async def _ask(self, url: str, form: dict[str, str]) -> None:
         status, twiml = await self._account.post(url, form)
-        if status != 200:
+        if status and status != 200:
             self._account.faults.append(f"{url.partition('?')[0]} answered {status}: {twiml[:80]}")
+        if status != 200:
             await self.end("failed")
-            return
-        if not self.is_over:
+        elif not self.is_over:
             await self._run(parse_twiml(twiml))
 
     async def _stream(self, verb: ConnectStream) -> None:
@@ -266,7 +271,7 @@ class PlayedCall:
                 case Enqueue():
                     more = {"QueueResult": await self._account.enqueue(self, verb)}
         except asyncio.CancelledError:
-            if self.is_over and verb.action:
+            if self.is_over and verb.action and not self._muted:
                 # The caller hung up: Twilio says so there, and cares for no answer.
                 result = {"QueueResult": "hangup"} if isinstance(verb, Enqueue) else {"DialCallStatus": "canceled"}
                 self._account.keep(self._tell(verb.action, self.form(**result)))
@@ -283,7 +288,8 @@ class PlayedCall:
 class TwilioAccount:
     """`phones` are those that can be called; a number that is not there "failed". Use `serve`.
 
-    `operations` are what requests are checked against. `requests` are all that came, `faults` whatever was wrong.
+    `operations` are what requests are checked against. `requests` are all that came, `faults` whatever was wrong
+    with them or with answers to webhooks, `undelivered` webhooks and streams that nobody took.
     """
 
     def __init__(
@@ -302,6 +308,7 @@ class TwilioAccount:
         self.url = ""
         self.requests: list[RestRequest] = []
         self.faults: list[str] = []
+        self.undelivered: list[str] = []
         self.calls: dict[str, PlayedCall] = {}
         self.rooms: defaultdict[str, Room] = defaultdict(Room)
         self.tasks: dict[str, Task] = {}
@@ -338,7 +345,7 @@ class TwilioAccount:
             try:
                 await doing
             except (aiohttp.ClientError, ConnectionError) as error:
-                self.faults.append(f"{type(error).__name__}: {error}")
+                self.undelivered.append(f"{type(error).__name__}: {error}")
 
         task = asyncio.create_task(do())
         self._doing.add(task)
@@ -351,7 +358,7 @@ class TwilioAccount:
             async with self.http.post(url, data=form, headers=self.account.signature(url, form)) as answer:
                 return answer.status, await answer.text()
         except aiohttp.ClientError as error:
-            self.faults.append(f"{url.partition('?')[0]}: {type(error).__name__}")
+            self.undelivered.append(f"{url.partition('?')[0]}: {type(error).__name__}")
             return 0, ""
 
     async def end_all(self) -> None:
@@ -564,6 +571,7 @@ class TwilioAccount:
         call = PlayedCall(self, Numbers(caller=given["From"], called=given["To"]), "outbound-api", Phone())
         self.calls[call.sid] = call
         room.coached[call.sid] = given.get("CallSidToCoach", "")
+        call.start(_until_over(room, call))
         return {"call_sid": call.sid, "label": given.get("Label"), "conference_sid": "CF" + secrets.token_hex(16)}
 
     def _list_tasks(self, given: Mapping[str, str]) -> dict[str, object]:
@@ -573,6 +581,11 @@ class TwilioAccount:
             "tasks": [{"assignment_status": task.status, "attributes": json.dumps(task.attributes)} for task in found],
             "meta": {"key": "tasks", "page": 0, "page_size": 1, "url": "", "next_page_url": None},
         }
+
+
+async def _until_over(room: Room, call: PlayedCall) -> None:
+    await room.over.wait()
+    await call.end()
 
 
 async def _later(after_s: float, do: Callable[[], Awaitable[None]]) -> None:
