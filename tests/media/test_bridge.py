@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
+import numpy as np
+
 from tests.fakes.leg import FakeLeg
-from voicebot.media.bridge import Bridge, BridgeEnded, Side
+from voicebot import g711
+from voicebot.media.bridge import Bridge, BridgeEnded, Conference, Side, mixed
 from voicebot.telephony.leg import FRAME_BYTES, EndCause, FrameReceived, KeyPressed, LegEnded, LegEvent
 
 CALLER_VOICE = b"\x10" * FRAME_BYTES
@@ -68,3 +71,51 @@ async def test_a_cancelled_bridge_leaves_the_legs_as_they_are() -> None:
         async for event in caller.events():
             assert isinstance(event, KeyPressed)
             break
+
+
+def tone(hz: int, seconds: float = 1.0) -> bytes:
+    samples = 8000 * np.sin(2 * np.pi * hz * np.arange(round(seconds * 8000)) / 8000)
+    return g711.encode(samples.astype(np.int16))
+
+
+def frames_of(mulaw: bytes) -> list[bytes]:
+    return [mulaw[at : at + FRAME_BYTES] for at in range(0, len(mulaw), FRAME_BYTES)]
+
+
+def share_at(mulaw: bytes, hz: int) -> float:
+    """Return how much of the sound is at one frequency, 0 to 1."""
+    samples = g711.decode(mulaw).astype(np.float64)
+    spectrum = np.abs(np.fft.rfft(samples)) ** 2
+    around = np.abs(np.fft.rfftfreq(len(samples), 1 / 8000) - hz) < 20
+    return float(spectrum[around].sum() / max(1.0, spectrum.sum()))
+
+
+async def test_three_parties_hear_both_others_and_never_themselves() -> None:
+    hz = {Side.CALLER: 400, Side.AGENT: 1000, Side.THIRD: 1600}
+    legs = {side: FakeLeg(leg_id=side.value) for side in hz}
+    pressed: list[tuple[Side, str]] = []
+    conference = Conference(
+        legs,
+        clock=time.monotonic,
+        observe=lambda _side, _event: None,
+        pressed=lambda side, key: pressed.append((side, key)),
+    )
+    running = asyncio.create_task(conference.run())
+    legs[Side.CALLER].press("5")
+    await asyncio.gather(*(legs[side].speak(frames_of(tone(hz[side]))) for side in hz))
+    await asyncio.sleep(0.1)
+    for side, leg in legs.items():
+        heard = bytes(leg.heard)[1600:6400]
+        assert share_at(heard, hz[side]) < 0.02
+        assert all(share_at(heard, hz[other]) > 0.3 for other in hz if other is not side)
+    legs[Side.THIRD].end()
+    assert await running == BridgeEnded(Side.THIRD, EndCause.PEER_HUNG_UP)
+    assert pressed == [(Side.CALLER, "5")]
+    assert legs[Side.CALLER].hung_up is None
+
+
+def test_what_is_too_loud_together_is_clipped_and_nobody_is_silence() -> None:
+    loud = g711.encode(np.full(FRAME_BYTES, 30000, dtype=np.int16))
+    assert g711.decode(mixed([loud, loud])).min() > 30000
+    assert mixed([]) == b"\xff" * FRAME_BYTES
+    assert mixed([loud]) == loud

@@ -13,15 +13,19 @@ from voicebot.routing.actions import (
     AnnounceElsewhere,
     Arrange,
     BriefAgent,
+    DropThird,
     Ending,
     EnterQueue,
     FindQueue,
     Finish,
     FreeAgent,
     Hold,
+    InviteThird,
     Join,
+    JoinThird,
     LeaveQueue,
     Offer,
+    Promote,
     RingAgent,
     RunBot,
     SendElsewhere,
@@ -38,6 +42,7 @@ from voicebot.routing.events import (
     AgentLeft,
     Arranged,
     BotAskedBack,
+    BotCalledOff,
     BotFinished,
     CallerChose,
     CallerLeft,
@@ -55,6 +60,11 @@ from voicebot.routing.events import (
     QueueFound,
     Rules,
     SentOn,
+    ThirdAccepted,
+    ThirdAsked,
+    ThirdCalledOff,
+    ThirdFailed,
+    ThirdLeft,
     WaitedTooLong,
 )
 from voicebot.routing.handover import MOST_OFFERS, TRANSITIONS, Handover, Phase, begin, step
@@ -266,13 +276,75 @@ ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
     ("taken back", at(P.HELD), AgentHeld(ANA, held=False), P.JOINED, (Hold(ANA, held=False),)),
     ("bot asked back", at(P.JOINED), BotAskedBack(ANA, "pay"), P.WITH_BOT, (RunBot(ANA, "pay"),)),
     ("bot asked back on hold", at(P.HELD), BotAskedBack(ANA, "pay"), P.WITH_BOT, (RunBot(ANA, "pay"),)),
-    ("bot finished", at(P.WITH_BOT), BotFinished(), P.JOINED, (Join(ANA),)),
+    ("bot finished", at(P.WITH_BOT), BotFinished(), P.JOINED, (Hold(ANA, held=False),)),
+    ("bot called off", at(P.WITH_BOT), BotCalledOff(ANA), P.JOINED, (Hold(ANA, held=False),)),
     ("agent leaves the bot to it", at(P.WITH_BOT), AgentLeft(ANA), P.WITH_BOT, (LET_GO,)),
     ("bot finished alone", at(P.WITH_BOT, claim=None), BotFinished(), P.DONE, (Finish(Ending.SERVED),)),
     *(
         (f"sent on while {phase}", at(phase), SentOn(ANA, "second"), P.NEW, (LET_GO, SendPacket(), FindQueue("second")))
         for phase in (P.JOINED, P.HELD)
     ),
+    (
+        "sent on to one agent",
+        at(P.JOINED),
+        SentOn(ANA, "second", "ben"),
+        P.NEW,
+        (LET_GO, SendPacket(), FindQueue("second")),
+    ),
+    (
+        "the one agent is waited for",
+        at(P.NEW, only="ben"),
+        QueueFound(OPEN, RULES),
+        P.ANNOUNCED,
+        (EnterQueue(OPEN, (), (), again=False, only="ben"),),
+    ),
+    (
+        "the one agent does not come",
+        at(P.ANNOUNCED, only="ben"),
+        WaitedTooLong(),
+        P.ANNOUNCED,
+        (EnterQueue(OPEN, (), (), again=True),),
+    ),
+    *(
+        (f"third asked for while {phase}", at(phase), ThirdAsked(ANA, "second"), phase, (InviteThird("second"),))
+        for phase in (P.JOINED, P.HELD)
+    ),
+    ("another third", at(P.JOINED, inviting="second"), ThirdAsked(ANA, "second"), P.JOINED, ()),
+    ("bot asked back with a third", at(P.JOINED, third=BEN), BotAskedBack(ANA, "pay"), P.JOINED, ()),
+    *(
+        (f"third accepts while {phase}", at(phase, inviting="second"), ThirdAccepted(BEN), phase, (JoinThird(BEN),))
+        for phase in (P.JOINED, P.HELD)
+    ),
+    ("third accepts for nobody", at(P.JOINED), ThirdAccepted(BEN), P.JOINED, (DropThird(),)),
+    *(
+        (f"third fails while {phase}", at(phase, inviting="second"), ThirdFailed(Failure.BUSY), phase, ())
+        for phase in (P.JOINED, P.HELD)
+    ),
+    *(
+        (f"third leaves while {phase}", at(phase, third=BEN), ThirdLeft(BEN), phase, (DropThird(),))
+        for phase in (P.JOINED, P.HELD)
+    ),
+    ("an earlier third leaves", at(P.JOINED, third=BEN), ThirdLeft(Claim("eva", 1)), P.JOINED, ()),
+    *(
+        (f"third called off while {phase}", at(phase, inviting="second"), ThirdCalledOff(ANA), phase, (DropThird(),))
+        for phase in (P.JOINED, P.HELD)
+    ),
+    ("agent leaves a third", at(P.HELD, third=BEN), AgentLeft(ANA), P.JOINED, (LET_GO, Promote(BEN))),
+    (
+        "agent is lost from a third",
+        at(P.JOINED, third=BEN),
+        AgentFailed(ANA, Failure.HUNG_UP),
+        P.JOINED,
+        (FreeAgent(ANA, Failure.HUNG_UP), Promote(BEN)),
+    ),
+    (
+        "agent leaves while a third is asked for",
+        at(P.JOINED, inviting="second"),
+        AgentLeft(ANA),
+        P.NEW,
+        (DropThird(), LET_GO, SendPacket(), FindQueue("second")),
+    ),
+    ("caller leaves three", at(P.JOINED, third=BEN), CallerLeft(), P.DONE, (DropThird(), FREED, left())),
     ("agent hangs up", at(P.JOINED), AgentLeft(ANA), P.DONE, (LET_GO, Finish(Ending.SERVED))),
     ("agent asks for a survey", at(P.JOINED), AgentLeft(ANA, survey=True), P.DONE, (LET_GO, Finish(Ending.SURVEY))),
     ("agent hangs up on hold", at(P.HELD), AgentLeft(ANA), P.DONE, (LET_GO, Finish(Ending.SERVED))),
@@ -377,6 +449,9 @@ class World:
         self.joined: list[Claim] = []
         #: The caller is on their way elsewhere, or there.
         self.sent = False
+        #: Somebody is being asked into the call; and who has come.
+        self.inviting = False
+        self.third: Claim | None = None
         self._do(actions)
 
     def take(self, event: Event) -> None:
@@ -386,6 +461,8 @@ class World:
             self.settled = True
         if isinstance(event, ElsewhereFailed | ElsewhereEnded | ElsewhereGone | CallerLeft):
             self.sent = False
+        if isinstance(event, ThirdFailed):
+            self.inviting = False
         self.state, actions = step(self.state, event)
         self._do(actions)
         self.check()
@@ -410,6 +487,22 @@ class World:
                     assert self.settled, "sent before the packet was there"
                     assert not self.sent, "sent to two places"
                     self.sent = True
+                case InviteThird():
+                    assert not self.inviting
+                    assert self.third is None, "a fourth party"
+                    self.inviting = True
+                case JoinThird(third):
+                    assert self.inviting, "somebody joined who was not asked for"
+                    assert self.joined, "a third party without a caller"
+                    self.inviting, self.third = False, third
+                case DropThird():
+                    self.inviting, self.third = False, None
+                case Promote(third):
+                    assert third == self.third
+                    assert not self.claims, "two agents for one caller"
+                    self.claims[third], self.third, self.joined = "promoted", None, [third]
+                case RunBot():
+                    assert self.third is None, "a third party left with nobody"
                 case Finish(ending):
                     assert self.finished is None, "finished twice"
                     self.finished = ending
@@ -418,11 +511,15 @@ class World:
 
     def check(self) -> None:
         phase = self.state.phase
+        assert (self.inviting, self.third) == (bool(self.state.inviting), self.state.third)
+        assert phase in {Phase.JOINED, Phase.HELD} or not (self.inviting or self.third)
         assert len(self.claims) <= 1, "two agents for one caller"
         assert len(self.joined) <= 1
         if phase is Phase.DONE:
             assert self.finished is not None
             assert not self.claims, "an agent rings on"
+            assert not self.inviting, "somebody is asked into a call that is over"
+            assert self.third is None, "a third party left with nobody"
             assert not self.queued, "the caller is gone and their place is not"
             return
         assert self.finished is None
@@ -484,7 +581,13 @@ going_on: st.SearchStrategy[Event] = st.one_of(
     st.builds(AgentHeld, claims, st.booleans()),
     st.builds(BotAskedBack, claims, st.just("pay")),
     st.builds(BotFinished),
-    st.builds(SentOn, claims, st.just("second")),
+    st.builds(BotCalledOff, claims),
+    st.builds(ThirdAsked, claims, st.just("second"), st.sampled_from(["", "eva"])),
+    st.builds(ThirdAccepted, claims),
+    st.builds(ThirdFailed, st.sampled_from(Failure)),
+    st.builds(ThirdLeft, claims),
+    st.builds(ThirdCalledOff, claims),
+    st.builds(SentOn, claims, st.just("second"), st.sampled_from(["", "eva"])),
     st.builds(AgentLeft, claims, st.booleans()),
     st.builds(ElsewhereAnswered),
     st.builds(ElsewhereFailed, st.sampled_from(Failure)),
@@ -501,6 +604,8 @@ def test_no_sequence_of_events_loses_a_caller_or_gives_them_two_agents(events: l
         # A token is given out once: a claim that has been freed never comes back.
         if isinstance(event, AgentClaimed) and event.claim in world.claims:
             continue
+        if isinstance(event, ThirdAccepted) and event.third in world.claims:
+            continue
         world.take(event)
 
 
@@ -510,6 +615,8 @@ def test_a_caller_who_hangs_up_at_any_point_frees_the_agent_and_ends_it(events: 
     world = World()
     for event in events:
         if isinstance(event, AgentClaimed) and event.claim in world.claims:
+            continue
+        if isinstance(event, ThirdAccepted) and event.third in world.claims:
             continue
         world.take(event)
     if world.finished is None:

@@ -1,16 +1,21 @@
-"""Joins two legs in process: what one party says, the other hears, whatever carries either of them."""
+"""Joins legs in process: what one party says, the others hear, whatever carries any of them. Two, or three mixed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
 import structlog
 
+from voicebot import g711
 from voicebot.media.drift import Elastic
 from voicebot.telephony.leg import (
+    FRAME_MS,
+    SILENT_FRAME,
     AudioPlayed,
     CallLeg,
     Capability,
@@ -25,10 +30,17 @@ from voicebot.telephony.leg import (
 
 _log = structlog.get_logger()
 
+#: A party's frames are mixed once so many wait, so that those that come in bunches leave no gaps.
+_WAITING_FRAMES = 2
+#: More than these are older than anybody should hear.
+_MOST_FRAMES = 5
+
 
 class Side(StrEnum):
     CALLER = "caller"
     AGENT = "agent"
+    #: Somebody the agent has asked into the call.
+    THIRD = "third"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +151,95 @@ class Bridge:
                 case LegAnswered() | LegHeld():
                     pass
         return BridgeEnded(side, EndCause.CONNECTION_LOST)
+
+
+class _Voice:
+    """What one party says, taken a frame at a time by a clock that is not theirs."""
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self._flows = False
+
+    def put(self, frame: bytes) -> None:
+        self._frames.append(frame)
+        if len(self._frames) > _MOST_FRAMES:
+            while len(self._frames) > _WAITING_FRAMES:
+                self._frames.popleft()
+
+    def take(self) -> bytes | None:
+        """Return the next frame; None while there is none, or too few to go on with."""
+        self._flows = bool(self._frames) and (self._flows or len(self._frames) >= _WAITING_FRAMES)
+        return self._frames.popleft() if self._flows else None
+
+
+class Conference:
+    """Mixes three parties from `run` until a leg ends or `run` is cancelled; then the legs are the owner's again.
+
+    Everybody hears the others, never themselves. As with a `Bridge`, nobody else may read the legs meanwhile;
+    `pressed` is told of every key.
+    """
+
+    def __init__(
+        self,
+        legs: Mapping[Side, CallLeg],
+        *,
+        clock: Callable[[], float],
+        observe: Observe,
+        pressed: Callable[[Side, str], None],
+    ) -> None:
+        self._legs = dict(legs)
+        self._clock = clock
+        self._observe = observe
+        self._pressed = pressed
+        self._voices = {side: _Voice() for side in legs}
+        self._ways = {side: _Way(leg, None) for side, leg in legs.items()}
+
+    async def run(self) -> BridgeEnded:
+        """Mix until a leg ends, and return which did."""
+        for way in self._ways.values():
+            way.begin()
+        reading = [asyncio.create_task(self._read(side, leg)) for side, leg in self._legs.items()]
+        mixing = asyncio.create_task(self._mix())
+        try:
+            done, _ = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for task in (*reading, mixing):
+                task.cancel()
+            await asyncio.gather(*reading, mixing, return_exceptions=True)
+            _log.info("conference ended", parties=len(self._legs))
+
+    async def _read(self, side: Side, leg: CallLeg) -> BridgeEnded:
+        async for event in leg.events():
+            self._observe(side, event)
+            match event:
+                case FrameReceived(payload):
+                    self._voices[side].put(payload)
+                case KeyPressed(key):
+                    self._pressed(side, key)
+                case AudioPlayed():
+                    self._ways[side].elastic.reported()
+                case LegEnded(cause):
+                    return BridgeEnded(side, cause)
+                case LegAnswered() | LegHeld():
+                    pass
+        return BridgeEnded(side, EndCause.CONNECTION_LOST)
+
+    async def _mix(self) -> None:
+        due_s = self._clock()
+        while True:
+            due_s += FRAME_MS / 1000
+            await asyncio.sleep(max(0.0, due_s - self._clock()))
+            said = {side: voice.take() for side, voice in self._voices.items()}
+            for side, way in self._ways.items():
+                way.forward(mixed([frame for other, frame in said.items() if other is not side and frame]))
+
+
+def mixed(frames: list[bytes]) -> bytes:
+    """Return one mu-law frame with all of `frames` in it; silence for none. What is too loud together is clipped."""
+    if not frames:
+        return SILENT_FRAME
+    if len(frames) == 1:
+        return frames[0]
+    total = np.sum([g711.decode(frame) for frame in frames], axis=0, dtype=np.int32)
+    return g711.encode(np.clip(total, -32768, 32767).astype(np.int16))

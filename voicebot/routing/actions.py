@@ -38,12 +38,14 @@ class EnterQueue:
     """Wait in this queue for an agent not in `tried`, with music; tell the caller how long that may take.
 
     Answers `AgentClaimed`, `WaitedTooLong`, `QueueClosed` or `CallerChose`. `choices` can be had by key meanwhile.
+    `only` is the one agent to wait for, empty for anybody.
     """
 
     outlook: Outlook
     tried: tuple[str, ...]
     choices: tuple[Choice, ...]
     again: bool
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,33 @@ class RunBot:
 
 
 @dataclass(frozen=True, slots=True)
+class InviteThird:
+    """Have somebody of a queue rung and told who calls; answers `ThirdAccepted` or `ThirdFailed`."""
+
+    queue: str
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinThird:
+    """Let the third party hear and speak: with both, or with the agent alone while the caller is on hold."""
+
+    third: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class DropThird:
+    """Call an invitation off, or let the third party go; caller and agent stay as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """The third party is the caller's agent from now on, the first one having left."""
+
+    third: Claim
+
+
+@dataclass(frozen=True, slots=True)
 class FreeAgent:
     """Let the agent go: hang up or stop ringing, and say why. `failure` is None where they did their part."""
 
@@ -154,6 +183,10 @@ Action = (
     | Join
     | Hold
     | RunBot
+    | InviteThird
+    | JoinThird
+    | DropThird
+    | Promote
     | FreeAgent
     | Offer
     | Arrange

@@ -126,11 +126,52 @@ class BotFinished: ...
 
 
 @dataclass(frozen=True, slots=True)
-class SentOn:
-    """The agent wants another queue to take the caller."""
+class BotCalledOff:
+    """The agent takes the caller back although the bot's step is not done."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class ThirdAsked:
+    """The agent wants somebody of a queue in the call as well; `agent` names who, if it may be one only."""
 
     claim: Claim
     queue: str
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ThirdAccepted:
+    third: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class ThirdFailed:
+    """Nobody who was asked for came."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ThirdLeft:
+    third: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class ThirdCalledOff:
+    """The agent wants the third party no more, whether they are still asked for or in the call."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class SentOn:
+    """The agent wants another queue to take the caller; `agent` names who there, as long as they do."""
+
+    claim: Claim
+    queue: str
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +225,12 @@ Event = (
     | AgentHeld
     | BotAskedBack
     | BotFinished
+    | BotCalledOff
+    | ThirdAsked
+    | ThirdAccepted
+    | ThirdFailed
+    | ThirdLeft
+    | ThirdCalledOff
     | SentOn
     | AgentLeft
     | ElsewhereAnswered

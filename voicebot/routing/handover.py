@@ -17,15 +17,19 @@ from voicebot.routing.actions import (
     AnnounceElsewhere,
     Arrange,
     BriefAgent,
+    DropThird,
     Ending,
     EnterQueue,
     FindQueue,
     Finish,
     FreeAgent,
     Hold,
+    InviteThird,
     Join,
+    JoinThird,
     LeaveQueue,
     Offer,
+    Promote,
     RingAgent,
     RunBot,
     SendElsewhere,
@@ -41,6 +45,7 @@ from voicebot.routing.events import (
     AgentLeft,
     Arranged,
     BotAskedBack,
+    BotCalledOff,
     BotFinished,
     CallerChose,
     CallerLeft,
@@ -58,6 +63,11 @@ from voicebot.routing.events import (
     QueueFound,
     Rules,
     SentOn,
+    ThirdAccepted,
+    ThirdAsked,
+    ThirdCalledOff,
+    ThirdFailed,
+    ThirdLeft,
     WaitedTooLong,
 )
 from voicebot.routing.queues import Choice, NextStep
@@ -96,7 +106,11 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """Where a hand-over stands. `packet_settled` and `told` must both be true before anybody is joined."""
+    """Where a hand-over stands. `packet_settled` and `told` must both be true before anybody is joined.
+
+    `only` is the one agent the caller was sent on to, while there is hope for them. `inviting` is the queue of which
+    the agent has asked somebody into the call, `third` who has come.
+    """
 
     phase: Phase = Phase.NEW
     outlook: Outlook | None = None
@@ -110,6 +124,9 @@ class Handover:
     packet_settled: bool = False
     told: bool = False
     late: tuple[str, ...] = ()
+    only: str = ""
+    inviting: str = ""
+    third: Claim | None = None
 
 
 Result = tuple[Handover, tuple[Action, ...]]
@@ -149,7 +166,7 @@ def _wait_here(state: Handover, outlook: Outlook) -> Result:
     """Have the caller wait for agents of ours, or see what else there is."""
     if outlook.standing is Standing.OPEN:
         entering = replace(state, phase=Phase.ANNOUNCED, offered=state.offered + bool(outlook.choices))
-        return entering, (EnterQueue(outlook, state.tried, outlook.choices, again=False),)
+        return entering, (EnterQueue(outlook, state.tried, outlook.choices, again=False, only=state.only),)
     if outlook.standing in {Standing.FULL, Standing.UNSTAFFED} and (moved := _overflow(state)):
         return moved
     return _offer(state, outlook.choices)
@@ -234,21 +251,22 @@ def _agent_failed(state: Handover, event: AgentFailed) -> Result:
     """Let the agent go, and do what policy says of this failure; nobody is rung twice for the same caller."""
     freed = FreeAgent(event.claim, event.failure)
     leave = (LeaveQueue(),) if state.phase in _IN_QUEUE else ()
-    state = replace(state, claim=None, told=False, tried=(*state.tried, event.claim.agent_id))
+    state = replace(state, claim=None, told=False, tried=(*state.tried, event.claim.agent_id), only="")
     what = state.rules.then.get(event.failure, NextStep.NEXT_AGENT)
     if what is NextStep.OVERFLOW and (moved := _overflow(state)):
         return moved[0], (freed, *leave, *moved[1])
     if what is NextStep.NEXT_AGENT and len(state.tried) < state.rules.max_tries and state.outlook:
         choices = state.outlook.choices
-        return replace(state, phase=Phase.ANNOUNCED), (
-            freed,
-            EnterQueue(state.outlook, state.tried, choices, again=True),
-        )
+        entering = EnterQueue(state.outlook, state.tried, choices, again=True)
+        return replace(state, phase=Phase.ANNOUNCED), (freed, entering)
     offering, actions = _offer(state, state.rules.offers)
     return offering, (freed, *leave, *actions)
 
 
 def _nobody_came(state: Handover, event: WaitedTooLong | QueueClosed) -> Result:
+    if isinstance(event, WaitedTooLong) and state.only and state.outlook:
+        # The one they were sent on to does not come; anybody else of the queue will do.
+        return replace(state, only=""), (EnterQueue(state.outlook, state.tried, state.outlook.choices, again=True),)
     if isinstance(event, WaitedTooLong) and (moved := _overflow(state)):
         return moved[0], (LeaveQueue(), *moved[1])
     offering, actions = _offer(state, state.rules.offers)
@@ -299,6 +317,8 @@ def _held(state: Handover, event: AgentHeld) -> Result:
 
 
 def _bot_asked_back(state: Handover, event: BotAskedBack) -> Result:
+    if state.inviting or state.third:
+        return state, ()  # a third party has come to talk, or is about to
     return replace(state, phase=Phase.WITH_BOT), (RunBot(event.claim, event.flow),)
 
 
@@ -306,7 +326,11 @@ def _bot_finished(state: Handover, _event: BotFinished) -> Result:
     if state.claim is None:
         # The agent left while the bot was at it.
         return _done(Ending.SURVEY if state.rules.survey else Ending.SERVED)
-    return replace(state, phase=Phase.JOINED), (Join(state.claim),)
+    return replace(state, phase=Phase.JOINED), (Hold(state.claim, held=False),)
+
+
+def _bot_called_off(state: Handover, event: BotCalledOff) -> Result:
+    return replace(state, phase=Phase.JOINED), (Hold(event.claim, held=False),)
 
 
 def _agent_left_bot(state: Handover, event: AgentLeft) -> Result:
@@ -314,28 +338,83 @@ def _agent_left_bot(state: Handover, event: AgentLeft) -> Result:
 
 
 def _sent_on(state: Handover, event: SentOn) -> Result:
+    return _send_on(state, event.claim, event.queue, event.agent)
+
+
+def _send_on(state: Handover, claim: Claim, queue: str, only: str = "") -> Result:
+    dropped = _third_dropped(state)
     moved = replace(
         state,
         phase=Phase.NEW,
         claim=None,
         told=False,
-        tried=(*state.tried, event.claim.agent_id),
-        queues=(*state.queues, event.queue),
+        tried=(*state.tried, claim.agent_id),
+        queues=(*state.queues, queue),
         packet_settled=False,
+        only=only,
+        inviting="",
+        third=None,
     )
-    return moved, (FreeAgent(event.claim, None), SendPacket(), FindQueue(event.queue))
+    return moved, (*dropped, FreeAgent(claim, None), SendPacket(), FindQueue(queue))
 
 
 def _agent_left(state: Handover, event: AgentLeft) -> Result:
+    """The caller goes on with who else is in the call, or to whom the agent was about to bring into it."""
+    if state.third:
+        return _promoted(state, state.third, FreeAgent(event.claim, None))
+    if state.inviting:
+        return _send_on(state, event.claim, state.inviting)
     done, actions = _done(Ending.SURVEY if event.survey or state.rules.survey else Ending.SERVED)
     return done, (FreeAgent(event.claim, None), *actions)
+
+
+def _agent_lost(state: Handover, event: AgentFailed) -> Result:
+    """Their line was lost, or they were gone before a word was said: the caller has not been served."""
+    if state.third:
+        return _promoted(state, state.third, FreeAgent(event.claim, event.failure))
+    failed, actions = _agent_failed(replace(state, inviting=""), event)
+    return failed, (*_third_dropped(state), *actions)
+
+
+def _promoted(state: Handover, third: Claim, freed: FreeAgent) -> Result:
+    return replace(state, phase=Phase.JOINED, claim=third, third=None), (freed, Promote(third))
+
+
+def _third_asked(state: Handover, event: ThirdAsked) -> Result:
+    if state.inviting or state.third:
+        return state, ()
+    return replace(state, inviting=event.queue), (InviteThird(event.queue, event.agent),)
+
+
+def _third_accepted(state: Handover, event: ThirdAccepted) -> Result:
+    if not state.inviting:
+        return state, () if state.third else (DropThird(),)  # they were called off meanwhile
+    return replace(state, inviting="", third=event.third), (JoinThird(event.third),)
+
+
+def _third_failed(state: Handover, _event: ThirdFailed) -> Result:
+    return replace(state, inviting=""), ()
+
+
+def _third_left(state: Handover, event: ThirdLeft) -> Result:
+    if event.third != state.third:
+        return state, ()
+    return replace(state, third=None), (DropThird(),)
+
+
+def _third_called_off(state: Handover, _event: ThirdCalledOff) -> Result:
+    return replace(state, inviting="", third=None), _third_dropped(state)
+
+
+def _third_dropped(state: Handover) -> tuple[Action, ...]:
+    return (DropThird(),) if state.inviting or state.third else ()
 
 
 def _caller_left(state: Handover, _event: CallerLeft) -> Result:
     freed = (FreeAgent(state.claim, None, caller_left=True),) if state.claim else ()
     left = (LeaveQueue(),) if state.phase in _IN_QUEUE else ()
     done, actions = _done(Ending.CALLER_LEFT)
-    return done, (*freed, *left, *actions)
+    return done, (*_third_dropped(state), *freed, *left, *actions)
 
 
 # --- what several rows do
@@ -397,14 +476,19 @@ TRANSITIONS: Mapping[tuple[Phase, type], Callable[[Handover, Any], Result]] = {
     (Phase.ACCEPTED, CallerTold): _caller_told,
     (Phase.ACCEPTED, PacketSettled): _packet_settled_last,
     (Phase.ACCEPTED, AgentFailed): _agent_failed,
-    # Their line was lost, or they were gone before a word was said: the caller has not been served.
-    (Phase.JOINED, AgentFailed): _agent_failed,
+    (Phase.JOINED, AgentFailed): _agent_lost,
     **{(phase, PacketSettled): _packet_settled for phase in _BEFORE_ACCEPTED},
     **{(phase, AgentHeld): _held for phase in _WITH_AGENT},
     **{(phase, BotAskedBack): _bot_asked_back for phase in _WITH_AGENT},
     **{(phase, SentOn): _sent_on for phase in _WITH_AGENT},
     **{(phase, AgentLeft): _agent_left for phase in _WITH_AGENT},
+    **{(phase, ThirdAsked): _third_asked for phase in _WITH_AGENT},
+    **{(phase, ThirdAccepted): _third_accepted for phase in _WITH_AGENT},
+    **{(phase, ThirdFailed): _third_failed for phase in _WITH_AGENT},
+    **{(phase, ThirdLeft): _third_left for phase in _WITH_AGENT},
+    **{(phase, ThirdCalledOff): _third_called_off for phase in _WITH_AGENT},
     (Phase.WITH_BOT, BotFinished): _bot_finished,
+    (Phase.WITH_BOT, BotCalledOff): _bot_called_off,
     (Phase.WITH_BOT, AgentLeft): _agent_left_bot,
     (Phase.CHOOSING, CallerChose): _chosen,
     (Phase.CHOOSING, NothingChosen): _nothing_chosen,
