@@ -22,11 +22,22 @@ class ScriptedDialog:
         self._answer = answer
         self.events: list[Event] = []
         self.forks: list[ScriptedDialog] = []
+        self.asides: list[str] = []
 
     def fork(self) -> ScriptedDialog:
         """A copy that answers alike; its events are noted apart."""
         self.forks.append(ScriptedDialog(self._answer))
         return self.forks[-1]
+
+    def aside(self, flow: str) -> ScriptedDialog:
+        """A dialog of one flow, which answers alike."""
+        self.asides.append(flow)
+        return ScriptedDialog(self._answer)
+
+    def rejoin(self, aside: ScriptedDialog) -> tuple[Action, ...]:
+        """Nothing is learnt."""
+        self.events += aside.events
+        return ()
 
     def step(self, event: Event) -> tuple[Action, ...]:
         self.events.append(event)

@@ -104,6 +104,15 @@ class Conversation:
         self.cause: EndCause | None = None
 
     @property
+    def handed_over(self) -> bool:
+        """Whether a person has, or had, the caller: the dialog has no more to say then."""
+        return self._parts.handing_over.active
+
+    async def finish(self) -> None:
+        """Leave the caller, who has heard the last words."""
+        await self._leg.hang_up(HangUpReason.COMPLETED)
+
+    @property
     def secret(self) -> bool:
         """Whether what the caller says or keys now may be written nowhere."""
         return self._expectation is not None and self._expectation.secret
@@ -198,11 +207,11 @@ class Conversation:
         self.over_prompt.reply_began_s = None
         self._turns.decided(self._clock())
         for action in actions:
-            await self._carry_out(action)
+            await self.carry_out(action)
         self.await_input()
 
-    async def _carry_out(self, action: Action) -> None:
-        if self._parts.handing_over.active and isinstance(action, Say | Listen | CallBackend | EndCall):
+    async def carry_out(self, action: Action) -> None:
+        if self.handed_over and isinstance(action, Say | Listen | CallBackend | EndCall):
             return  # that is for bots without anybody to hand over to
         match action:
             case Say():
@@ -224,7 +233,7 @@ class Conversation:
                 self._parts.steer_recording(self._plan.call_id, action)
             case TransferTo(reason, by, topic):
                 self._parts.log.info("person requested", reason=reason, by=by.value, topic=topic)
-                await self._hand_over(action)
+                await self.hand_over(action)
             case EndCall(outcome):
                 await self._end(outcome)
             case _:
@@ -263,7 +272,7 @@ class Conversation:
             self._parts.recording.secret(expectation.secret, self._clock(), bot=repeats)
         await self._line.listen(expectation)
 
-    async def _hand_over(self, wanted: TransferTo) -> None:
+    async def hand_over(self, wanted: TransferTo) -> None:
         """Have a person take the caller, if there is anybody who could."""
         if self._parts.handing_over.begin(wanted):
             self._timers.stop_all()
@@ -295,7 +304,7 @@ class Conversation:
 
     async def hang_up_when_heard(self) -> None:
         if self.outcome is not None and not self._unheard and self.cause is None:
-            await self._leg.hang_up(HangUpReason.COMPLETED)
+            await self.finish()
 
     async def voice_failed(self, utterance_id: str) -> None:
         """Say it once more, after a word from the cache that needs no engine."""

@@ -6,10 +6,11 @@ import asyncio
 
 from voicebot.calls.timers import TimerRan
 from voicebot.calls.transfer.handing_over import TransferEnded
+from voicebot.calls.transfer.steps import StepCalledOff, StepWanted
 from voicebot.dialog.events import Event
 from voicebot.media.events import LineEvent, SpeakingEnded
 
-Item = Event | LineEvent | TimerRan | TransferEnded
+Item = Event | LineEvent | TimerRan | TransferEnded | StepWanted | StepCalledOff
 
 
 class Inbox:

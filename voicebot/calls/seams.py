@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from voicebot.dialog.actions import Action, RecordingAction
 from voicebot.dialog.events import Event, Interpretation, SlotValue
@@ -37,6 +37,14 @@ class Dialog(Protocol):
 
     def fork(self) -> Dialog:
         """Return a copy to try an event on; the original is not touched."""
+        ...
+
+    def aside(self, flow: str) -> Dialog:
+        """Begin a dialog of one flow in the middle of the call; KeyError when there is no such flow."""
+        ...
+
+    def rejoin(self, aside: Any) -> tuple[Action, ...]:
+        """Take over what a dialog begun by `aside` has learnt, and return what is left to do."""
         ...
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import structlog
 
 from voicebot.calls.backends import BackendRequests
+from voicebot.calls.bot_step import BotStep
 from voicebot.calls.conversation import GOODBYE_LIMIT_S, CallParts, Conversation
 from voicebot.calls.inbox import Inbox, Item
 from voicebot.calls.notes import CallNotes, NotingJournal
@@ -35,6 +36,8 @@ from voicebot.calls.seams import (
 from voicebot.calls.timers import Timer, TimerRan, Timers
 from voicebot.calls.transfer.handing_over import HandingOver, TransferEnded, Transfers
 from voicebot.calls.transfer.held_caller import HeldCaller
+from voicebot.calls.transfer.seams import FlowRun
+from voicebot.calls.transfer.steps import StepCalledOff, StepWanted, asked_by
 from voicebot.calls.turns import TurnLog
 from voicebot.dialog.events import (
     BackendAnswered,
@@ -116,7 +119,7 @@ class CallSession:
             transfers,
             call_id=plan.call_id,
             info=leg.info,
-            caller=HeldCaller(TappedLeg(leg, recording, clock), line, unheard, interpret),
+            caller=HeldCaller(TappedLeg(leg, recording, clock), line, unheard, interpret, asked_by(inbox.put)),
             notes=notes,
             dialog=dialog,
             now=now,
@@ -147,6 +150,8 @@ class CallSession:
             log=call_log,
         )
         self._talk = Conversation(self._parts)
+        #: What the bot does with a caller whom a transfer has lent it.
+        self._step: BotStep | None = None
         self._history = history
         self._started_s = clock()
 
@@ -174,27 +179,44 @@ class CallSession:
 
     async def _converse(self) -> None:
         parts, talk = self._parts, self._talk
-        info, plan = parts.leg.info, parts.plan
-        parts.timers.start(Timer.TOO_LONG, plan.max_call_s)
-        await talk.step(
-            CallStarted(
-                at=parts.now(),
-                channel=info.channel.value,
-                caller=info.caller,
-                called=info.called,
-                zone=plan.zone,
-                seed=plan.seed,
-                parameters=dict(info.parameters),
-                call_id=plan.call_id,
-                earlier_calls=await self._history(info.caller),
-                paused=plan.paused,
-            )
-        )
+        parts.timers.start(Timer.TOO_LONG, parts.plan.max_call_s)
+        await talk.step(self._started(await self._history(parts.leg.info.caller)))
         while talk.cause is None:
             await self._take(await parts.inbox.take())
 
+    def _started(self, earlier_calls: Mapping[str, int]) -> CallStarted:
+        info, plan = self._parts.leg.info, self._parts.plan
+        return CallStarted(
+            at=self._parts.now(),
+            channel=info.channel.value,
+            caller=info.caller,
+            called=info.called,
+            zone=plan.zone,
+            seed=plan.seed,
+            parameters=dict(info.parameters),
+            call_id=plan.call_id,
+            earlier_calls=earlier_calls,
+            paused=plan.paused,
+        )
+
+    async def _begin_step(self, wanted: StepWanted) -> None:
+        """Have the bot run a flow with the caller, for the person who has them."""
+        if wanted.over.done():
+            return
+        try:
+            aside = self._parts.dialog.aside(wanted.flow)
+        except KeyError:
+            self._parts.log.error("there is no such flow to run", flow=wanted.flow)
+            wanted.over.set_result(FlowRun(done=False))
+            return
+        self._step = BotStep(self._parts, self._parts.dialog, aside, wanted.over, self._step_left)
+        await self._step.step(self._started({}))
+
+    def _step_left(self) -> None:
+        self._step = None
+
     async def _take(self, item: Item) -> None:
-        parts, talk = self._parts, self._talk
+        parts, talk = self._parts, self._step or self._talk
         if await self._taken_by_transfer(item):
             return
         match item:
@@ -232,13 +254,21 @@ class CallSession:
             case VoiceFailed(utterance_id):
                 await talk.voice_failed(utterance_id)
             case LineEnded(cause):
-                if talk.cause is None:
+                if self._talk.cause is None:
                     parts.handing_over.caller_left()
-                    talk.line_ended(cause)
+                    if self._step is not None:
+                        self._step.line_ended(cause)
+                        self._step.leave()
+                    self._talk.line_ended(cause)
             case TimerRan():
                 await self._timer_ran(item)
             case TransferEnded():
                 await self._transfer_ended(item)
+            case StepWanted():
+                await self._begin_step(item)
+            case StepCalledOff():
+                if self._step is not None:
+                    self._step.leave()
             case BackendAnswered(request_id=request_id) | BackendFailed(request_id=request_id):
                 parts.backends.answered(request_id)
                 await talk.step(item)
@@ -251,7 +281,8 @@ class CallSession:
         if isinstance(item, CallMustEnd) and parts.handing_over.active:
             parts.handing_over.must_end()
             return True
-        if not parts.handing_over.active or isinstance(item, LineEnded) or not isinstance(item, LineEvent):
+        lent = self._step is not None
+        if not parts.handing_over.active or lent or isinstance(item, LineEnded) or not isinstance(item, LineEvent):
             return False
         await parts.handing_over.take(item)
         return True
@@ -269,7 +300,7 @@ class CallSession:
         await self._parts.leg.hang_up(HangUpReason.COMPLETED)
 
     async def _timer_ran(self, ran: TimerRan) -> None:
-        parts, talk = self._parts, self._talk
+        parts, talk = self._parts, self._step or self._talk
         if not parts.timers.is_current(ran):
             return
         match ran.timer:

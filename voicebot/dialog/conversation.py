@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from voicebot.dialog.actions import Action
+from voicebot.dialog.actions import Action, ResumeRecording
 from voicebot.dialog.events import Event, SlotValue
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.machine import new_state, step
+from voicebot.dialog.recorded import held_by
+from voicebot.dialog.recording import Consent, RecordingHold, RecordingPolicy
 from voicebot.dialog.state import State
 
 
@@ -48,6 +51,35 @@ class Conversation:
     def state(self) -> State:
         """The state as it stands; frozen, so it may be kept and replayed from."""
         return self._state
+
+    def aside(self, flow: str) -> Conversation:
+        """Begin a conversation of `flow` alone, in the middle of this call, with what is known of the caller.
+
+        Nobody weighs an escalation in it, since a person is there, and nothing is said about recording: how the caller
+        stands to that is known. KeyError when there is no such flow.
+        """
+        rules = self._bot.recording
+        refused = rules.policy is RecordingPolicy.ASK and self._state.consent is not Consent.AGREED
+        bot = replace(
+            self._bot,
+            start=self._bot.flows[flow].name,
+            policy=None,
+            recording=replace(rules, policy=RecordingPolicy.OFF),
+        )
+        state = replace(
+            new_state(bot),
+            slots=self._state.slots,
+            # Requests are counted on, since writes are told apart by it.
+            requests=self._state.requests,
+            consent=Consent.REFUSED if refused else self._state.consent,
+        )
+        return Conversation(bot, state)
+
+    def rejoin(self, aside: Conversation) -> tuple[Action, ...]:
+        """Take over what `aside` has learnt of the caller, and return what is left to do about the recording."""
+        self._state = replace(self._state, slots=aside.state.slots, requests=aside.state.requests)
+        held = held_by(aside.bot, aside.state)
+        return (ResumeRecording(),) if held in {RecordingHold.POLICY, RecordingHold.FLOW} else ()
 
     def step(self, event: Event) -> tuple[Action, ...]:
         self._state, actions = step(self._bot, self._state, event)

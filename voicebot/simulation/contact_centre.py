@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from voicebot.calls.notes import CallNotes
 from voicebot.calls.transfer.delivery import Deliveries
 from voicebot.calls.transfer.floor import ContactCentre
-from voicebot.calls.transfer.seams import Place, Reached, RingFailed
+from voicebot.calls.transfer.seams import FlowRun, Place, Reached, RingFailed
 from voicebot.calls.transfer.transfer import Transfer
 from voicebot.dialog.actions import TransferTo
 from voicebot.dialog.expectation import Expectation
@@ -131,6 +131,11 @@ class PlayedCaller:
 
     async def come_back(self) -> None:
         """Do nothing: there is no bot on the line."""
+
+    async def run_flow(self, flow: str) -> FlowRun:
+        self.said.append(flow)
+        await asyncio.sleep(self._chances.say_s)
+        return FlowRun(done=True, reached=(flow,))
 
 
 class PlayedParty:

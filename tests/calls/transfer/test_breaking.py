@@ -13,7 +13,7 @@ import pytest
 from tests.calls.test_notes import late_order, packet
 from tests.fakes.leg import FakeLeg
 from tests.routing.examples import NOW, routing
-from voicebot.calls.transfer.seams import Place, Reached, RingFailed, Said
+from voicebot.calls.transfer.seams import FlowRun, Place, Reached, RingFailed, Said
 from voicebot.calls.transfer.transfer import Outcome, Transfer
 from voicebot.dialog.expectation import Expectation
 from voicebot.records.context import ContextPacket
@@ -39,6 +39,7 @@ class Caller:
     def __init__(self) -> None:
         self.leg: CallLeg = FakeLeg()
         self.heard: list[str] = []
+        self.flows: list[str] = []
 
     async def say(self, prompt: str, text: str, *, personal: bool = False) -> None:
         del prompt, personal
@@ -59,6 +60,10 @@ class Caller:
 
     async def come_back(self) -> None:
         """There is no bot on the line."""
+
+    async def run_flow(self, flow: str) -> FlowRun:
+        self.flows.append(flow)
+        return FlowRun(done=True, reached=(flow,))
 
 
 @dataclass

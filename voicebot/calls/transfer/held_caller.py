@@ -9,7 +9,8 @@ from typing import Protocol
 
 from voicebot.calls.party_line import PartyLine
 from voicebot.calls.said import Unheard
-from voicebot.calls.transfer.seams import Said
+from voicebot.calls.transfer.seams import FlowRun, Said
+from voicebot.calls.transfer.steps import RunFlow
 from voicebot.dialog.actions import PromptPart, Say
 from voicebot.dialog.events import Interpretation
 from voicebot.dialog.expectation import Expectation
@@ -40,11 +41,15 @@ Interpret = Callable[[CallerTurn, Expectation], tuple[Interpretation, ...]]
 class HeldCaller:
     """A `CallerSide`. The session gives `take` what happens on the line; sounds return once heard or cut."""
 
-    def __init__(self, leg: CallLeg, line: PartyLine, unheard: Unheard, interpret: Interpret) -> None:
+    def __init__(
+        self, leg: CallLeg, line: PartyLine, unheard: Unheard, interpret: Interpret, run_flow: RunFlow | None = None
+    ) -> None:
+        """Without `run_flow` there is no dialog that could run one."""
         self._leg = leg
         self._line = line
         self._unheard = unheard
         self._interpret = interpret
+        self._run_flow = run_flow
         self._expectation: Expectation | None = None
         self._sounding: dict[str, asyncio.Future[None]] = {}
         self._gone = False
@@ -92,6 +97,9 @@ class HeldCaller:
 
     async def come_back(self) -> None:
         self._line.come_back()
+
+    async def run_flow(self, flow: str) -> FlowRun:
+        return await self._run_flow(flow) if self._run_flow else FlowRun(done=False)
 
     async def take(self, event: LineEvent, transfer: Listening) -> None:
         """Take what happened on the line; what the caller says over music and means nothing by lets it go on."""

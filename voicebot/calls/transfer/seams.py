@@ -49,6 +49,15 @@ class Place:
     entered_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class FlowRun:
+    """What came of a flow that the bot ran with a caller. `reached` are the goals that the flow says were reached."""
+
+    done: bool
+    wants_person: bool = False
+    reached: tuple[str, ...] = ()
+
+
 class CallerSide(Protocol):
     """The caller's line while a transfer has it. Sounds come one after the other; each returns once heard or cut."""
 
@@ -65,6 +74,10 @@ class CallerSide(Protocol):
 
     async def come_back(self) -> None:
         """Have the bot take the line again."""
+        ...
+
+    async def run_flow(self, flow: str) -> FlowRun:
+        """Have the bot, which has the line, run a flow with the caller; cancelled, it stops."""
         ...
 
 
