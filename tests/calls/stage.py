@@ -16,8 +16,9 @@ from tests.fakes.journal import MemoryJournal
 from tests.fakes.leg import FakeLeg
 from tests.fakes.line import FakeLine
 from voicebot.calls.plan import CallPlan
-from voicebot.calls.seams import StandingPrompts
+from voicebot.calls.seams import History, StandingPrompts, no_history
 from voicebot.calls.session import CallSession
+from voicebot.calls.transfer.handing_over import Transfers
 from voicebot.dialog.actions import (
     Action,
     EndCall,
@@ -101,7 +102,14 @@ class Stage:
     """A running call and everything around it."""
 
     def __init__(
-        self, answer: Answer, *, max_call_s: float = 600, speaks: bool = True, mute: frozenset[str] = frozenset()
+        self,
+        answer: Answer,
+        *,
+        max_call_s: float = 600,
+        speaks: bool = True,
+        mute: frozenset[str] = frozenset(),
+        transfers: Transfers | None = None,
+        history: History = no_history,
     ) -> None:
         self._speaks = speaks
         self._mute = mute
@@ -124,6 +132,8 @@ class Stage:
             recording=self.tape,
             clock=time.monotonic,
             now=lambda: datetime.now(UTC),
+            transfers=transfers,
+            history=history,
             steer_recording=lambda call_id, action: self.steered.append((call_id, action)),
         )
         self.running = asyncio.create_task(self.session.run())

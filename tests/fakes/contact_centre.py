@@ -49,6 +49,8 @@ ROUTING = Routing(
     },
     default="service",
 )
+#: Flows that the bot can run for an agent.
+STEPS = {"bill_payment": "paying a bill"}
 _BEGAN = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
 
@@ -111,14 +113,34 @@ class Centre:
             now=_now,
             changed=desks.board_changed,
         )
-        self.parts = DeskParts(self.centre, desks, self, callbacks, CallNotes(database, now=_now))
+        self.parts = DeskParts(self.centre, desks, self, callbacks, CallNotes(database, now=_now), lambda: STEPS)
 
     def hold(self, agent_id: str, token: int, *, held: bool) -> bool:
         self.done.append(("hold", agent_id, held))
         return token > 0
 
-    def send_on(self, agent_id: str, token: int, queue: str) -> bool:
-        self.done.append(("send_on", agent_id, queue))
+    def send_on(self, agent_id: str, token: int, queue: str, *, to: str = "") -> bool:
+        self.done.append(("send_on", agent_id, f"{queue} {to}".strip()))
+        return token > 0
+
+    def lend(self, agent_id: str, token: int, flow: str) -> bool:
+        self.done.append(("lend", agent_id, flow))
+        return token > 0
+
+    def take_back(self, agent_id: str, token: int) -> bool:
+        self.done.append(("take_back", agent_id, ""))
+        return token > 0
+
+    def invite(self, agent_id: str, token: int, queue: str, *, who: str = "") -> bool:
+        self.done.append(("invite", agent_id, f"{queue} {who}".strip()))
+        return token > 0
+
+    def let_third_go(self, agent_id: str, token: int) -> bool:
+        self.done.append(("let_third_go", agent_id, ""))
+        return token > 0
+
+    def finish(self, agent_id: str, token: int, *, survey: bool = False) -> bool:
+        self.done.append(("finish", agent_id, survey))
         return token > 0
 
     async def _deliver(self, packet: ContextPacket) -> tuple[str, ...]:

@@ -30,7 +30,9 @@ class ScriptedDialog:
         return self.forks[-1]
 
     def aside(self, flow: str) -> ScriptedDialog:
-        """A dialog of one flow, which answers alike."""
+        """A dialog of one flow, which answers alike; there is none named "missing"."""
+        if flow == "missing":
+            raise KeyError(flow)
         self.asides.append(flow)
         return ScriptedDialog(self._answer)
 

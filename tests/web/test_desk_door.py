@@ -13,9 +13,10 @@ import pytest
 
 from tests.fakes.contact_centre import WRAP_UP_S, Centre
 from tests.fakes.web_server import FRAME, FakeCalls, RunningServer, serving
-from voicebot.calls.transfer.seams import RingFailed
+from voicebot.calls.transfer.seams import FlowRun, RingFailed, TalkNews
 from voicebot.records.access.roles import Role
 from voicebot.records.database import Database
+from voicebot.routing.events import Claim
 from voicebot.routing.queues import Failure
 from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded
 from voicebot.web.desk import wire
@@ -229,11 +230,49 @@ async def test_a_caller_is_held_and_sent_on_by_the_agent_who_has_them() -> None:
         await desk.is_in("ringing")
         it.centre.done.clear()
         await desk.socket.send_json({"type": "hold", "held": True})
-        await desk.socket.send_json({"type": "send_on", "queue": "technical"})
+        for wanted in (
+            {"type": "send_on", "queue": "technical"},
+            {"type": "send_on", "queue": "technical", "agent": "ben"},
+            {"type": "lend", "flow": "bill_payment"},
+            {"type": "lend"},
+            {"type": "invite", "queue": "technical"},
+            {"type": "invite"},
+            {"type": "finish", "survey": True},
+        ):
+            await desk.socket.send_json(wanted)
         async with asyncio.timeout(5):
-            while len(it.centre.done) < 2:
+            while len(it.centre.done) < 8:
                 await asyncio.sleep(0.01)
-        assert it.centre.done == [("hold", "ana", True), ("send_on", "ana", "technical")]
+        assert it.centre.done == [
+            ("hold", "ana", True),
+            ("send_on", "ana", "technical"),
+            ("send_on", "ana", "technical ben"),
+            ("lend", "ana", "bill_payment"),
+            ("take_back", "ana", ""),
+            ("invite", "ana", "technical"),
+            ("let_third_go", "ana", ""),
+            ("finish", "ana", True),
+        ]
+
+
+async def test_a_flow_that_is_no_step_is_not_run_for_an_agent() -> None:
+    async with floor() as it, it.desk() as desk:
+        board = await desk.told("board")
+        assert board["steps"] == {"bill_payment": "paying a bill"}
+        assert [one["queue"] for one in board["elsewhere"]] == ["service", "technical"]
+        await desk.socket.send_json({"type": "lend", "flow": "authenticate"})
+        assert (await desk.told("refused"))["what"] == "lend"
+
+
+async def test_a_desk_shows_how_its_call_stands_also_when_it_is_opened_later() -> None:
+    async with floor() as it:
+        news = TalkNews("joined", third="Ben", flow="bill_payment", run=FlowRun(done=True, reached=("pay_bill",)))
+        it.centre.parts.desks.talk_changed(Claim("ana", 4), news)
+        async with it.desk() as desk:
+            talk = (await desk.told("talk"))["talk"]
+            assert (talk["third"], talk["step"], talk["run"]["reached"]) == ("Ben", "paying a bill", ["pay_bill"])
+            it.centre.parts.desks.talk_changed(Claim("ana", 4), None)
+            assert (await desk.told("talk"))["talk"] is None
 
 
 async def test_nonsense_is_refused_and_the_desk_goes_on() -> None:

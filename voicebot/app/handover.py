@@ -33,6 +33,7 @@ from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.lines import AgentLines
 from voicebot.calls.transfer.party import AgentParty
 from voicebot.calls.transfer.posting import HttpReceiver, MakePost, mapped, webhook
+from voicebot.dialog.flow import Bot
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.access.sight import SharedWith
 from voicebot.records.board import QueueBoard
@@ -117,6 +118,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         clock=time.monotonic,
         now=now,
         elsewhere=Ways(twilio.ways(make_party, routing.wording.text("agent_question"))),
+        show=desks.talk_changed,
     )
     maker = CallbackMaker(
         callbacks,
@@ -133,7 +135,10 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
             making = asyncio.create_task(maker.run())
             try:
                 notes = CallNotes(store.database, now=now)
-                yield HandoverParts(desk, DeskParts(centre, desks, desk, callbacks, notes))
+                yield HandoverParts(
+                    desk,
+                    DeskParts(centre, desks, desk, callbacks, notes, steps=lambda: steps_of(editions.current.bot)),
+                )
             finally:
                 making.cancel()
                 await asyncio.gather(making, return_exceptions=True)
@@ -155,6 +160,11 @@ def _receivers(settings: Settings) -> list[tuple[str, MakePost]]:
         mapping, secrets = load_connector(name, os.environ)
         found.append((mapping.name, mapped(mapping, secrets)))
     return found
+
+
+def steps_of(bot: Bot) -> dict[str, str]:
+    """Return the flows that the bot can run for an agent, by title: whatever callers can ask for and come back from."""
+    return {name: flow.title for name, flow in bot.flows.items() if flow.title and not flow.replaces}
 
 
 def zone_of(number: str, region: str, default: ZoneInfo) -> ZoneInfo:

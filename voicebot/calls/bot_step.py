@@ -11,6 +11,7 @@ from voicebot.calls.seams import Dialog
 from voicebot.calls.transfer.seams import FlowRun
 from voicebot.dialog.actions import Action, NoteConsent, ResumeRecording, SetGoal, StopRecording, TransferTo
 from voicebot.records.record import Outcome
+from voicebot.telephony.leg import EndCause
 
 
 class BotStep(Conversation):
@@ -51,6 +52,13 @@ class BotStep(Conversation):
             done = self.outcome == Outcome.COMPLETED
             self._over.set_result(FlowRun(done, wants_person=self._wants_person, reached=tuple(self._reached)))
             self.leave()
+
+    def caller_left(self, cause: EndCause) -> None:
+        """The caller is gone: nothing came of it."""
+        self.line_ended(cause)
+        if not self._over.done():
+            self._over.set_result(FlowRun(done=False))
+        self.leave()
 
     def leave(self) -> None:
         """Have nothing of the step go on: no timer, no silence in the recording, no prompt that is waited for."""

@@ -254,26 +254,34 @@ class CallSession:
             case VoiceFailed(utterance_id):
                 await talk.voice_failed(utterance_id)
             case LineEnded(cause):
-                if self._talk.cause is None:
-                    parts.handing_over.caller_left()
-                    if self._step is not None:
-                        self._step.line_ended(cause)
-                        self._step.leave()
-                    self._talk.line_ended(cause)
+                self._line_ended(cause)
             case TimerRan():
                 await self._timer_ran(item)
-            case TransferEnded():
-                await self._transfer_ended(item)
-            case StepWanted():
-                await self._begin_step(item)
-            case StepCalledOff():
-                if self._step is not None:
-                    self._step.leave()
+            case TransferEnded() | StepWanted() | StepCalledOff():
+                await self._told_by_transfer(item)
             case BackendAnswered(request_id=request_id) | BackendFailed(request_id=request_id):
                 parts.backends.answered(request_id)
                 await talk.step(item)
             case _:
                 await talk.step(item)
+
+    def _line_ended(self, cause: EndCause) -> None:
+        if self._talk.cause is not None:
+            return
+        self._parts.handing_over.caller_left()
+        if self._step is not None:
+            self._step.caller_left(cause)
+        self._talk.line_ended(cause)
+
+    async def _told_by_transfer(self, told: TransferEnded | StepWanted | StepCalledOff) -> None:
+        match told:
+            case TransferEnded():
+                await self._transfer_ended(told)
+            case StepWanted():
+                await self._begin_step(told)
+            case StepCalledOff():
+                if self._step is not None:
+                    self._step.leave()
 
     async def _taken_by_transfer(self, item: Item) -> bool:
         """Tell whether this was for the transfer that has the caller: all that happens on the line but its end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 from voicebot.media.transport import Tap
-from voicebot.telephony.leg import AudioPlayed, CallLeg, FrameReceived, HangUpReason, LegEvent, LegInfo
+from voicebot.telephony.leg import AudioPlayed, CallLeg, FrameReceived, HangUpReason, LegEvent, LegInfo, key_sender
 
 
 class Unrecorded:
@@ -61,6 +61,10 @@ class TappedLeg:
         heard = self._leg.clear()
         self._tap.cut(heard, self._clock())
         return heard
+
+    def send_keys(self, keys: str) -> None:
+        if (send := key_sender(self._leg)) is not None:
+            send(keys)
 
     async def hang_up(self, reason: HangUpReason) -> None:
         await self._leg.hang_up(reason)

@@ -156,7 +156,7 @@ def step(state: Handover, event: Event) -> Result:
 
 def _queue_found(state: Handover, event: QueueFound) -> Result:
     state = replace(state, outlook=event.outlook, rules=event.rules, sent=0)
-    if event.rules.elsewhere and event.outlook.standing is not Standing.CLOSED:
+    if event.rules.elsewhere and not state.only and event.outlook.standing is not Standing.CLOSED:
         sending, actions = _send_elsewhere(replace(state, phase=Phase.SENDING))
         return sending, (AnnounceElsewhere(), *actions)
     return _wait_here(state, event.outlook)

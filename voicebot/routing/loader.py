@@ -28,6 +28,7 @@ QUEUE_KEYS = (
     "after_hours",
     "number",
     "survey",
+    "step",
     "then",
     "elsewhere",
     *QUEUE_SECONDS,
@@ -119,6 +120,7 @@ def _queue(name: str, source: Source, schedules: Collection[str] | None) -> Queu
         after_hours=_choices(fields.get("after_hours"), usual.after_hours),
         number=fields.text("number"),
         survey=fields.text("survey"),
+        step=fields.text("step"),
         then=_steps(fields.get("then")),
         elsewhere=_destinations(fields.get("elsewhere")),
     )

@@ -48,6 +48,7 @@ _QUEUE: Schema = {
     "offers": {"description": "What a caller can have instead of waiting.", **_CHOICES},
     "after_hours": {"description": "What a caller can have when the queue is closed.", **_CHOICES},
     "number": {"description": "A number that callers are told, for emergencies after hours.", **_TEXT},
+    "step": {"description": "The flow that the bot runs with the caller when an agent keys star two.", **_TEXT},
     "survey": {"description": "The flow that asks how it was, when the agent has hung up.", **_TEXT},
     "then": {
         "description": "What follows when an agent does not take a caller.",

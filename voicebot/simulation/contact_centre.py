@@ -40,6 +40,7 @@ from voicebot.telephony.leg import (
     Direction,
     EndCause,
     HangUpReason,
+    KeyPressed,
     LegEnded,
     LegEvent,
     LegInfo,
@@ -163,8 +164,10 @@ class PlayedParty:
         del text, limit_s
         await asyncio.sleep(self._chances.say_s)
 
-    async def gone(self) -> None:
+    async def gone(self, pressed: Callable[[str], None] = lambda _key: None) -> None:
         async for event in self._leg.events():
+            if isinstance(event, KeyPressed):
+                pressed(event.key)
             if isinstance(event, LegEnded):
                 return
 

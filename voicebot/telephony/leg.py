@@ -6,10 +6,10 @@ another codec to its peer converts at its own edge, so any two legs can be bridg
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 SAMPLE_RATE_HZ = 8000
 FRAME_MS = 20
@@ -185,3 +185,17 @@ class CallLeg(Protocol):
     def show_caption(self, speaker: str, text: str, *, final: bool) -> None:
         """Show text beside the audio where the leg has `Capability.CAPTIONS`; a no-op elsewhere."""
         ...
+
+
+@runtime_checkable
+class SendsKeys(Protocol):
+    """A leg with `Capability.SEND_KEYS`."""
+
+    def send_keys(self, keys: str) -> None: ...
+
+
+def key_sender(leg: CallLeg) -> Callable[[str], None] | None:
+    """Return what sends keys to the party; None where the leg cannot."""
+    if Capability.SEND_KEYS in leg.info.capabilities and isinstance(leg, SendsKeys):
+        return leg.send_keys
+    return None

@@ -193,7 +193,8 @@ class Party:
     async def tell(self, text: str, *, limit_s: float) -> None:
         """Nobody listens."""
 
-    async def gone(self) -> None:
+    async def gone(self, pressed: Callable[[str], None] = lambda _key: None) -> None:
+        del pressed
         await asyncio.Event().wait()
 
 

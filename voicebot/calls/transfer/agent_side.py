@@ -7,16 +7,27 @@ from collections.abc import Callable
 
 import structlog
 
+from voicebot.calls.transfer.agent_keys import AgentKey, AgentKeys
 from voicebot.calls.transfer.errands import Errands
 from voicebot.calls.transfer.seams import Floor, Lines, Party, Place, RingFailed
+from voicebot.calls.transfer.third import Invitations, Third
 from voicebot.calls.transfer.timings import Timings
-from voicebot.media.bridge import Bridge, Side
+from voicebot.media.bridge import Bridge, BridgeEnded, Conference, Side
 from voicebot.records.context import ContextPacket
 from voicebot.routing.actions import FreeAgent
-from voicebot.routing.events import AgentAccepted, AgentAnswered, AgentFailed, AgentLeft, CallerLeft, Claim, Event
+from voicebot.routing.events import (
+    AgentAccepted,
+    AgentAnswered,
+    AgentFailed,
+    AgentLeft,
+    CallerLeft,
+    Claim,
+    Event,
+    ThirdLeft,
+)
 from voicebot.routing.queues import Failure, Queue
 from voicebot.routing.wording import Wording
-from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason
+from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason, LegEvent, key_sender
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +55,9 @@ class AgentSide:
         timings: Timings,
         clock: Callable[[], float],
         tell: Callable[[Event], None],
+        commanded: Callable[[AgentKey], None],
     ) -> None:
+        """`commanded` is told what the agent asks for by the keys of a telephone."""
         self._floor = floor
         self._lines = lines
         self._make_party = make_party
@@ -54,15 +67,39 @@ class AgentSide:
         self._timings = timings
         self._clock = clock
         self._tell = tell
+        self._commanded = commanded
+        self._keys = AgentKeys()
+        self._place = place
+        self._invitations = Invitations(
+            place,
+            floor=floor,
+            lines=lines,
+            make_party=make_party,
+            wording=wording,
+            errands=errands,
+            tell=tell,
+        )
+        self._third: Third | None = None
         self._party: Party | None = None
         self._confirm: Callable[[], None] = lambda: None
         self._work: asyncio.Task[None] | None = None
         #: Tells an agent that the caller is gone; a transfer does not end before it has.
         self._parting: asyncio.Task[None] | None = None
+        #: What held third parties on the board who are the agent now.
+        self._promoted: list[Place] = []
         self.name = ""
         #: The caller has talked with the present agent, or with an earlier one.
         self.talked = False
         self._log = log.bind(call_id=place.call_id)
+
+    @property
+    def has_third(self) -> bool:
+        return self._third is not None
+
+    @property
+    def third_name(self) -> str:
+        """How callers hear the third party named; empty while there is none."""
+        return self._third.name if self._third else ""
 
     @property
     def reached(self) -> bool:
@@ -107,30 +144,115 @@ class AgentSide:
         self._tell(AgentFailed(claim, failure))
 
     def join(self, claim: Claim, caller: CallLeg) -> None:
-        """Let the agent and the caller, whose line the bot has left, hear each other."""
+        """Let the agent and the caller, whose line the bot has left, hear each other, and the third party if any."""
         if self._party is not None:
             self.talked = True
-            self._work = self._errands.start(self._bridge(claim, caller, self._party.leg))
+            legs = {Side.CALLER: caller, Side.AGENT: self._party.leg}
+            self._work = self._errands.start(self._talk(claim, legs))
 
-    async def _bridge(self, claim: Claim, caller: CallLeg, agent: CallLeg) -> None:
-        bridge = Bridge(caller, agent, clock=self._clock, observe=lambda _side, _event: None)
-        ended = await bridge.run()
+    async def _talk(self, claim: Claim, legs: dict[Side, CallLeg]) -> None:
+        """Let whoever is there talk until one of them goes. Without the caller the agent and the third are alone."""
+        third = self._third
+        if third is not None:
+            legs = {**legs, Side.THIRD: third.party.leg}
+        ended = await self._joined(legs)
         talked_s = self._clock() - (self._timings.joined_s or self._clock())
         if ended.side is Side.CALLER:
             self._tell(CallerLeft())
+        elif ended.side is Side.THIRD and third is not None:
+            self._tell(ThirdLeft(third.claim))
         elif ended.cause in _LOST or talked_s < SHORTEST_TALK_S:
-            self._tell(AgentFailed(claim, Failure.HUNG_UP))
+            self._tell(AgentFailed(claim, Failure.HUNG_UP) if Side.CALLER in legs else AgentLeft(claim))
         else:
             self._tell(AgentLeft(claim))
 
+    async def _joined(self, legs: dict[Side, CallLeg]) -> BridgeEnded:
+        if len(legs) > 2:  # two are a bridge
+            return await Conference(legs, clock=self._clock, observe=_nobody, pressed=self._pressed_in(legs)).run()
+        agent = legs[Side.AGENT]
+        caller = legs.get(Side.CALLER)
+        if caller is None:
+            mixed = Conference(legs, clock=self._clock, observe=_nobody, pressed=self._pressed_in({}))
+            return await mixed.run()
+        to_caller = key_sender(caller)
+        return await Bridge(
+            caller,
+            agent,
+            clock=self._clock,
+            observe=_nobody,
+            keys_to_caller=lambda key: self._agent_pressed(key, to_caller),
+            keys_to_agent=key_sender(agent),
+        ).run()
+
+    def _pressed_in(self, legs: dict[Side, CallLeg]) -> Callable[[Side, str], None]:
+        to_caller = key_sender(legs[Side.CALLER]) if Side.CALLER in legs else None
+
+        def pressed(side: Side, key: str) -> None:
+            if side is Side.AGENT:
+                self._agent_pressed(key, to_caller)
+
+        return pressed
+
+    def _agent_pressed(self, key: str, to_caller: Callable[[str], None] | None) -> None:
+        """Take a command, or send the key on to the caller."""
+        pressed = self._keys.press(key, self._clock())
+        if pressed.command is not None:
+            self._commanded(pressed.command)
+        elif pressed.keys and to_caller is not None:
+            for one in pressed.keys:
+                to_caller(one)
+
     def wait(self, claim: Claim) -> None:
-        """Leave the agent alone; only that they go is told."""
-        if self._party is not None:
+        """Leave the agent without the caller: alone, of whom only keys and that they go are told, or with the third."""
+        if self._party is None:
+            return
+        if self._third is not None:
+            self._work = self._errands.start(self._talk(claim, {Side.AGENT: self._party.leg}))
+        else:
             self._work = self._errands.start(self._watch(claim, self._party))
 
     async def _watch(self, claim: Claim, party: Party) -> None:
-        await party.gone()
+        await party.gone(lambda key: self._agent_pressed(key, None))
         self._tell(AgentLeft(claim))
+
+    # --- somebody else in the call
+
+    def invite(self, queue: Queue, packet: ContextPacket, *, only: str) -> None:
+        """Ask somebody of `queue` into the call."""
+        introduction = f"{self._wording.text('third_asks', agent=self.name)} {self._introduction(packet)}"
+        self._invitations.invite(queue, introduction, packet, only=only)
+
+    async def take_third(self, claim: Claim) -> bool:
+        """Have the third party who accepted under this claim; False when they were called off meanwhile."""
+        third = self._invitations.accepted(claim)
+        if third is None:
+            return False
+        await self.stop_work()
+        self._third = third
+        return True
+
+    async def drop_third(self, *, wrap_up_s: float) -> None:
+        """Let the third party go, or stop asking for one; whoever talks must be joined anew."""
+        await self._invitations.call_off()
+        third, self._third = self._third, None
+        if third is not None:
+            await self.stop_work()
+            await self._invitations.let_go(third, wrap_up_s=wrap_up_s)
+
+    async def promote(self, claim: Claim) -> bool:
+        """Make the third party the caller's agent; False when there is none under this claim."""
+        third, self._third = self._third, None
+        if third is None or third.claim != claim:
+            return False
+        await self.stop_work()
+        self._party, self.name = third.party, third.name
+        self._promoted.append(third.place)
+        return await self._floor.joined(self._place, claim)
+
+    async def leave_board(self) -> None:
+        """Take off the board what held a third party who became the agent."""
+        while self._promoted:
+            await self._floor.leave(self._promoted.pop(), "promoted")
 
     async def stop_work(self) -> None:
         work, self._work = self._work, None
@@ -161,3 +283,8 @@ class AgentSide:
         """Wait until an agent who is being told that the caller is gone has been told."""
         if self._parting is not None:
             await asyncio.gather(self._parting, return_exceptions=True)
+
+
+def _nobody(side: Side, event: LegEvent) -> None:
+    """See nothing: recording is the legs' own."""
+    del side, event

@@ -12,12 +12,22 @@ from voicebot.calls.transfer.elsewhere import Elsewhere, Ways
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.handing_over import MakePacket
 from voicebot.calls.transfer.held_caller import HeldCaller
-from voicebot.calls.transfer.seams import CallerSide, Lines, Party, Place
+from voicebot.calls.transfer.seams import CallerSide, Lines, Party, Place, TalkNews
 from voicebot.calls.transfer.transfer import Transfer
 from voicebot.dialog.actions import Takeover, TransferTo
 from voicebot.records.context import ContextPacket
 from voicebot.records.summary import introduction
-from voicebot.routing.events import AgentHeld, AgentLeft, Claim, Event, SentOn
+from voicebot.routing.events import (
+    AgentHeld,
+    AgentLeft,
+    BotAskedBack,
+    BotCalledOff,
+    Claim,
+    Event,
+    SentOn,
+    ThirdAsked,
+    ThirdCalledOff,
+)
 from voicebot.routing.queues import Choice, Queue
 from voicebot.routing.wording import Wording
 from voicebot.telephony.leg import CallLeg, LegInfo
@@ -27,7 +37,10 @@ CALLED_BACK_PRIORITY = 100
 
 
 class TransferDesk:
-    """`make_party` gives an agent's leg ears and a voice; `music` is mu-law. `now` is in the bot's zone."""
+    """`make_party` gives an agent's leg ears and a voice; `music` is mu-law. `now` is in the bot's zone.
+
+    `show` tells an agent's desk how the call they have stands, None once they have it no more.
+    """
 
     def __init__(
         self,
@@ -40,7 +53,9 @@ class TransferDesk:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         elsewhere: Elsewhere = Ways(()),  # noqa: B008  # it holds nothing
+        show: Callable[[Claim, TalkNews | None], None] = lambda _claim, _news: None,
     ) -> None:
+        self._show = show
         self._centre = centre
         self._lines = lines
         self._make_party = make_party
@@ -92,6 +107,7 @@ class TransferDesk:
             clock=self._clock,
             now=self._now,
             elsewhere=self._elsewhere,
+            show=self._show,
         )
         self._transfers.add(transfer)
         return transfer
@@ -103,15 +119,40 @@ class TransferDesk:
         claim = Claim(agent_id, token)
         return self._tell(claim, AgentHeld(claim, held))
 
-    def send_on(self, agent_id: str, token: int, queue: str) -> bool:
-        """Have another queue take the caller; the agent is free."""
+    def send_on(self, agent_id: str, token: int, queue: str, *, to: str = "") -> bool:
+        """Have another queue take the caller, or an agent of it first; the agent is free."""
         claim = Claim(agent_id, token)
-        return queue in self._centre.routing.queues and self._tell(claim, SentOn(claim, queue))
+        return self._is_served(queue, to) and self._tell(claim, SentOn(claim, queue, to))
 
-    def finish(self, agent_id: str, token: int) -> bool:
-        """End the agent's part, as hanging up would."""
+    def lend(self, agent_id: str, token: int, flow: str) -> bool:
+        """Have the bot run a flow with the caller."""
         claim = Claim(agent_id, token)
-        return self._tell(claim, AgentLeft(claim))
+        return self._tell(claim, BotAskedBack(claim, flow))
+
+    def take_back(self, agent_id: str, token: int) -> bool:
+        """Take the caller back from the bot, which is not done."""
+        claim = Claim(agent_id, token)
+        return self._tell(claim, BotCalledOff(claim))
+
+    def invite(self, agent_id: str, token: int, queue: str, *, who: str = "") -> bool:
+        """Ask somebody of a queue into the call, or one agent of it."""
+        claim = Claim(agent_id, token)
+        return self._is_served(queue, who) and self._tell(claim, ThirdAsked(claim, queue, who))
+
+    def let_third_go(self, agent_id: str, token: int) -> bool:
+        """Let the third party go, or ask for none any more."""
+        claim = Claim(agent_id, token)
+        return self._tell(claim, ThirdCalledOff(claim))
+
+    def finish(self, agent_id: str, token: int, *, survey: bool = False) -> bool:
+        """End the agent's part, as hanging up would; with a `survey` the caller is asked how it was."""
+        claim = Claim(agent_id, token)
+        return self._tell(claim, AgentLeft(claim, survey=survey))
+
+    def _is_served(self, queue: str, agent_id: str) -> bool:
+        """Tell whether there is such a queue, and the agent, if one is named, serves it."""
+        found = self._centre.routing.queues.get(queue)
+        return found is not None and (not agent_id or self._centre.routing.serves(agent_id, found))
 
     def _tell(self, claim: Claim, event: Event) -> bool:
         for transfer in self._transfers:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from voicebot.calls.transfer.seams import RingFailed
+from voicebot.calls.transfer.seams import RingFailed, TalkNews
 from voicebot.records.context import ContextPacket
 from voicebot.routing.agents import Agent
 from voicebot.routing.events import Claim
@@ -55,7 +55,15 @@ class BoardChanged:
     """Something on the board is different: queues, agents, callbacks."""
 
 
-DeskEvent = CallOffered | OfferWithdrawn | BoardChanged
+@dataclass(frozen=True, slots=True)
+class TalkChanged:
+    """How the call of the agent stands; None once they have it no more."""
+
+    claim: Claim
+    news: TalkNews | None
+
+
+DeskEvent = CallOffered | OfferWithdrawn | BoardChanged | TalkChanged
 
 
 class DeskSession:
@@ -95,6 +103,7 @@ class Desks:
         self._share = share
         self._sessions: defaultdict[str, set[DeskSession]] = defaultdict(set)
         self._offers: dict[Claim, _Offer] = {}
+        self._talks: dict[Claim, TalkNews] = {}
         #: Legs of pages, each until it has ended.
         self._legs: dict[CallLeg, asyncio.Event] = {}
 
@@ -106,6 +115,9 @@ class Desks:
         for claim, offer in self._offers.items():
             if claim.agent_id == agent_id:
                 session.tell(offer.event)
+        for claim, news in self._talks.items():
+            if claim.agent_id == agent_id:
+                session.tell(TalkChanged(claim, news))
         try:
             yield session
         finally:
@@ -188,6 +200,14 @@ class Desks:
         """Let go of a page's leg: whoever brought it may close it."""
         if (released := self._legs.get(leg)) is not None:
             released.set()
+
+    def talk_changed(self, claim: Claim, news: TalkNews | None) -> None:
+        """Show how the call of an agent stands, also to a page that is opened later."""
+        if news is None:
+            self._talks.pop(claim, None)
+        else:
+            self._talks[claim] = news
+        self._tell(claim, TalkChanged(claim, news))
 
     def _tell(self, claim: Claim, event: DeskEvent) -> None:
         for session in self._sessions.get(claim.agent_id, ()):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from voicebot.calls.transfer.briefing import Briefing
 from voicebot.routing.queues import Failure
-from voicebot.telephony.leg import CallLeg, LegEnded
+from voicebot.telephony.leg import CallLeg, KeyPressed, LegEnded
 
 
 class AgentParty:
@@ -27,8 +27,10 @@ class AgentParty:
     async def tell(self, text: str, *, limit_s: float) -> None:
         await self._brief(self._leg).tell(text, limit_s=limit_s)
 
-    async def gone(self) -> None:
-        """Return when the line ends; what comes over it meanwhile is for nobody yet."""
+    async def gone(self, pressed: Callable[[str], None] = lambda _key: None) -> None:
+        """Return when the line ends; of what comes over it meanwhile only keys are for anybody."""
         async for event in self._leg.events():
+            if isinstance(event, KeyPressed):
+                pressed(event.key)
             if isinstance(event, LegEnded):
                 return

@@ -58,6 +58,22 @@ class FlowRun:
     reached: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class TalkNews:
+    """What an agent's desk shows of their call: how it stands, whom they have asked in, and what the bot's step did.
+
+    `state` is the phase of the hand-over. `inviting` is a queue, `third` a name, `failed` why nobody came. `run` is
+    None while the bot is still at its `flow`.
+    """
+
+    state: str
+    inviting: str = ""
+    third: str = ""
+    flow: str = ""
+    run: FlowRun | None = None
+    failed: Failure | None = None
+
+
 class CallerSide(Protocol):
     """The caller's line while a transfer has it. Sounds come one after the other; each returns once heard or cut."""
 
@@ -93,8 +109,8 @@ class Party(Protocol):
 
     async def tell(self, text: str, *, limit_s: float) -> None: ...
 
-    async def gone(self) -> None:
-        """Return when the line ends, while nobody else reads it."""
+    async def gone(self, pressed: Callable[[str], None] = ...) -> None:
+        """Return when the line ends, while nobody else reads it; `pressed` is told of each key."""
         ...
 
 

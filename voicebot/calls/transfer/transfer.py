@@ -11,12 +11,15 @@ from typing import assert_never
 
 import structlog
 
+from voicebot.calls.transfer.agent_keys import AgentKey
 from voicebot.calls.transfer.agent_side import AgentSide
 from voicebot.calls.transfer.arranging import Arranger
+from voicebot.calls.transfer.bots_place import BotsPlace
 from voicebot.calls.transfer.elsewhere import Elsewhere, Ways
 from voicebot.calls.transfer.errands import Errands
 from voicebot.calls.transfer.far_side import FarSide
-from voicebot.calls.transfer.seams import CallerSide, Floor, Lines, Party, Place, Said
+from voicebot.calls.transfer.joined import Joined, commanded
+from voicebot.calls.transfer.seams import CallerSide, Floor, Lines, Party, Place, Said, TalkNews
 from voicebot.calls.transfer.sounds import HoldMusic, Sounds, choice_expectation
 from voicebot.calls.transfer.timings import Timings
 from voicebot.records.context import ContextPacket
@@ -25,15 +28,19 @@ from voicebot.routing.actions import (
     AnnounceElsewhere,
     Arrange,
     BriefAgent,
+    DropThird,
     Ending,
     EnterQueue,
     FindQueue,
     Finish,
     FreeAgent,
     Hold,
+    InviteThird,
     Join,
+    JoinThird,
     LeaveQueue,
     Offer,
+    Promote,
     RingAgent,
     RunBot,
     SendElsewhere,
@@ -45,7 +52,6 @@ from voicebot.routing.events import (
     AgentClaimed,
     AgentFailed,
     Arranged,
-    BotFinished,
     CallerChose,
     CallerLeft,
     CallerTold,
@@ -58,6 +64,7 @@ from voicebot.routing.events import (
     QueueClosed,
     QueueFound,
     Rules,
+    ThirdFailed,
     WaitedTooLong,
 )
 from voicebot.routing.handover import Handover, Phase, begin, step
@@ -72,6 +79,8 @@ log = structlog.get_logger(__name__)
 TELL_LIMIT_S = 6.0
 #: How long the last words may take to be heard.
 GOODBYE_LIMIT_S = 20.0
+#: How long a survey may take.
+SURVEY_LIMIT_S = 120.0
 #: How long a caller may think about what they want instead.
 CHOOSE_S = 8.0
 #: Phases in which the server's end changes nothing for the caller: they have somebody, or nothing more is to be done.
@@ -110,10 +119,12 @@ class Transfer:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         elsewhere: Elsewhere = Ways(()),  # noqa: B008  # it holds nothing
+        show: Callable[[Claim, TalkNews | None], None] = lambda _claim, _news: None,
     ) -> None:
         """`instead` is what to arrange at once, without trying to reach anybody.
 
-        `packet` makes the context packet for a queue; `make_party` gives an agent's leg ears and a voice.
+        `packet` makes the context packet for a queue; `make_party` gives an agent's leg ears and a voice. `show` tells
+        an agent's desk how their call stands, and that it is over.
         """
         self._place = place
         self._first_queue = queue
@@ -130,8 +141,10 @@ class Transfer:
         self._state = Handover()
         self._queue: Queue = floor.routing.queues[queue]
         self._packet: ContextPacket | None = None
-        #: The bot has left the caller's line.
-        self._aside = False
+        self._bot = BotsPlace(caller, self._sounds)
+        self._show = show
+        #: The agent whose desk shows the call.
+        self._shown: Claim | None = None
         self._choices: tuple[Choice, ...] = ()
         self._errands = Errands(self._broke)
         self._waiting: asyncio.Task[None] | None = None
@@ -149,6 +162,16 @@ class Transfer:
             timings=self.timings,
             clock=clock,
             tell=self._inbox.put_nowait,
+            commanded=self._commanded,
+        )
+        self._joined = Joined(
+            caller,
+            self._agent,
+            place=self._bot,
+            sounds=self._sounds,
+            wording=wording,
+            errands=self._errands,
+            tell=self._inbox.put_nowait,
         )
         self._far = FarSide(
             caller.leg,
@@ -157,7 +180,7 @@ class Transfer:
             errands=self._errands,
             timings=self.timings,
             clock=clock,
-            let_go=self._step_aside,
+            let_go=self._bot.step_aside,
             tell=self._inbox.put_nowait,
         )
         #: The receivers that did not have the packet within a second.
@@ -187,7 +210,7 @@ class Transfer:
 
     def must_end(self) -> None:
         """End it, since the server does: who has no agent is called back, who has one may go on until they are cut."""
-        elsewhere = self._state.phase is Phase.SENDING and self._aside
+        elsewhere = self._state.phase is Phase.SENDING and self._bot.aside
         if not elsewhere and self._state.phase not in _LEFT_ALONE:
             self._errands.start(self._note_down_and_leave())
 
@@ -199,6 +222,12 @@ class Transfer:
     def tell(self, event: Event) -> None:
         """Take what the agent does at their desk."""
         self._inbox.put_nowait(event)
+
+    def _commanded(self, key: AgentKey) -> None:
+        """Take what the agent does by the keys of a telephone; a key that means nothing here does nothing."""
+        state = self._state
+        if state.claim is not None and (event := commanded(key, state.claim, state, self._queue)) is not None:
+            self._inbox.put_nowait(event)
 
     # --- the machine
 
@@ -218,6 +247,7 @@ class Transfer:
                 self._state, actions = step(self._state, event)
                 self._note(before, event)
                 await self._carry_out(actions)
+                self._show_desk()
             talked = self._agent.talked or self._far.talked
             return Outcome(self._ending, self._agent.name, talked, tuple(self._happened))
         finally:
@@ -225,9 +255,27 @@ class Transfer:
 
     def _note(self, before: Phase, event: Event) -> None:
         failure = event.failure.value if isinstance(event, AgentFailed | ElsewhereFailed) else ""
+        if isinstance(event, ThirdFailed):
+            self._joined.third_failed(event.failure)
         name = type(event).__name__
         self._happened.append(f"{name} {failure}".strip())
         self._log.info("transfer", event_name=name, failure=failure, before=before.value, after=self._state.phase.value)
+
+    def _show_desk(self) -> None:
+        """Tell the desk of the agent who has the caller how it stands, and one who had them that it is over."""
+        claim, news = self._state.claim, self._joined.news(self._state)
+        if self._shown is not None and self._shown != claim:
+            self._show(self._shown, None)
+            self._shown = None
+        if claim is not None and news is not None:
+            self._shown = claim
+            self._show(claim, news)
+
+    async def _drop_third(self) -> None:
+        going_on = self._state.phase in {Phase.JOINED, Phase.HELD}
+        claim = self._state.claim if going_on else None
+        held = self._state.phase is Phase.HELD
+        await self._joined.drop_third(claim, held=held, wrap_up_s=self._queue.wrap_up_s)
 
     async def _carry_out(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -258,13 +306,23 @@ class Transfer:
             case Join(claim):
                 await self._join(claim)
             case Hold(claim, held):
-                await self._hold(claim, held=held)
-            case RunBot():
-                self._inbox.put_nowait(BotFinished())  # no flow is run between two people yet: they talk on
+                await self._joined.hold(claim, held=held)
+            case RunBot(claim, flow):
+                await self._joined.run_bot(claim, flow)
+            case InviteThird(queue, agent):
+                packet = self._packet or self._make_packet(self._queue.name)
+                self._agent.invite(self._floor.routing.queues[queue], packet, only=agent)
+            case JoinThird(third):
+                if self._state.claim is not None:
+                    await self._joined.join_third(self._state.claim, third, held=self._state.phase is Phase.HELD)
+            case DropThird():
+                await self._drop_third()
+            case Promote(third):
+                await self._joined.promote(third)
             case FreeAgent():
                 await self._agent.free(action, wrap_up_s=self._queue.wrap_up_s)
             case Offer():
-                await self._return()
+                await self._bot.come_back()
                 await self._sounds.play(self._offer(action))
             case Arrange(choice):
                 await self._sounds.play(self._arrange(choice))
@@ -292,7 +350,7 @@ class Transfer:
 
     async def _enter(self, action: EnterQueue) -> None:
         queue = self._queue
-        await self._return()
+        await self._bot.come_back()
         # Whoever says nothing waits, so that waiting has no key.
         self._choices = tuple(choice for choice in action.choices if choice is not Choice.WAIT)
         first: tuple[str, str] | None = None
@@ -307,7 +365,7 @@ class Transfer:
         self._agent.talked = False
         await self._caller.listen(choice_expectation(self._choices))
         await self._sounds.play(self._sounds.wait_with_music(first, self._comfort))
-        await self._floor.enter(self._place, queue.name, action.tried, self._claimed)
+        await self._floor.enter(self._place, queue.name, self._passed_over(), self._claimed)
         if self._waiting is None:
             self._waiting = self._errands.start(self._watch_queue(queue))
 
@@ -324,12 +382,17 @@ class Transfer:
             await asyncio.sleep(min(left_s, LOOK_EVERY_S))
             if not self._floor.is_open(queue, self._now()):
                 self._inbox.put_nowait(QueueClosed())
-            elif not await self._floor.can_serve(queue, self._state.tried):
+            elif not await self._floor.can_serve(queue, self._passed_over()):
                 self._inbox.put_nowait(WaitedTooLong())
         # Told again and again, since an agent may be ringing now who will not take the caller.
         while True:
             self._inbox.put_nowait(WaitedTooLong())
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _passed_over(self) -> tuple[str, ...]:
+        """Return the agents who are not asked for this caller now."""
+        only = self._state.only
+        return (*self._state.tried, *(agent for agent in self._floor.routing.agents if only and agent != only))
 
     async def _leave_queue(self) -> None:
         await self._stop_waiting()
@@ -355,8 +418,8 @@ class Transfer:
         return self._wording.text("still_waiting")
 
     async def _send_elsewhere(self, destination: Destination) -> None:
-        if self._aside:
-            await self._return()
+        if self._bot.aside:
+            await self._bot.come_back()
             await self._sounds.play(self._sounds.wait_with_music(None, self._still_waiting))
         self._far.send(destination, self._queue, self._packet or self._make_packet(self._queue.name))
 
@@ -376,37 +439,10 @@ class Transfer:
             self._inbox.put_nowait(AgentFailed(claim, Failure.CLAIM_LOST))
             return
         await self._agent.stop_work()
-        await self._step_aside()
+        await self._bot.step_aside()
         self.timings.joined_s = self._clock()
         self._agent.join(claim, self._caller.leg)
         self._log.info("joined", agent=claim.agent_id)
-
-    async def _hold(self, claim: Claim, *, held: bool) -> None:
-        """Give the caller music while the agent is elsewhere, or join them again."""
-        if not self._agent.reached:
-            return
-        await self._agent.stop_work()
-        if held:
-            await self._return()
-            await self._sounds.play(self._sounds.wait_with_music(None, self._still_there))
-            self._agent.wait(claim)
-        else:
-            await self._step_aside()
-            self._agent.join(claim, self._caller.leg)
-
-    async def _step_aside(self) -> None:
-        await self._sounds.stop()
-        await self._caller.step_aside()
-        self._aside = True
-
-    async def _still_there(self) -> str:
-        return self._wording.text("on_hold", agent=self._agent.name)
-
-    async def _return(self) -> None:
-        """Have the bot take the caller's line again, if it had left it."""
-        if self._aside:
-            self._aside = False
-            await self._caller.come_back()
 
     # --- what there is instead
 
@@ -428,9 +464,12 @@ class Transfer:
         await self._floor.leave(self._place, ending.value)
         await self._far.stop()
         if ending not in {Ending.CALLER_LEFT, Ending.ELSEWHERE}:
-            await self._return()
+            await self._bot.come_back()
         await self._sounds.stop()
         with contextlib.suppress(TimeoutError):
+            if ending is Ending.SURVEY and self._queue.survey:
+                async with asyncio.timeout(SURVEY_LIMIT_S):
+                    await self._caller.run_flow(self._queue.survey)
             async with asyncio.timeout(GOODBYE_LIMIT_S):
                 await self._goodbye(ending)
         self._ending = ending
@@ -448,6 +487,8 @@ class Transfer:
             if self._state.claim is not None:
                 gone = FreeAgent(self._state.claim, None, caller_left=True)
                 await self._agent.free(gone, wrap_up_s=self._queue.wrap_up_s)
+            await self._agent.drop_third(wrap_up_s=0.0)
+            await self._agent.leave_board()
             if self._ending is None:
                 await self._floor.leave(self._place, "failed")
             while not self._inbox.empty():
@@ -455,5 +496,7 @@ class Transfer:
                 if isinstance(event := self._inbox.get_nowait(), AgentClaimed):
                     await self._floor.free(event.claim, None, talked=False, wrap_up_s=0.0)
         finally:
+            if self._shown is not None:
+                self._show(self._shown, None)
             await self._errands.cancel()
             await self._agent.settle()

@@ -111,11 +111,26 @@ def desk_board(board: Board, agent: Agent) -> dict[str, Any]:
     """Return what an agent's desk shows: themself, the queues they serve, and these queues' callbacks."""
     served = queues_of(board, agent.id)
     names = {queue.name for queue in served}
+    states = {row.id: _state(row, board.at).value for row in board.snapshot.agents}
+    others = [other for other in board.routing.agents.values() if other.id != agent.id]
     return {
         "type": "board",
         "at": board.at,
         "me": agent_view(board, agent),
         "queues": [queue_view(board, queue) for queue in served],
+        # To whom a caller can be sent on, and who can be asked into a call.
+        "elsewhere": [
+            {
+                "queue": queue.name,
+                "title": queue.title,
+                "agents": [
+                    {"id": other.id, "name": other.name, "state": states.get(other.id, AgentState.OFFLINE.value)}
+                    for other in others
+                    if board.routing.serves(other.id, queue)
+                ],
+            }
+            for queue in board.routing.queues.values()
+        ],
         "callbacks": [
             callback_view(one, board.routing) for one in board.callbacks if one.state in _OPEN and one.queue in names
         ],

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, assert_never
 
 import structlog
 from aiohttp import WSMsgType
 
-from voicebot.calls.transfer.desks import BoardChanged, CallOffered, Desks, DeskSession, OfferWithdrawn
+from voicebot.calls.transfer.desks import BoardChanged, CallOffered, Desks, DeskSession, OfferWithdrawn, TalkChanged
 from voicebot.calls.transfer.floor import ContactCentre
+from voicebot.calls.transfer.seams import TalkNews
 from voicebot.errors import RemoteProtocolError
 from voicebot.records.access.sight import Sight
 from voicebot.records.call_notes import CallNotes
@@ -25,7 +26,10 @@ from voicebot.web.desk.messages import (
     Accept,
     CloseCallback,
     Decline,
+    Finish,
     HoldCaller,
+    Invite,
+    LendCaller,
     PageMessage,
     SendOn,
     SetState,
@@ -48,18 +52,24 @@ class Talks(Protocol):
     """What an agent can do with a caller of theirs on this server; False when there is none under that token."""
 
     def hold(self, agent_id: str, token: int, *, held: bool) -> bool: ...
-    def send_on(self, agent_id: str, token: int, queue: str) -> bool: ...
+    def send_on(self, agent_id: str, token: int, queue: str, *, to: str = "") -> bool: ...
+    def lend(self, agent_id: str, token: int, flow: str) -> bool: ...
+    def take_back(self, agent_id: str, token: int) -> bool: ...
+    def invite(self, agent_id: str, token: int, queue: str, *, who: str = "") -> bool: ...
+    def let_third_go(self, agent_id: str, token: int) -> bool: ...
+    def finish(self, agent_id: str, token: int, *, survey: bool = False) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class DeskParts:
-    """What desks need of the contact centre."""
+    """What desks need of the contact centre. `steps` are the flows that the bot can run for an agent, by title."""
 
     centre: ContactCentre
     desks: Desks
     talks: Talks
     callbacks: CallbackBook
     notes: CallNotes
+    steps: Callable[[], Mapping[str, str]] = dict
 
 
 class DeskConversation:
@@ -106,7 +116,7 @@ class DeskConversation:
 
     def _view(self, board: Board) -> Mapping[str, Any]:
         call = board.call_of(self._agent.id)
-        return desk_board(board, self._agent) | {"call": call.call_id if call else None}
+        return desk_board(board, self._agent) | {"call": call.call_id if call else None, "steps": self._parts.steps()}
 
     # --- to the page
 
@@ -119,6 +129,8 @@ class DeskConversation:
                     await self._wire.tell({"type": "withdrawn", "token": claim.token, "why": why.value})
                 case BoardChanged():
                     self._wire.changed.set()
+                case TalkChanged(claim, news):
+                    await self._wire.tell({"type": "talk", "token": claim.token, "talk": self._talk(news)})
                 case _:
                     assert_never(event)
 
@@ -136,6 +148,20 @@ class DeskConversation:
                 "packet": context_document(offer.packet),
             }
         )
+
+    def _talk(self, news: TalkNews | None) -> Mapping[str, Any] | None:
+        """Return how a page is told of its call, in the words that people know."""
+        if news is None:
+            return None
+        invited = self._parts.centre.routing.queues.get(news.inviting)
+        return {
+            "state": news.state,
+            "inviting": invited.title if invited else "",
+            "third": news.third,
+            "step": self._parts.steps().get(news.flow, news.flow),
+            "run": asdict(news.run) if news.run else None,
+            "failed": news.failed.value if news.failed else None,
+        }
 
     # --- from the page
 
@@ -167,14 +193,31 @@ class DeskConversation:
                     await self._refuse("decline", "The call is not offered any more.")
             case WriteNote():
                 await self._note(wanted)
-            case HoldCaller(held=held):
-                if not self._parts.talks.hold(self._agent.id, await self._claimed(), held=held):
-                    await self._refuse("hold", "You have no caller whom this server could hold.")
-            case SendOn(queue=queue):
-                if not self._parts.talks.send_on(self._agent.id, await self._claimed(), queue):
-                    await self._refuse("send_on", "The caller could not be sent on.")
             case CloseCallback(id=callback_id):
                 await self._close_callback(callback_id)
+            case HoldCaller() | SendOn() | LendCaller() | Invite() | Finish():
+                if not self._do_with_caller(wanted, await self._claimed()):
+                    await self._refuse(wanted.type, "That cannot be done: you have no such caller on this server.")
+            case _:
+                assert_never(wanted)
+
+    def _do_with_caller(self, wanted: HoldCaller | SendOn | LendCaller | Invite | Finish, token: int) -> bool:
+        talks, me = self._parts.talks, self._agent.id
+        match wanted:
+            case HoldCaller(held=held):
+                return talks.hold(me, token, held=held)
+            case SendOn(queue=queue, agent=agent):
+                return talks.send_on(me, token, queue, to=agent)
+            case LendCaller(flow=""):
+                return talks.take_back(me, token)
+            case LendCaller(flow=flow):
+                return flow in self._parts.steps() and talks.lend(me, token, flow)
+            case Invite(queue=""):
+                return talks.let_third_go(me, token)
+            case Invite(queue=queue, agent=agent):
+                return talks.invite(me, token, queue, who=agent)
+            case Finish(survey=survey):
+                return talks.finish(me, token, survey=survey)
             case _:
                 assert_never(wanted)
 

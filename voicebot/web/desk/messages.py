@@ -1,8 +1,8 @@
 """The messages of the desk's WebSocket. Both ways each is one JSON object, told apart by its `type`.
 
 What a page sends is parsed here. What it is told stands in `voicebot.web.desk.board_view` and in `socket`: ``hello``,
-``board``, ``offer``, ``withdrawn``, ``audio``, ``noted`` and ``refused``. A page passes over types that it does not
-know, so that more can be told later.
+``board``, ``offer``, ``withdrawn``, ``talk``, ``audio``, ``noted`` and ``refused``. A page passes over types that it
+does not know, so that more can be told later.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from voicebot.errors import RemoteProtocolError
 from voicebot.records.call_notes import MAX_NOTE_CHARS, Disposition
 from voicebot.routing.agents import AgentState, ReachKind
 
+_IdOrNone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,128}$")]
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
 
 
@@ -74,9 +75,37 @@ class SendOn:
 
     type: Literal["send_on"]
     queue: _Id
+    agent: _IdOrNone = ""
 
 
-PageMessage = SetState | Accept | Decline | WriteNote | CloseCallback | HoldCaller | SendOn
+@dataclass(frozen=True, slots=True)
+class LendCaller:
+    """The bot is to run a flow with the caller, or, without one, to give them back."""
+
+    type: Literal["lend"]
+    flow: _IdOrNone = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """Somebody of a queue is to come into the call; without a queue the third party goes."""
+
+    type: Literal["invite"]
+    queue: _IdOrNone = ""
+    agent: _IdOrNone = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The agent is done with the caller, who may be asked how it was."""
+
+    type: Literal["finish"]
+    survey: bool
+
+
+PageMessage = (
+    SetState | Accept | Decline | WriteNote | CloseCallback | HoldCaller | SendOn | LendCaller | Invite | Finish
+)
 
 _PAGE: TypeAdapter[PageMessage] = TypeAdapter(Annotated[PageMessage, Field(discriminator="type")])
 
