@@ -20,7 +20,7 @@ from tests.routing.examples import NOW
 from voicebot.calls.transfer import by_twilio
 from voicebot.calls.transfer.by_twilio import ByTwilio
 from voicebot.calls.transfer.elsewhere import Ways
-from voicebot.calls.transfer.seams import Place, Reached, RingFailed
+from voicebot.calls.transfer.seams import FlowRun, Place, Reached, RingFailed
 from voicebot.calls.transfer.transfer import Outcome, Transfer
 from voicebot.dialog.expectation import Expectation
 from voicebot.records.context import ContextPacket
@@ -80,6 +80,10 @@ class Caller:
         del audio
         self.moves.append("music")
         await asyncio.sleep(1.0)
+
+    async def run_flow(self, flow: str) -> FlowRun:
+        self.moves.append(flow)
+        return FlowRun(done=False)
 
     async def hush(self) -> None:
         """Nothing sounds any longer than it is awaited."""
@@ -147,7 +151,8 @@ class KeyedParty:
     async def tell(self, text: str, *, limit_s: float) -> None:
         """Nobody is told anything here."""
 
-    async def gone(self) -> None:
+    async def gone(self, pressed: Callable[[str], None] = lambda _key: None) -> None:
+        del pressed
         async for event in self._leg.events():
             if isinstance(event, LegEnded):
                 return
