@@ -13,6 +13,7 @@ from voicebot.app.work import working
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.store import Store
 from voicebot.settings import load_settings
+from voicebot.work.planned import PlannedFor
 
 pytestmark = pytest.mark.xdist_group("durable")
 
@@ -22,7 +23,8 @@ async def test_what_is_wrong_with_the_settings_comes_out_as_it_is(tmp_path: Path
     wrong = ConfigurationError([Problem("settings", None, "`port`: is taken.", "Choose another --port.")])
     # Flows are asked for only when a call is over or all is paused.
     no_flows = cast("Editions", object())
+    nothing_planned = cast("PlannedFor", object())
     async with Store.open(tmp_path, on_failure=lambda _: None) as store:
         with pytest.raises(ConfigurationError, match="is taken"):
-            async with working(settings, store, no_flows, now=lambda: datetime.now(UTC)):
+            async with working(settings, store, no_flows, nothing_planned, now=lambda: datetime.now(UTC)):
                 raise wrong

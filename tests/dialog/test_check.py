@@ -226,6 +226,13 @@ MISTAKES = {
     "a form of the wrong kind": Mistake(
         "renew.yaml", "due on {due}", "due on {due:count day}", "cannot be said as 'count'"
     ),
+    "a secret remembered": Mistake(
+        "bot.yaml",
+        "  member: member_number",
+        "  member: member_number\n  code: pin",
+        "'code' is secret and must not be remembered",
+        "code: pin",
+    ),
     "a secret said aloud": Mistake(
         "renew.yaml", "Until {day}, then?", "Until {day} with {pin}?", "secret and must not be said"
     ),

@@ -53,3 +53,22 @@ async def test_who_hangs_up_in_the_middle_goes_on_by_text_message_and_is_recorde
         async with asyncio.timeout(10):
             while {"sms", "chat", "twilio"} != {call["channel"] for call in (await server.get("/api/calls"))["calls"]}:
                 await asyncio.sleep(0.2)
+
+
+async def test_a_chat_in_which_somebody_proved_who_they_are_is_remembered_for_their_next_call(tmp_path: Path) -> None:
+    async with running(tmp_path / "data", VOICEBOT_RECOGNIZER="off", VOICEBOT_DRAIN_S="1") as server:
+        url, headers, reply = server.url + "/api/chat", {"Authorization": f"Bearer {API_TOKEN}"}, {}
+        written = ({}, {"text": "what's my balance"}, {"text": "402938"}, {"text": "1593"}, {"button": "9"})
+        for message in written:
+            body = message | ({"session": reply["session"]} if reply else {})
+            async with server.http.post(url, json=body, headers=headers) as answer:
+                assert answer.status == 200, await answer.text()
+                reply = await answer.json()
+        assert reply["ended"] == "completed"
+        kept = "select channel, goal, summary from after_calls join calls on id = call_id where customer is not null"
+        async with asyncio.timeout(20):
+            while not (found := server.rows(f"{kept} and summary is not null")):
+                await asyncio.sleep(0.2)
+        ((channel, goal, summary),) = found
+        assert (channel, goal) == ("chat", "balance")
+        assert "1593" not in summary

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from voicebot.backends.backends import BackendResult
@@ -11,8 +12,9 @@ from voicebot.dialog.flow import Operation, Undo
 from voicebot.dialog.values import ValueKind
 from voicebot.records.deeds import Deeds
 from voicebot.web.server import WorkParts
-from voicebot.web.work import Systems
 from voicebot.work.durable import Errand, ErrandReport, ErrandState
+from voicebot.work.plan import Plan
+from voicebot.work.planned import Planned
 from voicebot.work.supervision import Supervision
 
 CONTRACTS = {
@@ -63,4 +65,9 @@ class FakeWork:
 
     @property
     def parts(self) -> WorkParts:
-        return WorkParts(Supervision(self.deeds), lambda: Systems(self.systems, CONTRACTS), self.errands)
+        return WorkParts(Supervision(self.deeds), self._planned, self.errands)
+
+    @asynccontextmanager
+    async def _planned(self, version: str) -> AsyncIterator[Planned]:
+        del version
+        yield Planned(Plan(), self.systems, CONTRACTS)

@@ -29,6 +29,7 @@ from voicebot.work.durable import DurableWork, Errand, ErrandState, Patience, du
 from voicebot.work.memory import RECALL, MemorySystem
 from voicebot.work.messages import MessageFailed
 from voicebot.work.plan import Channel, Plan
+from voicebot.work.planned import Planned
 
 pytestmark = pytest.mark.xdist_group("durable")
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -108,12 +109,17 @@ async def house(
     async with Store.open(folder, url=database_url, on_failure=lambda _: None, now=lambda: NOW) as store:
         deeds = Deeds(store.database, now=lambda: NOW)
         customers = Customers(deeds, RecordingKeys.kept_in(folder))
+
+        @asynccontextmanager
+        async def planned(version: str) -> AsyncIterator[Planned]:
+            assert version == "v1"  # the flows that led the calls, whatever is current
+            yield Planned(plan, crm, {})
+
         after = AfterCall(
             calls=store,
             deeds=deeds,
             customers=customers,
-            plan=lambda: plan,
-            operations=lambda: crm,
+            planned=planned,
             senders={Channel.SMS: phone},
         )
         patience = Patience(attempts=4, first_wait_s=0.01, factor=1.0)
@@ -229,7 +235,8 @@ async def test_the_next_call_of_a_customer_knows_the_last_ones(tmp_path: Path, d
         assert await here.work.settled(Errand(TASK, "c3/call_back")) is ErrandState.DONE
         known = (await recall("400121")).result
         assert (known["calls"], known["for_the_same"], known["last_goal"]) == (2, 2, "book appointment")
-        assert (known["last_reached"], known["last_days"]) == (False, 1)
+        assert (known["last_reached"], known["last_outcome"], known["last_days"]) == (False, "completed", 1)
+        assert known["callback"] is False
         assert known["open"] == "Call +15550100."
         assert (await recall("448205")).outcome == "nothing"
 

@@ -21,6 +21,8 @@ from voicebot.errors import BackendUnavailable
 from voicebot.records.database import Database, locate
 from voicebot.records.deeds import ALL, Approval, ApprovalState, Deeds, DeedState
 from voicebot.records.tables import AUDIT, CALLS
+from voicebot.work.plan import Plan
+from voicebot.work.planned import Planned
 from voicebot.work.supervision import NotUndone, Supervision
 
 MONEY = {"account": ValueKind.DIGITS, "amount": ValueKind.MONEY, "pin": ValueKind.DIGITS}
@@ -59,12 +61,18 @@ class Office:
         self.database = database
         self.deeds = Deeds(database, now=lambda: self.now)
         self.told: list[Approval] = []
+        self.versions: list[str] = []
         self.supervision = Supervision(self.deeds, self._tell, limit_s=limit_s)
         self.bank = Bank()
         self.operations = self.supervision.of_call(lambda: "c1", self.bank, CONTRACTS)
 
     async def _tell(self, approval: Approval) -> None:
         self.told.append(approval)
+
+    @asynccontextmanager
+    async def planned(self, version: str) -> AsyncIterator[Planned]:
+        self.versions.append(version)
+        yield Planned(Plan(), self.bank, CONTRACTS)
 
     async def pay(self, amount: int, key: str = "k1") -> str:
         arguments: dict[str, SlotValue] = {"account": "400121", "amount": Decimal(amount), "pin": "4071"}
@@ -179,12 +187,13 @@ async def test_a_write_is_undone_once_by_the_operation_its_contract_names(tmp_pa
         (deed,) = await here.deeds.deeds()
         here.bank.answers["bank.take_back"] = "gone"
         with pytest.raises(NotUndone, match="answered: gone"):
-            await here.supervision.undo(deed.id, here.bank, CONTRACTS, by="ana")
+            await here.supervision.undo(deed.id, here.planned, by="ana")
         here.bank.answers.clear()
-        await here.supervision.undo(deed.id, here.bank, CONTRACTS, by="ana")
+        await here.supervision.undo(deed.id, here.planned, by="ana")
+        assert here.versions == ["c1", "c1"]  # the flows that led the call
         assert here.bank.done[-1] == ("bank.take_back", {"reference": "472"}, f"undo:{deed.id}")
         with pytest.raises(NotUndone, match="already"):
-            await here.supervision.undo(deed.id, here.bank, CONTRACTS, by="ana")
+            await here.supervision.undo(deed.id, here.planned, by="ana")
         (undone,) = await here.deeds.deeds()
         assert (undone.state, undone.undone_by) == (DeedState.UNDONE, "ana")
         assert await here.audited() == [("ana", "undo_begun"), ("ana", "undone")]
@@ -195,9 +204,9 @@ async def test_what_no_operation_undoes_says_what_a_person_does(tmp_path: Path, 
         await here.operations.call("bank.letter", {}, idempotency_key="k2")
         (deed,) = await here.deeds.deeds()
         with pytest.raises(NotUndone, match="Run after the postman"):
-            await here.supervision.undo(deed.id, here.bank, CONTRACTS, by="ana")
+            await here.supervision.undo(deed.id, here.planned, by="ana")
         with pytest.raises(NotUndone, match="no such action"):
-            await here.supervision.undo("0" * 32, here.bank, CONTRACTS, by="ana")
+            await here.supervision.undo("0" * 32, here.planned, by="ana")
 
 
 async def test_while_all_is_paused_nothing_is_written_and_reading_goes_on(tmp_path: Path, database_url: str) -> None:

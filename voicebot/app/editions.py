@@ -59,6 +59,10 @@ class Editions:
         """What a call that begins now gets."""
         return self._current
 
+    def find(self, version: str) -> Edition | None:
+        """Return the edition of a version while it is open."""
+        return self._editions.get(version)
+
     @property
     def state(self) -> str:
         """Which version answers, and which one was refused since."""

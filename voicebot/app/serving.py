@@ -26,6 +26,7 @@ from voicebot.app.audiosocket import AudioSocketDoor
 from voicebot.app.chat_secret import chat_secret
 from voicebot.app.editions import Edition, Editions
 from voicebot.app.handover import HandoverParts, handing_over
+from voicebot.app.planned import PlannedWith
 from voicebot.app.retention import retaining
 from voicebot.app.sessions import SessionFactory, standing_prompts
 from voicebot.app.sip import CallsOut, SipServing, serving_sip
@@ -162,7 +163,10 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         twilio = await stack.enter_async_context(
             serving_twilio(settings, tickets, calls_out, metrics.call_refused, _new_id)
         )
-        work = await stack.enter_async_context(working(settings, store, editions, now=world.now))
+        planned = PlannedWith(
+            editions, library, lambda folder, bot: world.open_backends(settings, folder, bot, memory=memory)
+        )
+        work = await stack.enter_async_context(working(settings, store, editions, planned.of, now=world.now))
         factory = SessionFactory(
             settings=settings,
             editions=editions,
@@ -333,7 +337,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
             max_requests_per_minute=settings.max_requests_per_minute,
         ),
         chats=chats,
-        work=WorkParts(work.supervision, work.systems, work.durable),
+        work=WorkParts(work.supervision, work.planned, work.durable),
         desks=desks,
         journeys=twilio.journeys,
         calls_out=twilio.dialer,

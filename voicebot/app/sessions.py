@@ -61,7 +61,7 @@ class SessionFactory:
         metrics: Metrics,
         continuations: Continuations,
         supervision: Supervision,
-        after_call: Callable[[str, Mapping[str, SlotValue]], None],
+        after_call: Callable[[str, Mapping[str, SlotValue], Edition], None],
         paused: Callable[[], frozenset[str]],
         now: Callable[[], datetime],
         new_seed: Callable[[], int],
@@ -70,7 +70,8 @@ class SessionFactory:
         """`find_transfers` gives who takes callers over, once they are there.
 
         `now` is wall-clock time in the bot's zone; `new_seed` picks the wording of each call. `after_call` begins what
-        follows a call, by its id and what the flows remember; `paused` are the intents that are stopped now.
+        follows a call or chat, by its id, what the flows remember, and what led it; `paused` are the intents that are
+        stopped now.
         """
         self._settings = settings
         self._editions = editions
@@ -94,7 +95,7 @@ class SessionFactory:
 
         async def ended() -> None:
             self._live_recordings.closed(leg.info.leg_id)
-            self._after_call(leg.info.leg_id, dialog.state.slots)
+            self._after_call(leg.info.leg_id, dialog.state.slots, edition)
             try:
                 await self._continuations.keep(leg.info.caller, continuation_of(edition.bot, dialog.state))
             except SQLAlchemyError as error:
@@ -109,12 +110,17 @@ class SessionFactory:
         edition = self._editions.current
         async with self._editions.held(edition):
             conversation = Conversation(edition.bot)
-            yield WrittenConversation(
-                conversation,
-                understanding=edition.understanding,
-                operations=self._operations(edition, lambda: conversation.state.call_id),
-                now=self._now,
-            )
+            try:
+                yield WrittenConversation(
+                    conversation,
+                    understanding=edition.understanding,
+                    operations=self._operations(edition, lambda: conversation.state.call_id),
+                    now=self._now,
+                )
+            finally:
+                # It is let go of once its record is closed.
+                if conversation.state.call_id:
+                    self._after_call(conversation.state.call_id, conversation.state.slots, edition)
 
     def _session(self, leg: CallLeg, edition: Edition, dialog: Conversation) -> CallSession:
         call_id = leg.info.leg_id

@@ -13,20 +13,20 @@ from typing import Any
 import aiohttp
 import structlog
 
-from voicebot.app.editions import Editions
+from voicebot.app.editions import Edition, Editions
 from voicebot.app.vault import recording_keys
 from voicebot.calls.transfer.posting import SIGNATURE_HEADER, signature
 from voicebot.dialog.events import SlotValue
 from voicebot.records.deeds import ALL, Approval, Deeds
 from voicebot.records.store import Store
 from voicebot.settings import Settings
-from voicebot.web.work import Systems
 from voicebot.work.after_call import AFTER_CALL, AfterCall
 from voicebot.work.customers import Customers
 from voicebot.work.durable import DurableWork, Errand, durable_work
 from voicebot.work.memory import MemorySystem
 from voicebot.work.messages import MailSender, MailServer, Sender, SmsSender, TwilioAccount
 from voicebot.work.plan import Channel
+from voicebot.work.planned import PlannedFor
 from voicebot.work.supervision import Notify, Supervision
 
 log = structlog.get_logger(__name__)
@@ -48,9 +48,9 @@ class Work:
 
     supervision: Supervision
     durable: DurableWork
-    systems: Callable[[], Systems]
-    #: Begins the work after a call, by the call's id and what the flows remember of it.
-    after: Callable[[str, Mapping[str, SlotValue]], None]
+    planned: PlannedFor
+    #: Begins the work after a call or chat, by its id, what the flows remember of it, and the edition that led it.
+    after: Callable[[str, Mapping[str, SlotValue], Edition], None]
     #: The intents that are paused now.
     paused: Callable[[], frozenset[str]]
 
@@ -63,31 +63,33 @@ async def remembering(settings: Settings, store: Store, *, now: Callable[[], dat
 
 @asynccontextmanager
 async def working(
-    settings: Settings, store: Store, editions: Editions, *, now: Callable[[], datetime]
+    settings: Settings, store: Store, editions: Editions, planned: PlannedFor, *, now: Callable[[], datetime]
 ) -> AsyncIterator[Work]:
-    """Take up what was under way, and yield what new calls need."""
+    """Take up what was under way, and yield what new calls need. `planned` gives what a version of the flows had."""
     deeds = Deeds(store.database, now=now)
     customers = Customers(deeds, await asyncio.to_thread(recording_keys, settings))
     after_call = AfterCall(
         calls=store,
         deeds=deeds,
         customers=customers,
-        plan=lambda: editions.current.after_call,
-        operations=lambda: editions.current.backends,
+        planned=planned,
         senders=_senders(settings),
     )
     async with durable_work(store.database.url, instance=settings.instance, jobs=after_call.jobs()) as durable:
         paused: set[str] = set()
         beginning: set[asyncio.Task[None]] = set()
 
-        async def begin(call_id: str, slots: Mapping[str, SlotValue]) -> None:
-            # A call that just ended may still be on its way to the database.
-            await store.journal.flush()
-            await customers.keep(call_id, editions.current.after_call, slots)
-            await durable.begin(Errand(AFTER_CALL, call_id))
+        async def begin(call_id: str, slots: Mapping[str, SlotValue], edition: Edition) -> None:
+            # What the work needs of a version that is no longer current need not be opened anew.
+            async with editions.held(edition):
+                # A call that just ended may still be on its way to the database.
+                await store.journal.flush()
+                await customers.keep(call_id, edition.after_call, slots)
+                await durable.begin(Errand(AFTER_CALL, call_id))
+                await durable.settled(Errand(AFTER_CALL, call_id))
 
-        def after(call_id: str, slots: Mapping[str, SlotValue]) -> None:
-            task = asyncio.create_task(_in_peace(begin(call_id, slots), "work after a call not begun"))
+        def after(call_id: str, slots: Mapping[str, SlotValue], edition: Edition) -> None:
+            task = asyncio.create_task(_in_peace(begin(call_id, slots, edition), "work after a call not begun"))
             beginning.add(task)
             task.add_done_callback(beginning.discard)
 
@@ -102,9 +104,6 @@ async def working(
             paused.clear()
             paused.update(found - {ALL})
 
-        def systems() -> Systems:
-            return Systems(editions.current.backends, editions.current.bot.operations)
-
         await look()
         # In no task group, which would wrap a fault of whatever runs inside this block: a port that is taken, say.
         repeating = [
@@ -113,7 +112,7 @@ async def working(
         ]
         supervision = Supervision(deeds, _webhook(settings), limit_s=settings.approval_limit_s)
         try:
-            yield Work(supervision, durable, systems, after, lambda: frozenset(paused))
+            yield Work(supervision, durable, planned, after, lambda: frozenset(paused))
         finally:
             # A database that is away holds up the end no longer than this; the next run's sweep finds those calls.
             if beginning:

@@ -390,6 +390,9 @@ def read_slots(source: Source | None, owner: str, declared: Declared) -> dict[st
             entry.problem(f"'{name}' always exists and cannot be declared.", "Choose another name.")
         elif found is None:
             entry.problem(f"The type '{type_name}' is not declared.", suggestion(type_name, declared.types))
+        elif found.secret and not owner:
+            what = f"'{name}' is secret and must not be remembered: what is remembered is kept after the call."
+            entry.problem(what, "Declare it under 'slots:' of the flow that asks for it.")
         else:
             slots[name] = Slot(name, found)
             declared.note_place(f"slot {owner}.{name}", entry)

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Insert, Row, Table, delete, select, update
+from sqlalchemy import Insert, Row, Table, delete, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voicebot.records.audit import AuditEntry, append
 from voicebot.records.database import Database
-from voicebot.records.tables import AFTER_CALLS, APPROVALS, CALLS, DEEDS, FOLLOW_UPS, MESSAGES, PAUSES
+from voicebot.records.tables import AFTER_CALLS, APPROVALS, CALLBACKS, CALLS, DEEDS, FOLLOW_UPS, MESSAGES, PAUSES
 
 #: The subject of a pause that stops everything.
 ALL = "all"
@@ -143,6 +143,11 @@ class Deeds:
             query = query.where(DEEDS.c.call_id == call_id)
         async with self._database.connect() as connection:
             return [_deed(row) for row in await connection.execute(query)]
+
+    async def flow_version(self, call_id: str) -> str:
+        """Return which flows led a call; empty when it was deleted."""
+        async with self._database.connect() as connection:
+            return await connection.scalar(select(CALLS.c.flow_version).where(CALLS.c.id == call_id)) or ""
 
     async def change(self, deed: Deed, state: DeedState, by: str, *, action: str) -> bool:
         """Move a deed on from the state it is in, audited as `action`; False when somebody else has done so."""
@@ -284,6 +289,13 @@ class Deeds:
                 PastCall(row.id, row.started_at, row.channel, row.goal, row.goal_reached, row.outcome, row.summary)
                 for row in await connection.execute(query)
             ]
+
+    async def owes_callback(self, customer: Collection[str]) -> bool:
+        """Tell whether a customer was promised a call back that has not been made."""
+        of_customer = select(AFTER_CALLS.c.call_id).where(AFTER_CALLS.c.customer.in_(customer))
+        owed = exists().where(CALLBACKS.c.call_id.in_(of_customer), CALLBACKS.c.state.in_(["booked", "calling"]))
+        async with self._database.connect() as connection:
+            return bool(await connection.scalar(select(owed)))
 
     async def note_follow_up(self, follow_up_id: str, call_id: str, text: str, due_in: timedelta) -> None:
         values = {

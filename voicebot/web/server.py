@@ -49,7 +49,8 @@ from voicebot.web.tickets import Tickets
 from voicebot.web.twilio import RefusalPrompt, TwilioDoor
 from voicebot.web.twilio_calls import CallsOut, TwilioCallsDoor
 from voicebot.web.twilio_forms import TwilioAccess, TwilioForms
-from voicebot.web.work import Errands, Systems, WorkDoor
+from voicebot.web.work import Errands, WorkDoor
+from voicebot.work.planned import PlannedFor
 from voicebot.work.supervision import Supervision
 
 #: Larger than any form of Twilio's, and nothing else is posted.
@@ -83,7 +84,7 @@ class WorkParts:
     """What is decided by people, and the work after calls."""
 
     supervision: Supervision
-    systems: Callable[[], Systems]
+    planned: PlannedFor
     errands: Errands
 
 
@@ -276,7 +277,7 @@ def build_app(
     if chats is not None:
         app.add_routes(_written_routes(chats, forms, identity, chat_tickets, public, clock, new_id, limits))
     if work is not None:
-        work_door = WorkDoor(supervision=work.supervision, systems=work.systems, work=work.errands, pages=pages)
+        work_door = WorkDoor(supervision=work.supervision, planned=work.planned, work=work.errands, pages=pages)
         app.add_routes(work_door.routes())
     if access.oidc is not None:
         oidc_door = OidcDoor(

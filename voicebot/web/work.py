@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from voicebot.backends.sqlite import from_json
-from voicebot.calls.seams import Operations
-from voicebot.dialog.flow import Operation
 from voicebot.records.access.roles import Right
 from voicebot.records.deeds import ALL, Approval, ApprovalState, Deed, Deeds, FollowUp, FollowUpState
 from voicebot.web.access.declared import requires
@@ -21,6 +18,7 @@ from voicebot.web.access.principal import principal_of
 from voicebot.web.doors import BODY_TIMEOUT_S, read_form
 from voicebot.web.pages import Pages
 from voicebot.work.durable import Errand, ErrandReport
+from voicebot.work.planned import PlannedFor
 from voicebot.work.supervision import NotUndone, Supervision
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -30,14 +28,6 @@ _SUBJECT = re.compile(r"[A-Za-z0-9_-]{1,128}(/[a-z][a-z0-9_]{0,127})?")
 _MOST_REASON_CHARS = 500
 #: No database keeps a NUL or half a surrogate pair in a text.
 _WRITABLE = re.compile(r"[^\0\ud800-\udfff]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Systems:
-    """The customer's systems of the current version, and what their operations promise."""
-
-    operations: Operations
-    contracts: Mapping[str, Operation]
 
 
 class Errands(Protocol):
@@ -52,13 +42,13 @@ class WorkDoor:
         self,
         *,
         supervision: Supervision,
-        systems: Callable[[], Systems],
+        planned: PlannedFor,
         work: Errands,
         pages: Pages,
     ) -> None:
         self._supervision = supervision
         self._deeds: Deeds = supervision.deeds
-        self._systems = systems
+        self._planned = planned
         self._work = work
         self._pages = pages
 
@@ -117,13 +107,11 @@ class WorkDoor:
     @requires(Right.UNDO_ACTIONS, audited="action_undone")
     async def undo(self, request: web.Request) -> web.Response:
         """Undo an action with the operation that its contract names; 409 says why not, and what helps."""
-        action_id, systems = request.match_info["action"], self._systems()
+        action_id = request.match_info["action"]
         if not _ID.fullmatch(action_id):
             raise web.HTTPNotFound(text="There is no such action.")
         try:
-            await self._supervision.undo(
-                action_id, systems.operations, systems.contracts, by=principal_of(request).actor
-            )
+            await self._supervision.undo(action_id, self._planned, by=principal_of(request).actor)
         except NotUndone as reason:
             raise web.HTTPConflict(text=str(reason)) from None
         deed = await self._deeds.deed(action_id)

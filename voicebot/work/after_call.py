@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -12,7 +12,8 @@ from voicebot.records.deeds import ALL, Deeds
 from voicebot.work.customers import Customers
 from voicebot.work.durable import Errand, Step, WorkFailed
 from voicebot.work.messages import Sender
-from voicebot.work.plan import KNOWN, Channel, Operate, Plan, Remind, Task, Write, fill
+from voicebot.work.plan import KNOWN, Channel, Operate, Remind, Task, Write, fill
+from voicebot.work.planned import PlannedFor
 from voicebot.work.summary import facts_of, summarise
 from voicebot.work.supervision import id_of
 
@@ -29,7 +30,7 @@ class Calls(Protocol):
 
 
 class AfterCall:
-    """The steps of both jobs. `plan` and `operations` are the current version's: an older call gets the newer plan."""
+    """The steps of both jobs. `planned` gives the plan and the systems of the version of the flows that led a call."""
 
     def __init__(
         self,
@@ -37,15 +38,13 @@ class AfterCall:
         calls: Calls,
         deeds: Deeds,
         customers: Customers,
-        plan: Callable[[], Plan],
-        operations: Callable[[], Operations],
+        planned: PlannedFor,
         senders: Mapping[Channel, Sender],
     ) -> None:
         self._calls = calls
         self._deeds = deeds
         self._customers = customers
-        self._plan = plan
-        self._operations = operations
+        self._planned = planned
         self._senders = senders
 
     def jobs(self) -> dict[str, Sequence[Step]]:
@@ -64,27 +63,36 @@ class AfterCall:
         return ()
 
     async def _follow_plan(self, call_id: str) -> Sequence[Errand]:
-        facts = await self._facts(call_id)
-        if facts is None:
+        known = await self._known(call_id)
+        if known is None:
             return ()
-        return [Errand(TASK, f"{call_id}/{task.name}") for task in self._plan().tasks.values() if task.applies(facts)]
+        facts, version = known
+        async with self._planned(version) as planned:
+            due = [task for task in planned.plan.tasks.values() if task.applies(facts)]
+        return [Errand(TASK, f"{call_id}/{task.name}") for task in due]
 
     async def _do_task(self, subject: str) -> Sequence[Errand]:
         call_id, _, name = subject.rpartition("/")
-        facts, task = await self._facts(call_id), self._plan().tasks.get(name)
-        # Deleted meanwhile, or no longer in the plan: then nobody wants it done.
-        if facts is not None and task is not None:
-            await self._work(subject, call_id, task, facts)
+        known = await self._known(call_id)
+        if known is None:  # deleted meanwhile
+            return ()
+        facts, version = known
+        async with self._planned(version) as planned:
+            # The flows' version may be gone, and the task with it: then nobody wants it done.
+            if task := planned.plan.tasks.get(name):
+                await self._work(subject, call_id, task, facts, planned.operations)
         return ()
 
-    async def _work(self, subject: str, call_id: str, task: Task, facts: Mapping[str, str]) -> None:
+    async def _work(
+        self, subject: str, call_id: str, task: Task, facts: Mapping[str, str], operations: Operations
+    ) -> None:
         match task.work:
             case Operate(operation, names):
                 if any(pause.subject == ALL for pause in await self._deeds.pauses()):
                     # Tried again for a while, then among the failed work, to be taken up when all goes on.
                     raise WorkFailed("automation is paused")
                 arguments = {argument: facts.get(name, "") for argument, name in names.items()}
-                answer = await self._operations().call(operation, arguments, idempotency_key=f"after:{subject}")
+                answer = await operations.call(operation, arguments, idempotency_key=f"after:{subject}")
                 if answer.outcome == _DONE:
                     await self._deeds.note(
                         id_of(f"after:{subject}"), call_id, operation, to_json(arguments), to_json(answer.result)
@@ -98,11 +106,12 @@ class AfterCall:
             case Remind(text, due_hours):
                 await self._deeds.note_follow_up(subject, call_id, fill(text, facts), timedelta(hours=due_hours))
 
-    async def _facts(self, call_id: str) -> dict[str, str] | None:
-        """Return what is known of a call by name, None when it was deleted."""
+    async def _known(self, call_id: str) -> tuple[dict[str, str], str] | None:
+        """Return what is known of a call by name, and which flows led it; None when it was deleted."""
         record = await self._calls.get(call_id)
         if record is None:
             return None
         known = {name: str(record[name] or "") for name in KNOWN if name in record}
         summary = await self._deeds.summary(call_id) or ""
-        return {**facts_of(record), **await self._customers.facts(call_id), **known, "summary": summary}
+        facts = {**facts_of(record), **await self._customers.facts(call_id), **known, "summary": summary}
+        return facts, str(record["flow_version"])

@@ -68,8 +68,10 @@ class MemorySystem:
                 "for_the_same": for_the_same,
                 "last_goal": (last.goal or "").replace("_", " "),
                 "last_reached": last.goal_reached,
+                "last_outcome": (last.outcome or "").replace("_", " "),
                 "last_days": (now - last.started_at).days,
                 "open": open_tasks[0].text if open_tasks else None,
+                "callback": await self._deeds.owes_callback(customer),
             },
         )
 

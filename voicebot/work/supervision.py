@@ -17,8 +17,9 @@ from voicebot.dialog.condition import holds
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import NOBODY_DECIDED, NOT_APPROVED, Operation
 from voicebot.errors import BackendUnavailable
-from voicebot.records.deeds import ALL, Approval, ApprovalState, Deeds, DeedState
+from voicebot.records.deeds import ALL, Approval, ApprovalState, Deed, Deeds, DeedState
 from voicebot.work.plan import NO_DAY
+from voicebot.work.planned import PlannedFor
 
 log = structlog.get_logger(__name__)
 
@@ -62,11 +63,18 @@ class Supervision:
         self.decided.set()
         return approval
 
-    async def undo(self, deed_id: str, operations: Operations, contracts: Mapping[str, Operation], *, by: str) -> None:
-        """Undo a write with the operation its contract names; NotUndone when there is none, or it did not work."""
+    async def undo(self, deed_id: str, planned: PlannedFor, *, by: str) -> None:
+        """Undo a write with the operation that its contract named when it was done.
+
+        NotUndone when there is none, or it did not work.
+        """
         deed = await self.deeds.deed(deed_id)
         if deed is None:
             raise NotUndone("There is no such action.")
+        async with planned(await self.deeds.flow_version(deed.call_id)) as systems:
+            await self._undo(deed, systems.operations, systems.contracts, by=by)
+
+    async def _undo(self, deed: Deed, operations: Operations, contracts: Mapping[str, Operation], *, by: str) -> None:
         if deed.state is DeedState.UNDONE:
             raise NotUndone("It has been undone already.")
         contract = contracts.get(deed.operation)
@@ -88,7 +96,7 @@ class Supervision:
             raise NotUndone("The system cannot be reached; try again later.") from None
         if answer.outcome != "ok":
             raise NotUndone(f"The system answered: {answer.outcome.replace('_', ' ')}.")
-        undoing = await self.deeds.deed(deed_id)
+        undoing = await self.deeds.deed(deed.id)
         if undoing is not None:
             await self.deeds.change(undoing, DeedState.UNDONE, by, action="undone")
 
