@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from multidict import MultiDict
@@ -57,8 +58,15 @@ async def test_who_hangs_up_in_the_middle_goes_on_by_text_message_and_is_recorde
 
 async def test_a_chat_in_which_somebody_proved_who_they_are_is_remembered_for_their_next_call(tmp_path: Path) -> None:
     async with running(tmp_path / "data", VOICEBOT_RECOGNIZER="off", VOICEBOT_DRAIN_S="1") as server:
-        url, headers, reply = server.url + "/api/chat", {"Authorization": f"Bearer {API_TOKEN}"}, {}
-        written = ({}, {"text": "what's my balance"}, {"text": "402938"}, {"text": "1593"}, {"button": "9"})
+        url, headers = server.url + "/api/chat", {"Authorization": f"Bearer {API_TOKEN}"}
+        reply: dict[str, Any] = {}
+        written: tuple[dict[str, str], ...] = (
+            {},
+            {"text": "what's my balance"},
+            {"text": "402938"},
+            {"text": "1593"},
+            {"button": "9"},
+        )
         for message in written:
             body = message | ({"session": reply["session"]} if reply else {})
             async with server.http.post(url, json=body, headers=headers) as answer:
