@@ -13,9 +13,10 @@ Positions are samples at 8 kHz since the recording began.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -97,12 +98,16 @@ class Lane:
 
     def place_all(self, chunks: Sequence[tuple[bytes, int]]) -> None:
         """Do what `place` does for each chunk with its arrival, in order; much cheaper where none was late."""
-        done = 0
-        while done < len(chunks):
-            done += self._place_run(chunks[done:])
-            if done < len(chunks):
-                self.place(*chunks[done])
-                done += 1
+        sizes = [len(chunk) for chunk, _ in chunks]
+        ends = list(accumulate(sizes, initial=self._next))
+        # The chunk that ends a second decides about drift.
+        run = bisect_left(ends, self._next + self._block_left, 1) - 1
+        if not run or not self._place_run(chunks[:run], ends):
+            for chunk, arrived in chunks:
+                self.place(chunk, arrived)
+        elif run < len(chunks):
+            self.place(*chunks[run])
+            self.place_all(chunks[run + 1 :])
 
     def take(self, start: int, end: int) -> bytes:
         """Return the lane from `start` to `end`; what lies outside the window or beyond the audio is silence."""
@@ -127,24 +132,18 @@ class Lane:
         while self._doubtful and now - self._doubtful[0].arrived >= _SETTLE:
             self._close_gap()
 
-    def _place_run(self, chunks: Sequence[tuple[bytes, int]]) -> int:
-        """Place the first chunks that need no decision, and return how many."""
+    def _place_run(self, chunks: Sequence[tuple[bytes, int]], ends: Sequence[int]) -> bool:
+        """Place chunks within a second of audio, whose ends follow its beginning, if none of them needs a decision."""
         if self._doubtful or self._owed:
-            return 0
-        at, least, left, run = self._next, self._block_least, self._block_left, 0
-        for chunk, arrived in chunks:
-            size = len(chunk)
-            late = arrived - at - size
-            if left <= size or not -_AHEAD <= late <= _GAP:
-                break
-            least = min(least, late)
-            left -= size
-            at += size
-            run += 1
-        self._block_least, self._block_left = least, left
-        if run:
-            self._write(b"".join([chunk for chunk, _ in chunks[:run]]))
-        return run
+            return False
+        late = [arrived - end for (_, arrived), end in zip(chunks, ends[1:], strict=False)]
+        least = min(late)
+        if least < -_AHEAD or max(late) > _GAP:
+            return False
+        self._block_least = min(self._block_least, least)
+        self._block_left -= ends[len(chunks)] - self._next
+        self._write(b"".join([chunk for chunk, _ in chunks]))
+        return True
 
     def _close_gap(self) -> None:
         """All since the first doubtful chunk came late: move it by the least lateness, where that is no jitter."""

@@ -6,7 +6,6 @@ import asyncio
 import queue
 import re
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,10 +75,9 @@ class Recorder:
         self._caller_secrets = _Spans()
         self._bot_secrets = _Spans()
         self._pauses = _Spans()
-        #: Sent and not yet known to be heard, oldest first, and the positions of its first sample and behind its last.
-        self._pending: deque[bytes] = deque()
+        #: Sent and not yet known to be heard, and the position of its first sample.
+        self._pending = bytearray()
         self._pending_from = 0
-        self._sent = 0
         #: What came since the last write, with its time. It is placed when it is written: many frames at once cost
         #: a fraction of what they cost one by one, each after everybody else's.
         self._heard: list[tuple[bytes, float]] = []
@@ -100,10 +98,11 @@ class Recorder:
 
     def sent(self, frame: bytes, at_s: float) -> None:
         """Note mu-law handed to the leg; it enters the recording when it has been `played`."""
-        self._pending.append(frame)
-        self._sent += len(frame)
-        if self._sent - self._pending_from > _MOST_PENDING:
-            self._pending_from += len(self._pending.popleft())
+        pending = self._pending
+        pending += frame
+        if len(pending) > _MOST_PENDING:
+            self._pending_from += len(frame)
+            del pending[: len(frame)]
         if at_s > self._latest_s:
             self._latest_s = at_s
             if at_s >= self._write_due_s:
@@ -119,8 +118,8 @@ class Recorder:
         """What was sent after `position_samples` was dropped and never heard."""
         self.played(position_samples, at_s)
         self._place()
+        self._pending_from += len(self._pending)
         self._pending.clear()
-        self._pending_from = self._sent
 
     def secret(self, on: bool, at_s: float, *, bot: bool = False) -> None:  # noqa: FBT001  # a switch
         """Record silence instead of the caller from `at_s` on, and of the bot too if it would repeat the secret.
@@ -162,9 +161,11 @@ class Recorder:
         heard, self._heard = self._heard, []
         played, self._played = self._played, []
         self._latest_s = max([self._latest_s, *(at_s for _, at_s in heard), *(at_s for _, at_s in played)])
+        start_s = self._started_s
+        caller = [(frame, max(0, round((at_s - start_s) * RATE_HZ))) for frame, at_s in heard]
         bot = [(chunk, self._at(at_s)) for position, at_s in played if (chunk := self._claim(position))]
         for lane, secrets, chunks in (
-            (self._caller, self._caller_secrets, [(frame, self._at(at_s)) for frame, at_s in heard]),
+            (self._caller, self._caller_secrets, caller),
             (self._bot, self._bot_secrets, bot),
         ):
             if secrets.any or self._pauses.any:
@@ -183,17 +184,10 @@ class Recorder:
 
     def _claim(self, position: int) -> bytes:
         """Take what was sent before `position` out of the pending audio."""
-        pending = self._pending
-        pieces = []
-        while pending and self._pending_from < position:
-            audio = pending.popleft()
-            left = position - self._pending_from
-            if len(audio) > left:
-                pending.appendleft(audio[left:])
-                audio = audio[:left]
-            self._pending_from += len(audio)
-            pieces.append(audio)
-        return b"".join(pieces)
+        claimed = bytes(self._pending[: max(0, position - self._pending_from)])
+        self._pending_from += len(claimed)
+        del self._pending[: len(claimed)]
+        return claimed
 
     def _write_out(self, at_s: float) -> None:
         """Hand everything that changed to the writing thread; if that is busy, it stays and is tried again."""

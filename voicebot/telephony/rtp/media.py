@@ -31,7 +31,7 @@ from voicebot.telephony.rtp.datagrams import Datagrams
 from voicebot.telephony.rtp.latch import Address, Latch
 from voicebot.telephony.rtp.metronome import FRAME_S, Metronome
 from voicebot.telephony.rtp.negotiation import Agreed, LocalMedia, Negotiation, NotAcceptable
-from voicebot.telephony.rtp.packet import MAX_PACKET_BYTES, is_rtcp
+from voicebot.telephony.rtp.packet import MAX_PACKET_BYTES
 from voicebot.telephony.rtp.plan import LATE_S, MediaObserver, MediaPlan, Nobody
 from voicebot.telephony.rtp.ports import PortPair, PortRange, PortsExhausted
 from voicebot.telephony.rtp.quality import Control
@@ -293,7 +293,7 @@ class RtpMedia:
         try:
             if self._unprotector is not None:
                 datagram = self._unprotector(datagram)
-            if is_rtcp(datagram):
+            if len(datagram) > 1 and 192 <= datagram[1] <= 223:  # as `is_rtcp` has it, for every packet
                 self._control.receive(datagram, now_s)
                 return
             if agreed.receives:

@@ -35,13 +35,14 @@ class Quality:
 class Reception:
     """Statistics of one incoming stream (RFC 3550, A.3 and A.8)."""
 
-    def __init__(self, ssrc: int) -> None:
+    def __init__(self, ssrc: int, sequence: int, timestamp: int, now_s: float) -> None:
+        """Begin with the first packet, before it is `received`."""
         self.ssrc = ssrc
-        self._base: int | None = None
-        self._highest = 0
+        self._base = sequence
+        self._highest = sequence - 1
         self._received = 0
         self._jitter = 0.0
-        self._travel: int | None = None
+        self._travel = int(now_s * SAMPLE_RATE_HZ) - timestamp
         self._reported_expected = 0
         self._reported_received = 0
 
@@ -50,27 +51,25 @@ class Reception:
         return self._jitter * 1000 / SAMPLE_RATE_HZ
 
     def received(self, sequence: int, timestamp: int, now_s: float) -> None:
-        if self._base is None:
-            self._base = self._highest = sequence
-        step = (sequence - self._highest) & 0xFFFF
-        if step < _MAX_DROPOUT:
-            self._highest += step
-        elif step < _SEQUENCES - _MAX_MISORDER:
-            self._restart(sequence)
+        following = self._highest + 1
+        if sequence == following & 0xFFFF:
+            self._highest = following
+        else:
+            self._out_of_order(sequence)
         self._received += 1
         travel = int(now_s * SAMPLE_RATE_HZ) - timestamp
-        if self._travel is not None:
-            change = travel - self._travel
-            if not -SAMPLE_RATE_HZ < change < SAMPLE_RATE_HZ:
-                # The timestamp wraps; the difference of two travels is small.
-                change = (change + 0x80000000) % 0x100000000 - 0x80000000
-            if -SAMPLE_RATE_HZ < change < SAMPLE_RATE_HZ:
-                self._jitter += ((change if change > 0 else -change) - self._jitter) / 16
+        change = travel - self._travel
         self._travel = travel
+        if not -SAMPLE_RATE_HZ < change < SAMPLE_RATE_HZ:
+            # The timestamp wraps; the difference of two travels is small.
+            change = (change + 0x80000000) % 0x100000000 - 0x80000000
+            if not -SAMPLE_RATE_HZ < change < SAMPLE_RATE_HZ:
+                return
+        self._jitter += ((change if change > 0 else -change) - self._jitter) / 16
 
     def block(self, last_report: int, delay: int) -> ReportBlock:
         """Return the report since the last one."""
-        expected = self._highest - (self._base or 0) + 1 if self._base is not None else 0
+        expected = self._highest - self._base + 1
         expected_now = expected - self._reported_expected
         lost_now = expected_now - (self._received - self._reported_received)
         self._reported_expected, self._reported_received = expected, self._received
@@ -84,6 +83,13 @@ class Reception:
             last_report,
             delay,
         )
+
+    def _out_of_order(self, sequence: int) -> None:
+        step = (sequence - self._highest) % _SEQUENCES
+        if step < _MAX_DROPOUT:
+            self._highest += step
+        elif step < _SEQUENCES - _MAX_MISORDER:
+            self._restart(sequence)
 
     def _restart(self, sequence: int) -> None:
         self._base = self._highest = sequence

@@ -36,7 +36,7 @@ class Receiver:
         payload_type = second & 0x7F
         reception = self.reception
         if reception is None or ssrc != reception.ssrc:
-            reception = self._new_stream(ssrc)
+            reception = self._new_stream(Reception(ssrc, sequence, timestamp, now_s))
         reception.received(sequence, timestamp, now_s)
         codec = agreed.decode.get(payload_type)
         if codec is not None:
@@ -65,10 +65,10 @@ class Receiver:
         frame, concealed = pulled
         return FrameReceived(frame, due_s, concealed=concealed)
 
-    def _new_stream(self, ssrc: int) -> Reception:
+    def _new_stream(self, reception: Reception) -> Reception:
         if self.reception is not None:
             self.jitter.restart()
             self._keys.restart()
             self._codec = None
-        self.reception = Reception(ssrc)
-        return self.reception
+        self.reception = reception
+        return reception
