@@ -19,6 +19,7 @@ from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import SILENT_FRAME, EndCause, FrameReceived, HangUpReason, LegEnded
 from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia
+from voicebot.telephony.rtp.metronome import Metronome
 from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
 from voicebot.telephony.sip.endpoint import Endpoint, Identity
 from voicebot.telephony.sip.leg import SipLeg
@@ -42,6 +43,8 @@ class SipCarrier:
         except ValueError as error:
             raise CarrierError(f"{address} is no SIP address; give one such as sip:127.0.0.1:5060") from error
         self._clock = clock
+        #: Of all its calls; a timer for each would make many callers late themselves.
+        self._metronome = Metronome(clock)
 
     @asynccontextmanager
     async def dial(
@@ -96,7 +99,8 @@ class SipCarrier:
         ports = PortRange(40000, 59999)
 
         async def open_media(local_host: str, peer_host: str) -> Media:
-            return await RtpMedia.open(MediaPlan(local_host, signalling_address=peer_host), ports)
+            plan = MediaPlan(local_host, signalling_address=peer_host)
+            return await RtpMedia.open(plan, ports, now=self._clock, metronome=self._metronome)
 
         dialer = Dialer(
             endpoint,

@@ -39,6 +39,20 @@ async def test_members_are_spread_over_the_frame() -> None:
         metronome.leave(member.beat)
 
 
+async def test_a_late_member_is_told_in_time_though_nobody_shared_its_deadline() -> None:
+    metronome, first, second = Metronome(time.monotonic), Member(), Member()
+    metronome.join(first.beat)
+    await asyncio.sleep(0.073)
+    asked_s = time.monotonic()
+    due_s = metronome.join(second.beat)
+    assert asked_s <= due_s <= asked_s + FRAME_S
+    await asyncio.sleep(0.1)
+    for member in (first, second):
+        metronome.leave(member.beat)
+    assert second.told_s[0] >= due_s
+    assert len(second.told_s) >= 3
+
+
 async def test_nobody_is_told_after_leaving_and_the_last_one_stops_the_timer() -> None:
     metronome, stays, leaves = Metronome(time.monotonic), Member(), Member()
     metronome.join(stays.beat)

@@ -1,4 +1,4 @@
-"""The beat of all calls' audio: one timer every 2 ms for everybody, where a timer a call would cost more than a packet.
+"""The beat of all calls' audio: one timer for everybody, where a timer a call would cost more than a packet.
 
 Calls are spread over the 20 ms of a frame, so that their packets do not leave all at once.
 """
@@ -28,6 +28,10 @@ class _Slot:
         self.due_s = due_s
         self.beats: list[Beat] = []
 
+    def pass_by(self, now_s: float) -> None:
+        """Go on to the first deadline after `now_s`."""
+        self.due_s += FRAME_S * max(1, math.ceil((now_s - self.due_s) / FRAME_S))
+
 
 class Metronome:
     """Calls everybody who joined each 20 ms, on deadlines that do not drift. `now` is monotonic; of one event loop."""
@@ -39,12 +43,15 @@ class Metronome:
 
     def join(self, beat: Beat) -> float:
         """Call `beat` from now on, and return its first deadline; whoever joins leaves. It must not block or raise."""
+        now_s = self._now()
         if self._timer is None:
-            start_s = self._now()
-            self._slots = [_Slot(start_s + slot * _SLOT_S) for slot in range(SLOTS)]
-            self._wait()
+            self._slots = [_Slot(now_s + slot * _SLOT_S) for slot in range(SLOTS)]
+        for slot in self._slots:
+            if not slot.beats and slot.due_s < now_s:
+                slot.pass_by(now_s)  # the timer does not stop at deadlines that are nobody's
         slot = min(self._slots, key=lambda slot: (len(slot.beats), slot.due_s))
         slot.beats.append(beat)
+        self._wait()
         return slot.due_s
 
     def leave(self, beat: Beat) -> None:
@@ -58,7 +65,9 @@ class Metronome:
             self._timer = None
 
     def _wait(self) -> None:
-        due_s = min(slot.due_s for slot in self._slots)
+        if self._timer is not None:
+            self._timer.cancel()
+        due_s = min(slot.due_s for slot in self._slots if slot.beats)
         self._timer = asyncio.get_running_loop().call_later(max(0.0, due_s - self._now()), self._tick)
 
     def _tick(self) -> None:
@@ -66,9 +75,9 @@ class Metronome:
         now_s = self._now()
         for slot in self._slots:
             due_s = slot.due_s
-            if due_s > now_s + _EARLY_S:
+            if due_s > now_s + _EARLY_S or not slot.beats:
                 continue
-            slot.due_s += FRAME_S * max(1, math.ceil((now_s - due_s) / FRAME_S))
+            slot.pass_by(now_s)
             for beat in slot.beats:
                 beat(max(due_s, self._now()))
         if self._timer is not None:
