@@ -161,7 +161,8 @@ def test_a_bot_is_talked_to_by_typing(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_models_tell_what_runs_and_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["models"]) == 0
     printed = capsys.readouterr().out
-    assert "runs: pocketsphinx" in printed
+    # Which of them depends on whether set-up could fetch Whisper.
+    assert "runs: two-pass/" in printed or "runs: pocketsphinx/" in printed
     assert "runs: " in printed.partition("voices")[2]
 
 
