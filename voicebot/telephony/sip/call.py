@@ -13,15 +13,17 @@ from sipmessage import Request, Response
 
 from voicebot.telephony.leg import EndCause
 from voicebot.telephony.rtp.media import NotAcceptable
+from voicebot.telephony.sip.answering import Answering
 from voicebot.telephony.sip.body import UnsupportedBody, sdp_of
 from voicebot.telephony.sip.dialog import Dialog
 from voicebot.telephony.sip.digest import Credentials
 from voicebot.telephony.sip.dtmf_info import parse_key
 from voicebot.telephony.sip.endpoint import ACCEPT, ALLOW, SUPPORTED, Endpoint, capabilities
-from voicebot.telephony.sip.exchange import NoAnswer, Repeater, RequestRefused, responses
+from voicebot.telephony.sip.exchange import NoAnswer, RequestRefused, responses
 from voicebot.telephony.sip.hop import Hop
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import BadMessage, respond, tokens
+from voicebot.telephony.sip.reason import Q850_TIMER, cause_of
 from voicebot.telephony.sip.refer import Referral, parse_referral
 from voicebot.telephony.sip.referring import Referring
 from voicebot.telephony.sip.session_keeper import SessionKeeper
@@ -34,16 +36,12 @@ from voicebot.telephony.sip.session_timer import (
     ask_as_client,
 )
 from voicebot.telephony.sip.transaction import ServerTransaction
-from voicebot.telephony.sip.transaction_machine import T1_S, T2_S, State
 
 _log = structlog.get_logger()
 
 #: How long a peer may take for the ACK of our 2xx before we hang up on it ourselves.
 ACK_BEFORE_BYE_S = 4.0
 MAX_GLARES = 4
-#: Reasons of a BYE (RFC 3326).
-Q850_NORMAL = "Q.850;cause=16"
-Q850_TIMER = 'Q.850;cause=102;text="recovery on timer expiry"'
 
 
 class CallState(StrEnum):
@@ -94,11 +92,8 @@ class Call:
         self.peer_allows: frozenset[str] = frozenset()
         self._we_called = we_called
         self._credentials = credentials
-        self._repeater: Repeater | None = None
-        self._acknowledged = asyncio.Event()
-        self._acknowledged.set()
-        self._answer_in_ack = False
-        self._acked_cseq: int | None = None
+        #: Our 2xx to the peer's INVITEs.
+        self.answering = Answering(self)
         #: Our own offer is under way; the peer's then meets 491 (section 14.2).
         self._offering = asyncio.Lock()
         self.session = SessionKeeper(self)
@@ -123,7 +118,7 @@ class Call:
     def receive(self, request: Request, source: Hop) -> None:
         """Take a request of this dialog."""
         if request.method == "ACK":
-            self._on_ack(request)
+            self.answering.acknowledge(request)
             return
         transaction = self.endpoint.transactions.serve(request, source)
         if self.state is CallState.ENDED:
@@ -149,7 +144,7 @@ class Call:
         match request.method:
             case "BYE":
                 transaction.respond(respond(request, 200))
-                self._log.info("peer hung up", reason=_cause_of(request))
+                self._log.info("peer hung up", reason=cause_of(request))
                 self.end(EndCause.PEER_HUNG_UP)
             case "INVITE":
                 self._reinvited(request, transaction)
@@ -174,7 +169,7 @@ class Call:
     def _refused_as_glare(self, request: Request, transaction: ServerTransaction) -> bool:
         if self._offering.locked():
             transaction.respond(respond(request, 491))
-        elif not self._acknowledged.is_set() or not self.negotiated:
+        elif not self.answering.is_acknowledged or not self.negotiated:
             # An earlier offer waits for its answer (section 14.2, RFC 3311 section 5.2).
             transaction.respond(respond(request, 500, headers=[("Retry-After", str(random.randrange(1, 10)))]))  # noqa: S311  # no secret
         else:
@@ -189,7 +184,7 @@ class Call:
         sdp = self.media.offer() if offer is None else self.media.answer(offer)
         self.dialog.refresh_target(request)
         self.session.keep(timer)
-        self.accept(request, transaction, sdp, headers, answer_in_ack=offer is None)
+        self.answering.accept(request, transaction, sdp, headers, answer_in_ack=offer is None)
 
     def _updated(self, request: Request, transaction: ServerTransaction) -> None:
         offer = sdp_of(request)
@@ -221,60 +216,6 @@ class Call:
             transaction.respond(respond(request, 202, headers=[("Contact", self.contact)]))
         else:
             transaction.respond(respond(request, 603))
-
-    # Answering
-
-    def accept(
-        self,
-        request: Request,
-        transaction: ServerTransaction,
-        sdp: bytes,
-        headers: list[tuple[str, str]],
-        *,
-        answer_in_ack: bool,
-    ) -> None:
-        """Give an INVITE its 2xx and repeat it until the ACK comes (section 13.3.1.4)."""
-        response = respond(
-            request,
-            200,
-            to_tag=self.dialog.id.local_tag,
-            headers=[("Contact", self.contact), ("Allow", ALLOW), ("Supported", ", ".join(SUPPORTED)), *headers],
-            body=sdp,
-        )
-        self._acknowledged.clear()
-        self._answer_in_ack = answer_in_ack
-        self._acked_cseq = request.cseq.sequence
-
-        def say() -> None:
-            if transaction.is_pending or transaction.state is State.ACCEPTED:
-                transaction.respond(response)
-
-        self._repeater = Repeater(say, on_given_up=self._no_ack, first_s=T1_S, most_s=T2_S, limit_s=64 * T1_S)
-
-    def _no_ack(self) -> None:
-        self._log.warning("no ACK came")
-        self._acknowledged.set()
-        self.end(EndCause.CONNECTION_LOST, Q850_TIMER)
-
-    def _on_ack(self, ack: Request) -> None:
-        if self._repeater is None or ack.cseq.sequence != self._acked_cseq:
-            return
-        self._repeater.stop()
-        self._repeater = None
-        self._acknowledged.set()
-        if not self._answer_in_ack:
-            return
-        self._answer_in_ack = False
-        try:
-            answer = sdp_of(ack)
-            if answer is not None:
-                self.media.accept(answer)
-                self.negotiated = True
-        except (UnsupportedBody, NotAcceptable):
-            self._log.info("the answer in an ACK cannot be used")
-        if not self.negotiated:
-            self.endpoint.violated("no_answer_in_ack")
-            self.end(EndCause.PROTOCOL_ERROR, 'SIP;cause=488;text="no answer to the offer"')
 
     # What we ask for
 
@@ -396,16 +337,14 @@ class Call:
         """Send a BYE, once the ACK that must come first has come or failed to (section 15)."""
         try:
             async with asyncio.timeout(ACK_BEFORE_BYE_S):
-                await self._acknowledged.wait()
+                await self.answering.acknowledged()
         except TimeoutError:
             self._log.info("BYE without ACK")
         self._leave()
         await self.tell("BYE", [("Reason", reason)], b"")
 
     def _leave(self) -> None:
-        if self._repeater is not None:
-            self._repeater.stop()
-            self._repeater = None
+        self.answering.stop()
         self.endpoint.remove_dialog(self.dialog.id)
 
     def learn_peer(self, message: Request | Response) -> None:
@@ -416,16 +355,3 @@ class Call:
         if state in _MOVES[self.state]:
             self._log.debug("call changed", was=self.state, now=state)
             self.state = state
-
-
-def _cause_of(request: Request) -> str:
-    """Return protocol and cause of a BYE's Reason, without its text, which a peer may fill with anything."""
-    reason = request.headers.get("Reason") or ""
-    protocol, *parameters = (part.strip() for part in reason.split(";"))
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "cause" and value.strip().isdigit() and protocol.isascii() and protocol.isalnum():
-            return f"{protocol[:8]} {value.strip()[:4]}"
-        if protocol.upper() == "Q.850" and name.strip().lower() == "cause":
-            return f"Q.850 {value.strip()[:4]}"
-    return ""

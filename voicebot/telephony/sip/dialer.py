@@ -15,7 +15,7 @@ from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import Channel, Direction, EndCause, LegInfo
 from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.rtp.media import PortsExhausted
-from voicebot.telephony.sip.call import Q850_NORMAL, Call, Party
+from voicebot.telephony.sip.call import Call, Party
 from voicebot.telephony.sip.dialog import Dialog
 from voicebot.telephony.sip.digest import Credentials
 from voicebot.telephony.sip.endpoint import Endpoint
@@ -23,6 +23,7 @@ from voicebot.telephony.sip.hop import Hop, Transport
 from voicebot.telephony.sip.leg import Answered, OnReferral, SipLeg
 from voicebot.telephony.sip.media import Media, OpenMedia
 from voicebot.telephony.sip.message import parse_uri
+from voicebot.telephony.sip.reason import Q850_NORMAL
 from voicebot.telephony.sip.resolve import Unresolvable
 from voicebot.telephony.sip.server import CAPABILITIES
 from voicebot.telephony.sip.uac import CallPlan, Dialling, OnProgress

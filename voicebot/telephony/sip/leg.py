@@ -21,8 +21,9 @@ from voicebot.telephony.leg import (
     LegEvent,
     LegInfo,
 )
-from voicebot.telephony.sip.call import Q850_NORMAL, Call, Party
+from voicebot.telephony.sip.call import Call, Party
 from voicebot.telephony.sip.media import Media
+from voicebot.telephony.sip.reason import Q850_NORMAL
 from voicebot.telephony.sip.refer import Referral
 
 _log = structlog.get_logger()

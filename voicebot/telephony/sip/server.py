@@ -15,7 +15,7 @@ from voicebot.telephony.leg import Capability, Channel, Direction, EndCause, Leg
 from voicebot.telephony.rtp.media import NotAcceptable, PortsExhausted
 from voicebot.telephony.sip.access import Access, Challenged, Forbidden
 from voicebot.telephony.sip.body import UnsupportedBody, sdp_of
-from voicebot.telephony.sip.call import Q850_NORMAL, Call, CallState, Party
+from voicebot.telephony.sip.call import Call, CallState, Party
 from voicebot.telephony.sip.dialog import Dialog
 from voicebot.telephony.sip.endpoint import ACCEPT, Endpoint
 from voicebot.telephony.sip.hop import Hop
@@ -23,6 +23,7 @@ from voicebot.telephony.sip.identity import identity_of
 from voicebot.telephony.sip.leg import OnReferral, SipLeg
 from voicebot.telephony.sip.media import Media, OpenMedia
 from voicebot.telephony.sip.message import respond, tokens
+from voicebot.telephony.sip.reason import Q850_NORMAL
 from voicebot.telephony.sip.refer import parse_replaces
 from voicebot.telephony.sip.session_timer import LEAST_S, IntervalTooSmall, agree_as_server
 from voicebot.telephony.sip.transaction import ServerTransaction

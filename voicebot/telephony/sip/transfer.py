@@ -9,10 +9,11 @@ from sipmessage import URI
 
 from voicebot.telephony.dialing import DialFailed
 from voicebot.telephony.leg import EndCause
-from voicebot.telephony.sip.call import Q850_NORMAL, Call
+from voicebot.telephony.sip.call import Call
 from voicebot.telephony.sip.dialer import Dialer
 from voicebot.telephony.sip.endpoint import Endpoint
 from voicebot.telephony.sip.leg import Answered, SipLeg
+from voicebot.telephony.sip.reason import Q850_NORMAL
 from voicebot.telephony.sip.refer import Referral, refer_to
 from voicebot.telephony.sip.referring import ReferOutcome
 

@@ -13,13 +13,14 @@ from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import EndCause
 from voicebot.telephony.rtp.media import NotAcceptable
 from voicebot.telephony.sip.body import UnsupportedBody, sdp_of
-from voicebot.telephony.sip.call import Q850_NORMAL, Call
+from voicebot.telephony.sip.call import Call
 from voicebot.telephony.sip.dialog import MAX_FORWARDS, Dialog
 from voicebot.telephony.sip.digest import Credentials
 from voicebot.telephony.sip.endpoint import ALLOW, SUPPORTED, Endpoint
 from voicebot.telephony.sip.hop import Hop
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import BadMessage, set_body, tag_of, tokens
+from voicebot.telephony.sip.reason import Q850_NORMAL
 from voicebot.telephony.sip.refer import Referral
 from voicebot.telephony.sip.session_timer import WANTED_S, agreed_as_client, ask_as_client
 from voicebot.telephony.sip.transaction import Failure

@@ -78,7 +78,7 @@ class Invitation:
             return
         self._endpoint.forget_cancel(self._transaction)
         self.call.confirm(timer=self._timer)
-        self.call.accept(
+        self.call.answering.accept(
             self._request, self._transaction, self._sdp, self._timer_headers, answer_in_ack=not self._offered
         )
 
