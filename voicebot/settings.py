@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import time
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -156,7 +156,16 @@ class MailSettings(BaseModel):
     port: Port = 587
     sender: str = Field(default="voicebot@localhost", pattern=r"^[^@\s]+@[^@\s]+$")
     user: str = ""
-    starttls: bool = True
+    tls: Literal["starttls", "implicit", "none"] = Field(
+        default="starttls",
+        description="`starttls` (port 587), `implicit` (465) or `none`, which is for a relay on this machine",
+    )
+
+    @model_validator(mode="after")
+    def _no_password_in_the_open(self) -> Self:
+        if self.user and self.tls == "none":
+            raise ValueError("`user` is signed in with a password, which needs `tls`: starttls or implicit.")
+        return self
 
 
 class Settings(BaseSettings):

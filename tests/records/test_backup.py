@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.fakes import postgresql
 from voicebot import cli
 from voicebot.records.backup import MANIFEST, BackupFailed, back_up, restore
-from voicebot.records.database import locate
+from voicebot.records.database import Database, locate
+from voicebot.records.deeds import Deeds
 from voicebot.records.record import Outcome, Speaker, TurnRecord
 from voicebot.records.search import CallSearch
 from voicebot.records.store import Store, verify_audit
@@ -163,13 +166,84 @@ async def test_a_backup_that_is_not_whole_is_not_put_back(tmp_path: Path, data: 
     assert not (tmp_path / "target").exists()
 
 
+@pytest.fixture
+def postgresql_url(postgresql_socket: str) -> Iterator[str]:
+    with postgresql.fresh_database(postgresql_socket) as made:
+        yield made
+
+
+async def _filled(data: Path, *, calls: int = 3) -> list[dict[str, Any] | None]:
+    """Fill an SQLite database with calls and what follows them, and return the calls' records."""
+    async with Store.open(data, on_failure=print) as store:
+        for number in range(calls):
+            _call(store, data, f"c{number}", START + timedelta(minutes=number))
+        await store.journal.flush()
+        deeds = Deeds(store.database, now=lambda: START)
+        await deeds.keep_facts("c1", "h" * 64, b"sealed")
+        await deeds.note_summary("c1", "A summary.")
+        await deeds.note_follow_up("c1/call", "c1", "Call back.", timedelta(hours=1))
+        return [await store.get(f"c{number}") for number in range(calls)]
+
+
 @pytest.mark.sqlite
-async def test_a_backup_of_another_kind_of_database_is_refused(tmp_path: Path, data: Path) -> None:
-    async with Store.open(data, on_failure=print):
-        pass
+async def test_a_backup_of_sqlite_is_put_into_a_postgresql_with_everything_in_it(
+    tmp_path: Path, data: Path, postgresql_url: str
+) -> None:
+    before = await _filled(data)
     await back_up(data, locate(data), tmp_path / "backup", at=START)
-    with pytest.raises(BackupFailed, match="of a sqlite database, and the settings name a postgresql one"):
-        await restore(tmp_path / "backup", tmp_path / "t", locate(data, "postgresql://nobody@/x"))
+    target = tmp_path / "target"
+    await restore(tmp_path / "backup", target, locate(target, postgresql_url))
+    assert (await verify_audit(target, url=postgresql_url)).sound
+    async with Store.open(target, url=postgresql_url, on_failure=print) as store:
+        assert [await store.get(f"c{number}") for number in range(3)] == before
+        assert [call["id"] for call in await store.search(CallSearch(words="words of c1"), 9)] == ["c1"]
+        deeds = Deeds(store.database, now=lambda: START)
+        assert await deeds.facts("c1") == b"sealed"
+        assert [left.text for left in await deeds.follow_ups()] == ["Call back."]
+        _call(store, target, "later")
+        await store.journal.flush()
+    assert (await verify_audit(target, url=postgresql_url)).sound
+    assert (target / "recordings" / "2026-11-21" / "c1.wav").read_bytes() == b"c1" * 1000
+    with pytest.raises(BackupFailed, match="has tables already"):
+        await restore(tmp_path / "backup", tmp_path / "again", locate(target, postgresql_url))
+
+
+@pytest.mark.sqlite
+async def test_an_older_backup_of_sqlite_is_brought_to_the_present_form_on_its_way(
+    tmp_path: Path, data: Path, postgresql_url: str
+) -> None:
+    await _filled(data)
+    async with Database.connected(locate(data)) as database:
+        await database.migrate_down("0009")
+    await back_up(data, locate(data), tmp_path / "backup", at=START)
+    await restore(tmp_path / "backup", tmp_path / "target", locate(data, postgresql_url))
+    async with Store.open(tmp_path / "target", url=postgresql_url, on_failure=print) as store:
+        record = await store.get("c2")
+        assert record
+        assert record["turns"][0]["intents"] == []
+    kept = locate(tmp_path / "backup", f"sqlite:///{tmp_path}/backup/database.sqlite3")
+    async with Database.connected(kept) as old, old.connect() as connection:
+        assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "0009"
+
+
+@pytest.mark.sqlite
+async def test_a_move_forgets_no_work_that_is_under_way(tmp_path: Path, data: Path, postgresql_url: str) -> None:
+    await _filled(data)
+    async with Database.connected(locate(data)) as database, database.begin() as connection:
+        await connection.exec_driver_sql("CREATE TABLE workflow_status (workflow_uuid TEXT, status TEXT)")
+        await connection.exec_driver_sql("INSERT INTO workflow_status VALUES ('after_call:c1', 'PENDING')")
+    await back_up(data, locate(data), tmp_path / "backup", at=START)
+    with pytest.raises(BackupFailed, match=r"1 tasks after calls are under way.*back up again"):
+        await restore(tmp_path / "backup", tmp_path / "target", locate(data, postgresql_url))
+    assert not (tmp_path / "target").exists()
+
+
+async def test_a_backup_of_a_postgresql_is_not_put_into_a_file(tmp_path: Path, data: Path, postgresql_url: str) -> None:
+    async with Store.open(data, url=postgresql_url, on_failure=print):
+        pass
+    await back_up(data, locate(data, postgresql_url), tmp_path / "backup", at=START)
+    with pytest.raises(BackupFailed, match="is of a PostgreSQL, and the settings name an SQLite file"):
+        await restore(tmp_path / "backup", tmp_path / "t", locate(data, f"sqlite:///{tmp_path}/t.sqlite3"))
 
 
 @pytest.mark.usefixtures("_in_a_folder")

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.fakes import postgresql
 from voicebot.errors import ConfigurationError
 from voicebot.records.audit import AuditEntry, append, verify
 from voicebot.records.database import Database, locate
+from voicebot.records.deeds import Deeds
 from voicebot.records.journal import JournalFailure
 from voicebot.records.migrations import versions
 from voicebot.records.record import Outcome, Speaker, TurnRecord
@@ -227,6 +228,22 @@ async def test_a_step_down_and_up_again_keeps_every_call_and_turn(tmp_path: Path
             async with store.database.connect() as connection:
                 # The audit trail is younger than the first step.
                 assert revision == steps[0] or (await verify(connection)).entries == 6
+
+
+async def test_calls_that_were_over_before_there_was_work_after_calls_get_none_by_an_upgrade(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with Store.open(tmp_path, url=database_url, on_failure=print) as store:
+        store.journal.begin_call("old", _Party(), STARTED, "f")
+        store.journal.end_call("old", STARTED, Outcome.COMPLETED, "we_hung_up")
+        await store.journal.flush()
+        await store.database.migrate_down("0008")
+        await store.database.migrate()
+        store.journal.begin_call("new", _Party(), STARTED, "f")
+        store.journal.end_call("new", STARTED, Outcome.COMPLETED, "we_hung_up")
+        await store.journal.flush()
+        deeds = Deeds(store.database, now=lambda: STARTED)
+        assert await deeds.unworked(STARTED - timedelta(days=7), STARTED + timedelta(minutes=5)) == ["new"]
 
 
 def _kept(record: dict[str, Any] | None) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.work.test_plan import GOOD, plan_of
 from voicebot.backends.backends import BackendResult
@@ -27,7 +28,7 @@ from voicebot.work.after_call import AFTER_CALL, TASK, AfterCall
 from voicebot.work.customers import Customers
 from voicebot.work.durable import DurableWork, Errand, ErrandState, Patience, durable_work
 from voicebot.work.memory import RECALL, MemorySystem
-from voicebot.work.messages import MessageFailed
+from voicebot.work.messages import MessageFailed, MessageRefused
 from voicebot.work.plan import Channel, Plan
 from voicebot.work.planned import Planned
 
@@ -56,14 +57,22 @@ class Crm:
 @dataclass
 class Phone:
     fails: int = 0
-    sent: list[tuple[str, str]] = field(default_factory=list)
+    reason: MessageFailed = field(default_factory=lambda: MessageFailed("not now"))
+    dies: int = 0
+    taken: list[tuple[str, str]] = field(default_factory=list)
 
     async def send(self, message_id: str, to: str, subject: str, text: str) -> str:
         if self.fails:
             self.fails -= 1
-            raise MessageFailed("not now")
-        self.sent.append((to, text))
-        return f"SM{len(self.sent)}"
+            raise self.reason
+        self.taken.append((to, text))
+        if self.dies:
+            self.dies -= 1
+            raise ConnectionResetError  # after the carrier took it, before that was noted
+        return f"SM{len(self.taken)}"
+
+    async def sent(self, to: str, text: str) -> Sequence[str]:
+        return [f"SM{number}" for number, taken in enumerate(self.taken, 1) if taken == (to, text)]
 
 
 @dataclass
@@ -144,7 +153,7 @@ async def test_a_call_is_summed_up_and_each_task_that_applies_is_done_once(tmp_p
             " Done: calendar book (reference 472, fee 5). The caller was done."
         )
         assert here.crm.told == {"after:c1/note": {"who": "400121", "text": summary}}
-        assert here.phone.sent == [("+15550100", "Booked for Monday, March 9, 2026.")]
+        assert here.phone.taken == [("+15550100", "Booked for Monday, March 9, 2026.")]
         assert {deed.operation for deed in await here.deeds.deeds(call_id="c1")} == {"calendar.book", "crm.note"}
         assert await here.deeds.follow_ups() == []
 
@@ -179,6 +188,35 @@ async def test_a_system_that_stays_away_holds_nothing_else_up_and_is_tried_again
         async with asyncio.timeout(10):
             while not here.crm.told:
                 await asyncio.sleep(0.05)
+
+
+async def test_a_message_that_a_dying_server_sent_is_not_sent_again(tmp_path: Path, database_url: str) -> None:
+    async with house(tmp_path, database_url, phone=Phone(dies=1)) as here:
+        for call_id in ("c1", "c2"):
+            here.call(call_id)
+            await here.after(call_id)
+            assert await here.work.settled(Errand(TASK, f"{call_id}/sms")) is ErrandState.DONE
+        # The same words to the same person, for two calls: once each, although the first was not noted at once.
+        assert here.phone.taken == [("+15550100", "Booked for Monday, March 9, 2026.")] * 2
+        assert await here.deeds.is_noted("SM1")
+        assert await here.deeds.is_noted("SM2")
+
+
+async def test_a_message_that_will_never_be_taken_is_tried_once_and_says_why_once(
+    tmp_path: Path, database_url: str
+) -> None:
+    phone = Phone(fails=100, reason=MessageRefused("SMS not sent: no telephone number."))
+    async with house(tmp_path, database_url, phone=phone) as here:
+        here.call("c1")
+        with structlog.testing.capture_logs() as logs:
+            await here.after("c1")
+            assert await here.work.settled(Errand(TASK, "c1/sms")) is ErrandState.FAILED
+        assert phone.fails == 99
+        told = [line for line in logs if line.get("subject") == "c1/sms"]
+        assert [(line["event"], line["reason"]) for line in told] == [
+            ("work refused", "SMS not sent: no telephone number.")
+        ]
+        assert [report.errand.subject for report in await here.work.failed()] == ["c1/sms"]
 
 
 async def test_while_all_is_paused_no_task_writes_and_it_is_done_when_all_goes_on(

@@ -24,7 +24,7 @@ from voicebot.work.after_call import AFTER_CALL, AfterCall
 from voicebot.work.customers import Customers
 from voicebot.work.durable import DurableWork, Errand, durable_work
 from voicebot.work.memory import MemorySystem
-from voicebot.work.messages import MailSender, MailServer, Sender, SmsSender, TwilioAccount
+from voicebot.work.messages import MailSender, MailServer, MailTls, Sender, SmsSender, TwilioAccount
 from voicebot.work.plan import Channel
 from voicebot.work.planned import PlannedFor
 from voicebot.work.supervision import Notify, Supervision
@@ -151,7 +151,7 @@ def _senders(settings: Settings) -> Mapping[Channel, Sender]:
             mail.sender,
             mail.user,
             password.get_secret_value() if password else "",
-            mail.starttls,
+            MailTls(mail.tls),
         )
         senders[Channel.EMAIL] = MailSender(server)
     log.info("messages after calls", by=sorted(senders) or "nothing")

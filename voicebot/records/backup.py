@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import URL
 
 from voicebot.errors import VoicebotError
-from voicebot.records.database import Database
+from voicebot.records.database import SQLITE_FILE, Database
+from voicebot.records.moving import NotMoved, move
 
 MANIFEST = "backup.json"
 _FILES = "files"
@@ -77,15 +79,19 @@ async def back_up(data: Path, url: URL, target: Path, *, at: datetime) -> Backup
 async def restore(source: Path, data: Path, url: URL) -> Backup:
     """Put the backup in `source` into the folder `data`, which must be empty, and the database at `url`, likewise.
 
-    The whole backup is checked before anything is written. Raises BackupFailed.
+    A backup of SQLite may be put into a PostgreSQL; not the other way round. The whole backup is checked before
+    anything is written. Raises BackupFailed.
     """
     manifest = await asyncio.to_thread(_checked_manifest, source)
     kind = "postgresql" if url.get_backend_name() == "postgresql" else "sqlite"
-    if manifest["kind"] != kind:
-        raise BackupFailed(f"This backup is of a {manifest['kind']} database, and the settings name a {kind} one.")
+    if (manifest["kind"], kind) == ("postgresql", "sqlite"):
+        raise BackupFailed("This backup is of a PostgreSQL, and the settings name an SQLite file. Set `database_url`.")
     await asyncio.to_thread(_refuse_files, data)
     if kind == "postgresql":
         await _refuse_tables(url)
+    if manifest["kind"] != kind:
+        await _move(source / _SQLITE_COPY, url)
+    elif kind == "postgresql":
         await _run(
             *(_tool("pg_restore"), "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"),
             *(*_connection(url), str(source / _DUMP)),
@@ -95,6 +101,18 @@ async def restore(source: Path, data: Path, url: URL) -> Backup:
         await asyncio.to_thread(_place_sqlite, source / _SQLITE_COPY, Path(str(url.database)))
     await asyncio.to_thread(_put_back, source / _FILES, data)
     return _backup(manifest)
+
+
+async def _move(copy: Path, url: URL) -> None:
+    with tempfile.TemporaryDirectory(prefix="voicebot-restore-") as folder:
+        # Its tables may have to be brought to their present form, and a backup is not to be changed.
+        file = Path(folder) / SQLITE_FILE
+        await asyncio.to_thread(_copy, copy, file)
+        file.chmod(0o600)
+        try:
+            await move(file, url)
+        except NotMoved as error:
+            raise BackupFailed(str(error)) from None
 
 
 def _refuse_files(data: Path) -> None:

@@ -336,6 +336,11 @@ class Deeds:
         async with self._database.connect() as connection:
             return await connection.scalar(select(MESSAGES.c.id).where(MESSAGES.c.id == message_id)) is not None
 
+    async def is_noted(self, reference: str) -> bool:
+        """Tell whether the message that a carrier calls so is noted, for whatever call."""
+        async with self._database.connect() as connection:
+            return bool(await connection.scalar(select(exists().where(MESSAGES.c.reference == reference))))
+
     async def note_message(self, message_id: str, call_id: str, kind: str, text: str, reference: str) -> None:
         """Note a message that was sent; `reference` is the carrier's."""
         values = {

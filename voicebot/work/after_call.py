@@ -10,8 +10,8 @@ from voicebot.backends.sqlite import to_json
 from voicebot.calls.seams import Operations
 from voicebot.records.deeds import ALL, Deeds
 from voicebot.work.customers import Customers
-from voicebot.work.durable import Errand, Step, WorkFailed
-from voicebot.work.messages import Sender
+from voicebot.work.durable import Errand, Step, WorkFailed, WorkRefused
+from voicebot.work.messages import MessageRefused, Sender
 from voicebot.work.plan import KNOWN, Channel, Operate, Remind, Task, Write, fill
 from voicebot.work.planned import PlannedFor
 from voicebot.work.summary import facts_of, summarise
@@ -101,10 +101,18 @@ class AfterCall:
                 sender, address = self._senders.get(channel), facts.get(to)
                 if sender and address and not await self._deeds.was_sent(subject):
                     words = fill(text, facts)
-                    reference = await sender.send(subject, address, title, words)
+                    reference = await self._send(sender, subject, address, title, words)
                     await self._deeds.note_message(subject, call_id, channel.value, words, reference)
             case Remind(text, due_hours):
                 await self._deeds.note_follow_up(subject, call_id, fill(text, facts), timedelta(hours=due_hours))
+
+    async def _send(self, sender: Sender, subject: str, address: str, title: str, words: str) -> str:
+        """Send a message that is not noted as sent, unless a server that died before it could note it has."""
+        try:
+            earlier = [found for found in await sender.sent(address, words) if not await self._deeds.is_noted(found)]
+            return earlier[0] if earlier else await sender.send(subject, address, title, words)
+        except MessageRefused as refused:
+            raise WorkRefused(str(refused)) from None
 
     async def _known(self, call_id: str) -> tuple[dict[str, str], str] | None:
         """Return what is known of a call by name, and which flows led it; None when it was deleted."""

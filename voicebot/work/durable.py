@@ -32,6 +32,10 @@ class WorkFailed(VoicebotError):
     """A step could not be done. The message names what failed, never with whose data: it is written down."""
 
 
+class WorkRefused(WorkFailed):
+    """A step that another try would not change."""
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """A job for one subject, both named by ids alone."""
@@ -172,6 +176,7 @@ def _workflow(name: str, steps: Sequence[Step], patience: Patience, workflows: M
                     "max_attempts": patience.attempts,
                     "interval_seconds": patience.first_wait_s,
                     "backoff_rate": patience.factor,
+                    "should_retry": _may_change,
                 },
                 _attempt,
                 step,
@@ -187,9 +192,16 @@ async def _attempt(step: Step, subject: str) -> list[tuple[str, str]]:
     """Do a step once; whatever it raises is passed on by its name alone, since it is written to the database."""
     try:
         return [(errand.job, errand.subject) for errand in await step.work(subject)]
+    except WorkRefused as refused:
+        log.error("work refused", step=step.name, subject=subject, reason=str(refused))
+        raise
     except Exception as error:  # noqa: BLE001  # any step may fail in any way; it is logged and tried again
         log.warning("work failed for now", step=step.name, subject=subject, error=type(error).__name__)
         raise WorkFailed(f"{step.name}: {type(error).__name__}") from None
+
+
+def _may_change(error: BaseException) -> bool:
+    return not isinstance(error, WorkRefused)
 
 
 def _address(url: URL) -> str:
