@@ -80,6 +80,11 @@ class TwilioSettings(BaseModel):
     api_url: str | None = Field(
         default=None, pattern=r"^https?://", description="replaces Twilio's own hosts, for tests and proxies"
     )
+    callback_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/]+$",
+        description="where Twilio reaches this very server, if several share `public_url`",
+    )
     timeout_s: Positive = Field(default=5.0, description="of one request to Twilio")
 
 

@@ -320,6 +320,7 @@ def _web(  # noqa: PLR0917  # everything a door may need, from one place
             auth_token=twilio_token.get_secret_value() if twilio_token else None,
             account_sid=settings.twilio_account_sid,
             accept_unsigned=settings.insecure_webhooks,
+            own_url=settings.twilio.callback_url,
         ),
         public=PublicAddress(
             url=settings.public_url, trusted_proxies=tuple(ip_network(entry) for entry in settings.trusted_proxies)

@@ -162,4 +162,4 @@ def _base(settings: Settings) -> str:
     if settings.twilio_auth_token is None and not settings.insecure_webhooks:
         what = "`twilio.caller` is set, but not TWILIO_AUTH_TOKEN, so nothing that Twilio reports could be checked."
         raise ConfigurationError([Problem("settings", None, what, "Set it in the environment, beside any API key.")])
-    return settings.public_url.rstrip("/")
+    return settings.twilio.callback_url or settings.public_url.rstrip("/")

@@ -264,7 +264,6 @@ def build_app(
     app.add_routes(
         TwilioCallsDoor(
             forms=forms,
-            public=public,
             tickets=tickets,
             calls_out=calls_out,
             journeys=journeys,

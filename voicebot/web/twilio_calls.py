@@ -20,8 +20,7 @@ from voicebot.telephony.twilio.webhook import (
     parse_status,
     stream_twiml,
 )
-from voicebot.web.address import PublicAddress, socket_url
-from voicebot.web.doors import base_url
+from voicebot.web.address import socket_url
 from voicebot.web.tickets import Audience, Tickets
 from voicebot.web.twilio import MEDIA_PATH, RETURN_PARAMETER, STATUS_PATH, TICKET_LIFETIME_S, VOICE_PATH
 from voicebot.web.twilio_forms import TwilioForms
@@ -55,14 +54,12 @@ class TwilioCallsDoor:
         self,
         *,
         forms: TwilioForms,
-        public: PublicAddress,
         tickets: Tickets,
         calls_out: CallsOut | None,
         journeys: Journeys,
         language: str,
     ) -> None:
         self._forms = forms
-        self._public = public
         self._tickets = tickets
         self._calls_out = calls_out
         self._journeys = journeys
@@ -100,7 +97,7 @@ class TwilioCallsDoor:
             "a call is back", call_sid=report.call_sid, status=report.status, dial=report.dial, queue=report.queue
         )
         leg = self._journeys.came_back(report)
-        base = base_url(request, self._public)
+        base = self._forms.own_base(request)
         if leg is not None:
             return _twiml(return_twiml(self._tickets, base, report.call_sid))
         if report.is_over:
@@ -117,7 +114,7 @@ class TwilioCallsDoor:
         if request.query.get("step") == "decided":
             return _twiml(nothing_twiml() if _decided(journey, parse_key(form)) else hangup_twiml())
         journey.screened = Screened.ASKED
-        decided = f"{base_url(request, self._public)}{with_id(SCREEN_PATH, journey.id)}&step=decided"
+        decided = f"{self._forms.own_base(request)}{with_id(SCREEN_PATH, journey.id)}&step=decided"
         return _twiml(
             screening_twiml(
                 introduction=journey.introduction,

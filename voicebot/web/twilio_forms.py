@@ -24,12 +24,14 @@ class TwilioAccess:
     """Who may use the webhooks.
 
     Without an `auth_token` no signature can be checked and every webhook is rejected, unless
-    `accept_unsigned` says that this is a developer's machine.
+    `accept_unsigned` says that this is a developer's machine. `own_url` is this server's own address, where several
+    share the public one: what it asks Twilio to call comes there.
     """
 
     auth_token: str | None = None
     account_sid: str | None = None
     accept_unsigned: bool = False
+    own_url: str | None = None
 
 
 class TwilioForms:
@@ -54,11 +56,16 @@ class TwilioForms:
             self._violated("unsigned_webhook", "No webhook can be checked without TWILIO_AUTH_TOKEN.")
             raise web.HTTPForbidden(text="This server has no TWILIO_AUTH_TOKEN to check signatures with.")
         # Twilio signed the address as it called it, so the path is taken as it came, not as it was decoded.
-        url = base_url(request, self._public) + request.raw_path
-        if not self._checker.is_genuine(url=url, form=form, headers=request.headers):
+        bases = {base_url(request, self._public), self._access.own_url or ""} - {""}
+        checker, headers, path = self._checker, request.headers, request.raw_path
+        if not any(checker.is_genuine(url=base + path, form=form, headers=headers) for base in bases):
             self._violated("bad_signature", "A webhook's signature is wrong; if it is Twilio's, check public_url.")
             raise web.HTTPForbidden(text="The signature is not Twilio's for this address.")
         return form
+
+    def own_base(self, request: web.Request) -> str:
+        """Return the address under which Twilio should call this very server again."""
+        return self._access.own_url or base_url(request, self._public)
 
     def check_account(self, account_sid: str) -> None:
         """Raise aiohttp's `HTTPForbidden` when a webhook is about another account than ours."""

@@ -123,10 +123,12 @@ class TravellingLeg:
         """Do nothing: a telephone shows no captions."""
 
     async def hang_up(self, reason: HangUpReason) -> None:
+        """End the call, wherever it is; a server that shuts down leaves callers alone who are elsewhere."""
         away = self._journey is not None
-        self._finish(EndCause.WE_HUNG_UP)
+        stays = away and reason is HangUpReason.SHUTTING_DOWN
+        self._finish(EndCause.REDIRECTED if stays else EndCause.WE_HUNG_UP)
         await self._now.hang_up(reason)
-        if away and self._end_call is not None:
+        if away and not stays and self._end_call is not None:
             await self._end_call(self._info.carrier_call_id)
 
     async def run(self) -> None:
@@ -191,7 +193,9 @@ class Journeys:
         try:
             await accept(leg)
         finally:
-            del self._legs[leg.info.carrier_call_id]
+            # One that came back unexpectedly has begun anew under the same SID.
+            if self._legs.get(leg.info.carrier_call_id) is leg:
+                del self._legs[leg.info.carrier_call_id]
 
     def of(self, call_sid: str) -> TravellingLeg | None:
         return self._legs.get(call_sid)
