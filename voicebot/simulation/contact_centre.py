@@ -96,6 +96,11 @@ class PlayedLeg:
     def end(self, cause: EndCause = EndCause.PEER_HUNG_UP) -> None:
         self._inbox.put(LegEnded(cause, time.monotonic()))
 
+    def press(self, keys: str) -> None:
+        """Press keys as the party on this line."""
+        for key in keys:
+            self._inbox.put(KeyPressed(key, time.monotonic()))
+
     def show_caption(self, speaker: str, text: str, *, final: bool) -> None:
         """Do nothing: nobody reads it."""
 
@@ -179,6 +184,8 @@ class PlayedLines:
         self._chances = chances
         self._chance = chance
         self._ending: set[asyncio.Task[None]] = set()
+        #: Those that agents answered, in order.
+        self.legs: list[PlayedLeg] = []
 
     async def ring(
         self, agent: Agent, reach: Reach, claim: Claim, packet: ContextPacket, *, timeout_s: float
@@ -188,6 +195,7 @@ class PlayedLines:
         if self._chance.random() < self._chances.ring_fails:
             raise RingFailed(self._chance.choice(_RING_FAILURES))
         leg = PlayedLeg(f"{agent.id}-{claim.token}")
+        self.legs.append(leg)
         lost = self._chance.random() < self._chances.agent_lost_at_once
         after_s = self._chance.random() * self._chances.think_s * 3 if lost else self._chances.talk_s
         task = asyncio.create_task(self._hang_up(leg, after_s))

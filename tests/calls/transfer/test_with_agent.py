@@ -14,12 +14,14 @@ from zoneinfo import ZoneInfo
 from tests.calls.test_notes import late_order, packet
 from voicebot.calls.transfer.desk import TransferDesk
 from voicebot.calls.transfer.floor import ContactCentre
+from voicebot.calls.transfer.seams import FlowRun, TalkNews
 from voicebot.calls.transfer.transfer import Outcome, Transfer
 from voicebot.records.board import QueueBoard
 from voicebot.records.callbacks import CallbackBook
 from voicebot.records.context import ContextPacket
 from voicebot.records.database import Database, locate
 from voicebot.routing.agents import Agent, AgentState, Reach, ReachKind
+from voicebot.routing.events import Claim
 from voicebot.routing.queues import Queue, Routing
 from voicebot.routing.wording import Wording
 from voicebot.simulation.contact_centre import Chances, PlayedCaller, PlayedLeg, PlayedLines, PlayedParty
@@ -35,6 +37,7 @@ class Caller(PlayedCaller):
     def __init__(self) -> None:
         super().__init__("caller", CHANCES)
         self.moves: list[str] = []
+        self.flow_s = 0.0
 
     async def play(self, audio: bytes) -> None:
         self.moves.append("music")
@@ -42,6 +45,11 @@ class Caller(PlayedCaller):
 
     async def step_aside(self) -> None:
         self.moves.append("bridged")
+
+    async def run_flow(self, flow: str) -> FlowRun:
+        run = await super().run_flow(flow)
+        await asyncio.sleep(self.flow_s)
+        return run
 
     async def come_back(self) -> None:
         self.moves.append("bot")
@@ -58,6 +66,12 @@ class Talk:
     centre: ContactCentre
     #: Packets that agents were given, in order.
     delivered: list[ContextPacket]
+    lines: PlayedLines
+    #: What desks were shown of their calls, in order.
+    shown: list[tuple[Claim, TalkNews | None]]
+
+    async def away(self, agent_id: str) -> None:
+        await self.centre.set_state(agent_id, AgentState.OFFLINE, ReachKind.BROWSER)
 
     @property
     def token(self) -> int:
@@ -74,7 +88,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def talking(tmp_path: Path) -> AsyncIterator[Talk]:
+async def talking(tmp_path: Path, *, survey: str = "", step: str = "") -> AsyncIterator[Talk]:
     def now() -> datetime:
         return datetime.now(UTC)
 
@@ -90,7 +104,10 @@ async def talking(tmp_path: Path) -> AsyncIterator[Talk]:
 
     browser = (Reach(ReachKind.BROWSER),)
     routing = Routing(
-        {"service": Queue("service", "service", {"service": 1}), "second": Queue("second", "second", {"second": 1})},
+        {
+            "service": Queue("service", "service", {"service": 1}, survey=survey, step=step),
+            "second": Queue("second", "second", {"second": 1}),
+        },
         {"ana": Agent("ana", "Ana", {"service": 1}, browser), "ben": Agent("ben", "Ben", {"second": 1}, browser)},
         "service",
     )
@@ -105,9 +122,17 @@ async def talking(tmp_path: Path) -> AsyncIterator[Talk]:
             now=now,
         )
         clock = asyncio.get_running_loop().time
+        shown: list[tuple[Claim, TalkNews | None]] = []
         lines = PlayedLines(CHANCES, random.Random(1))
         desk = TransferDesk(
-            centre, lines, make_party=party, wording=Wording(), music=SILENT_FRAME, clock=clock, now=now
+            centre,
+            lines,
+            make_party=party,
+            wording=Wording(),
+            music=SILENT_FRAME,
+            clock=clock,
+            now=now,
+            show=lambda claim, news: shown.append((claim, news)),
         )
         async with centre.running():
             for agent in ("ana", "ben"):
@@ -116,7 +141,7 @@ async def talking(tmp_path: Path) -> AsyncIterator[Talk]:
             transfer = desk.make_again(routing.queues["service"], caller, PACKET, call_id="call-1")
             running = asyncio.create_task(transfer.run())
             await until(lambda: "bridged" in caller.moves)
-            yield Talk(caller, desk, transfer, running, centre, delivered)
+            yield Talk(caller, desk, transfer, running, centre, delivered, lines, shown)
             if not running.done():
                 caller.leg.end()
                 transfer.caller_left()
