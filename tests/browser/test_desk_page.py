@@ -126,3 +126,41 @@ async def test_an_agent_is_rung_sees_who_calls_accepts_talks_and_writes_notes(
         await page.keyboard.press("Alt+a")
         await shows(page, "#my-state", "Available")
         await shows(page, "#idle-title", "Nobody is calling")
+
+
+async def test_an_agent_has_the_bot_take_a_payment_and_sees_that_it_was_made(
+    tmp_path: Path, open_browser: OpenBrowser, microphone_file: Path
+) -> None:
+    async with serving(tmp_path) as server, open_browser(microphone_file) as browser:
+        await add_user(server, "ana", "agent")
+        page = await browser.new_page()
+        await sign_in(page, server, "ana", "/desk")
+        await shows(page, "#my-state", "Away")
+        await page.keyboard.press("Alt+a")
+        await shows(page, "#my-state", "Available")
+        async with SipCarrier(server.sip_uri).dial(numbers=Numbers("+15550100199", "bot")) as line:
+            await ask_for_a_person(server, line)
+            await shows(page, "#call-phase", "A call for you")
+            await page.keyboard.press("Control+Enter")
+            await shows(page, "#call-phase", "You are talking")
+            await page.get_by_label("Let the bot do a step").select_option("bill_payment")
+            await page.get_by_role("button", name="Lend the caller").click()
+            await shows(page, "#call-phase", "The bot has the caller: paying a bill")
+            for prompt, keys in (
+                ("authenticate.ask_account_number", "400121"),
+                ("authenticate.ask_pin", "4071"),
+                ("bill_payment.ask_whole", "1"),
+                ("bill_payment.confirm", "1"),
+            ):
+                await server.until(line.call_sid, has_prompt(prompt))
+                for key in keys:
+                    line.press(key)
+                    await asyncio.sleep(0.15)
+            await shows(page, "#talk-status", "The bot's step is done: paying a bill")
+            await shows(page, "#call-phase", "You are talking")
+            # They hear each other again, and the PIN is nowhere.
+            assert await tone_on_tape(line, MICROPHONE_HZ) > 0.5
+            record = await server.record(line.call_sid)
+            assert "4071" not in str(record)
+            await page.keyboard.press("Alt+h")
+            await server.until(line.call_sid, is_over)

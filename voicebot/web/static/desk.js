@@ -39,6 +39,7 @@ let current = null; // {callId, packet, queue}: the call whose packet is shown.
 let line = null;
 let muted = false;
 let held = false;
+let talk = null; // How the call stands, as the server says.
 let saving = 0;
 let unsaved = false;
 
@@ -67,9 +68,12 @@ function phaseWords(now) {
     case "joining":
       return "The caller is told that you are coming";
     case "talking":
+      if (talk?.state === "with_bot") return `The bot has the caller: ${talk.step}`;
+      if (talk?.third) return held ? `The caller is on hold; ${talk.third} hears you` : `You are talking with ${talk.third} too`;
       if (held) return "The caller is on hold and hears music";
       return muted ? "You are talking, muted" : "You are talking";
     case "elsewhere":
+      if (talk?.state === "with_bot") return `The bot has the caller: ${talk.step}`;
       return held ? "The caller is on hold" : "You are talking on your telephone";
     case "wrap_up":
       return "The call is over: wrap up";
@@ -99,6 +103,7 @@ function show() {
   for (const id of ["mute", "show-keys"]) $(id).hidden = now !== "talking";
   if (!["talking", "elsewhere"].includes(now)) held = false;
   $("hold").hidden = !["talking", "elsewhere"].includes(now);
+  showTalk(["talking", "elsewhere"].includes(now) && talk !== null);
   $("hold").setAttribute("aria-pressed", String(held));
   $("hang-up").hidden = !(isOn && line);
   $("meters").hidden = !(isOn && line);
@@ -109,6 +114,66 @@ function show() {
   if (now !== before) moveFocus(now);
   showDurations();
 }
+
+const FAILED = {
+  busy: "is busy",
+  no_answer: "did not answer",
+  declined: "declined",
+  voicemail: "did not answer in person",
+  unreachable: "cannot be reached",
+  hung_up: "hung up",
+  claim_lost: "was taken by another call",
+};
+
+function talkWords() {
+  if (!talk) return "";
+  if (talk.inviting) return `Ringing somebody of ${talk.inviting}. You go on talking.`;
+  if (talk.failed) return `Nobody came: whoever was rung ${FAILED[talk.failed] ?? "did not come"}.`;
+  if (!talk.run) return talk.state === "with_bot" ? "You hear nothing of it; what comes of it is shown here." : "";
+  if (talk.run.reached.length) return `The bot's step is done: ${talk.step}.`;
+  return talk.run.wants_person ? `The caller wanted you back before it was done: ${talk.step}.` : `The bot's step came to nothing: ${talk.step}.`;
+}
+
+/** Shows what else can be done with the caller, and how it stands. */
+function showTalk(shown) {
+  $("with-caller").hidden = !shown;
+  if (!shown) return;
+  const withBot = talk.state === "with_bot";
+  const hasThird = Boolean(talk.third || talk.inviting);
+  if ($("talk-status").textContent !== talkWords()) $("talk-status").textContent = talkWords();
+  $("talk-status").hidden = !talkWords();
+  $("step-row").hidden = !$("step").options.length;
+  $("lend").firstChild.textContent = withBot ? "Take the caller back " : "Lend the caller ";
+  $("lend").disabled = hasThird;
+  $("hold").hidden = withBot;
+  $("invite").firstChild.textContent = talk.third ? `Let ${talk.third} go ` : talk.inviting ? "Ring nobody " : "Ask in ";
+  $("invite").disabled = withBot;
+  for (const id of ["send-on", "survey"]) $(id).disabled = withBot || hasThird;
+}
+
+/** Fills a list without closing it under somebody's pointer. */
+function fill(select, options) {
+  const key = JSON.stringify(options);
+  if (select.dataset.key === key || document.activeElement === select) return;
+  const before = select.value;
+  select.dataset.key = key;
+  select.replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
+  if (options.some(([value]) => value === before)) select.value = before;
+}
+
+function lend() {
+  const flow = talk?.state === "with_bot" ? "" : $("step").value;
+  socket.tell(flow ? { type: "lend", flow } : { type: "lend" });
+}
+
+/** Whom the list of others stands at: a queue, and perhaps one agent of it. */
+function chosen() {
+  const [queue, agent] = $("other").value.split("/");
+  return agent ? { queue, agent } : { queue };
+}
+
+const invite = () => socket.tell({ type: "invite", ...(talk?.third || talk?.inviting ? {} : chosen()) });
+const sendOn = () => socket.tell({ type: "send_on", ...chosen() });
 
 function showCallTime(now) {
   const at = $("call-time");
@@ -154,6 +219,14 @@ function showBoard(board) {
         element("span", { class: "soft" }, `next caller's wait: ${expectedWait(queue.expected_wait_s)}`),
       ),
     ),
+  );
+  fill($("step"), Object.entries(board.steps ?? {}));
+  fill(
+    $("other"),
+    (board.elsewhere ?? []).flatMap(({ queue, title, agents }) => [
+      [queue, sentence(title)],
+      ...agents.map(({ id, name, state }) => [`${queue}/${id}`, `${name} of ${title}, ${STATE_NAMES[state].toLowerCase()}`]),
+    ]),
   );
   $("callbacks").replaceChildren(...board.callbacks.map(callbackItem));
   $("no-callbacks").hidden = board.callbacks.length > 0;
@@ -362,6 +435,11 @@ const TOLD = {
     }
     show();
   },
+  talk(told) {
+    talk = told.talk;
+    if (talk) held = talk.state === "held";
+    show();
+  },
   audio: openAudio,
   noted({ call_id: callId, saved_at: at }) {
     if (current?.callId === callId && !unsaved) $("noted").textContent = `Saved ${moment(at)}`;
@@ -399,6 +477,10 @@ $("decline").addEventListener("click", decline);
 $("hang-up").addEventListener("click", hangUp);
 $("mute").addEventListener("click", () => setMuted(!muted));
 $("hold").addEventListener("click", () => hold(!held));
+$("lend").addEventListener("click", lend);
+$("invite").addEventListener("click", invite);
+$("send-on").addEventListener("click", sendOn);
+$("survey").addEventListener("click", () => socket.tell({ type: "finish", survey: true }));
 $("show-keys").addEventListener("click", () => showKeys($("keypad").hidden));
 $("done").addEventListener("click", () => setState("available"));
 $("keypad").addEventListener("click", (event) => {
@@ -413,6 +495,8 @@ window.addEventListener("beforeunload", (event) => {
   if (line && !line.over) event.preventDefault();
 });
 
+const usable = (id) => !$("with-caller").hidden && !$(id).disabled && $(id).offsetParent !== null;
+
 const WITH_ALT = {
   KeyA: () => setState("available"),
   KeyB: () => setState("break"),
@@ -420,6 +504,9 @@ const WITH_ALT = {
   KeyH: hangUp,
   KeyM: () => phase() === "talking" && setMuted(!muted),
   KeyO: () => !$("hold").hidden && hold(!held),
+  KeyS: () => usable("lend") && lend(),
+  KeyI: () => usable("invite") && invite(),
+  KeyT: () => usable("send-on") && sendOn(),
   KeyK: () => phase() === "talking" && showKeys($("keypad").hidden),
   KeyN: () => !$("notes").hidden && $("note").focus(),
 };
