@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 
+import numpy as np
+
+from voicebot import g711
 from voicebot.telephony.leg import FRAME_MS, SILENT_FRAME, EndCause, FrameReceived, HangUpReason, LegEnded
 from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia
 from voicebot.telephony.sip.access import Access
@@ -30,6 +33,8 @@ class AgentCall:
         self._clock = clock
         self._saying: list[bytes] = []
         self.heard = bytearray()
+        #: How much of `heard` there was when the agent spoke their decision.
+        self.decided_after = 0
         self.answered_s: float | None = None
         self.cause: EndCause | None = None
         self.over = asyncio.Event()
@@ -206,3 +211,25 @@ async def is_voicemail(call: AgentCall) -> None:
     """Answer, and say nothing that a person would."""
     await call.answer()
     await call.over.wait()
+
+
+#: A telephone line on which nobody speaks is under this loudness, as mean magnitude of 16-bit samples.
+_SILENT = 60
+_PAUSE_S = 1.0
+
+
+def says(decision: bytes) -> Behave:
+    """Return who answers, hears who it is to the end of the question, and speaks `decision` (mu-law) on it."""
+
+    async def behave(call: AgentCall) -> None:
+        await call.answer()
+        await call.listen_for(3.0)
+        while not call.over.is_set():
+            heard = g711.decode(bytes(call.heard[-round(_PAUSE_S * 8000) :])).astype(np.int32)
+            if np.abs(heard).mean() < _SILENT:
+                break
+            await call.listen_for(len(call.heard) / 8000 + 0.1)
+        call.decided_after = len(call.heard)
+        call.say(decision)
+
+    return behave
