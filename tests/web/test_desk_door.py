@@ -271,6 +271,7 @@ async def test_a_desk_shows_how_its_call_stands_also_when_it_is_opened_later() -
         async with it.desk() as desk:
             talk = (await desk.told("talk"))["talk"]
             assert (talk["third"], talk["step"], talk["run"]["reached"]) == ("Ben", "paying a bill", ["pay_bill"])
+            await desk.told("board")
             it.centre.parts.desks.talk_changed(Claim("ana", 4), None)
             assert (await desk.told("talk"))["talk"] is None
 

@@ -16,6 +16,8 @@ _REASONS = {
     "not_heard": "could not be heard",
     "approval": "needs an approval",
     "failed": "met a technical problem",
+    "policy": "was not getting on with the bot",
+    "callback": "was promised a callback",
 }
 
 
