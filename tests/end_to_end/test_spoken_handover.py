@@ -58,7 +58,7 @@ async def says_after(server: Server, line: CarrierLine, voices: Voices, prompt: 
     """Speak once the bot has said `prompt` so often."""
 
     def asked(record: dict[str, Any]) -> bool:
-        return sum(turn["prompt"] == prompt for turn in record["turns"]) >= times
+        return [turn["prompt"] for turn in record["turns"]].count(prompt) >= times
 
     await server.until(line.call_sid, asked)
     await asyncio.sleep(0.3)
