@@ -203,6 +203,14 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="this server's name: the same after a restart, another for each server on one database",
     )
+    advertised_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$",
+        description="where browsers reach this server and no other of its database, for the audio of desks",
+    )
+    installation_secret: SecretStr | None = Field(
+        default=None, min_length=32, description="the same on every server of one database: signs what they take alike"
+    )
     retention: RetentionSettings = RetentionSettings()
     flows: Path = Path("flows")
     models: Path | None = Field(default=None, description="folder with speech models and voices")
@@ -310,6 +318,7 @@ class _PlainToml(TomlConfigSettingsSource):
             "api_token",
             "asterisk_password",
             "database_url",
+            "installation_secret",
             "mail_password",
             "webhook_secret",
             "model_key",

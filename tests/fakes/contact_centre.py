@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,6 +37,8 @@ from voicebot.routing.events import Claim
 from voicebot.routing.queues import Queue, Routing
 from voicebot.telephony.leg import CallLeg
 from voicebot.web.desk.conversation import DeskParts
+from voicebot.web.desk.neighbours import NoNeighbours
+from voicebot.web.tickets import Tickets
 
 RING_S = 30.0
 WRAP_UP_S = 60.0
@@ -113,7 +117,17 @@ class Centre:
             now=_now,
             changed=desks.board_changed,
         )
-        self.parts = DeskParts(self.centre, desks, self, callbacks, CallNotes(database, now=_now), lambda: STEPS)
+        self.parts = DeskParts(
+            self.centre,
+            desks,
+            self,
+            callbacks,
+            CallNotes(database, now=_now),
+            server="one",
+            tickets=Tickets(b"k" * 32, clock=time.time, new_id=lambda: uuid.uuid4().hex),
+            neighbours=NoNeighbours(),
+            steps=lambda: STEPS,
+        )
 
     def hold(self, agent_id: str, token: int, *, held: bool) -> bool:
         self.done.append(("hold", agent_id, held))

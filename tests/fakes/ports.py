@@ -17,6 +17,11 @@ def bound_socket() -> socket.socket:
 
 def few_ports(count: int) -> PortRange:
     """Return `count` (20 at most) ports of this process, below those that the system gives to whoever asks for any."""
+    first = own_port(0)
     assert count <= 20
-    first = 10_000 + os.getpid() % 500 * 20
     return PortRange(first, first + count - 1)
+
+
+def own_port(number: int) -> int:
+    """Return one of the 20 ports of this process, for what must know its port before it listens; counted from 0."""
+    return 10_000 + os.getpid() % 500 * 20 + number

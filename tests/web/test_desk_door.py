@@ -20,6 +20,9 @@ from voicebot.routing.events import Claim
 from voicebot.routing.queues import Failure
 from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded
 from voicebot.web.desk import wire
+from voicebot.web.desk.messages import Decline, HoldCaller
+from voicebot.web.desk.neighbours import Wishes, asking
+from voicebot.web.tickets import Audience
 
 Told = dict[str, Any]
 
@@ -177,6 +180,44 @@ async def test_a_ticket_for_a_call_is_good_once_and_for_nothing_else() -> None:
                 assert (await again.receive_json())["type"] == "end"
             await ringing
     assert it.server.kinds() == ["ticket_forged", "ticket_used"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "lifetime_s", "kind"),
+    [
+        ({}, -1.0, "ticket_expired"),
+        ({"server": "two"}, 30.0, "ticket_elsewhere"),
+        ({"origin": "https://another.example"}, 30.0, "bad_origin"),
+    ],
+)
+async def test_a_ticket_is_good_in_its_time_at_its_server_and_from_its_page(
+    claims: dict[str, str], lifetime_s: float, kind: str
+) -> None:
+    async with floor() as it, it.desk() as desk:
+        await desk.set_state("available")
+        await desk.is_in("available")
+        _, claimed = await it.centre.wait_in("service")
+        ringing = asyncio.create_task(it.centre.ring(await claimed))
+        offer = await desk.told("offer")
+        right = {"offer": str(offer["token"]), "server": "one", "origin": it.server.base}
+        ticket = it.centre.parts.tickets.issue(Audience.DESK_AUDIO, "ana", lifetime_s=lifetime_s, claims=right | claims)
+        async with it.audio({"path": "/desk/audio", "ticket": ticket}) as audio:
+            assert (await audio.receive_json())["type"] == "end"
+        assert not ringing.done()
+        ringing.cancel()
+    assert it.server.kinds() == [kind]
+
+
+async def test_what_another_server_asks_for_is_done_only_when_it_means_something_here() -> None:
+    async with floor() as it:
+        wishes = Wishes(it.centre.parts.desks, it.centre, it.centre.parts.steps)
+        assert wishes.answer(asking("ana", 4, HoldCaller("hold", held=True)))
+        assert it.centre.done == [("hold", "ana", True)]
+        assert not wishes.answer(asking("ana", 4, Decline("decline", 4))), "nobody is rung"
+        for nonsense in ({}, {"agent": "ana", "token": 4, "wish": {"type": "x"}}, {"wish": None}):
+            assert not wishes.answer(nonsense)
+        state = {"type": "set_state", "state": "break", "reach": "browser"}
+        assert not wishes.answer({"agent": "ana", "token": 4, "wish": state})
 
 
 async def test_notes_are_kept_for_calls_that_the_agent_was_given_and_no_others() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import os
+import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -31,6 +33,7 @@ from voicebot.calls.transfer.desks import Desks
 from voicebot.calls.transfer.elsewhere import Ways
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.lines import AgentLines
+from voicebot.calls.transfer.other_servers import OtherServers, finding_desks
 from voicebot.calls.transfer.party import AgentParty
 from voicebot.calls.transfer.posting import HttpReceiver, MakePost, mapped, webhook
 from voicebot.dialog.flow import Bot
@@ -41,12 +44,16 @@ from voicebot.records.call_notes import CallNotes
 from voicebot.records.callbacks import CallbackBook
 from voicebot.records.context import ContextPacket
 from voicebot.records.contexts import Contexts
+from voicebot.records.post import Post
+from voicebot.records.servers import Servers
 from voicebot.records.store import Store
 from voicebot.routing.queues import Routing
 from voicebot.settings import Settings
 from voicebot.telephony.leg import CallLeg
 from voicebot.wav import WavError, read_mulaw_wav
 from voicebot.web.desk.conversation import DeskParts
+from voicebot.web.desk.neighbours import NoNeighbours, Wishes
+from voicebot.web.tickets import Tickets
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +81,17 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
     board = QueueBoard(store.database, instance=settings.instance, now=now)
     callbacks = CallbackBook(store.database, instance=settings.instance, now=now)
     contexts = Contexts(store.database, now=now)
-    desks = Desks(share=lambda call_id, agent: store.journal.share_call(call_id, SharedWith.USER, agent))
+    servers = Servers(store.database, instance=settings.instance, url=settings.advertised_url, now=now)
+    desks = Desks(
+        share=lambda call_id, agent: store.journal.share_call(call_id, SharedWith.USER, agent),
+        is_open_elsewhere=finding_desks(servers),
+    )
+    post = Post(store.database, instance=settings.instance, new_id=partial(secrets.token_hex, 8))
+
+    def changed() -> None:
+        desks.board_changed()
+        post.tell_changed()
+
     receivers = _receivers(settings)
     http = aiohttp.ClientSession()
     deliveries = Deliveries(
@@ -93,7 +110,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         deliver=deliveries.deliver,
         zone_of=lambda number: zone_of(number, settings.sip.dial_region, ZoneInfo(settings.zone)),
         now=now,
-        changed=desks.board_changed,
+        changed=changed,
     )
     lines = AgentLines(find_dialer=lambda: dialers[0] if dialers else None, desks=desks, reference=context_reference)
 
@@ -130,21 +147,62 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         talk=partial(sessions.call_back, company_says=routing.wording),
         now=now,
     )
+
+    def heard() -> None:
+        desks.board_changed()
+        centre.poke()
+
+    def steps() -> Mapping[str, str]:
+        return steps_of(editions.current.bot)
+
+    others = OtherServers(
+        servers,
+        post,
+        desks=desks,
+        board=board,
+        contexts=contexts,
+        routing=routing,
+        heard=heard,
+        answer=Wishes(desks, desk, steps).answer,
+        now=now,
+    )
+    has_others = store.database.is_postgresql
+    desk_parts = DeskParts(
+        centre,
+        desks,
+        desk,
+        callbacks,
+        CallNotes(store.database, now=now),
+        server=settings.instance,
+        tickets=_desk_tickets(settings),
+        neighbours=others if has_others else NoNeighbours(),
+        steps=steps,
+    )
     try:
-        async with deliveries.running(), centre.running():
+        async with deliveries.running(), centre.running(), others.running() if has_others else nullcontext():
             making = asyncio.create_task(maker.run())
             try:
-                notes = CallNotes(store.database, now=now)
-                yield HandoverParts(
-                    desk,
-                    DeskParts(centre, desks, desk, callbacks, notes, steps=lambda: steps_of(editions.current.bot)),
-                )
+                yield HandoverParts(desk, desk_parts)
             finally:
                 making.cancel()
                 await asyncio.gather(making, return_exceptions=True)
     finally:
         await lines.close()
         await http.close()
+
+
+def _desk_tickets(settings: Settings) -> Tickets:
+    """Return the tickets for desks' audio, which servers of one database take alike where they have one secret."""
+    if settings.installation_secret is not None:
+        secret = settings.installation_secret.get_secret_value().encode()
+        key = hmac.digest(secret, b"desk-audio", "sha256")
+    elif settings.advertised_url is None:
+        key = secrets.token_bytes(32)
+    else:
+        fix = "Set VOICEBOT_INSTALLATION_SECRET in the environment, the same on every server of this database."
+        what = "`advertised_url` needs a secret by which servers know each other's desks."
+        raise ConfigurationError([Problem("settings", None, what, fix)])
+    return Tickets(key, clock=time.time, new_id=partial(secrets.token_hex, 12))
 
 
 def _receivers(settings: Settings) -> list[tuple[str, MakePost]]:
@@ -157,8 +215,8 @@ def _receivers(settings: Settings) -> list[tuple[str, MakePost]]:
         secret = settings.webhook_secret.get_secret_value().encode()
         found.append(("webhook", webhook(settings.webhook_url, secret)))
     for name in settings.connectors:
-        mapping, secrets = load_connector(name, os.environ)
-        found.append((mapping.name, mapped(mapping, secrets)))
+        mapping, needed = load_connector(name, os.environ)
+        found.append((mapping.name, mapped(mapping, needed)))
     return found
 
 

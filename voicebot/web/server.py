@@ -295,7 +295,6 @@ def build_app(
             identity=identity,
             pages=pages,
             public=public,
-            tickets=tickets,
             # A whole office may sit behind one address; everybody in it has signed in.
             connections=ConnectionLimit(max_connections=limits.max_connections, max_per_address=limits.max_connections),
             on_violation=on_violation,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -96,14 +97,31 @@ class _Offer:
         self.leg: asyncio.Future[CallLeg] = asyncio.get_running_loop().create_future()
 
 
-class Desks:
-    """All desks of this process. `share` lets an agent see a call from then on."""
+async def _nowhere_else(_agent_id: str) -> bool:
+    return False
 
-    def __init__(self, *, share: Callable[[str, str], None] = lambda _call, _agent: None) -> None:
+
+class Desks:
+    """All desks of this process. `share` lets an agent see a call from then on.
+
+    `is_open_elsewhere` tells whether an agent has a page open at another server, which then shows them our offers.
+    """
+
+    def __init__(
+        self,
+        *,
+        share: Callable[[str, str], None] = lambda _call, _agent: None,
+        is_open_elsewhere: Callable[[str], Awaitable[bool]] = _nowhere_else,
+    ) -> None:
         self._share = share
+        self._is_open_elsewhere = is_open_elsewhere
+        #: Set when a page was opened or closed, for whoever tells other servers.
+        self.opened_or_closed = asyncio.Event()
         self._sessions: defaultdict[str, set[DeskSession]] = defaultdict(set)
         self._offers: dict[Claim, _Offer] = {}
         self._talks: dict[Claim, TalkNews] = {}
+        #: Offers of other servers, each with the server's name.
+        self._others: dict[Claim, tuple[str, CallOffered]] = {}
         #: Legs of pages, each until it has ended.
         self._legs: dict[CallLeg, asyncio.Event] = {}
 
@@ -112,9 +130,11 @@ class Desks:
         """Have a page open while the block lasts; what is offered to the agent already is told first."""
         session = DeskSession(agent_id)
         self._sessions[agent_id].add(session)
-        for claim, offer in self._offers.items():
-            if claim.agent_id == agent_id:
-                session.tell(offer.event)
+        self.opened_or_closed.set()
+        offers = [offer.event for offer in self._offers.values()] + [offer for _, offer in self._others.values()]
+        for offer in offers:
+            if offer.claim.agent_id == agent_id:
+                session.tell(offer)
         for claim, news in self._talks.items():
             if claim.agent_id == agent_id:
                 session.tell(TalkChanged(claim, news))
@@ -124,11 +144,17 @@ class Desks:
             self._sessions[agent_id].discard(session)
             if not self._sessions[agent_id]:
                 del self._sessions[agent_id]
+            self.opened_or_closed.set()
             session.close()
 
     def is_open(self, agent_id: str) -> bool:
         """Tell whether an agent has a page open here."""
         return bool(self._sessions.get(agent_id))
+
+    @property
+    def open_desks(self) -> AbstractSet[str]:
+        """The agents who have a page open here."""
+        return {agent_id for agent_id, sessions in self._sessions.items() if sessions}
 
     def board_changed(self) -> None:
         for sessions in self._sessions.values():
@@ -186,7 +212,7 @@ class Desks:
 
     async def ring(self, agent: Agent, claim: Claim, packet: ContextPacket, *, timeout_s: float) -> CallLeg:
         """Offer a call to be taken in the page and return the page's leg; raises `RingFailed`."""
-        if not self.is_open(agent.id):
+        if not self.is_open(agent.id) and not await self._is_open_elsewhere(agent.id):
             raise RingFailed(Failure.UNREACHABLE)
         async with self.offering(claim, packet, ring_s=timeout_s, in_page=True) as declined:
             leg = self._offers[claim].leg
@@ -208,6 +234,27 @@ class Desks:
         else:
             self._talks[claim] = news
         self._tell(claim, TalkChanged(claim, news))
+
+    # --- what other servers offer
+
+    @property
+    def offered_by_others(self) -> AbstractSet[Claim]:
+        return self._others.keys()
+
+    def server_of(self, agent_id: str, token: int) -> str | None:
+        """Return the server whose offer this is; None when it is ours, or none."""
+        found = self._others.get(Claim(agent_id, token))
+        return found[0] if found else None
+
+    def offer_of_another(self, offer: CallOffered, *, server: str) -> None:
+        """Show an agent's desks whom another server rings them for; it is `server` that they take the call from."""
+        self._others[offer.claim] = server, offer
+        self._tell(offer.claim, offer)
+
+    def withdraw(self, claim: Claim, why: Withdrawal) -> None:
+        """Take an offer of another server back."""
+        del self._others[claim]
+        self._tell(claim, OfferWithdrawn(claim, why))
 
     def _tell(self, claim: Claim, event: DeskEvent) -> None:
         for session in self._sessions.get(claim.agent_id, ()):

@@ -5,7 +5,16 @@ from __future__ import annotations
 from voicebot.records.tables.access import API_TOKENS, OIDC_ATTEMPTS, SESSIONS, SIGN_IN_FAILURES, USERS
 from voicebot.records.tables.base import METADATA, UtcTime
 from voicebot.records.tables.calls import CALL_NOTES, CALL_SHARES, CALLS, CONTINUATIONS, LEGAL_HOLDS, RECORDINGS, TURNS
-from voicebot.records.tables.handover import AGENT_STATES, AGENTS, CALLBACKS, CONTEXTS, DELIVERIES, QUEUE_ENTRIES
+from voicebot.records.tables.handover import (
+    AGENT_STATES,
+    AGENTS,
+    CALLBACKS,
+    CONTEXTS,
+    DELIVERIES,
+    DESK_PAGES,
+    QUEUE_ENTRIES,
+    SERVERS,
+)
 from voicebot.records.tables.trail import AUDIT, AUDIT_CONTENTS
 from voicebot.records.tables.work import AFTER_CALLS, APPROVALS, DEEDS, FOLLOW_UPS, MESSAGES, PAUSES
 
@@ -25,6 +34,7 @@ __all__ = [
     "CONTINUATIONS",
     "DEEDS",
     "DELIVERIES",
+    "DESK_PAGES",
     "FOLLOW_UPS",
     "LEGAL_HOLDS",
     "MESSAGES",
@@ -33,6 +43,7 @@ __all__ = [
     "PAUSES",
     "QUEUE_ENTRIES",
     "RECORDINGS",
+    "SERVERS",
     "SESSIONS",
     "SIGN_IN_FAILURES",
     "TURNS",

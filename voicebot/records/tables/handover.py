@@ -75,6 +75,24 @@ CALLBACKS = Table(
     Index(None, "state", "due_at"),
 )
 
+#: The servers that share the database, and where browsers reach each and no other; `until` it lives if it says no more.
+SERVERS = Table(
+    "servers",
+    METADATA,
+    Column("instance", String(128), primary_key=True),
+    Column("url", String(512)),
+    Column("until", UtcTime, nullable=False),
+)
+
+#: At which servers an agent has a desk page open.
+DESK_PAGES = Table(
+    "desk_pages",
+    METADATA,
+    Column("agent_id", String(128), primary_key=True),
+    Column("instance", String(128), primary_key=True),
+    Column("until", UtcTime, nullable=False),
+)
+
 #: The context packets of calls that were handed over.
 CONTEXTS = Table(
     "contexts",

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aiohttp import web
 
 from voicebot.web.access.principal import PRINCIPAL
 from voicebot.web.address import PublicAddress
 from voicebot.web.doors import base_url
 
-#: What a page may load: nothing but this server's own files, and no script or style that stands in the page itself.
-_CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+CSP_HEADER = "Content-Security-Policy"
+
+
+def content_security_policy(*, connect: Iterable[str] = ()) -> str:
+    """Return what a page may load and where its scripts may `connect` to besides this server.
+
+    Nothing but this server's own files, and no script or style that stands in the page itself.
+    """
+    where = " ".join(["'self'", *connect])
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
+        f"connect-src {where}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
 _ALWAYS = {
-    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+    CSP_HEADER: content_security_policy(),
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 import structlog
 from aiohttp import WSMsgType
@@ -36,6 +36,7 @@ from voicebot.web.desk.messages import (
     WriteNote,
     parse_page,
 )
+from voicebot.web.desk.neighbours import Neighbours, Talks, Wish, Wishes, asking
 from voicebot.web.desk.wire import CloseCode, Wire
 from voicebot.web.limits import RateLimit
 from voicebot.web.tickets import Audience, Tickets
@@ -44,36 +45,31 @@ _log = structlog.get_logger(__name__)
 
 #: From accepting to the open audio: the page may wait for the microphone's permission meanwhile.
 TICKET_LIFETIME_S = 30.0
-#: Which offer a ticket is for.
-OFFER_CLAIM = "offer"
-
-
-class Talks(Protocol):
-    """What an agent can do with a caller of theirs on this server; False when there is none under that token."""
-
-    def hold(self, agent_id: str, token: int, *, held: bool) -> bool: ...
-    def send_on(self, agent_id: str, token: int, queue: str, *, to: str = "") -> bool: ...
-    def lend(self, agent_id: str, token: int, flow: str) -> bool: ...
-    def take_back(self, agent_id: str, token: int) -> bool: ...
-    def invite(self, agent_id: str, token: int, queue: str, *, who: str = "") -> bool: ...
-    def let_third_go(self, agent_id: str, token: int) -> bool: ...
-    def finish(self, agent_id: str, token: int, *, survey: bool = False) -> bool: ...
+#: Which offer a ticket is for, at which server, and the page of which origin it was given to.
+OFFER_CLAIM, SERVER_CLAIM, ORIGIN_CLAIM = "offer", "server", "origin"
 
 
 @dataclass(frozen=True, slots=True)
 class DeskParts:
-    """What desks need of the contact centre. `steps` are the flows that the bot can run for an agent, by title."""
+    """What desks need of the contact centre. `server` is this server's name among its `neighbours`.
+
+    `tickets` open audio; servers that are neighbours take each other's. `steps` are the flows that the bot can run for
+    an agent, by title.
+    """
 
     centre: ContactCentre
     desks: Desks
     talks: Talks
     callbacks: CallbackBook
     notes: CallNotes
-    steps: Callable[[], Mapping[str, str]] = dict
+    server: str
+    tickets: Tickets
+    neighbours: Neighbours
+    steps: Callable[[], Mapping[str, str]]
 
 
 class DeskConversation:
-    """One open desk page of `agent`, whose user sees the calls in `sight`."""
+    """One open desk page of `agent`, loaded from `origin`, whose user sees the calls in `sight`."""
 
     def __init__(
         self,
@@ -84,7 +80,7 @@ class DeskConversation:
         parts: DeskParts,
         calls: SeesCalls,
         feed: BoardFeed,
-        tickets: Tickets,
+        origin: str,
         audio_path: str,
         messages: RateLimit,
         on_violation: Callable[[str], None],
@@ -95,7 +91,7 @@ class DeskConversation:
         self._parts = parts
         self._calls = calls
         self._feed = feed
-        self._tickets = tickets
+        self._origin = origin
         self._audio_path = audio_path
         self._messages = messages
         self._on_violation = on_violation
@@ -189,42 +185,28 @@ class DeskConversation:
             case Accept(token=token):
                 await self._accept(token)
             case Decline(token=token):
-                if not self._parts.desks.decline(self._agent.id, token):
+                if not await self._grant(wanted, token, self._parts.desks.server_of(self._agent.id, token)):
                     await self._refuse("decline", "The call is not offered any more.")
             case WriteNote():
                 await self._note(wanted)
             case CloseCallback(id=callback_id):
                 await self._close_callback(callback_id)
             case HoldCaller() | SendOn() | LendCaller() | Invite() | Finish():
-                if not self._do_with_caller(wanted, await self._claimed()):
-                    await self._refuse(wanted.type, "That cannot be done: you have no such caller on this server.")
+                if not await self._grant(wanted, *await self._claimed()):
+                    await self._refuse(wanted.type, "That could not be done with a caller of yours.")
             case _:
                 assert_never(wanted)
 
-    def _do_with_caller(self, wanted: HoldCaller | SendOn | LendCaller | Invite | Finish, token: int) -> bool:
-        talks, me = self._parts.talks, self._agent.id
-        match wanted:
-            case HoldCaller(held=held):
-                return talks.hold(me, token, held=held)
-            case SendOn(queue=queue, agent=agent):
-                return talks.send_on(me, token, queue, to=agent)
-            case LendCaller(flow=""):
-                return talks.take_back(me, token)
-            case LendCaller(flow=flow):
-                return flow in self._parts.steps() and talks.lend(me, token, flow)
-            case Invite(queue=""):
-                return talks.let_third_go(me, token)
-            case Invite(queue=queue, agent=agent):
-                return talks.invite(me, token, queue, who=agent)
-            case Finish(survey=survey):
-                return talks.finish(me, token, survey=survey)
-            case _:
-                assert_never(wanted)
-
-    async def _claimed(self) -> int:
-        """Return the token of the agent's last claim; one that is over means nothing to anybody."""
+    async def _claimed(self) -> tuple[int, str | None]:
+        """Return the agent's last claim: its token, which means nothing to anybody once it is over, and its server."""
         row = (await self._feed.not_before(0.0)).agent(self._agent.id)
-        return row.token if row else 0
+        return (row.token, row.instance) if row else (0, None)
+
+    async def _grant(self, wish: Wish, token: int, server: str | None) -> bool:
+        """Have the server that has the caller, this one if `server` is None, do what the agent wants with them."""
+        if server in {None, self._parts.server}:
+            return Wishes(self._parts.desks, self._parts.talks, self._parts.steps).grant(self._agent.id, token, wish)
+        return await self._parts.neighbours.ask(str(server), asking(self._agent.id, token, wish))
 
     async def _set_state(self, wanted: SetState) -> None:
         if wanted.reach not in {reach.kind for reach in self._agent.reaches}:
@@ -233,13 +215,23 @@ class DeskConversation:
             await self._refuse("state", "Not while a caller is yours.")
 
     async def _accept(self, token: int) -> None:
-        if not self._parts.desks.may_take(self._agent.id, token):
+        server = self._parts.desks.server_of(self._agent.id, token)
+        if server is not None:
+            where = await self._parts.neighbours.url_of(server)
+        else:
+            where = "" if self._parts.desks.may_take(self._agent.id, token) else None
+        if where is None:
             await self._refuse("accept", "The call is not offered any more.")
             return
-        ticket = self._tickets.issue(
-            Audience.DESK_AUDIO, self._agent.id, lifetime_s=TICKET_LIFETIME_S, claims={OFFER_CLAIM: str(token)}
+        claims = {
+            OFFER_CLAIM: str(token),
+            SERVER_CLAIM: server or self._parts.server,
+            ORIGIN_CLAIM: self._origin,
+        }
+        ticket = self._parts.tickets.issue(
+            Audience.DESK_AUDIO, self._agent.id, lifetime_s=TICKET_LIFETIME_S, claims=claims
         )
-        await self._wire.tell({"type": "audio", "token": token, "ticket": ticket, "path": self._audio_path})
+        await self._wire.tell({"type": "audio", "token": token, "ticket": ticket, "path": where + self._audio_path})
 
     async def _note(self, wanted: WriteNote) -> None:
         if not await self._calls.is_seen(wanted.call_id, self._sight):

@@ -21,18 +21,19 @@ from voicebot.telephony.browser.leg import BrowserLeg, await_hello
 from voicebot.telephony.leg import CallLeg, Capability, Channel, Direction, LegInfo
 from voicebot.web.access.declared import requires
 from voicebot.web.access.guard import SeesCalls
+from voicebot.web.access.headers import CSP_HEADER, content_security_policy
 from voicebot.web.access.identity import Identity
 from voicebot.web.access.principal import principal_of
-from voicebot.web.address import PublicAddress
+from voicebot.web.address import PublicAddress, socket_url
 from voicebot.web.desk.board_view import Board, floor_board
-from voicebot.web.desk.conversation import OFFER_CLAIM, DeskConversation, DeskParts
+from voicebot.web.desk.conversation import OFFER_CLAIM, ORIGIN_CLAIM, SERVER_CLAIM, DeskConversation, DeskParts
 from voicebot.web.desk.feed import BoardFeed
 from voicebot.web.desk.wire import Wire
-from voicebot.web.doors import CountViolation
+from voicebot.web.doors import CountViolation, base_url
 from voicebot.web.limits import ConnectionLimit, RateLimit
 from voicebot.web.pages import Pages
 from voicebot.web.socket_door import CLOSE_TIMEOUT_S, HEARTBEAT_S, START_TIMEOUT_S, LiveLegs, SocketDoor, TurnedAway
-from voicebot.web.tickets import Audience, TicketRefused, Tickets
+from voicebot.web.tickets import Audience, TicketRefused
 
 AUDIO_PATH = "/desk/audio"
 #: What the metrics count a desk's protocol errors under.
@@ -56,7 +57,6 @@ class DeskDoor:
         identity: Identity,
         pages: Pages,
         public: PublicAddress,
-        tickets: Tickets,
         connections: ConnectionLimit,
         on_violation: CountViolation,
         clock: Callable[[], float],
@@ -67,7 +67,7 @@ class DeskDoor:
         self._calls = calls
         self._identity = identity
         self._pages = pages
-        self._tickets = tickets
+        self._public = public
         self._on_violation = on_violation
         self._clock = clock
         self._now = now
@@ -115,9 +115,17 @@ class DeskDoor:
     async def desk(self, request: web.Request) -> web.Response:
         """Serve the page on which an agent takes calls."""
         agent = self._agent(request)
-        return self._pages.html(
-            request, "desk.html", agent=agent, dispositions=list(Disposition), max_note_chars=MAX_NOTE_CHARS
+        servers = await self._parts.neighbours.urls()
+        page = self._pages.html(
+            request,
+            "desk.html",
+            agent=agent,
+            dispositions=list(Disposition),
+            max_note_chars=MAX_NOTE_CHARS,
+            servers=servers,
         )
+        page.headers[CSP_HEADER] = content_security_policy(connect=[socket_url(server, "") for server in servers])
+        return page
 
     @requires(Right.WATCH_QUEUES)
     async def floor(self, request: web.Request) -> web.Response:
@@ -139,7 +147,7 @@ class DeskDoor:
             parts=self._parts,
             calls=self._calls,
             feed=self._feed,
-            tickets=self._tickets,
+            origin=base_url(request, self._public),
             audio_path=AUDIO_PATH,
             messages=self._messages,
             on_violation=self._violated,
@@ -198,9 +206,14 @@ class DeskDoor:
     async def _greet(self, request: web.Request, socket: web.WebSocketResponse) -> BrowserLeg:
         hello = await await_hello(socket, timeout_s=START_TIMEOUT_S)
         try:
-            ticket = self._tickets.redeem(hello.ticket, Audience.DESK_AUDIO)
+            ticket = self._parts.tickets.redeem(hello.ticket, Audience.DESK_AUDIO)
         except TicketRefused as error:
             raise RemoteProtocolError(f"ticket_{error.kind}", str(error)) from error
+        if ticket.claims.get(SERVER_CLAIM) != self._parts.server:
+            raise RemoteProtocolError("ticket_elsewhere", "The ticket is for another server.")
+        # The page may be another server's; the ticket says which one's. Browsers name the page's origin always.
+        if request.headers.get("Origin", ticket.claims[ORIGIN_CLAIM]) != ticket.claims[ORIGIN_CLAIM]:
+            raise RemoteProtocolError("bad_origin", "The audio was opened from another page than the desk's.")
         agent_id, token = ticket.subject, int(ticket.claims[OFFER_CLAIM])
         if not self._parts.desks.may_take(agent_id, token):
             raise TurnedAway(_NOT_OFFERED)

@@ -26,6 +26,9 @@ const IDLE = {
   break: ["You are on a break", "Press Available when you are back."],
 };
 
+/** Which other servers the page may open a call's audio at. */
+const SERVERS = $("desk").dataset.servers.split(" ");
+
 const clock = new ServerClock();
 const showDurations = runDurations(clock);
 const ringer = new Ringer(document.title);
@@ -312,6 +315,12 @@ async function accept() {
 
 async function openAudio({ token, ticket, path }) {
   if (taking?.token !== token) return;
+  if (path.startsWith("http") && !SERVERS.includes(new URL(path).origin)) {
+    // A server that was added since: loaded anew, the page may reach it, and the call still rings.
+    stop(taking.microphone);
+    location.reload();
+    return;
+  }
   const opened = new Line();
   window.voicebotLine = opened;
   opened.addEventListener("level", ({ detail }) => showLevel(detail.of === "bot" ? "caller-meter" : "you-meter", detail.level));

@@ -1,0 +1,165 @@
+"""Word between the servers that share a PostgreSQL, over its LISTEN and NOTIFY. On SQLite there is nobody to hear it.
+
+Nothing is kept: what must not be lost stands in tables, and a notice only says that it is time to look. A question is
+answered while it is asked or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import psycopg
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from voicebot.records.database import Database
+
+log = structlog.get_logger(__name__)
+
+_CHANNEL = "voicebot"
+#: PostgreSQL takes notices of less than 8,000 bytes.
+MAX_BYTES = 7900
+#: Changes within this time are one notice.
+_GATHER_S = 0.02
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 10.0
+_ANSWER_S = 2.0
+
+Question = Mapping[str, Any]
+
+
+class Post:
+    """The post of the server called `instance`; `new_id` gives fresh random names."""
+
+    def __init__(self, database: Database, *, instance: str, new_id: Callable[[], str]) -> None:
+        self._database = database
+        self._instance = instance
+        self._new_id = new_id
+        self._to_tell = asyncio.Event()
+        self._answers: dict[str, asyncio.Future[bool]] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def running(self, *, changed: Callable[[], None], answer: Callable[[Question], bool]) -> AsyncIterator[None]:
+        """Hear others and be heard while the block lasts.
+
+        `changed` is called when another server says that something on the board is different, and after every gap in
+        which it could not have been heard. `answer` gets what another server asks, and returns whether it was done.
+        """
+        if not self._database.is_postgresql:
+            yield
+            return
+        listen = partial(self._listen, changed, answer)
+        tasks = [asyncio.create_task(work) for work in (self._again(listen), self._again(self._tell_changes))]
+        try:
+            yield
+        finally:
+            tasks += self._answering
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def tell_changed(self) -> None:
+        """Tell every other server, soon, that something on the board is different."""
+        self._to_tell.set()
+
+    async def ask(self, instance: str, question: Question) -> bool:
+        """Ask another server to do something; False when it did not, or does not answer."""
+        if not self._database.is_postgresql:
+            return False
+        question_id = self._new_id()
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._answers[question_id] = answer
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self._send({"to": instance, "id": question_id, "ask": question})
+                return await answer
+        except (TimeoutError, SQLAlchemyError) as error:
+            log.warning("another server does not answer", server=instance, error=type(error).__name__)
+            return False
+        finally:
+            del self._answers[question_id]
+
+    async def _send(self, notice: Mapping[str, Any]) -> None:
+        payload = json.dumps({"from": self._instance, **notice})
+        if len(payload.encode()) > MAX_BYTES:
+            raise ValueError("a notice between servers is too long")
+        async with self._database.begin() as connection:
+            await connection.execute(
+                text("SELECT pg_notify(:channel, :payload)"), {"channel": _CHANNEL, "payload": payload}
+            )
+
+    async def _again(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+        """Do something for ever, over connections that may break; it calls what it is given when all is well."""
+        retry_s = _FIRST_RETRY_S
+
+        def well() -> None:
+            nonlocal retry_s
+            if retry_s != _FIRST_RETRY_S:
+                log.info("the other servers are heard again")
+            retry_s = _FIRST_RETRY_S
+
+        while True:
+            try:
+                await work(well)
+            except (SQLAlchemyError, psycopg.Error, OSError) as error:
+                if retry_s == _FIRST_RETRY_S:
+                    log.error("the other servers are not heard", error=type(error).__name__)
+            await asyncio.sleep(retry_s)
+            retry_s = min(2 * retry_s, _LAST_RETRY_S)
+
+    async def _tell_changes(self, well: Callable[[], None]) -> None:
+        while True:
+            await self._to_tell.wait()
+            await asyncio.sleep(_GATHER_S)
+            self._to_tell.clear()
+            try:
+                await self._send({"to": ""})
+            except BaseException:
+                self._to_tell.set()
+                raise
+            well()
+
+    async def _listen(
+        self, changed: Callable[[], None], answer: Callable[[Question], bool], well: Callable[[], None]
+    ) -> None:
+        engine = self._database.engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            try:
+                await connection.execute(text(f"LISTEN {_CHANNEL}"))
+                raw = await connection.get_raw_connection()
+                driver = raw.driver_connection
+                if not isinstance(driver, psycopg.AsyncConnection):
+                    raise TypeError("PostgreSQL is reached over psycopg")
+                well()
+                changed()
+                async for notify in driver.notifies():
+                    self._take(json.loads(notify.payload), changed, answer)
+            finally:
+                # Closed, not given back: a pooled connection would go on listening.
+                await connection.invalidate()
+
+    def _take(self, notice: Mapping[str, Any], changed: Callable[[], None], answer: Callable[[Question], bool]) -> None:
+        if notice["from"] == self._instance or notice["to"] not in {"", self._instance}:
+            return
+        if "ask" in notice:
+            task = asyncio.create_task(self._reply(notice, done=answer(notice["ask"])))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+        elif "answer" in notice:
+            waiting = self._answers.get(notice["id"])
+            if waiting is not None and not waiting.done():
+                waiting.set_result(notice["answer"])
+        else:
+            changed()
+
+    async def _reply(self, notice: Mapping[str, Any], *, done: bool) -> None:
+        try:
+            await self._send({"to": notice["from"], "id": notice["id"], "answer": done})
+        except SQLAlchemyError as error:
+            log.warning("another server could not be answered", server=notice["from"], error=type(error).__name__)
