@@ -8,14 +8,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.fakes.leg import FakeLeg
 from tests.fakes.twilio import AGENT, account_served
 from tests.fakes.web_server import AUTH_TOKEN
 from voicebot.app.sip import CallsOut
-from voicebot.app.twilio import TwilioServing, serving_twilio
+from voicebot.app.twilio import TwilioServing, say_what_is_unusable, serving_twilio
 from voicebot.errors import ConfigurationError
-from voicebot.routing.destinations import Dial
+from voicebot.routing.destinations import Conference, Dial, Refer, TaskQueue
+from voicebot.routing.queues import Queue, Routing
 from voicebot.settings import Settings, TwilioSettings, load_settings
 from voicebot.simulation.twilio_account import Phone
 from voicebot.telephony.dialing import DialFailed
@@ -117,6 +119,25 @@ async def test_calls_are_placed_with_the_settings_account_number_and_limits(monk
             assert 'url="ws://127.0.0.1:9/twilio/media"' in asked.form["Twiml"]
             with pytest.raises(DialFailed, match="not_allowed"):
                 await twilio.dialer.dial(AGENT, timeout_s=0.1)
+
+
+async def test_a_destination_that_nobody_can_be_sent_to_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    far, tasks = Conference(AGENT, "+4912345"), TaskQueue("WS" + "1" * 32, "WW" + "2" * 32)
+    async with opened(load_settings()) as twilio:
+        assert twilio.why_unusable(Refer("sip:a@b")) is None
+        assert twilio.why_unusable(tasks) == "twilio.caller is not set"
+    for name, value in ACCOUNT.items():
+        monkeypatch.setenv(name, value)
+    sip = {"dial_prefixes": ["+1555"], "dial_hosts": ["pbx.example"]}
+    async with opened(load_settings(**WHOLE, sip=sip)) as twilio:
+        for usable in (tasks, Dial(AGENT), Dial("sip:desk@PBX.example:5070"), Conference(AGENT)):
+            assert twilio.why_unusable(usable) is None
+        for destination in (far, Dial("+4912345"), Dial("sip:desk@elsewhere.example")):
+            assert "do not allow it" in (twilio.why_unusable(destination) or "")
+        queue = Queue("service", "service", elsewhere=(far,))
+        with capture_logs() as logs:
+            say_what_is_unusable(twilio, Routing({"service": queue}, {}, "service"))
+        assert [(entry["queue"], entry["kind"]) for entry in logs] == [("service", "Conference")]
 
 
 def test_secrets_of_twilio_are_not_taken_from_a_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

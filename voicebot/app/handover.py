@@ -22,10 +22,10 @@ from phonenumbers import timezone
 
 from voicebot.app.editions import Editions
 from voicebot.app.sessions import SessionFactory
-from voicebot.app.twilio import TwilioServing
+from voicebot.app.twilio import TwilioServing, say_what_is_unusable
 from voicebot.calls.transfer.briefing import Briefing
 from voicebot.calls.transfer.calling_back import CallbackMaker
-from voicebot.calls.transfer.carriers import Dialer
+from voicebot.calls.transfer.carriers import Dialer, Following
 from voicebot.calls.transfer.connectors import load_connector
 from voicebot.calls.transfer.delivery import Deliveries
 from voicebot.calls.transfer.desk import TransferDesk
@@ -126,6 +126,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
             ),
         )
 
+    say_what_is_unusable(twilio, routing)
     desk = TransferDesk(
         centre,
         lines,
@@ -141,7 +142,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         callbacks,
         contexts,
         routing,
-        find_dialer=lambda: dialers[0] if dialers else None,
+        find_dialer=lambda: Following(dialers[0], twilio.journeys) if dialers else None,
         is_open=centre.is_open,
         can_serve=lambda queue: centre.can_serve(queue, ()),
         talk=partial(sessions.call_back, company_says=routing.wording),

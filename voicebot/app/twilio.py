@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import assert_never
 
 import aiohttp
 import structlog
@@ -15,6 +16,8 @@ from voicebot.calls.transfer.by_twilio import AwayAddresses, ByTwilio
 from voicebot.calls.transfer.elsewhere import Elsewhere
 from voicebot.calls.transfer.seams import Party
 from voicebot.errors import ConfigurationError, Problem
+from voicebot.routing.destinations import Conference, Destination, Dial, Refer, TaskQueue
+from voicebot.routing.queues import Routing
 from voicebot.settings import Settings
 from voicebot.telephony.leg import CallLeg
 from voicebot.telephony.twilio.journey import Journeys
@@ -44,6 +47,34 @@ class TwilioServing:
     number_dialer: TwilioDialer | None
     rest: TwilioRest | None
     ways: Callable[[Callable[[CallLeg], Party], str], tuple[Elsewhere, ...]]
+    #: Whether a number or SIP address may be called, by whatever carrier.
+    allowed: Callable[[str], bool]
+
+    def why_unusable(self, destination: Destination) -> str | None:
+        """Return what callers cannot be sent there for, None when nothing speaks against it."""
+        match destination:
+            case Refer():
+                return None
+            case Dial(to):
+                lines: tuple[str, ...] = (to,)
+            case Conference(agent, coach):
+                lines = (agent, coach) if coach else (agent,)
+            case TaskQueue():
+                lines = ()
+            case _:
+                assert_never(destination)
+        if self.dialer is None:
+            return "twilio.caller is not set"
+        return None if all(map(self.allowed, lines)) else "sip.dial_prefixes and sip.dial_hosts do not allow it"
+
+
+def say_what_is_unusable(twilio: TwilioServing, routing: Routing) -> None:
+    """Warn of every destination of a queue's that no caller could be sent to."""
+    for queue in routing.queues.values():
+        for destination in queue.elsewhere:
+            if why := twilio.why_unusable(destination):
+                kind = type(destination).__name__
+                log.warning("a queue's destination cannot be used", queue=queue.name, kind=kind, why=why)
 
 
 @asynccontextmanager
@@ -56,12 +87,20 @@ async def serving_twilio(
 ) -> AsyncIterator[TwilioServing]:
     """Use Twilio's API while the block lasts; ConfigurationError when what is set cannot work."""
     access = _access(settings)
+    hosts = frozenset(host.lower() for host in settings.sip.dial_hosts)
+
+    def allowed(to: str) -> bool:
+        if ":" in to:
+            return to.partition("@")[2].partition(":")[0].partition(";")[0].lower() in hosts
+        return calls_out.numbers.allows(to)
+
     if access is None:
         if settings.twilio.caller is not None:
             what = "`twilio.caller` is set, but nothing to use Twilio's API with."
             fix = "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET."
             raise ConfigurationError([Problem("settings", None, what, fix)])
-        yield TwilioServing(Journeys(end_call=None, new_id=new_id), None, None, None, lambda _party, _question: ())
+        journeys = Journeys(end_call=None, new_id=new_id)
+        yield TwilioServing(journeys, None, None, None, lambda _party, _question: (), allowed)
         return
     async with aiohttp.ClientSession() as session:
         rest = TwilioRest(access, session, timeout_s=settings.twilio.timeout_s)
@@ -75,7 +114,7 @@ async def serving_twilio(
         journeys = Journeys(end_call=end_call, new_id=new_id)
         caller = settings.twilio.caller
         if caller is None:
-            yield TwilioServing(journeys, None, None, rest, lambda _party, _question: ())
+            yield TwilioServing(journeys, None, None, rest, lambda _party, _question: (), allowed)
             return
         base = _base(settings)
         dialer = TwilioDialer(
@@ -103,12 +142,6 @@ async def serving_twilio(
             return_twiml=lambda call_sid: return_twiml(tickets, base, call_sid),
             context=lambda packet: f"{base}/api/calls/{packet.call_id}/context",
         )
-        hosts = frozenset(host.lower() for host in settings.sip.dial_hosts)
-
-        def allowed(to: str) -> bool:
-            if ":" in to:
-                return to.partition("@")[2].partition(":")[0].partition(";")[0].lower() in hosts
-            return calls_out.numbers.allows(to)
 
         def ways(make_party: Callable[[CallLeg], Party], question: str) -> tuple[Elsewhere, ...]:
             way = ByTwilio(
@@ -128,7 +161,7 @@ async def serving_twilio(
         numbers = settings.twilio.numbers
         by_twilio = numbers if numbers is not None else settings.sip.outbound_proxy is None
         try:
-            yield TwilioServing(journeys, dialer, dialer if by_twilio else None, rest, ways)
+            yield TwilioServing(journeys, dialer, dialer if by_twilio else None, rest, ways, allowed)
         finally:
             await dialer.close()
 

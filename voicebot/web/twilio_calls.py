@@ -80,6 +80,8 @@ class TwilioCallsDoor:
             _log.info("carrier reports a call out", call_sid=change.call_sid, status=change.status)
             if self._calls_out is not None:
                 self._calls_out.reported(_id(request), change.call_sid, change.status)
+            if change.status.is_final:
+                self._journeys.call_ended(change.call_sid)
         return web.Response(status=204)
 
     async def machine(self, request: web.Request) -> web.Response:

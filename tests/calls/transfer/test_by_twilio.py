@@ -19,7 +19,8 @@ from tests.fakes.twilio import AGENT, OUR_NUMBER, Twilio, twilio_served, until
 from tests.routing.examples import NOW
 from voicebot.calls.transfer import by_twilio
 from voicebot.calls.transfer.by_twilio import ByTwilio
-from voicebot.calls.transfer.elsewhere import Ways
+from voicebot.calls.transfer.carriers import Carriers, Following
+from voicebot.calls.transfer.elsewhere import Sending, Sent, Ways
 from voicebot.calls.transfer.seams import FlowRun, Place, Reached, RingFailed
 from voicebot.calls.transfer.transfer import Outcome, Transfer
 from voicebot.dialog.expectation import Expectation
@@ -33,7 +34,9 @@ from voicebot.routing.waiting import Outlook, Standing
 from voicebot.routing.wording import Wording
 from voicebot.simulation.line import CarrierLine
 from voicebot.simulation.twilio_account import Phone, PlayedCall, Trouble
-from voicebot.telephony.leg import CallLeg, KeyPressed, LegEnded
+from voicebot.telephony.dialing import DialFailed, DialFailure
+from voicebot.telephony.leg import CallLeg, HangUpReason, KeyPressed, LegEnded
+from voicebot.telephony.sip.leg import SipLeg
 from voicebot.telephony.twilio import outgoing, rest
 
 PACKET = packet(late_order())
@@ -158,6 +161,30 @@ class KeyedParty:
                 return
 
 
+class NoTrunk:
+    """Nothing is called over SIP."""
+
+    async def dial(
+        self, reach: str, *, timeout_s: float, caller: str = "", headers: tuple[tuple[str, str], ...] = ()
+    ) -> SipLeg:
+        raise DialFailed(DialFailure.UNREACHABLE)
+
+
+def way_of(twilio: Twilio) -> ByTwilio:
+    return ByTwilio(
+        twilio.rest,
+        twilio.journeys,
+        twilio.addresses,
+        dialer=twilio.dialer,
+        caller=OUR_NUMBER,
+        allowed=lambda to: to.startswith(("+1555", "sip:")),
+        limits=twilio.limits,
+        make_party=KeyedParty,
+        question="Press 1 to take the call.",
+        clock=time.monotonic,
+    )
+
+
 @dataclass
 class Floor(PlayedFloor):
     """Where nobody of ours is there; notes when the packet went out."""
@@ -218,18 +245,6 @@ async def handed_over(
             transfer.caller_left()
 
         caller = Caller(leg, left)
-        way = ByTwilio(
-            twilio.rest,
-            twilio.journeys,
-            twilio.addresses,
-            dialer=twilio.dialer,
-            caller=OUR_NUMBER,
-            allowed=lambda to: to.startswith(("+1555", "sip:")),
-            limits=twilio.limits,
-            make_party=KeyedParty,
-            question="Press 1 to take the call.",
-            clock=time.monotonic,
-        )
         transfer = Transfer(
             Place("e1", "c1", "+15550123", 0, NOW),
             "service",
@@ -243,7 +258,7 @@ async def handed_over(
             music=TONE,
             clock=time.monotonic,
             now=lambda: datetime.now(UTC),
-            elsewhere=Ways((way,)),
+            elsewhere=Ways((way_of(twilio),)),
         )
         callers.append(caller)
         transfers.append(transfer)
@@ -261,6 +276,10 @@ async def handed_over(
         await until(lambda: outcomes, limit_s=10)
         await until(lambda: all(one.is_over for one in twilio.account.calls.values()))
         assert twilio.limits._open == 0
+
+
+async def stays(line: CarrierLine) -> None:
+    await line.ended.wait()
 
 
 async def presses(line: CarrierLine, key: str = "1") -> None:
@@ -487,3 +506,32 @@ async def test_nobody_is_lost_whatever_twilio_and_its_phones_do(seed: int) -> No
             assert (await stay.outcome()).ending in {Ending.CALLER_LEFT, Ending.SERVED, Ending.NOTED}
         else:
             assert (await stay.outcome()).ending in {Ending.SERVED, Ending.NOTED}
+
+
+async def test_a_customer_whom_we_have_called_is_sent_elsewhere_and_comes_back_like_any_caller() -> None:
+    customer = "+15550888"
+    phones = {customer: Phone(person=stays), AGENT: Phone(keys="1")}
+    async with twilio_served(phones=phones) as twilio:
+        leg = await Following(Carriers(NoTrunk(), twilio.dialer), twilio.journeys).dial(customer, timeout_s=1.0)
+        carrying = asyncio.create_task(leg.run())
+        way = way_of(twilio)
+        assert way.takes(leg, Dial(AGENT))
+        moves: list[str] = []
+
+        async def let_go() -> None:
+            moves.append("aside")
+
+        sending = Sending(
+            leg, Dial(AGENT), PACKET, INTRODUCTION, 1.0, 0.6, 5.0, let_go, lambda: moves.append("answered")
+        )
+        assert await way.send(sending) is Sent.BACK
+        assert moves == ["aside", "answered"]
+        call = twilio.call_to(customer)
+        await until(lambda: len(call.lines) == 2)
+        for _ in range(5):
+            leg.send(TONE)
+        await until(lambda: TONE in bytes(call.heard))
+        await leg.hang_up(HangUpReason.COMPLETED)
+        await carrying
+        await until(lambda: call.is_over)
+        assert not way.takes(leg, Dial(AGENT)), "forgotten when it is over"

@@ -18,12 +18,14 @@ from voicebot.records.callbacks import BOOKED, DONE, FAILED, CallbackBook, Callb
 from voicebot.records.context import ContextPacket
 from voicebot.records.contexts import Contexts
 from voicebot.records.database import Database, locate
+from voicebot.routing.destinations import Dial
 from voicebot.routing.queues import Callbacks, Queue, Routing
 from voicebot.simulation.contact_centre import PlayedLeg
 from voicebot.telephony.leg import CallLeg
 
 QUEUE = Queue("service", "customer service")
-ROUTING = Routing({"service": QUEUE}, {}, "service", callbacks=Callbacks(0, 24, attempts=2))
+OUTSIDE = Queue("outside", "the shop", elsewhere=(Dial("+15550123"),))
+ROUTING = Routing({"service": QUEUE, "outside": OUTSIDE}, {}, "service", callbacks=Callbacks(0, 24, attempts=2))
 
 
 def now() -> datetime:
@@ -123,6 +125,16 @@ async def test_nobody_is_called_to_be_told_that_nobody_is_there_and_that_is_no_a
         await promised(book)
         row = await row_in(book, BOOKED, result="nobody_there")
     assert (row.attempts, network.numbers) == (0, [])
+
+
+async def test_a_queue_whose_agents_are_elsewhere_needs_none_of_ours(tmp_path: Path) -> None:
+    network = Dialled(staffed=False)
+    async with making(tmp_path, network) as book:
+        await book.book(
+            call_id="c1", queue="outside", number="+15550100", zone="UTC", consent=True, reason="asked", at=now()
+        )
+        await row_in(book, DONE, result="taken")
+    assert network.numbers == ["+15550100"]
 
 
 async def test_without_consent_nobody_is_called(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ class CallbackMaker:
         if not self._may_call(row, queue):
             await self._postpone(row, queue, tried=False, why="not_now")
             return
-        if not await self._can_serve(queue):
+        if not queue.elsewhere and not await self._can_serve(queue):
             await self._postpone(row, queue, tried=False, why="nobody_there")
             return
         renewing = asyncio.create_task(self._renew(row))

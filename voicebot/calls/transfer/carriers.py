@@ -7,6 +7,7 @@ from typing import Protocol
 from voicebot.routing.queues import Failure
 from voicebot.telephony.dialing import DialFailure, DialledLeg
 from voicebot.telephony.sip.leg import SipLeg
+from voicebot.telephony.twilio.journey import Journeys
 from voicebot.telephony.twilio.outgoing import OutgoingLeg
 
 _FAILURES = {
@@ -41,6 +42,19 @@ class NumberDialer(Protocol):
     """`voicebot.telephony.twilio.outgoing.TwilioDialer` in production."""
 
     async def dial(self, reach: str, *, timeout_s: float) -> OutgoingLeg: ...
+
+
+class Following:
+    """A `Dialer` whose calls by Twilio can be sent elsewhere and come back: for customers who are called back."""
+
+    def __init__(self, dialer: Dialer, journeys: Journeys) -> None:
+        self._dialer = dialer
+        self._journeys = journeys
+
+    async def dial(self, reach: str, *, timeout_s: float, headers: tuple[tuple[str, str], ...] = ()) -> DialledLeg:
+        """Call a number or a SIP address and return its leg once it is answered; raises `DialFailed`."""
+        leg = await self._dialer.dial(reach, timeout_s=timeout_s, headers=headers)
+        return self._journeys.follow(leg) if isinstance(leg, OutgoingLeg) else leg
 
 
 class Carriers:

@@ -55,10 +55,18 @@ class ReturningLeg(TwilioLeg):
 class TravellingLeg:
     """A caller's leg over one stream after the other; a `CallLeg`. `end_call` ends a call that has no stream."""
 
-    def __init__(self, first: TwilioLeg, *, end_call: Callable[[str], Awaitable[None]] | None) -> None:
+    def __init__(
+        self,
+        first: TwilioLeg,
+        *,
+        end_call: Callable[[str], Awaitable[None]] | None,
+        on_end: Callable[[TravellingLeg], None] = lambda _leg: None,
+    ) -> None:
+        """`on_end` is told when the leg has been hung up, or its caller has elsewhere."""
         self._info = first.info
         self._now: TwilioLeg = first
         self._end_call = end_call
+        self._on_end = on_end
         #: Samples sent over the streams before the present one.
         self._before = 0
         self._journey: Journey | None = None
@@ -172,6 +180,7 @@ class TravellingLeg:
         if journey is not None and not journey.over.done():
             journey.over.set_result(False)
         self._moved.set()
+        self._on_end(self)
 
 
 class Journeys:
@@ -193,9 +202,18 @@ class Journeys:
         try:
             await accept(leg)
         finally:
-            # One that came back unexpectedly has begun anew under the same SID.
-            if self._legs.get(leg.info.carrier_call_id) is leg:
-                del self._legs[leg.info.carrier_call_id]
+            self._forget(leg)
+
+    def follow(self, first: TwilioLeg) -> TravellingLeg:
+        """Return the leg of a call that we placed, and know it until it is hung up."""
+        leg = TravellingLeg(first, end_call=self._end_call, on_end=self._forget)
+        self._legs[leg.info.carrier_call_id] = leg
+        return leg
+
+    def _forget(self, leg: TravellingLeg) -> None:
+        # One that came back unexpectedly has begun anew under the same SID.
+        if self._legs.get(leg.info.carrier_call_id) is leg:
+            del self._legs[leg.info.carrier_call_id]
 
     def of(self, call_sid: str) -> TravellingLeg | None:
         return self._legs.get(call_sid)
