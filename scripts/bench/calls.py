@@ -40,7 +40,7 @@ from _usage import Usage, pin, usage
 
 from voicebot import g711
 from voicebot.records.timings import Stage
-from voicebot.simulation.carrier import Network
+from voicebot.simulation.carrier import Network, Numbers
 from voicebot.simulation.line import LineEnd
 from voicebot.simulation.loudness import speech_bounds
 from voicebot.simulation.server import RunningServer, ServerPlan, running
@@ -202,8 +202,8 @@ class Bench:
     cache: Path
 
 
-async def measure(system: str, count: int, seconds: float, bench: Bench) -> Measured:
-    """Start a server, put it under load, and stop it."""
+async def measure(system: str, count: int, seconds: float, bench: Bench, ending: int = 0) -> Measured:
+    """Start a server, put it under load, and stop it. `ending` further calls are over when the window begins."""
     with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as folder:
         data = Path(folder)
         (data / "cache").symlink_to(bench.cache)
@@ -220,7 +220,13 @@ async def measure(system: str, count: int, seconds: float, bench: Bench) -> Meas
             network = server.network("sip" if system == "sip" else "twilio")
             await _warm_up(network)
             records = system not in {"echo", "stock", "stock-engines"}
-            return await _under_load(server, network, count, seconds, bench.voices.topics(system), records=records)
+            topics = bench.voices.topics(system)
+            over = asyncio.Event()
+            async with asyncio.TaskGroup() as others:
+                for number in range(ending):
+                    others.create_task(_end(network, number, over))
+                await asyncio.sleep(0.1 * ending)
+                return await _under_load(server, network, count, seconds, topics, begun=over, records=records)
 
 
 async def _warm_up(network: Network) -> None:
@@ -230,14 +236,29 @@ async def _warm_up(network: Network) -> None:
     await asyncio.sleep(1.0)
 
 
+async def _end(network: Network, number: int, over: asyncio.Event) -> None:
+    """Place a call that leaves its work to be done when the window begins."""
+    await asyncio.sleep(0.1 * number)
+    async with network.dial(numbers=Numbers(caller=f"+1555900{number:04}")):
+        await over.wait()
+
+
 async def _under_load(
-    server: RunningServer, network: Network, count: int, seconds: float, topics: list[Topic], *, records: bool
+    server: RunningServer,
+    network: Network,
+    count: int,
+    seconds: float,
+    topics: list[Topic],
+    *,
+    begun: asyncio.Event,
+    records: bool,
 ) -> Measured:
     pid = server.process.pid
     idle = usage(pid)
     looks: list[tuple[Usage, float]] = []
 
     def look() -> None:
+        begun.set()
         times = os.times()
         looks.append((usage(pid), times.user + times.system))
 
@@ -305,6 +326,7 @@ def tell(report: Report, system: str, count: int, measured: Measured) -> None:
     dry, _ = load.dry()
     report.rate(section, "frames heard late: the line ran dry", dry, messages)
     lateness = load.late_ms()
+    report.figure(section, "behind pace, p50", percentile(lateness, 0.5), "ms", n=messages)
     report.figure(section, "behind pace, p99", percentile(lateness, 0.99), "ms", n=messages)
     report.figure(section, "behind pace, worst", max(lateness, default=math.nan), "ms", n=messages)
     set_up = load.set_up_ms()
@@ -344,7 +366,7 @@ async def run(options: argparse.Namespace, report: Report, cache: Path) -> None:
         for system in options.only or ORDER:
             # A server starts faster on both cores; it is pinned when it is ready.
             print(f"{system}, {count} calls", file=sys.stderr, flush=True)
-            tell(report, system, count, await measure(system, count, options.seconds, bench))
+            tell(report, system, count, await measure(system, count, options.seconds, bench, options.ending))
             if options.json is not None:
                 report.save(options.json)
 
@@ -356,6 +378,9 @@ def main() -> None:
     )
     options_parser.add_argument("--only", choices=sorted(COMMANDS), action="append", help="may be repeated")
     options_parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement (20)")
+    options_parser.add_argument(
+        "--ending", type=int, default=0, metavar="N", help="further calls that are over as the measurement begins (0)"
+    )
     options_parser.add_argument("--whisper", type=Path, metavar="DIR", help="a CTranslate2 model, for `engines`")
     options_parser.add_argument("--piper", type=Path, metavar="FILE", help="a Piper voice's .onnx, for `engines`")
     options = options_parser.parse_args()
