@@ -65,15 +65,12 @@ class Echo(asyncio.DatagramProtocol):
 async def converse(media: RtpMedia, recorder: Recorder) -> None:
     """Say back what is heard and record both sides, as the server does beside a bot."""
     async for event in media.events():
-        match event:
-            case FrameReceived(payload, at_s):
-                recorder.heard(payload, at_s)
-                media.send(payload)
-                recorder.sent(payload, at_s)
-            case AudioPlayed(position, at_s):
-                recorder.played(position, at_s)
-            case _:
-                pass
+        if isinstance(event, FrameReceived):
+            recorder.heard(event.payload, event.arrived_s)
+            media.send(event.payload)
+            recorder.sent(event.payload, event.arrived_s)
+        elif isinstance(event, AudioPlayed):
+            recorder.played(event.position_samples, event.at_s)
 
 
 async def open_legs(stack: AsyncExitStack, calls: int, peer_port: int, counts: Counts) -> list[int]:

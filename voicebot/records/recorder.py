@@ -160,7 +160,7 @@ class Recorder:
         """Put everything that came in its place, but silence for what must not be kept."""
         heard, self._heard = self._heard, []
         played, self._played = self._played, []
-        self._latest_s = max([self._latest_s, *(at_s for _, at_s in heard), *(at_s for _, at_s in played)])
+        self._latest_s = max([self._latest_s, *(came[-1][1] for came in (heard, played) if came)])
         start_s = self._started_s
         caller = [(frame, max(0, round((at_s - start_s) * RATE_HZ))) for frame, at_s in heard]
         bot = [(chunk, self._at(at_s)) for position, at_s in played if (chunk := self._claim(position))]

@@ -30,6 +30,8 @@ _SLACK = 4 * _PER_MS
 _TOO_MUCH = 80 * _PER_MS
 _FAR_TOO_MUCH = 500 * _PER_MS
 _FRAMES_BETWEEN_CUTS = 10
+#: Who speaks now still does for so many frames: they are not looked at for silence.
+_STILL_SPEAKING = 3
 #: A timestamp that is off by more, several times over, begins a new stream of time (as RFC 3550, A.1, for sequences).
 _JUMP = _FAR_TOO_MUCH
 _JUMPS_TO_BELIEVE = 3
@@ -80,6 +82,7 @@ class JitterBuffer:
         self._pausing = False
         self._jumps = 0
         self._since_cut = 0
+        self._speaks = 0
 
     @property
     def target_ms(self) -> float:
@@ -141,7 +144,7 @@ class JitterBuffer:
         """Return 20 ms of mu-law and whether it is concealed; None before the first audio is due."""
         if self._newest is None:
             return None
-        delay = self._delay(now_s)
+        delay = int(now_s * SAMPLE_RATE_HZ + 0.5) - self._next + len(self._rest) - self._fastest  # `_delay`, inlined
         if not self._playing:
             if delay < self._target:
                 return None
@@ -151,7 +154,7 @@ class JitterBuffer:
         if excess > FRAME_SAMPLES + _SLACK:
             if self._shorten(excess, frame, concealed=concealed):
                 return self._take()
-        elif excess < 0 and not concealed and g711.is_quiet(frame):
+        elif excess < 0 and not concealed and self._is_quiet(frame):
             self._rest = frame + self._rest
             self.counts.repeated += 1
         return frame, concealed
@@ -226,6 +229,16 @@ class JitterBuffer:
         self.counts.concealed += 1
         return rest + self._concealer.lost()[len(rest) :], True
 
+    def _is_quiet(self, frame: bytes) -> bool:
+        """Whether nobody would miss this frame, as far as it is worth looking."""
+        if self._speaks:
+            self._speaks -= 1
+            return False
+        if g711.is_quiet(frame):
+            return True
+        self._speaks = _STILL_SPEAKING
+        return False
+
     def _shorten(self, excess: int, frame: bytes, *, concealed: bool) -> bool:
         """Drop `frame`, the next one, if nobody hears it or the delay is too long to wait for that."""
         self._since_cut += 1
@@ -235,7 +248,7 @@ class JitterBuffer:
                 self.counts.dropped += 1
         elif excess > _TOO_MUCH and self._since_cut >= _FRAMES_BETWEEN_CUTS:
             pass
-        elif not concealed and not g711.is_quiet(frame):
+        elif not concealed and not self._is_quiet(frame):
             return False
         self._since_cut = 0
         self.counts.dropped += 1

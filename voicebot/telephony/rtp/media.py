@@ -376,15 +376,16 @@ class RtpMedia:
         frame = self._receiver.pull(due_s)
         if frame is not None:
             self.inbox.put(frame)
-        datagrams = self._sender.step(agreed)
+        sender, protector = self._sender, self._protector
+        datagrams = sender.step(agreed)
         if datagrams and self._rtp is not None and self._latch is not None:
             destination = self._latch.destination
             for datagram in datagrams:
-                self._rtp.sendto(self._protector.rtp(datagram) if self._protector else datagram, destination)
+                self._rtp.sendto(protector.rtp(datagram) if protector else datagram, destination)
         if due_s >= self._report_due_s:
             self._report_due_s = due_s + self._report_every_s()
             self._report(due_s)
-        playout = self._sender.playout
+        playout = sender.playout
         played = playout.played()
         if played is not None:
             # What is noticed to have been the last left with the deadline before.
