@@ -24,6 +24,7 @@ from voicebot.app.editions import Editions
 from voicebot.app.sessions import SessionFactory
 from voicebot.app.twilio import TwilioServing, say_what_is_unusable
 from voicebot.calls.transfer.briefing import Briefing
+from voicebot.calls.transfer.by_sip import BySip
 from voicebot.calls.transfer.calling_back import CallbackMaker
 from voicebot.calls.transfer.carriers import Dialer, Following
 from voicebot.calls.transfer.connectors import load_connector
@@ -127,6 +128,13 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         )
 
     say_what_is_unusable(twilio, routing)
+    question = routing.wording.text("agent_question")
+    by_sip = BySip(
+        find_dialer=lambda: dialers[0] if dialers else None,
+        make_party=make_party,
+        question=question,
+        reference=context_reference,
+    )
     desk = TransferDesk(
         centre,
         lines,
@@ -135,7 +143,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         music=await asyncio.to_thread(_music, settings.hold_music),
         clock=time.monotonic,
         now=now,
-        elsewhere=Ways(twilio.ways(make_party, routing.wording.text("agent_question"))),
+        elsewhere=Ways([*twilio.ways(make_party, question), by_sip]),
         show=desks.talk_changed,
     )
     maker = CallbackMaker(

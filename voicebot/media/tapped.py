@@ -28,6 +28,11 @@ class TappedLeg:
         self._clock = clock
 
     @property
+    def inner(self) -> CallLeg:
+        """The leg itself, for what only its kind can do."""
+        return self._leg
+
+    @property
     def info(self) -> LegInfo:
         return self._leg.info
 

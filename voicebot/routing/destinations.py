@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Refer:
-    """A SIP address that the caller's own telephone system calls instead of us (REFER)."""
+    """A SIP address that the caller's own telephone system calls instead of us (REFER).
+
+    With `introduced` we call it first and say who calls; their system takes our place in that call (Replaces).
+    """
 
     uri: str
+    introduced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

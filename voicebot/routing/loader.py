@@ -38,7 +38,7 @@ AGENT_KEYS = ("name", "skills", "reach")
 CALLBACK_KEYS = ("earliest_hour", "latest_hour", "slot_minutes", "per_slot", "attempts", "retry_minutes")
 #: What a destination is written with, by the name that tells its kind.
 DESTINATION_KEYS = {
-    "refer": ("refer",),
+    "refer": ("refer", "introduced"),
     "dial": ("dial",),
     "conference": ("conference", "coach"),
     "workflow": ("workflow", "workspace"),
@@ -175,7 +175,8 @@ def _destination(source: Source) -> Destination | None:
             source.problem(f"'{name}' does not go with '{kinds[0]}'.", "Remove it.")
     match kinds[0]:
         case "refer":
-            return Refer(_written(fields, "refer", _SIP_ADDRESS, "a SIP address", "sip:support@pbx.example"))
+            address = _written(fields, "refer", _SIP_ADDRESS, "a SIP address", "sip:support@pbx.example")
+            return Refer(address, fields.flag("introduced"))
         case "dial":
             return Dial(_line_of(fields, "dial"))
         case "conference":

@@ -29,7 +29,7 @@ _DESTINATION: Schema = {
     "oneOf": [
         {
             "type": "object",
-            "properties": dict.fromkeys(keys, _TEXT),
+            "properties": {key: {"type": "boolean"} if key == "introduced" else _TEXT for key in keys},
             "required": [kind, "workspace"] if kind == "workflow" else [kind],
             "additionalProperties": False,
         }

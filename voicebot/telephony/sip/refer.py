@@ -59,11 +59,14 @@ def parse_referral(request: Request) -> Referral:
     return Referral(target, replaces, request.headers.get("Referred-By") or "")
 
 
-def refer_to(target: URI, replaces: DialogId | None) -> str:
-    """Return a Refer-To value; with `replaces`, one that leaves the media path (RFC 3891 section 4)."""
-    if replaces is None:
-        return f"<{target}>"
-    return f"<{target}?Replaces={quote(replaces_value(replaces), safe='')}>"
+def refer_to(target: URI, replaces: DialogId | None, headers: tuple[tuple[str, str], ...] = ()) -> str:
+    """Return a Refer-To value; with `replaces`, one that leaves the media path (RFC 3891 section 4).
+
+    `headers` are for the request that the peer will send there (RFC 3261 section 19.1.1).
+    """
+    wanted = (*([("Replaces", replaces_value(replaces))] if replaces else []), *headers)
+    embedded = "&".join(f"{name}={quote(value, safe='')}" for name, value in wanted)
+    return f"<{target}?{embedded}>" if embedded else f"<{target}>"
 
 
 def sipfrag(code: int, phrase: str) -> bytes:

@@ -28,22 +28,36 @@ async def send_elsewhere(leg: SipLeg, target: URI, *, referred_by: str = "") -> 
 
     The leg goes on as it was when the peer refuses, which trunks often do. Raises `NoAnswer`.
     """
-    return await _send(leg, refer_to(target, None), referred_by)
+    outcome = await ask_to_call(leg, target, referred_by=referred_by)
+    return _left(outcome, leg)
+
+
+async def ask_to_call(
+    leg: SipLeg, target: URI, *, referred_by: str = "", headers: tuple[tuple[str, str], ...] = ()
+) -> ReferOutcome:
+    """As `send_elsewhere`, and stay on the leg whatever comes of it. `headers` go into the call that is asked for."""
+    return await _refer(leg, refer_to(target, None, headers), referred_by)
+
+
+async def ask_to_join(leg: SipLeg, other: SipLeg, *, referred_by: str = "") -> ReferOutcome:
+    """As `join`, and stay on both legs whatever comes of it."""
+    dialog = other.call.dialog
+    return await _refer(leg, refer_to(dialog.remote_target, dialog.id), referred_by)
 
 
 async def join(leg: SipLeg, other: SipLeg, *, referred_by: str = "") -> ReferOutcome:
     """Join the parties of two legs to each other (attended transfer) and leave; raises `NoAnswer`."""
-    dialog = other.call.dialog
-    outcome = await _send(leg, refer_to(dialog.remote_target, dialog.id), referred_by)
-    if outcome.accepted and 200 <= outcome.status < 300:
-        other.leave()
-    return outcome
+    return _left(await ask_to_join(leg, other, referred_by=referred_by), leg, other)
 
 
-async def _send(leg: SipLeg, target: str, referred_by: str) -> ReferOutcome:
-    outcome = await leg.call.referring.refer(target, referred_by=referred_by, timeout_s=REFER_TIMEOUT_S)
+async def _refer(leg: SipLeg, target: str, referred_by: str) -> ReferOutcome:
+    return await leg.call.referring.refer(target, referred_by=referred_by, timeout_s=REFER_TIMEOUT_S)
+
+
+def _left(outcome: ReferOutcome, *legs: SipLeg) -> ReferOutcome:
     if outcome.accepted and 200 <= outcome.status < 300:
-        leg.leave()
+        for leg in legs:
+            leg.leave()
     return outcome
 
 
