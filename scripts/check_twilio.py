@@ -85,6 +85,7 @@ async def ask_everything(operations: Sequence[Operation]) -> tuple[int, list[str
             await rest.add_coach("voicebot-1", to=AGENT, caller=OURS, agent_call_sid=agent, ring_s=20)
             await rest.task_status("WS" + "1" * 32, agent)
             await rest.send_message(to=AGENT, sender=OURS, text="Your order 4512 is on its way.")
+            await rest.messages(to=AGENT, sender=OURS, most=20)
             return len(account.requests), account.faults
 
 

@@ -26,5 +26,5 @@ async def test_what_is_wrong_with_the_settings_comes_out_as_it_is(tmp_path: Path
     nothing_planned = cast("PlannedFor", object())
     async with Store.open(tmp_path, on_failure=lambda _: None) as store:
         with pytest.raises(ConfigurationError, match="is taken"):
-            async with working(settings, store, no_flows, nothing_planned, now=lambda: datetime.now(UTC)):
+            async with working(settings, store, no_flows, nothing_planned, None, now=lambda: datetime.now(UTC)):
                 raise wrong

@@ -67,7 +67,7 @@ def test_what_we_ask_is_what_is_published(tmp_path: Path) -> None:
     code, said = check(tmp_path)
     assert code == 0, said
     assert said.count("as published") == len(USED)
-    assert "12 requests of our client, 0 faults by the documents" in said
+    assert "13 requests of our client, 0 faults by the documents" in said
 
 
 @pytest.mark.parametrize(

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
+import aiohttp
 import pytest
-from twilio.base.exceptions import TwilioException
-from twilio.http.http_client import TwilioHttpClient
-from twilio.http.response import Response
 
 from tests.fakes.authority import Authority
+from tests.fakes.ports import bound_socket
 from tests.fakes.smtp_server import smtp_server
+from tests.fakes.twilio import access, account_served
 from voicebot.errors import ConfigurationError
 from voicebot.settings import load_settings
+from voicebot.simulation.twilio_account import Trouble, TwilioAccount
+from voicebot.telephony.twilio import rest
+from voicebot.telephony.twilio.rest import RestAccess, TwilioRest
 from voicebot.work.messages import (
     MailSender,
     MailServer,
@@ -27,7 +28,6 @@ from voicebot.work.messages import (
     MessageFailed,
     MessageRefused,
     SmsSender,
-    TwilioAccount,
 )
 
 TO = "ana@example.com"
@@ -120,67 +120,65 @@ async def test_a_refused_recipient_is_final_and_a_busy_server_is_not() -> None:
         await sender.send("c1/mail", TO, "s", "t")
 
 
-class Carrier(TwilioHttpClient):  # type: ignore[misc]  # the package has no type hints
-    """Twilio as far as messages go: what was posted, and what is listed."""
-
-    def __init__(self, status: int = 201, code: int = 0) -> None:
-        super().__init__()
-        self.status, self.code = status, code
-        self.posted: list[dict[str, Any]] = []
-        self.made_at = datetime.now(UTC)
-
-    def request(self, method: str, url: str, params: Any = None, data: Any = None, **_: Any) -> Response:
-        if method == "GET":
-            asked = params or {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-            found = [self._message(post, n) for n, post in enumerate(self.posted) if post["To"] == asked["To"]]
-            return Response(200, json.dumps({"messages": found, "page": 0, "next_page_uri": None}))
-        if self.status >= 400:
-            return Response(self.status, json.dumps({"code": self.code, "message": f"not to {data['To']}"}))
-        self.posted.append(data)
-        return Response(201, json.dumps(self._message(data, len(self.posted) - 1)))
-
-    def _message(self, post: Mapping[str, Any], number: int) -> dict[str, Any]:
-        made = format_datetime(self.made_at)
-        return {"sid": f"SM{number}", "body": post["Body"], "to": post["To"], "date_created": made}
+FROM, NUMBER = "+12025550100", "+12025550123"
 
 
-def _sms(carrier: Carrier) -> SmsSender:
-    return SmsSender(TwilioAccount("AC1", "token", "+12025550100"), client=carrier)
+@asynccontextmanager
+async def texting() -> AsyncIterator[tuple[SmsSender, TwilioAccount]]:
+    """A sender and the account that takes what it sends."""
+    async with account_served() as account, aiohttp.ClientSession() as http:
+        yield SmsSender(TwilioRest(access(account), http), FROM), account
+    assert account.faults == []
+
+
+@pytest.fixture(autouse=True)
+def again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "RETRY_AFTER_S", (0.0, 0.0))
 
 
 async def test_a_text_message_that_was_taken_is_found_by_its_words_and_number() -> None:
-    carrier = Carrier()
-    sender = _sms(carrier)
-    assert await sender.sent("+12025550123", "On Monday.") == []
-    reference = await sender.send("c1/sms", "+12025550123", "", "On Monday.")
-    assert await sender.sent("+12025550123", "On Monday.") == [reference]
-    assert await sender.sent("+12025550123", "On Tuesday.") == []
-    assert await sender.sent("+12025550124", "On Monday.") == []
-    carrier.made_at -= timedelta(days=1)
-    assert await sender.sent("+12025550123", "On Monday.") == []
+    async with texting() as (sender, account):
+        assert await sender.sent(NUMBER, "On Monday.") == []
+        reference = await sender.send("c1/sms", NUMBER, "", "On Monday.")
+        (asked,) = account.asked("CreateMessage")
+        assert asked.form == {"To": NUMBER, "From": FROM, "Body": "On Monday."}
+        assert await sender.sent(NUMBER, "On Monday.") == [reference]
+        assert await sender.sent(NUMBER, "On Tuesday.") == []
+        assert await sender.sent("+12025550124", "On Monday.") == []
+        account.messages[0]["date_created"] = format_datetime(datetime.now(UTC) - timedelta(days=1))
+        assert await sender.sent(NUMBER, "On Monday.") == []
 
 
 @pytest.mark.parametrize("to", ["", "anonymous", "12025550123", "+1202555012x", "+12025550123,+12025550124"])
 async def test_what_is_no_number_is_refused_before_anything_is_sent(to: str) -> None:
-    carrier = Carrier()
-    with pytest.raises(MessageRefused, match="no telephone number"):
-        await _sms(carrier).send("c1/sms", to, "", "On Monday.")
-    assert carrier.posted == []
+    async with texting() as (sender, account):
+        with pytest.raises(MessageRefused, match="no telephone number"):
+            await sender.send("c1/sms", to, "", "On Monday.")
+        assert await sender.sent(to, "On Monday.") == ()
+        assert account.requests == []
 
 
-@pytest.mark.parametrize(("status", "code", "final"), [(400, 21614, True), (429, 20429, False), (503, 20503, False)])
-async def test_what_twilio_answers_is_told_without_the_number(status: int, code: int, *, final: bool) -> None:
-    with pytest.raises(MessageFailed, match=f"Twilio answered {status}, error {code}") as failed:
-        await _sms(Carrier(status, code)).send("c1/sms", "+12025550123", "", "On Monday.")
-    assert isinstance(failed.value, MessageRefused) is final
-    assert "0123" not in str(failed.value)
+@pytest.mark.parametrize(
+    ("status", "code", "final", "asked"), [(400, 21614, True, 1), (429, 20429, False, 3), (503, 20503, False, 1)]
+)
+async def test_what_twilio_answers_is_told_without_the_number(
+    status: int, code: int, asked: int, *, final: bool
+) -> None:
+    async with texting() as (sender, account):
+        account.troubles["CreateMessage"] = [Trouble(status=status, code=code)] * 3
+        with pytest.raises(MessageFailed, match=f"Twilio answered {status}, error {code}") as failed:
+            await sender.send("c1/sms", NUMBER, "", "On Monday.")
+        assert isinstance(failed.value, MessageRefused) is final
+        assert "0123" not in str(failed.value)
+        assert len(account.asked("CreateMessage")) == asked, "asked again only where it was turned away unread"
 
 
-async def test_a_twilio_that_cannot_be_reached_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: Any, **__: Any) -> Response:
-        raise TwilioException("away")
-
-    monkeypatch.setattr(Carrier, "request", away)
-    for asking in (_sms(Carrier()).sent("+12025550123", "x"), _sms(Carrier()).send("c1/sms", "+12025550123", "", "x")):
-        with pytest.raises(MessageFailed, match="TwilioException"):
-            await asking
+async def test_a_twilio_that_cannot_be_reached_is_tried_again() -> None:
+    with bound_socket() as deaf:
+        nobody = RestAccess("AC1", "AC1", "s", base_url=f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        async with aiohttp.ClientSession() as http:
+            sender = SmsSender(TwilioRest(nobody, http), FROM)
+            for asking in (sender.sent(NUMBER, "x"), sender.send("c1/sms", NUMBER, "", "x")):
+                with pytest.raises(MessageFailed, match="did not answer") as failed:
+                    await asking
+                assert not isinstance(failed.value, MessageRefused)

@@ -166,7 +166,9 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         planned = PlannedWith(
             editions, library, lambda folder, bot: world.open_backends(settings, folder, bot, memory=memory)
         )
-        work = await stack.enter_async_context(working(settings, store, editions, planned.of, now=world.now))
+        work = await stack.enter_async_context(
+            working(settings, store, editions, planned.of, twilio.rest, now=world.now)
+        )
         factory = SessionFactory(
             settings=settings,
             editions=editions,

@@ -20,11 +20,12 @@ from voicebot.dialog.events import SlotValue
 from voicebot.records.deeds import ALL, Approval, Deeds
 from voicebot.records.store import Store
 from voicebot.settings import Settings
+from voicebot.telephony.twilio.rest import TwilioRest
 from voicebot.work.after_call import AFTER_CALL, AfterCall
 from voicebot.work.customers import Customers
 from voicebot.work.durable import DurableWork, Errand, durable_work
 from voicebot.work.memory import MemorySystem
-from voicebot.work.messages import MailSender, MailServer, MailTls, Sender, SmsSender, TwilioAccount
+from voicebot.work.messages import MailSender, MailServer, MailTls, Sender, SmsSender
 from voicebot.work.plan import Channel
 from voicebot.work.planned import PlannedFor
 from voicebot.work.supervision import Notify, Supervision
@@ -63,9 +64,18 @@ async def remembering(settings: Settings, store: Store, *, now: Callable[[], dat
 
 @asynccontextmanager
 async def working(
-    settings: Settings, store: Store, editions: Editions, planned: PlannedFor, *, now: Callable[[], datetime]
+    settings: Settings,
+    store: Store,
+    editions: Editions,
+    planned: PlannedFor,
+    twilio: TwilioRest | None,
+    *,
+    now: Callable[[], datetime],
 ) -> AsyncIterator[Work]:
-    """Take up what was under way, and yield what new calls need. `planned` gives what a version of the flows had."""
+    """Take up what was under way, and yield what new calls need. `planned` gives what a version of the flows had.
+
+    `twilio` sends text messages, where there is an account.
+    """
     deeds = Deeds(store.database, now=now)
     customers = Customers(deeds, await asyncio.to_thread(recording_keys, settings))
     after_call = AfterCall(
@@ -73,7 +83,7 @@ async def working(
         deeds=deeds,
         customers=customers,
         planned=planned,
-        senders=_senders(settings),
+        senders=_senders(settings, twilio),
     )
     async with durable_work(store.database.url, instance=settings.instance, jobs=after_call.jobs()) as durable:
         paused: set[str] = set()
@@ -137,11 +147,10 @@ async def _in_peace(doing: Coroutine[Any, Any, None], event: str) -> None:
         log.warning(event, error=type(error).__name__)
 
 
-def _senders(settings: Settings) -> Mapping[Channel, Sender]:
+def _senders(settings: Settings, twilio: TwilioRest | None) -> Mapping[Channel, Sender]:
     senders: dict[Channel, Sender] = {}
-    sid, token = settings.twilio_account_sid, settings.twilio_auth_token
-    if sid and token and settings.sms_from:
-        senders[Channel.SMS] = SmsSender(TwilioAccount(sid, token.get_secret_value(), settings.sms_from))
+    if twilio is not None and settings.sms_from:
+        senders[Channel.SMS] = SmsSender(twilio, settings.sms_from)
     mail = settings.mail
     if mail.host:
         password = settings.mail_password

@@ -17,6 +17,8 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any, assert_never
 
 import aiohttp
@@ -312,6 +314,9 @@ class TwilioAccount:
         self.calls: dict[str, PlayedCall] = {}
         self.rooms: defaultdict[str, Room] = defaultdict(Room)
         self.tasks: dict[str, Task] = {}
+        self.messages: list[dict[str, str]] = []
+        #: When messages are made.
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.troubles: defaultdict[str, list[Trouble]] = defaultdict(list)
         self._operations = tuple(operations)
         self._user = user or account.account_sid
@@ -535,7 +540,10 @@ class TwilioAccount:
             case "ListTask":
                 return self._list_tasks(given)
             case "CreateMessage":
-                return {"sid": "SM" + secrets.token_hex(16), "status": "queued"}
+                return self._create_message(given)
+            case "ListMessage":
+                found = [one for one in self.messages if (one["to"], one["from"]) == (given["To"], given["From"])]
+                return {"messages": found, "page": 0, "next_page_uri": None}
             case other:
                 return _error(501, 20501, f"{other} is not played")
 
@@ -573,6 +581,18 @@ class TwilioAccount:
         room.coached[call.sid] = given.get("CallSidToCoach", "")
         call.start(_until_over(room, call))
         return {"call_sid": call.sid, "label": given.get("Label"), "conference_sid": "CF" + secrets.token_hex(16)}
+
+    def _create_message(self, given: Mapping[str, str]) -> dict[str, object]:
+        message = {
+            "sid": "SM" + secrets.token_hex(16),
+            "status": "queued",
+            "to": given["To"],
+            "from": given["From"],
+            "body": given["Body"],
+            "date_created": format_datetime(self.now()),
+        }
+        self.messages.append(message)
+        return {**message}
 
     def _list_tasks(self, given: Mapping[str, str]) -> dict[str, object]:
         wanted = given.get("EvaluateTaskAttributes", "").partition('"')[2].rstrip('"')

@@ -138,6 +138,14 @@ USED: tuple[Operation, ...] = (
         {"To": Parameter(required=True), "From": Parameter(), "Body": Parameter()},
     ),
     Operation(
+        "ListMessage",
+        "GET",
+        f"{_ACCOUNT}/Messages.json",
+        200,
+        {"AccountSid": _sid("AC", required=True)},
+        query={"To": Parameter(), "From": Parameter(), "PageSize": Parameter(Kind.INTEGER)},
+    ),
+    Operation(
         "ListTask",
         "GET",
         "/v1/Workspaces/{WorkspaceSid}/Tasks",

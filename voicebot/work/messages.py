@@ -13,14 +13,8 @@ from email.message import EmailMessage
 from enum import StrEnum
 from typing import Protocol
 
-from twilio.base.exceptions import (
-    TwilioException,
-    TwilioRestException,
-)
-from twilio.http.http_client import TwilioHttpClient
-from twilio.rest import Client
-
 from voicebot.errors import VoicebotError
+from voicebot.telephony.twilio.rest import TwilioError, TwilioRefused, TwilioRest
 
 TIMEOUT_S = 15.0
 #: A message that a server sent just before it died is looked for so far back.
@@ -53,22 +47,12 @@ class Sender(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class TwilioAccount:
-    """Whose number messages come from."""
-
-    sid: str
-    token: str
-    sender: str
-
-
 class SmsSender:
-    """Sends by Twilio's REST API, in a thread of its own since the client blocks."""
+    """Sends by Twilio's REST API, from a `number` of the account's."""
 
-    def __init__(self, account: TwilioAccount, *, client: TwilioHttpClient | None = None) -> None:
-        self._sender = account.sender
-        http = client or TwilioHttpClient(timeout=TIMEOUT_S)
-        self._client = Client(account.sid, account.token, http_client=http)
+    def __init__(self, rest: TwilioRest, number: str) -> None:
+        self._rest = rest
+        self._number = number
 
     async def send(self, message_id: str, to: str, subject: str, text: str) -> str:
         """Send one message. Twilio has no key against repetition: whoever may have sent it before asks `sent`."""
@@ -76,26 +60,25 @@ class SmsSender:
         if not _NUMBER.fullmatch(to):
             raise MessageRefused("SMS not sent: what it should go to is no telephone number such as +12025550123.")
         try:
-            sent = await asyncio.to_thread(self._client.messages.create, to=to, from_=self._sender, body=text)
-        except (TwilioException, OSError) as error:
+            return await self._rest.send_message(to=to, sender=self._number, text=text)
+        except TwilioError as error:
             raise _failed("SMS not sent", error) from None
-        return str(sent.sid)
 
     async def sent(self, to: str, text: str) -> Sequence[str]:
         if not _NUMBER.fullmatch(to):
             return ()
         since = datetime.now(UTC) - _LOOK_BACK
         try:
-            found = await asyncio.to_thread(self._client.messages.list, to=to, from_=self._sender, limit=_MOST_FOUND)
-        except (TwilioException, OSError) as error:
+            found = await self._rest.messages(to=to, sender=self._number, most=_MOST_FOUND)
+        except TwilioError as error:
             raise _failed("SMS not looked for", error) from None
         # By when it was made: one that waits to be sent has no other date yet.
-        return [str(each.sid) for each in found if each.body == text and each.date_created >= since]
+        return [each.sid for each in found if each.text == text and each.made_at >= since]
 
 
-def _failed(what: str, error: Exception) -> MessageFailed:
-    if not isinstance(error, TwilioRestException):
-        return MessageFailed(f"{what}: {type(error).__name__}.")
+def _failed(what: str, error: TwilioError) -> MessageFailed:
+    if not isinstance(error, TwilioRefused):
+        return MessageFailed(f"{what}: {error}")
     told = f"{what}: Twilio answered {error.status}, error {error.code}."
     is_final = 400 <= error.status < 500 and error.status != _TOO_MANY_REQUESTS
     return MessageRefused(told) if is_final else MessageFailed(told)

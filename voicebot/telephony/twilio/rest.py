@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -149,6 +150,15 @@ class NewCall:
     ring_s: int
 
 
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A text message that Twilio has taken. `text` is personal."""
+
+    sid: str
+    text: str
+    made_at: datetime
+
+
 class TwilioRest:
     """What of Twilio's API we use. Every method raises `TwilioRefused` or `TwilioUnreachable`.
 
@@ -242,6 +252,13 @@ class TwilioRest:
             lambda: self._client.messages.create_async(to=to, from_=sender, body=text), repeatable=False
         )
         return str(sent.sid)
+
+    async def messages(self, *, to: str, sender: str, most: int) -> list[SentMessage]:
+        """Return the latest text messages from one number to another, `most` at most."""
+        found = await self._ask(
+            lambda: self._client.messages.list_async(to=to, from_=sender, limit=most, page_size=most), repeatable=True
+        )
+        return [SentMessage(str(each.sid), str(each.body), each.date_created) for each in found]
 
     async def _ask(self, do: Callable[[], Awaitable[_T]], *, repeatable: bool) -> _T:
         for wait_s in RETRY_AFTER_S:
