@@ -18,7 +18,7 @@ from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.sphinx.decoder import wheel_acoustics
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.sphinx.engine import SphinxEngine
-from voicebot.speech.recognition.two_pass.engine import ENGINE, TwoPassEngine
+from voicebot.speech.recognition.two_pass.engine import ENGINE, LATE_S, TwoPassEngine
 from voicebot.speech.recognition.whisper.desk import Urgency
 from voicebot.speech.recognition.whisper.engine import WhisperEngine
 from voicebot.speech.recognition.whisper.model import Cue, Decoded, Model, Samples
@@ -104,6 +104,29 @@ async def test_a_second_pass_that_is_late_leaves_the_final_to_the_first(
     assert stream.engine == "pocketsphinx"
     gate.set()
     await others.result
+    await stream.close()
+
+
+async def test_where_many_wait_for_the_second_pass_it_is_not_begun(
+    engine: TwoPassEngine, second: WhisperEngine, domain: Path
+) -> None:
+    gate = threading.Event()
+
+    def wait(_cancelled: Callable[[], bool]) -> None:
+        gate.wait(30)
+
+    others = [second.submit(wait, Urgency.FINAL) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    stream = await engine.open(Request.of(FIRST, domain), ignore)
+    await stream.feed(spoken("Where is my order?"))
+    assert await stream.look_ahead() is None, "a provisional transcript would keep the better one out"
+    assert second.waiting == 2
+    began = asyncio.get_running_loop().time()
+    assert texts(await stream.finish())[0] == "where is my order"
+    assert asyncio.get_running_loop().time() - began < LATE_S
+    assert stream.engine == "pocketsphinx"
+    gate.set()
+    await asyncio.gather(*(job.result for job in others))
     await stream.close()
 
 

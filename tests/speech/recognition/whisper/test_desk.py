@@ -77,3 +77,20 @@ async def test_a_failing_job_fails_only_itself(desk: Desk) -> None:
     decoded = await desk.submit(saying("fine"), Urgency.FINAL).result
     assert decoded is not None
     assert decoded.texts[0].text == "fine"
+
+
+async def test_a_job_that_is_hurried_goes_first_and_runs_once(desk: Desk) -> None:
+    order: list[str] = []
+    gate = threading.Event()
+    first = desk.submit(saying("first", order, after=gate), Urgency.FINAL)
+    guesses = [desk.submit(saying(text, order), Urgency.SPECULATIVE) for text in ("a", "b")]
+    await asyncio.sleep(0.01)
+    assert desk.waiting == 2
+    desk.hurry(guesses[1], Urgency.FINAL)
+    gate.set()
+    await asyncio.gather(first.result, *(guess.result for guess in guesses))
+    assert order == ["first", "b", "a"]
+    assert desk.waiting == 0
+    desk.hurry(first, Urgency.FINAL)
+    await desk.submit(saying("last", order), Urgency.PARTIAL).result
+    assert order[3:] == ["last"]

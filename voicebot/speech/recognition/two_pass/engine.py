@@ -20,7 +20,9 @@ _log = structlog.get_logger(__name__)
 
 ENGINE = "whisper and pocketsphinx"
 #: So long a final waits for Whisper; then pocketsphinx's stands, since a late reply is worse than a plainer one.
-LATE_S = 0.4
+LATE_S = 0.3
+#: With so many utterances waiting for Whisper another one would be late: it is not even begun.
+_CROWD = 2
 
 
 class TwoPassEngine:
@@ -58,11 +60,16 @@ class TwoPassEngine:
         except BaseException:
             await first.close()
             raise
-        return TwoPassStream(self, first, second, number=AnswerKind.DIGITS in request.kinds)
+        return TwoPassStream(self, first, second, on_partial, number=AnswerKind.DIGITS in request.kinds)
 
     async def close(self) -> None:
         await self._first.close()
         await self._second.close()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether Whisper has more to do than it could in time."""
+        return self._second.waiting >= _CROWD
 
     def missed(self) -> None:
         """Count a final that Whisper was too late for."""
@@ -73,10 +80,19 @@ class TwoPassEngine:
 class TwoPassStream:
     """One utterance, heard twice."""
 
-    def __init__(self, engine: TwoPassEngine, first: SphinxStream, second: WhisperStream, *, number: bool) -> None:
+    def __init__(
+        self,
+        engine: TwoPassEngine,
+        first: SphinxStream,
+        second: WhisperStream,
+        on_partial: OnPartial,
+        *,
+        number: bool,
+    ) -> None:
         self._engine = engine
         self._first = first
         self._second = second
+        self._on_partial = on_partial
         self._number = number
         self._late = False
 
@@ -89,21 +105,27 @@ class TwoPassStream:
         await self._first.feed(pcm)
 
     async def look_ahead(self) -> tuple[Hypothesis, ...] | None:
-        # The second pass first: it computes outside of the interpreter while the first one ends its search.
-        dictated = asyncio.create_task(self._second.look_ahead(), name="second pass")
+        # The second pass begins at once: it computes outside of the interpreter while the first one ends its search.
+        dictated = None if self._engine.crowded else asyncio.create_task(self._second.look_ahead(), name="second pass")
         try:
             expected = await self._first.look_ahead()
-            heard = await dictated
+            if expected:
+                # These words may end the turn already; what they really were, the final tells.
+                await self._on_partial(expected[0].text)
+            heard = await dictated if dictated else None
         finally:
-            dictated.cancel()
+            if dictated:
+                dictated.cancel()
         # Where the first pass does not look ahead, the second is done by the time that the final asks for it.
-        return None if expected is None else self._chosen(heard or (), expected)
+        return self._chosen(heard or (), expected) if dictated and expected is not None else None
 
     async def go_on(self) -> None:
         await self._second.go_on()
         await self._first.go_on()
 
     async def finish(self) -> tuple[Hypothesis, ...]:
+        if self._engine.crowded and not self._second.at_work:
+            return await self._finish_alone()
         dictated = asyncio.create_task(self._second.finish(), name="second pass")
         try:
             expected = await self._first.finish()
@@ -111,15 +133,18 @@ class TwoPassStream:
             async with asyncio.timeout(LATE_S):
                 return self._chosen(await dictated, expected)
         except TimeoutError:
-            self._late = True
-            self._engine.missed()
-            return expected
+            return await self._finish_alone()
         finally:
             dictated.cancel()
 
     async def close(self) -> None:
         await self._second.close()
         await self._first.close()
+
+    async def _finish_alone(self) -> tuple[Hypothesis, ...]:
+        self._late = True
+        self._engine.missed()
+        return await self._first.finish()
 
     def _chosen(self, dictated: tuple[Hypothesis, ...], expected: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
         return choose_number(dictated, expected) if self._number else choose(dictated, expected, self._first.words)

@@ -43,6 +43,7 @@ class Desk:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
         self._waiting: asyncio.PriorityQueue[tuple[int, int, Job]] = asyncio.PriorityQueue()
         self._number = itertools.count()
+        self._pending: set[Job] = set()
         self._busy = False
         self._runner: asyncio.Task[None] | None = None
 
@@ -54,9 +55,20 @@ class Desk:
         """Queue `work`; its `result` is None if it is cancelled first, and raises what `work` raised."""
         job = Job(work, asyncio.get_running_loop())
         self._waiting.put_nowait((urgency, next(self._number), job))
+        self._pending.add(job)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run(), name="decoding desk")
         return job
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs nobody has begun nor cancelled."""
+        return sum(not job.cancelled for job in self._pending)
+
+    def hurry(self, job: Job, urgency: Urgency) -> None:
+        """Let a job that waits go before less urgent ones after all."""
+        if job in self._pending:
+            self._waiting.put_nowait((urgency, next(self._number), job))
 
     async def close(self) -> None:
         if self._runner is not None:
@@ -68,6 +80,9 @@ class Desk:
         loop = asyncio.get_running_loop()
         while True:
             _, _, job = await self._waiting.get()
+            if job not in self._pending:
+                continue  # it was hurried, and is done
+            self._pending.remove(job)
             self._busy = True
             try:
                 decoded = await loop.run_in_executor(self._thread, job.run)

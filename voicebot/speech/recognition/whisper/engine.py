@@ -76,6 +76,15 @@ class WhisperEngine:
     def idle(self) -> bool:
         return self._desk.idle
 
+    @property
+    def waiting(self) -> int:
+        """How many decodings nobody has begun."""
+        return self._desk.waiting
+
+    def hurry(self, job: Job) -> None:
+        """The caller has finished: what was decoded on suspicion goes before what still is."""
+        self._desk.hurry(job, Urgency.FINAL)
+
     def decode(self, pcm: bytes, cue: Cue, urgency: Urgency) -> Job:
         """Queue a decoding of 8 kHz PCM."""
         draft = urgency is Urgency.PARTIAL
@@ -130,6 +139,11 @@ class WhisperStream:
             self._partial = self._decode(span, Urgency.PARTIAL)
             self._watch(self._partial, self._on_partial)
 
+    @property
+    def at_work(self) -> bool:
+        """Whether what was said so far is decoded, or about to be."""
+        return self._ahead is not None and self._ahead[0] == self._pauses.span
+
     async def look_ahead(self) -> tuple[Hypothesis, ...] | None:
         return await self._conclude(Urgency.SPECULATIVE)
 
@@ -162,6 +176,8 @@ class WhisperStream:
         if self._ahead is None or self._ahead[0] != span:
             await self.go_on()
             self._ahead = (span, self._decode(span, urgency))
+        elif urgency is Urgency.FINAL:
+            self._engine.hurry(self._ahead[1])
         # Whoever stops waiting at a pause leaves the decoding to the final.
         decoded = await asyncio.shield(self._ahead[1].result)
         return () if decoded is None else self._believe(decoded)
