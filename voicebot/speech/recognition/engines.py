@@ -20,7 +20,8 @@ def build(options: Mapping[str, object]) -> Engine:
     For ``"sphinx"``: ``acoustic_model`` (a directory; without it the wheel's English model) and ``max_sessions``.
     For ``"whisper"``: ``model`` (a directory or a hub name), ``compute_type``, ``context_s``, ``threads``,
     ``max_sessions``, and ``download``, without which a hub name must already be in the local cache.
-    For ``"two-pass"``, pocketsphinx and Whisper together: the options of both.
+    For ``"two-pass"``, pocketsphinx and Whisper together: the options of both, and ``late_s``, how long a final
+    waits for Whisper.
     For ``"vosk"``: ``model`` (a directory) and ``max_sessions``.
     """
     match options.get("engine", "sphinx"):
@@ -70,9 +71,9 @@ def _whisper(options: Mapping[str, object]) -> WhisperEngine:
 
 
 def _two_pass(options: Mapping[str, object]) -> Engine:
-    from voicebot.speech.recognition.two_pass.engine import TwoPassEngine  # noqa: PLC0415
+    from voicebot.speech.recognition.two_pass.engine import LATE_S, TwoPassEngine  # noqa: PLC0415
 
-    return TwoPassEngine(_sphinx(options), _whisper(options))
+    return TwoPassEngine(_sphinx(options), _whisper(options), late_s=_number(options, "late_s", LATE_S))
 
 
 def _vosk(options: Mapping[str, object]) -> Engine:
