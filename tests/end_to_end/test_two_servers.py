@@ -23,7 +23,7 @@ from voicebot.simulation.carrier import Numbers
 from voicebot.simulation.line import CarrierLine
 from voicebot.simulation.sip_carrier import SipCarrier
 
-pytestmark = [pytest.mark.spoken, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.spoken, pytest.mark.timeout(240), pytest.mark.usefixtures("one_database")]
 
 CALLER_HZ, AGENT_HZ = 440, 1000
 PASSWORD = "correct horse battery staple"  # opens nothing but a test's own servers
@@ -47,8 +47,9 @@ def flows(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _one_database(postgresql_socket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture
+def one_database(postgresql_socket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have servers that are started from here on share a PostgreSQL."""
     with postgresql.fresh_database(postgresql_socket) as url:
         monkeypatch.setenv("VOICEBOT_DATABASE_URL", url)
         yield

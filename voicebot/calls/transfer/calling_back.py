@@ -10,9 +10,9 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from voicebot.calls.transfer.carriers import Dialer
+from voicebot.calls.transfer.enduring import enduring
 from voicebot.records.callbacks import LEASE, CallbackBook, CallbackRow
 from voicebot.records.context import ContextPacket, read_context
 from voicebot.records.contexts import Contexts
@@ -64,12 +64,7 @@ class CallbackMaker:
     async def run(self) -> None:
         """Make callbacks until cancelled; those under way are cut then, and made again later."""
         try:
-            while True:
-                try:
-                    await self._look()
-                except SQLAlchemyError as error:
-                    log.error("callbacks cannot be read", error=type(error).__name__)
-                await asyncio.sleep(LOOK_EVERY_S)
+            await enduring(self._look, part="callbacks", every_s=LOOK_EVERY_S)
         finally:
             for task in self._making:
                 task.cancel()

@@ -7,7 +7,6 @@ for its own callers.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from voicebot.calls.transfer.enduring import enduring
 from voicebot.calls.transfer.seams import Place
 from voicebot.dialog.hours import Hours
 from voicebot.records.board import BUSY, LEASE, EntryRow, QueueBoard, Snapshot
@@ -32,7 +32,6 @@ log = structlog.get_logger(__name__)
 
 #: The board is looked at so often even when nothing of ours has changed: another process may have freed an agent.
 LOOK_EVERY_S = 0.5
-_FIRST_RETRY_S = 0.2
 
 #: What an agent is set to who did not take a caller: who did not answer should not be rung again by the next one.
 _AFTER_FAILURE: Mapping[Failure, AgentState] = {
@@ -84,7 +83,9 @@ class ContactCentre:
     async def running(self) -> AsyncIterator[None]:
         """Match callers with agents, and stand in for processes that have died, while the block lasts."""
         await self._call_back_lost(starting=True)
-        tasks = [asyncio.create_task(self._match_forever()), asyncio.create_task(self._beat_forever())]
+        matching = enduring(self._match, part="the queues' board", every_s=LOOK_EVERY_S, soon=self._poked)
+        beating = enduring(self._beat, part="the lease on callers and agents", every_s=LEASE.total_seconds() / 3)
+        tasks = [asyncio.create_task(matching), asyncio.create_task(beating)]
         try:
             yield
         finally:
@@ -228,25 +229,10 @@ class ContactCentre:
         self._poked.set()
         self._changed()
 
-    async def _match_forever(self) -> None:
-        retry_s = _FIRST_RETRY_S
-        while True:
-            try:
-                if self._waiting:
-                    await self._match()
-                retry_s = _FIRST_RETRY_S
-            except SQLAlchemyError as error:
-                log.error("the queues' board cannot be read", error=type(error).__name__)
-                await asyncio.sleep(retry_s)
-                retry_s = min(2 * retry_s, LEASE.total_seconds() / 3)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
-                    await self._poked.wait()
-            self._poked.clear()
-
     async def _match(self) -> None:
         """Claim agents for callers of ours, as many as there are pairs."""
+        if not self._waiting:
+            return
         board = await self._board.snapshot()
         for pair in pairs(self._routing, _waiting(board), _presences(board), self._now()):
             if pair.entry_id not in self._waiting:
@@ -263,14 +249,9 @@ class ContactCentre:
             self._changed()
             on_claimed(claim)
 
-    async def _beat_forever(self) -> None:
-        while True:
-            await asyncio.sleep(LEASE.total_seconds() / 3)
-            try:
-                await self._board.heartbeat()
-                await self._call_back_lost()
-            except SQLAlchemyError as error:
-                log.error("the queues' board cannot be written", error=type(error).__name__)
+    async def _beat(self) -> None:
+        await self._board.heartbeat()
+        await self._call_back_lost()
 
     async def _call_back_lost(self, *, starting: bool = False) -> None:
         """Call back whoever a dead process had in a queue: at once, if it is a decent time."""

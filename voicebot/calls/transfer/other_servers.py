@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from voicebot.calls.transfer.desks import CallOffered, Desks, Withdrawal
+from voicebot.calls.transfer.enduring import enduring
 from voicebot.records.board import BUSY, LEASE, OFFLINE, RINGING, WRAP_UP, AgentRow, EntryRow, QueueBoard, Snapshot
 from voicebot.records.context import read_context
 from voicebot.records.contexts import Contexts
@@ -67,8 +68,14 @@ class OtherServers:
         """Be one of the servers while the block lasts."""
         await self._servers.keep(())
         tasks = [
-            asyncio.create_task(self._for_ever(self._keep, self._desks.opened_or_closed, every_s=_KEEP_EVERY_S)),
-            asyncio.create_task(self._for_ever(self._look, self._look_soon, every_s=LOOK_EVERY_S)),
+            asyncio.create_task(
+                enduring(
+                    self._keep, part="the list of servers", every_s=_KEEP_EVERY_S, soon=self._desks.opened_or_closed
+                )
+            ),
+            asyncio.create_task(
+                enduring(self._look, part="other servers' offers", every_s=LOOK_EVERY_S, soon=self._look_soon)
+            ),
         ]
         try:
             async with self._post.running(changed=self._changed, answer=self._answer):
@@ -99,18 +106,6 @@ class OtherServers:
         return await self._post.ask(server, question)
 
     # --- beneath
-
-    @staticmethod
-    async def _for_ever(work: Callable[[], Awaitable[None]], soon: asyncio.Event, *, every_s: float) -> None:
-        while True:
-            soon.clear()
-            try:
-                await work()
-            except SQLAlchemyError as error:
-                log.error("the other servers are not known", error=type(error).__name__)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(every_s):
-                    await soon.wait()
 
     def _changed(self) -> None:
         self._look_soon.set()

@@ -442,7 +442,7 @@ class Transfer:
         await self._bot.step_aside()
         self.timings.joined_s = self._clock()
         self._agent.join(claim, self._caller.leg)
-        self._log.info("joined", agent=claim.agent_id)
+        self._log.info("joined", agent=claim.agent_id, **self.timings.of_join_ms())
 
     # --- what there is instead
 
