@@ -20,6 +20,7 @@ from tests.disk_search.search import sealed_audio, search
 from tests.end_to_end.server import FLOWS, Server, database_of, has_prompt, is_over, running
 from tests.end_to_end.talker import Voices, act, transcript
 from tests.fakes.buzz import buzz
+from tests.fakes.postgresql import everything_of, rows_of
 from voicebot.records.database import Database
 from voicebot.records.deeds import Deeds
 from voicebot.records.vault.keys import RecordingKeys, new_key
@@ -134,6 +135,20 @@ def _nothing_is_found(data: Path, key: str, told: str) -> None:
     (data / "planted").unlink()
     for digits in (CARD, CARD[:8], CARD[8:], PIN):
         assert search(data, digits, keys) == [], told
+    if url := os.environ.get("VOICEBOT_DATABASE_URL"):
+        _nothing_is_found_on_postgresql(data.with_name("rows"), url, told)
+
+
+def _nothing_is_found_on_postgresql(folder: Path, url: str, told: str) -> None:
+    """Look through the rows, decoded as files are, and through the pages and the log as they lie on disk."""
+    folder.mkdir(exist_ok=True)
+    (folder / "rows").write_bytes(rows_of(url))
+    on_disk = everything_of(url)
+    assert b"after_call:" in (folder / "rows").read_bytes()
+    assert b"welcome.first" in on_disk  # what is there is found
+    for digits in (CARD, CARD[:8], CARD[8:], PIN):
+        assert search(folder, digits) == [], told
+        assert digits.encode() not in on_disk, told
 
 
 async def _summary(data: Path, call_id: str) -> str:

@@ -23,7 +23,7 @@ _START_S = 60.0
 #: Ends the server when the run's main process is gone, however it went, and removes everything.
 _KEEPER = """
 "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
-    -c max_connections=200 -c shared_buffers=32MB -c timezone=UTC >"$2/log" 2>&1 &
+    -c max_connections=200 -c shared_buffers=32MB -c timezone=UTC -c max_wal_size=64MB >"$2/log" 2>&1 &
 server=$!
 while [ -d "/proc/$3" ] && kill -0 "$server" 2>/dev/null; do sleep 1; done
 kill -QUIT "$server" 2>/dev/null
@@ -135,3 +135,17 @@ def everything_of(url: str) -> bytes:
         with contextlib.suppress(FileNotFoundError):  # a segment of the log, recycled meanwhile
             contents.append(path.read_bytes())
     return b"".join(contents)
+
+
+def rows_of(url: str) -> bytes:
+    """Return every row of every table of a database as text, those of the work after calls among them."""
+    tables = """
+        SELECT quote_ident(table_schema) || '.' || quote_ident(table_name) FROM information_schema.tables
+        WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')
+    """
+    parts = []
+    with psycopg.connect(url) as connection:
+        for (table,) in connection.execute(tables).fetchall():
+            with connection.cursor().copy(f"COPY {table} TO STDOUT".encode()) as rows:
+                parts += [f"{table}\n".encode(), *(bytes(part) for part in rows)]
+    return b"".join(parts)
