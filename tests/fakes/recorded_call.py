@@ -77,6 +77,8 @@ def short_call() -> CallRecord:
                 over_prompt=True,
                 intent="order_status",
                 confidence=0.934,
+                intents=(IntentReading("order_status", 0.934), IntentReading("return_item", 0.041)),
+                backend_calls=(BackendCall("orders.status", "ok", 37.9),),
                 decision="welcome.first: intent; order_status.say: started",
                 engine="whisper",
                 alternatives=("where is my aunt", "where's my order"),
