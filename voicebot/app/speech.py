@@ -18,7 +18,7 @@ from voicebot.media.hearing import TurnModel
 from voicebot.media.speaking import Voice as SpeakingVoice
 from voicebot.settings import Settings
 from voicebot.speech.asr import Transcriber, Utterance
-from voicebot.speech.dictation import Dictation, phrases_of
+from voicebot.speech.dictation import Dictation, dictates, phrases_of
 from voicebot.speech.listening.end_of_turn import EndOfTurnClient
 from voicebot.speech.models import Recogniser, RecogniserWish, choose_recognisers
 from voicebot.speech.published import installed_models
@@ -120,6 +120,7 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
 
     async def learn(bot: Bot, progress: Progress) -> Speech:
         transcriber: Transcriber = _Deaf()
+        talk: Transcriber | None = None
         if hearing:
             progress("compiling what callers may say")
             domain = await asyncio.to_thread(compile_domain, bot.domain(), settings.data / "cache" / "recognition")
@@ -127,6 +128,11 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
             stack.push_async_callback(worker_transcriber.close)
             await worker_transcriber.prepare()
             transcriber = worker_transcriber
+            # People among themselves say nothing of what the flows expect: who can dictate is told of none of it.
+            talk = worker_transcriber
+            if dictates(hearing[0].status().engine):
+                talk = WorkerTranscriber(hearing)
+                stack.push_async_callback(talk.close)
         texts = bot.static_prompts()
         lexicon, recorded = await asyncio.to_thread(pronunciation, bot, texts)
 
@@ -145,7 +151,7 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
         phrases = cache(WorkerSynthesizer(speaking))
         await phrases.warm(texts, _nothing)
         dictation = Dictation(
-            transcriber if hearing else None,
+            talk,
             phrases_of(bot.domain()),
             engine=hearing[0].status().engine if hearing else "",
         )

@@ -20,6 +20,8 @@ _BRACKETED = re.compile(r"<[^>]*>|\[[^\]]*\]|\([^)\d]*\)")
 # "ORD-48213" is one code; "twenty-one" and "4-5-1-2" are several words.
 _HYPHENATED_CODE = re.compile(r"\b([a-z]{1,4})-(?=\d)")
 _ISO_DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
+#: "B.7.K.4.2." is spelled, with a letter in it; "1.5." is a number at a sentence's end.
+_SPELLED = re.compile(r"\b(?=[0-9.]*[a-z])(?:[a-z0-9]\.){3,}")
 _LITERAL = re.compile(
     r"\d{4}/\d{2}/\d{2}"  # an ISO date, after _ISO_DATE gave it slashes
     r"|\d{1,2}/\d{1,2}(?:/\d{2,4})?"
@@ -53,6 +55,7 @@ def normalise(heard: str) -> str:
     text = unicodedata.normalize("NFKC", heard[:_LONGEST]).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     text = _BRACKETED.sub(" ", text)
     text = _MERIDIEM.sub(r"\1m", text)
+    text = _SPELLED.sub(lambda spelled: spelled.group().replace(".", " "), text)
     text = text.replace("+", " plus ")
     text = _HYPHENATED_CODE.sub(r"\1", text)
     text = _ISO_DATE.sub(r"\1/\2/\3", text)

@@ -52,7 +52,7 @@ class Dictation:
     @property
     def available(self) -> bool:
         """Whether turns are written down whole; False where only phrases are spotted, or nothing at all."""
-        return self._transcriber is not None and bool(self._engine) and self._engine not in _CLOSED_ENGINES
+        return self._transcriber is not None and dictates(self._engine)
 
     @property
     def note(self) -> str:
@@ -85,6 +85,11 @@ class Dictation:
             if tuple(sure[start : start + len(phrase_words)]) == phrase_words
         }
         return tuple(dict.fromkeys(found[start] for start in sorted(found)))
+
+
+def dictates(engine: str) -> bool:
+    """Say whether `engine`, by the name it gives itself, writes down what no flow expects."""
+    return bool(engine) and engine not in _CLOSED_ENGINES
 
 
 def phrases_of(domain: Domain) -> tuple[str, ...]:

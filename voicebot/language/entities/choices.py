@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from voicebot.language.entities.numbers import below_hundred_at
 from voicebot.language.entities.span import Span
-from voicebot.language.words import Word, matches, normalise
+from voicebot.language.words import Word, matches, normalise, split
 
 _ALIKE = 0.8
 
@@ -17,8 +18,8 @@ def find_choices(words: Sequence[Word], phrases: Sequence[str]) -> list[Span]:
     Exact word sequences come first, longest first; without any, the phrase most alike ("current acount").
     """
     exact: list[Span] = []
-    parts_of = {phrase: parts for phrase in phrases if (parts := normalise(phrase).split())}
-    for phrase, parts in parts_of.items():
+    wordings = [(phrase, parts) for phrase in phrases for parts in _wordings(phrase)]
+    for phrase, parts in wordings:
         exact.extend(
             Span("choice", phrase, index, index + len(parts))
             for index in range(len(words))
@@ -27,7 +28,7 @@ def find_choices(words: Sequence[Word], phrases: Sequence[str]) -> list[Span]:
     if exact:
         return sorted(exact, key=lambda span: (span.first - span.last, span.first))
     near: list[tuple[float, Span]] = []
-    for phrase, parts in parts_of.items():
+    for phrase, parts in wordings:
         target = " ".join(parts)
         for index in range(max(0, len(words) - len(parts) + 1)):
             window = words[index : index + len(parts)]
@@ -35,6 +36,19 @@ def find_choices(words: Sequence[Word], phrases: Sequence[str]) -> list[Span]:
             if alike >= _ALIKE:
                 near.append((alike, Span("choice", phrase, index, index + len(parts))))
     return [span for _, span in sorted(near, key=lambda item: -item[0])[:3]]
+
+
+def _wordings(phrase: str) -> list[list[str]]:
+    """Return the words of a phrase, and those that a recogniser writes which prefers figures ("12 ounce")."""
+    words = split(normalise(phrase))
+    spoken = [word.text for word in words]
+    written: list[str] = []
+    index = 0
+    while index < len(words):
+        number = below_hundred_at(words, index)
+        written.append(str(number[0]) if number else words[index].text)
+        index = number[1] if number else index + 1
+    return [each for each in ([spoken] if written == spoken else [spoken, written]) if each]
 
 
 def _alike(target: str, said: str) -> float:
