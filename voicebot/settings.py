@@ -75,6 +75,9 @@ class TwilioSettings(BaseModel):
         default=None,
         description="whether numbers are called by Twilio; unless set, they are where there is no `sip.outbound_proxy`",
     )
+    detect_machines: bool = Field(
+        default=True, description="have Twilio, which charges for it, tell whether a machine answers calls out"
+    )
     edge: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$", description="Twilio's edge location, as dublin")
     region: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$", description="Twilio's region, such as ie1")
     api_url: str | None = Field(

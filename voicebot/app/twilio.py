@@ -116,14 +116,14 @@ async def serving_twilio(
         if caller is None:
             yield TwilioServing(journeys, None, None, rest, lambda _party, _question: (), allowed)
             return
-        base = _base(settings)
+        base, detects = _base(settings), settings.twilio.detect_machines
         dialer = TwilioDialer(
             rest,
             CallbackAddresses(
                 stream=socket_url(base, MEDIA_PATH),
                 stream_status=base + STATUS_PATH,
                 status=lambda call_id: base + with_id(CALL_PATH, call_id),
-                machine=lambda call_id: base + with_id(MACHINE_PATH, call_id),
+                machine=lambda call_id: base + with_id(MACHINE_PATH, call_id) if detects else "",
             ),
             caller=caller,
             numbers=calls_out.numbers,

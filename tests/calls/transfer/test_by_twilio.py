@@ -393,6 +393,12 @@ async def test_caller_and_agent_meet_in_a_conference_and_a_coach_is_heard_by_the
         assert agent.is_over
 
 
+async def test_the_two_talk_without_a_coach_whom_nobody_may_call() -> None:
+    async with handed_over(Conference(AGENT, "+4912345678"), phones={AGENT: Phone(person=presses)}) as stay:
+        assert (await stay.outcome()).ending is Ending.SERVED
+        assert stay.twilio.account.asked("CreateParticipant") == []
+
+
 @pytest.mark.parametrize(
     ("phone", "failure"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -50,6 +51,13 @@ async def test_a_call_is_placed_as_twilio_wants_it() -> None:
         assert asked.form["Timeout"] == "20"
         assert asked.form["AsyncAmd"] == "true"
         assert account.calls[sid].events == ("initiated", "ringing", "answered", "completed")
+
+
+async def test_machines_are_not_looked_for_where_nobody_wants_to_know() -> None:
+    async with client() as (rest, account):
+        await rest.place_call(replace(CALL, machine_url=""))
+        (asked,) = account.asked("CreateCall")
+        assert not {"MachineDetection", "AsyncAmd", "AsyncAmdStatusCallback"} & set(asked.form)
 
 
 async def test_every_operation_is_one_that_twilio_has() -> None:

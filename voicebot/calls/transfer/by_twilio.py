@@ -44,6 +44,8 @@ _DIAL_FAILURES: Mapping[str, Failure] = {
     "completed": Failure.HUNG_UP,
     "answered": Failure.HUNG_UP,
 }
+#: How long a coach's telephone rings.
+COACH_RING_S = 20
 #: A task in one of these states has an agent.
 _TAKEN = frozenset({"assigned", "wrapping", "completed"})
 
@@ -202,18 +204,16 @@ class ByTwilio:
     async def _add_coach(self, conference: Conference, agent: OutgoingLeg, journey: Journey) -> None:
         if not conference.coach:
             return
-        if not self._allowed(conference.coach):
-            log.warning("a coach may not be called", why="dial_number")
-            return
         try:
-            await self._rest.add_coach(
-                _room(journey),
-                to=conference.coach,
-                caller=self._caller,
-                agent_call_sid=agent.info.carrier_call_id,
-                ring_s=20,
-            )
-        except TwilioError as error:
+            with self._allowed_call(conference.coach):
+                await self._rest.add_coach(
+                    _room(journey),
+                    to=conference.coach,
+                    caller=self._caller,
+                    agent_call_sid=agent.info.carrier_call_id,
+                    ring_s=COACH_RING_S,
+                )
+        except (TwilioError, RingFailed) as error:
             # The two talk all the same.
             log.warning("a coach could not be added", why=str(error))
 

@@ -68,7 +68,7 @@ class OutgoingLeg(TwilioLeg):
 
 @dataclass(frozen=True, slots=True)
 class CallbackAddresses:
-    """Where Twilio reaches us about calls that we placed, by the call's id."""
+    """Where Twilio reaches us about calls that we placed, by the call's id; `machine` is empty for no detection."""
 
     stream: str
     stream_status: str

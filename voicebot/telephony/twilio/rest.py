@@ -137,7 +137,7 @@ def _texts(given: Mapping[str, object] | None) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class NewCall:
-    """A call to place. What happens to it is told to `status_url`, who answered to `machine_url`.
+    """A call to place. What happens to it is told to `status_url`, who answered to `machine_url` unless it is empty.
 
     `twiml` is carried out when it is answered, whoever answers: detecting a machine goes on meanwhile.
     """
@@ -180,6 +180,12 @@ class TwilioRest:
 
     async def place_call(self, call: NewCall) -> str:
         """Place a call and return its SID; it may have been placed when `TwilioUnreachable` is raised."""
+        detection = {
+            "machine_detection": "Enable",
+            "async_amd": "true",
+            "async_amd_status_callback": call.machine_url,
+            "async_amd_status_callback_method": "POST",
+        }
         placed = await self._ask(
             lambda: self._client.calls.create_async(
                 to=call.to,
@@ -189,10 +195,7 @@ class TwilioRest:
                 status_callback=call.status_url,
                 status_callback_method="POST",
                 status_callback_event=["initiated", "ringing", "answered", "completed"],
-                machine_detection="Enable",
-                async_amd="true",
-                async_amd_status_callback=call.machine_url,
-                async_amd_status_callback_method="POST",
+                **(detection if call.machine_url else {}),
             ),
             repeatable=False,
         )
