@@ -10,11 +10,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
 import time
 from pathlib import Path
 
 import _spoken_handover
+import structlog
 from _report import Report, parser, percentile
 
 from voicebot.records.database import Database, locate
@@ -38,6 +40,7 @@ def main() -> None:
     options_parser.add_argument("--only", choices=("played", "spoken"), help="one part")
     options_parser.add_argument("--callers", type=int, default=5, metavar="N", help="who speak at once (5)")
     options = options_parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     report = Report("handover")
     if options.only != "spoken":
         played(report, options.transfers, options.seed)

@@ -39,6 +39,7 @@ async def test_a_page_at_one_server_takes_the_call_of_another(
         await add_user(west, "ana", "agent")
         page = await browser.new_page()
         await sign_in(page, west, "ana", "/desk")
+        await shows(page, "#my-state", "Away")
         await page.keyboard.press("Alt+a")
         await shows(page, "#my-state", "Available")
         async with SipCarrier(east.sip_uri).dial(numbers=Numbers("+15550100199", "bot")) as line:

@@ -23,7 +23,8 @@ from voicebot.calls.transfer.seams import FlowRun, Place, Reached, RingFailed
 from voicebot.calls.transfer.transfer import Transfer
 from voicebot.dialog.actions import TransferTo
 from voicebot.dialog.expectation import Expectation
-from voicebot.records.board import QueueBoard
+from voicebot.errors import VoicebotError
+from voicebot.records.board import EntryRow, QueueBoard, Snapshot
 from voicebot.records.callbacks import CallbackBook
 from voicebot.records.context import ContextPacket
 from voicebot.records.contexts import Contexts
@@ -46,6 +47,8 @@ from voicebot.telephony.leg import (
     LegInfo,
 )
 
+#: What the database did not take is tried again after four seconds at the latest.
+CATCH_UP_S = 5.0
 _RING_FAILURES = (Failure.BUSY, Failure.NO_ANSWER, Failure.DECLINED, Failure.UNREACHABLE)
 _ASK_FAILURES = (Failure.DECLINED, Failure.VOICEMAIL, Failure.HUNG_UP)
 
@@ -59,9 +62,57 @@ class Chances:
     caller_leaves: float = 0.0
     agent_lost_at_once: float = 0.0
     receiver_late: float = 0.0
+    #: Of each reading and each change of the queues' board.
+    board_fails: float = 0.0
     think_s: float = 0.05
     say_s: float = 0.05
     talk_s: float = 1.7
+
+
+class BoardFailed(VoicebotError):
+    """The database did not do what was asked of it, as chance would have it."""
+
+
+class ChancyBoard(QueueBoard):
+    """A board whose database fails by chance, before anything is changed, from `failing` on."""
+
+    def __init__(self, database: Database, chances: Chances, chance: random.Random) -> None:
+        super().__init__(database, instance="bench", now=_now)
+        self._chances = chances
+        self._chance = chance
+        self.failing = False
+
+    def _may_fail(self) -> None:
+        if self.failing and self._chance.random() < self._chances.board_fails:
+            raise BoardFailed("the board failed")
+
+    async def enter(self, entry: EntryRow) -> None:
+        self._may_fail()
+        await super().enter(entry)
+
+    async def leave(self, entry_id: str, ending: str) -> None:
+        self._may_fail()
+        await super().leave(entry_id, ending)
+
+    async def joined(self, entry_id: str, agent_id: str) -> None:
+        self._may_fail()
+        await super().joined(entry_id, agent_id)
+
+    async def claim(self, entry_id: str, agent_id: str) -> int | None:
+        self._may_fail()
+        return await super().claim(entry_id, agent_id)
+
+    async def hold(self, agent_id: str, token: int, state: str) -> bool:
+        self._may_fail()
+        return await super().hold(agent_id, token, state)
+
+    async def free(self, agent_id: str, token: int, state: str, *, until: datetime | None = None) -> bool:
+        self._may_fail()
+        return await super().free(agent_id, token, state, until=until)
+
+    async def snapshot(self) -> Snapshot:
+        self._may_fail()
+        return await super().snapshot()
 
 
 class PlayedLeg:
@@ -251,7 +302,7 @@ async def play(
     """Hand over so many callers, `at_once` at a time, and return what came of them."""
     chance = random.Random(seed)  # noqa: S311  # a played contact centre
     routing = _routing(agents)
-    board = QueueBoard(database, instance="bench", now=_now)
+    board = ChancyBoard(database, chances, chance)
     contexts = Contexts(database, now=_now)
     deliveries = Deliveries(contexts, receivers=[_LateReceiver(chances, chance)], clock=time.monotonic)
     zone = ZoneInfo("UTC")
@@ -277,10 +328,14 @@ async def play(
             await centre.set_state(agent_id, AgentState.AVAILABLE, ReachKind.BROWSER)
         # Agents come back as real ones do; without, chance would send everybody home.
         returning = asyncio.create_task(_return(centre, routing.agents))
+        board.failing = True
         await asyncio.gather(*(one(number) for number in range(transfers)))
+        board.failing = False
         returning.cancel()
         with suppress(asyncio.CancelledError):
             await returning
+        if chances.board_fails:
+            await asyncio.sleep(CATCH_UP_S)
         left = await board.snapshot()
     played.callers_left_on_board = len(left.entries)
     played.agents_left_claimed = sum(row.entry_id is not None for row in left.agents)
@@ -290,7 +345,11 @@ async def play(
 async def _return(centre: ContactCentre, agents: Mapping[str, Agent]) -> None:
     while True:
         await asyncio.sleep(0.5)
-        for row in (await centre.snapshot()).agents:
+        try:
+            board = await centre.snapshot()
+        except BoardFailed:
+            continue
+        for row in board.agents:
             if row.id in agents and row.state in {"offline", "break", "wrap_up"}:
                 await centre.set_state(row.id, AgentState.AVAILABLE, ReachKind.BROWSER)
 

@@ -46,3 +46,15 @@ async def test_with_every_agent_failing_every_caller_is_noted_down(tmp_path: Pat
     found = await played(tmp_path, Chances(ring_fails=1.0, think_s=0.02, say_s=0.01), transfers=3, agents=6)
     assert found.joined == 0
     assert set(found.endings) == {"noted"}
+
+
+async def test_a_database_that_fails_now_and_then_leaves_nobody_claimed_and_nobody_waiting(tmp_path: Path) -> None:
+    chances = Chances(
+        ring_fails=0.2, ask_fails=0.2, caller_leaves=0.2, board_fails=0.08, think_s=0.02, say_s=0.01, talk_s=1.6
+    )
+    found = await played(tmp_path, chances, transfers=24, agents=16)
+    # A transfer that breaks down is told to its call, which apologises; none may hang.
+    assert all("BoardFailed" in problem for problem in found.problems)
+    assert found.lost + sum(found.endings.values()) == 24
+    assert found.joined > 0
+    assert (found.agents_left_claimed, found.callers_left_on_board) == (0, 0)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -73,6 +74,9 @@ class ContactCentre:
         self._now = now
         self._changed = changed
         self._waiting: dict[str, Callable[[Claim], None]] = {}
+        #: Changes that the database has not taken yet, by the caller's place or the claim.
+        self._overdue: dict[str | Claim, Callable[[], Awaitable[None]]] = {}
+        self._has_overdue = asyncio.Event()
         self._poked = asyncio.Event()
 
     @property
@@ -85,7 +89,10 @@ class ContactCentre:
         await self._call_back_lost(starting=True)
         matching = enduring(self._match, part="the queues' board", every_s=LOOK_EVERY_S, soon=self._poked)
         beating = enduring(self._beat, part="the lease on callers and agents", every_s=LEASE.total_seconds() / 3)
-        tasks = [asyncio.create_task(matching), asyncio.create_task(beating)]
+        catching_up = enduring(
+            self._catch_up, part="changes of the queues' board", every_s=LOOK_EVERY_S, soon=self._has_overdue
+        )
+        tasks = [asyncio.create_task(work) for work in (matching, beating, catching_up)]
         try:
             yield
         finally:
@@ -129,6 +136,7 @@ class ContactCentre:
         entry = EntryRow(
             place.entry_id, place.call_id, queue, place.priority, place.number, place.entered_at, tried=tried
         )
+        self._overdue.pop(place.entry_id, None)  # they are back before they could be taken off
         await self._board.enter(entry)
         self._waiting[place.entry_id] = on_claimed
         self._told()
@@ -143,7 +151,7 @@ class ContactCentre:
 
     async def leave(self, place: Place, ending: str) -> None:
         self._waiting.pop(place.entry_id, None)
-        await self._board.leave(place.entry_id, ending)
+        await self._surely(place.entry_id, partial(self._board.leave, place.entry_id, ending))
         self._told()
 
     async def reach_of(self, claim: Claim) -> tuple[Agent, Reach]:
@@ -164,9 +172,31 @@ class ContactCentre:
         if talked:
             state = AgentState.WRAP_UP
         until = self._now() + timedelta(seconds=wrap_up_s) if state is AgentState.WRAP_UP else None
-        if not await self._board.free(claim.agent_id, claim.token, state.value, until=until):
-            log.warning("a claim was lost", agent=claim.agent_id)
+
+        async def give_back() -> None:
+            if not await self._board.free(claim.agent_id, claim.token, state.value, until=until):
+                log.warning("a claim was lost", agent=claim.agent_id)
+
+        await self._surely(claim, give_back)
         self._told()
+
+    async def _surely(self, what: str | Claim, change: Callable[[], Awaitable[None]]) -> None:
+        """Take a caller or an agent off the board; later, if the database does not take it now.
+
+        Nobody else would: this server lives, and renews the lease on all that it has on the board.
+        """
+        try:
+            await change()
+        except Exception as error:  # noqa: BLE001  # what a driver may raise nobody can name; it is made up for below
+            log.error("a change of the queues' board is made later", error=type(error).__name__)
+            self._overdue[what] = change
+            self._has_overdue.set()
+
+    async def _catch_up(self) -> None:
+        """Make the changes that the database did not take."""
+        for what, change in tuple(self._overdue.items()):
+            await change()
+            self._overdue.pop(what, None)
 
     async def deliver(self, packet: ContextPacket) -> tuple[str, ...]:
         return await self._deliver(packet)
