@@ -247,9 +247,14 @@ def _answered(scene: Scene, step: AskStep, said: Interpretation) -> Meaning | No
         return SaidNo()
     if aside and _is_command(scene, aside.intent):
         return aside
+    names = scene.correctable
+    if verdict.refused is not None and not said.correction:
+        # A house number of five digits is one that will not do; without a "no" it is no zip code given anew.
+        asked = scene.slots[step.slot].type.kind
+        names = tuple(name for name in names if name not in scene.slots or scene.slots[name].type.kind is not asked)
     if verdict.refused_words * 2 > len(said.text.split()):  # "5 am" is a time that will not do, and no request
-        return _correction(scene, said, scene.correctable) or _refusal(verdict, step.slot)
-    return _correction(scene, said, scene.correctable) or aside or _refusal(verdict, step.slot)
+        return _correction(scene, said, names) or _refusal(verdict, step.slot)
+    return _correction(scene, said, names) or aside or _refusal(verdict, step.slot)
 
 
 def _confirmed(scene: Scene, step: ConfirmStep, said: Interpretation) -> Meaning | None:
