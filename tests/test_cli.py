@@ -214,3 +214,57 @@ def test_a_pulled_model_goes_into_the_models_folder_and_the_setting_is_told(
     assert cli.main(["models", "--models", str(tmp_path), "pull", "hub4wsj_sc_8k"]) == 0
     assert (tmp_path / "hub4wsj_sc_8k" / "mdef").is_file()
     assert f"VOICEBOT_ACOUSTIC_MODEL={tmp_path / 'hub4wsj_sc_8k'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["recordings", "verify"], "There is no database here"),
+        (["users", "list"], "There is no database here"),
+        (["users", "disable", "dana"], "There is no database here"),
+        (["backup", "copy"], "There is no database here"),
+        (["flows", "diff", "--flows", FLOWS], "Nothing is published yet"),
+        (["flows", "test", "--flows", "nowhere"], "There is no such folder. Name a bot's folder with --flows."),
+    ],
+)
+def test_a_wrong_folder_is_named_and_left_as_it_was(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = [] if "test" in arguments else ["--data", "mistyped"]
+    assert cli.main([*arguments, *data]) == 1
+    told = capsys.readouterr().err
+    assert says in told
+    assert told.startswith("voicebot: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            ["--url", "127.0.0.1:8080"],
+            "127.0.0.1:8080 is no address to call. Write it as http://127.0.0.1:8080 or sip:",
+        ),
+        (["--via", "sip", "--url", "http://127.0.0.1:8080"], "is no address to call by sip. Write it as sip:"),
+        (["--via", "twilio", "--url", "sip:127.0.0.1"], "is no address to call by twilio. Write it as http:"),
+    ],
+)
+def test_an_address_that_cannot_be_called_is_told_before_the_call(
+    given: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["call", "--text", "hello", *given]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_a_role_that_does_not_exist_is_told_with_those_that_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["users", "add", "dana", "--role", "king"])
+    assert "there is no 'king'; there are admin, supervisor" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_cannot_be_written_to_stops_the_start_with_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert cli.main(["serve", "--data", "file/data", "--flows", FLOWS, "--port", "0", "--sip-port", "0"]) == 1
+    assert "voicebot: settings: `data`: nothing can be written to file/data" in capsys.readouterr().err

@@ -53,3 +53,25 @@ def test_a_wrong_setting_is_named_and_its_value_is_not_quoted(line: str, field: 
         load_settings()
     assert field in str(caught.value)
     assert "99999" not in str(caught.value)
+
+
+def test_a_file_that_is_not_toml_is_named_with_the_line() -> None:
+    Path("voicebot.toml").write_text("port = 8080\nzone = Europe/Berlin\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"voicebot\.toml: This is not TOML: .*line 2.*quotation marks"):
+        load_settings()
+
+
+def test_a_setting_that_does_not_exist_is_told_with_the_likeliest_one() -> None:
+    Path("voicebot.toml").write_text("prot = 8080\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"`prot`: There is no such setting\. Did you mean `port`\?"):
+        load_settings()
+
+
+def test_a_list_in_the_environment_that_is_not_json_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEBOT_TRUSTED_PROXIES", "10.0.0.0/8")
+    with pytest.raises(ConfigurationError, match=r"trusted_proxies.*is JSON"):
+        load_settings()
+
+
+def test_the_hold_music_that_ships_is_found_from_every_folder() -> None:
+    assert load_settings().hold_music.is_file()

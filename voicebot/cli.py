@@ -20,7 +20,7 @@ from voicebot.commands.flows import add_flows
 from voicebot.commands.policy import add_policy
 from voicebot.commands.recordings import add_recordings
 from voicebot.commands.records import add_records
-from voicebot.errors import VoicebotError
+from voicebot.errors import ConfigurationError, Problem, VoicebotError
 from voicebot.logs import configure_logs
 from voicebot.settings import Settings, load_settings
 
@@ -103,11 +103,11 @@ async def _serve_until_told(settings: Settings) -> None:
 
 
 #: Where `voicebot serve` listens unless told otherwise, by the way in.
-_ADDRESSES = {"sip": "sip:127.0.0.1:5060", "twilio": "http://127.0.0.1:8080"}
+_ADDRESSES = {"twilio": "http://127.0.0.1:8080", "sip": "sip:127.0.0.1:5060"}
 
 
 def _add_call(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--via", choices=sorted(_ADDRESSES), default="twilio", help="how the call comes in")
+    parser.add_argument("--via", choices=sorted(_ADDRESSES), help="how the call comes in (Twilio unless told)")
     parser.add_argument("--url", help="where the server listens: http://HOST:PORT, over SIP sip:HOST:PORT")
     parser.add_argument("--text", action=_Said, help="say this, or press it if it is keys; may be given again")
     parser.add_argument("--wav", action=_Said, help="play this recording; may be given again")
@@ -139,7 +139,7 @@ def _call(given: argparse.Namespace) -> int:
     settings = load_settings(flows=given.flows)
     token = settings.twilio_auth_token
     order = CallOrder(
-        url=given.url or _ADDRESSES[given.via],
+        url=_address(given.via, given.url),
         says=tuple(given.says),
         microphone=given.mic,
         noise_snr_db=given.noise,
@@ -148,6 +148,19 @@ def _call(given: argparse.Namespace) -> int:
         recording=given.record,
     )
     return asyncio.run(place_call(order))
+
+
+def _address(via: str | None, url: str | None) -> str:
+    """Return where to call; ConfigurationError for an address that is none, or not one of that way in."""
+    if url is None:
+        return _ADDRESSES[via or "twilio"]
+    scheme = url.partition(":")[0]
+    ways = {"http": "twilio", "https": "twilio", "sip": "sip", "sips": "sip"}
+    if scheme not in ways or via not in {None, ways[scheme]}:
+        what = f"{url} is no address to call" + (f" by {via}." if scheme in ways else ".")
+        fix = f"Write it as {_ADDRESSES[via]}." if via else f"Write it as {' or '.join(_ADDRESSES.values())}."
+        raise ConfigurationError([Problem("--url", None, what, fix)])
+    return url
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import time
+from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -21,6 +25,8 @@ from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.access.roles import Role
 from voicebot.records.retention import DataKind, Retention
 
+#: What ships beside the package, wherever the server is started.
+HOLD_MUSIC = Path(__file__).parents[1] / "audio" / "hold-music.wav"
 #: The folder of published flows, inside the data folder.
 FLOW_LIBRARY = "flows"
 Positive = Annotated[float, Field(gt=0)]
@@ -217,7 +223,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     flows: Path = Path("flows")
     models: Path | None = Field(default=None, description="folder with speech models and voices")
-    hold_music: Path = Field(default=Path("audio/hold-music.wav"), description="8 kHz mu-law WAV for callers who wait")
+    hold_music: Path = Field(default=HOLD_MUSIC, description="8 kHz mu-law WAV for callers who wait")
     webhook_url: str | None = Field(default=None, description="where context packets are posted, signed")
     connectors: tuple[str, ...] = Field(
         default=(), description="ticket systems that get packets: zendesk, salesforce, servicenow or a file"
@@ -357,13 +363,21 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]  # pydantic validates; values are what the command line gave
     except ValidationError as error:
-        problems = [
-            Problem(
-                "settings",
-                None,
-                f"`{'.'.join(str(part) for part in detail['loc'])}`: {detail['msg']}.",
-                "See docs/operations.md for every setting.",
-            )
-            for detail in error.errors(include_input=False)
-        ]
-        raise ConfigurationError(problems) from None
+        raise ConfigurationError([_problem(detail) for detail in error.errors(include_input=False)]) from None
+    except tomllib.TOMLDecodeError as error:
+        what, fix = f"This is not TOML: {error}.", "Write NAME = VALUE on each line, and texts in quotation marks."
+        raise ConfigurationError([Problem("voicebot.toml", None, what, fix)]) from None
+    except SettingsError as error:
+        # Its message names the field and where it came from; what stood there may be a secret.
+        what, fix = f"{error}.", 'A list or table in the environment is JSON, such as ["10.0.0.0/8"].'
+        raise ConfigurationError([Problem("settings", None, what, fix)]) from None
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    name = ".".join(str(part) for part in detail["loc"])
+    what, fix = detail["msg"].removeprefix("Value error, "), "See docs/operations.md for every setting."
+    if detail["type"] == "extra_forbidden":
+        what = "There is no such setting"
+        near = get_close_matches(name, Settings.model_fields, n=1)
+        fix = f"Did you mean `{near[0]}`? {fix}" if near else fix
+    return Problem("settings", None, f"`{name}`: {what}.", fix)

@@ -122,7 +122,7 @@ def test_a_story_that_changes_makes_none(source: Path, library: Library) -> None
 
 
 def test_an_unknown_version_is_named_with_those_there_are(source: Path, library: Library) -> None:
-    with pytest.raises(UnknownVersion, match="none yet"):
+    with pytest.raises(UnknownVersion, match="Nothing is published"):
         library.version("abc")
     with pytest.raises(UnknownVersion, match="Nothing is published"):
         library.load_current()

@@ -10,6 +10,7 @@ from tests.fakes.streams_bot import AUTH_TOKEN, StreamsBot
 from tests.fakes.voice import hum
 from voicebot.simulation.caller import Caller
 from voicebot.simulation.carrier import Account, Carrier
+from voicebot.simulation.ears import Heard
 from voicebot.simulation.result import CallEnd, CallResult, Prompting, Speaker, Spoken
 from voicebot.simulation.script import DropLine, HangUp, PlayAudio, Press, Say, Script, Step, Wait
 
@@ -158,3 +159,26 @@ async def test_a_recording_can_be_played_instead_of_speaking() -> None:
     script = Script("b", (Step((), (PlayAudio(recording),)), Step(("pin",), (HangUp(),))))
     assert (await place(bot, script)).end is CallEnd.DONE
     assert recording in bytes(bot.heard)
+
+
+class _HastyMind(HummingMind):
+    """At a first glance takes one hum for another, and is sure of it."""
+
+    def __init__(self, *, takes: str, for_what: str) -> None:
+        super().__init__(MEANINGS)
+        self._takes, self._for_what = takes, for_what
+
+    async def glance(self, mulaw: bytes) -> Heard:
+        heard = await self.hear(mulaw)
+        return Heard(self._for_what, sure=True) if heard.text == self._takes else heard
+
+
+async def test_what_was_misheard_at_first_does_not_bring_up_an_aside() -> None:
+    mind = _HastyMind(takes="your pin please", for_what="sorry i did not catch that")
+    aside = Step(("did not catch",), (Say("my balance"),))
+    script = Script("balance", (ASKS, KEYS, Step(("balance is",))), asides=(aside,))
+    bot = StreamsBot([GREETING, ASKS_PIN, BALANCE])
+    async with bot.serving() as url, aiohttp.ClientSession() as http:
+        result = await Caller(script, mind).call(Carrier(http, url, Account(auth_token=AUTH_TOKEN)))
+    assert result.end is CallEnd.DONE
+    assert [line.text for line in result.spoken if line.speaker is Speaker.CALLER] == ["my balance", "[keys •••••]"]

@@ -224,5 +224,5 @@ async def test_people_are_refused_on_a_page_and_programs_in_json() -> None:
         assert page.status == 404
         assert re.search(r"<h1>Not Found</h1>\s*<p>There is no such call.</p>", await page.text())
         api = await server.http.get(server.base + "/api/nothing")
-        assert (api.status, await api.json()) == (404, {"error": "Not Found"})
+        assert (api.status, await api.json()) == (404, {"error": "There is nothing at this address."})
         assert (await server.http.post(server.base + "/api/schema")).headers["Allow"] == "GET,HEAD"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -111,7 +112,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
     async with AsyncExitStack() as stack:
         world = surroundings or real_surroundings(ZoneInfo(settings.zone))
         metrics = Metrics(CollectorRegistry())
-        settings.data.mkdir(parents=True, exist_ok=True)
+        _make_data_folder(settings.data)
         store = await stack.enter_async_context(_records(settings, metrics, world.now))
         recordings = await stack.enter_async_context(
             recording(
@@ -261,6 +262,17 @@ async def _records(settings: Settings, metrics: Metrics, now: Callable[[], datet
         retaining(settings, store, metrics, now),
     ):
         yield store
+
+
+def _make_data_folder(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=data):
+            pass
+    except OSError as error:
+        what = f"`data`: nothing can be written to {data} ({error.strerror})."
+        fix = "Name a folder that this user may write to with --data, or make it theirs with chown."
+        raise ConfigurationError([Problem("settings", None, what, fix)]) from None
 
 
 def _published(library: Library) -> Path | None:

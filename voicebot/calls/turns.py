@@ -24,6 +24,7 @@ class _Draft:
         self.speaker = speaker
         self.at_ms = at_ms
         self.text = text
+        self.began = speaker is Speaker.CALLER
         self.heard_ms = 0
         self.heard_text: str | None = None
         self.prompt: str | None = None
@@ -80,6 +81,8 @@ class TurnLog:
         self._unclaimed: list[str] = []
         self._unclaimed_signals: dict[str, Any] = {}
         self._unclaimed_calls: list[BackendCall] = []
+        #: When the bot last began or stopped: what nobody heard stands there in the record.
+        self._bot_at_ms = 0
         self.last_heard_prompt = ""
 
     def caller_spoke(self, turn: CallerTurn, interpretations: tuple[Interpretation, ...], *, secret: bool) -> None:
@@ -162,30 +165,37 @@ class TurnLog:
         self._bot[utterance_id] = draft
 
     def speaking_began(self, event: SpeakingBegan) -> None:
+        self._bot_at_ms = self._ms(event.at_s)
         if draft := self._bot.get(event.utterance_id):
-            draft.at_ms = self._ms(event.at_s)
+            draft.at_ms, draft.began = self._bot_at_ms, True
         self._time(Stage.FIRST_AUDIO_QUEUED, event.queued_s)
         self._time(Stage.FIRST_AUDIO_SENT, event.at_s)
         self._commit_caller()
 
     def speaking_ended(self, event: SpeakingEnded) -> None:
         self.last_heard_prompt = event.heard_text
+        self._bot_at_ms = self._ms(event.at_s)
         if draft := self._bot.pop(event.utterance_id, None):
             draft.heard_ms = event.heard_ms
             draft.heard_text = event.heard_text if event.cut else None
-            self._journal.add_turn(self._call_id, draft.record())
+            self._commit_bot(draft)
 
     def never_spoken(self, utterance_id: str) -> None:
         """The voice failed: what was meant to be said is recorded as heard for 0 ms."""
         if draft := self._bot.pop(utterance_id, None):
             draft.heard_text = ""
-            self._journal.add_turn(self._call_id, draft.record())
+            self._commit_bot(draft)
 
     def close(self) -> None:
         """Commit what is pending; utterances nobody heard are recorded as such."""
         self._commit_caller()
         for utterance_id in list(self._bot):
             self.never_spoken(utterance_id)
+
+    def _commit_bot(self, draft: _Draft) -> None:
+        if not draft.began:
+            draft.at_ms = self._bot_at_ms
+        self._journal.add_turn(self._call_id, draft.record())
 
     def _commit_caller(self) -> None:
         draft, self._caller = self._caller, None

@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from voicebot.errors import VoicebotError
 from voicebot.records.access.passwords import Passwords
@@ -33,6 +35,7 @@ class _Access:
     tokens: ApiTokens
 
 
+_Name = TypeVar("_Name", bound=StrEnum)
 _Task = Callable[[argparse.Namespace, _Access], Awaitable[None]]
 
 
@@ -41,13 +44,13 @@ def add_users(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_subparsers(dest="task", required=True)
     adding = _task(tasks.add_parser("add", help="add a user; the password is asked for, or read from standard input"))
     adding.add_argument("name")
-    adding.add_argument("--role", required=True, type=Role, choices=list(Role), metavar="|".join(Role))
+    adding.add_argument("--role", required=True, type=_one_of(Role), metavar="|".join(Role))
     adding.add_argument("--queue", action="append", default=[], help="whose calls an agent sees; may be given again")
-    adding.set_defaults(run=_run(_add_user))
+    adding.set_defaults(run=_run(_add_user, begins=True))
     _task(tasks.add_parser("list", help="show every user")).set_defaults(run=_run(_list_users))
     changing = _task(tasks.add_parser("role", help="give a user another role"))
     changing.add_argument("name")
-    changing.add_argument("role", type=Role, choices=list(Role), metavar="|".join(Role))
+    changing.add_argument("role", type=_one_of(Role), metavar="|".join(Role))
     changing.set_defaults(run=_run(_set_role))
     queueing = _task(tasks.add_parser("queues", help="say which queues' calls an agent sees"))
     queueing.add_argument("name")
@@ -69,11 +72,11 @@ def add_tokens(parser: argparse.ArgumentParser) -> None:
     creating = _task(tasks.add_parser("create", help="make a token for a program and show it, this once"))
     creating.add_argument("name")
     creating.add_argument(
-        "--scope", action="append", required=True, type=Right, choices=list(Right), metavar="SCOPE",
+        "--scope", action="append", required=True, type=_one_of(Right), metavar="SCOPE",
         help=f"what it opens; may be given again: {', '.join(Right)}",
     )  # fmt: skip
     creating.add_argument("--days", type=_days, default=_DEFAULT_TOKEN_DAYS, help="how long it is good; 0 for ever")
-    creating.set_defaults(run=_run(_create_token))
+    creating.set_defaults(run=_run(_create_token, begins=True))
     _task(tasks.add_parser("list", help="show every token's name and scopes")).set_defaults(run=_run(_list_tokens))
     revoking = _task(tasks.add_parser("revoke", help="make a token worthless, from this moment on"))
     revoking.add_argument("name")
@@ -85,9 +88,21 @@ def _task(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def _run(task: _Task) -> Callable[[argparse.Namespace], int]:
+def _one_of(kind: type[_Name]) -> Callable[[str], _Name]:
+    def chosen(text: str) -> _Name:
+        try:
+            return kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"there is no '{text}'; there are {', '.join(kind)}") from None
+
+    return chosen
+
+
+def _run(task: _Task, *, begins: bool = False) -> Callable[[argparse.Namespace], int]:
+    """Return what runs `task`; only one that `begins` may make a database where there is none yet."""
+
     async def on_database(given: argparse.Namespace) -> None:
-        async with _opened(given.data) as access:
+        async with _opened(given.data, begins=begins) as access:
             await task(given, access)
 
     def run(given: argparse.Namespace) -> int:
@@ -98,9 +113,13 @@ def _run(task: _Task) -> Callable[[argparse.Namespace], int]:
 
 
 @asynccontextmanager
-async def _opened(data: Path | None) -> AsyncIterator[_Access]:
+async def _opened(data: Path | None, *, begins: bool) -> AsyncIterator[_Access]:
     settings = load_settings(data=data)
-    async with Database.prepared(locate(settings.data, settings.database)) as database:
+    url = locate(settings.data, settings.database)
+    if not begins:
+        async with Database.connected(url):
+            pass  # refuses a folder without a database, which may be a slip of the pen
+    async with Database.prepared(url) as database:
         yield _Access(Users(database, Passwords(), now=_now), ApiTokens(database, now=_now))
 
 
@@ -124,8 +143,11 @@ async def _add_user(given: argparse.Namespace, access: _Access) -> None:
 
 async def _list_users(given: argparse.Namespace, access: _Access) -> None:
     del given
-    for user in await access.users.list():
+    users = await access.users.list()
+    for user in users:
         print(_line(user))
+    if not users:
+        print("There is no user yet. Make one: voicebot users add NAME --role admin", file=sys.stderr)
 
 
 async def _set_role(given: argparse.Namespace, access: _Access) -> None:

@@ -87,7 +87,8 @@ def explained(document: Mapping[str, Any]) -> Iterator[str]:
     number = 0
     for turn in document["turns"]:
         words = "(secret)" if turn["secret"] else turn["text"]
-        yield f"{_at(turn['at_ms'])} {turn['speaker']}: {words}"
+        unheard = " (never heard)" if turn["heard_text"] == "" else ""
+        yield f"{_at(turn['at_ms'])} {turn['speaker']}{unheard}: {words}"
         decision = turn["signals"].get("decision")
         if decision is None:
             continue

@@ -135,7 +135,8 @@ def _finding(finding: Finding) -> dict[str, object]:
 def _print_report(report: Report) -> None:
     for finding in report.findings:
         print(finding)
-    print(f"{len(report.errors)} errors, {len(report.findings) - len(report.errors)} warnings")
+    errors, warnings = len(report.errors), len(report.findings) - len(report.errors)
+    print(f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}")
 
 
 def _test(given: argparse.Namespace) -> int:

@@ -43,9 +43,9 @@ def _run(given: argparse.Namespace, task: _Task, done: str) -> int:
 
 async def _each(given: argparse.Namespace, task: _Task, done: str) -> int:
     settings = load_settings(data=given.data)
-    keys = await asyncio.to_thread(recording_keys, settings)
     good = bad = 0
     async with Database.connected(locate(settings.data, settings.database)) as database:
+        keys = await asyncio.to_thread(recording_keys, settings)
         async for call_id, fault in task(Vault(recording_objects(settings), keys, RecordingIndex(database))):
             if fault is None:
                 good += 1

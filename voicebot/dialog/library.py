@@ -18,6 +18,7 @@ from voicebot.dialog.loader import bot_files, load_bot
 from voicebot.errors import VoicebotError
 
 _MANIFEST = "published.json"
+_NOTHING_PUBLISHED = "Nothing is published yet. Run 'voicebot flows publish'."
 
 
 class UnknownVersion(VoicebotError):
@@ -79,8 +80,11 @@ class Library:
         """Find a version by its name or the beginning of it; `UnknownVersion` when it fits none or several."""
         fitting = [version for version in self.versions() if name and version.name.startswith(name)]
         if len(fitting) != 1:
-            known = ", ".join(version.name for version in self.versions()) or "none yet"
-            raise UnknownVersion(f"'{name}' names {len(fitting)} versions. There are: {known}.")
+            known = ", ".join(version.name for version in self.versions())
+            if not known:
+                raise UnknownVersion(_NOTHING_PUBLISHED)
+            which = "names several versions" if fitting else "names no version"
+            raise UnknownVersion(f"'{name}' {which}. There are: {known}.")
         return fitting[0]
 
     def current_name(self) -> str:
@@ -94,7 +98,7 @@ class Library:
         """Load the current version; `UnknownVersion` when nothing is published."""
         name = self.current_name()
         if not name:
-            raise UnknownVersion("Nothing is published yet. Run 'voicebot flows publish'.")
+            raise UnknownVersion(_NOTHING_PUBLISHED)
         return load_bot(self.version(name).folder)
 
     def rollback(self, name: str = "") -> Version:

@@ -96,7 +96,8 @@ def load_bot(directory: Path) -> Bot:
     digest = sha256()
     paths = bot_files(directory)
     if not any(path.suffix == ".yaml" for path in paths):
-        raise ConfigurationError([Problem(str(directory), None, "There are no .yaml files.", "Name a bot's folder.")])
+        what = "There are no .yaml files in this folder." if directory.is_dir() else "There is no such folder."
+        raise ConfigurationError([Problem(str(directory), None, what, "Name a bot's folder with --flows.")])
     for path in paths:
         name = path.relative_to(directory).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")

@@ -59,8 +59,8 @@ async def back_up(data: Path, url: URL, target: Path, *, at: datetime) -> Backup
 
     A server may run meanwhile. Raises BackupFailed, or ConfigurationError when there is no database.
     """
-    unfinished = await asyncio.to_thread(_begun, data, target)
     async with Database.connected(url) as database:
+        unfinished = await asyncio.to_thread(_begun, data, target)
         async with database.connect() as connection:
             revision = str(await connection.scalar(text("SELECT version_num FROM alembic_version")))
         if database.is_postgresql:

@@ -132,7 +132,7 @@ class _Conversation:
         self._utterances = 0
         #: The last utterance that the caller has acted on.
         self._acted_on = 0
-        self._settling: list[asyncio.Task[Heard]] = []
+        self._settling: list[asyncio.Task[None]] = []
         #: The audio of the bot's last utterance if nothing certain was understood of it.
         self._broken_off = b""
         self._steps_done = 0
@@ -193,15 +193,16 @@ class _Conversation:
         self._utterances += 1
         place = self._utterances
         first = await self._mind.glance(paused.mulaw)
-        # People answer before they have thought about every word; what was really said is settled meanwhile.
-        self._events.put_nowait(_Understood(place, first.text, settled=first.sure))
-        settling = asyncio.create_task(self._settle(paused, first))
+        # People answer before they have thought about every word; what was really said is settled meanwhile. Whole
+        # sentences may have been misheard too, so what is not what the caller waits for is thought about twice.
+        self._events.put_nowait(_Understood(place, first.text, settled=False))
+        settling = asyncio.create_task(self._settle(place, paused, first))
         if first.sure:
             self._settling.append(settling)
         else:
-            self._events.put_nowait(_Understood(place, (await settling).text, settled=True))
+            await settling
 
-    async def _settle(self, paused: BotPaused, first: Heard) -> Heard:
+    async def _settle(self, place: int, paused: BotPaused, first: Heard) -> None:
         heard = await self._mind.hear(paused.mulaw, first)
         if not heard.sure and self._broken_off:
             # A prompt that was stopped for a cough goes on in mid-word: only both parts together make sense.
@@ -209,7 +210,7 @@ class _Conversation:
             heard = joined if joined.sure else heard
         self._broken_off = b"" if heard.sure else paused.mulaw
         self._note(Speaker.BOT, heard.text, paused.began_s, paused.ended_s, sure=heard.sure)
-        return heard
+        self._events.put_nowait(_Understood(place, heard.text, settled=True))
 
     async def _follow(self, step: Step) -> None:
         """Wait for the step's cue and act on it; asides are acted on as they come."""
@@ -235,7 +236,7 @@ class _Conversation:
             if self._attention.bot_speaks:
                 continue  # it went on after its pause: a polite caller lets it finish
             if fits(step.on, heard):
-                self._acted_on = event.place
+                self._acted_on = max(texts)
                 await self._act(step.deeds)
                 return
             if not event.settled:
@@ -243,7 +244,7 @@ class _Conversation:
             aside = next((a for a in self._script.asides if fits(a.on, heard)), None)
             if aside is not None and self._asides[aside] < self._script.most_asides:
                 self._asides[aside] += 1
-                self._acted_on = event.place
+                self._acted_on = max(texts)
                 await self._act(aside.deeds)
                 texts, unmatched = {}, 0
                 continue

@@ -30,7 +30,7 @@ class Answers:
             if error.status < 400 or error.content_type != "text/plain":
                 raise
             headers = {name: error.headers[name] for name in _KEPT if name in error.headers}
-            why = error.text if error.text and error.text != f"{error.status}: {error.reason}" else error.reason
+            why = error.text if error.text and error.text != f"{error.status}: {error.reason}" else _unsaid(error)
             return self._answer(request, error.status, why, headers)
         except Exception:
             if "Upgrade" in request.headers or request.transport is None:
@@ -46,6 +46,11 @@ class Answers:
             page.headers.update(headers)
             return page
         return web.Response(status=status, text=why, headers=headers)
+
+
+def _unsaid(error: web.HTTPException) -> str:
+    """Return why, where only the status says it: an address that is none of this server's."""
+    return "There is nothing at this address." if error.status == HTTPStatus.NOT_FOUND else error.reason
 
 
 def _canonical(request: web.Request) -> str | None:

@@ -1,0 +1,27 @@
+"""What is kept of the bot's turns, told by the line's events."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from tests.fakes.journal import MemoryJournal
+from voicebot.calls.turns import TurnLog
+from voicebot.dialog.actions import Say
+from voicebot.media.events import SpeakingBegan, SpeakingEnded
+from voicebot.records.metrics import Metrics
+
+
+def test_words_that_nobody_heard_stand_where_the_bot_was_interrupted() -> None:
+    journal = MemoryJournal()
+    turns = TurnLog("c1", journal, Metrics(CollectorRegistry()), started_s=100.0)
+    for utterance_id in ("answer", "question", "goodbye"):
+        turns.bot_says(utterance_id, Say(utterance_id, ()), utterance_id)
+    turns.speaking_began(SpeakingBegan("answer", queued_s=120.0, at_s=120.0))
+    turns.speaking_ended(SpeakingEnded("answer", heard_ms=15_000, heard_text="ans", cut=True, at_s=135.0))
+    turns.speaking_ended(SpeakingEnded("question", heard_ms=0, heard_text="", cut=True, at_s=135.1))
+    turns.never_spoken("goodbye")
+    assert [(turn.text, turn.at_ms, turn.heard_text) for turn in journal.turns] == [
+        ("answer", 20_000, "ans"),
+        ("question", 35_100, ""),
+        ("goodbye", 35_100, ""),
+    ]
