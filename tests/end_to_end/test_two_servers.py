@@ -211,6 +211,8 @@ async def test_a_caller_of_one_server_talks_with_an_agent_whose_desk_is_at_the_o
                 await asyncio.gather(listen(audio, 3.0), speak(audio, tone(AGENT_HZ, 3.0)))
                 assert share_of(bytes(line.tape.bot[before:]), AGENT_HZ) > 0.5
                 assert not [one for one in page.told if one["type"] == "refused"]
+                # How the call stands is told as well.
+                assert "held" in [one["talk"]["state"] for one in page.told if one["type"] == "talk" and one["talk"]]
                 await audio.send_json({"type": "bye"})
             await page.is_in("wrap_up")
             record = await east.until(line.call_sid, is_over)

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from tests.fakes import postgresql
 from voicebot.records.board import LEASE
 from voicebot.records.database import Database, locate
-from voicebot.records.post import Post, Question
+from voicebot.records.post import Hearing, Post, Question
 from voicebot.records.servers import Servers
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -35,6 +35,7 @@ class Neighbour:
         self.post = Post(database, instance=name, new_id=lambda: f"{name}-{next(ids)}")
         self.changes = 0
         self.asked: list[Question] = []
+        self.news: list[Question] = []
 
     def changed(self) -> None:
         self.changes += 1
@@ -45,7 +46,7 @@ class Neighbour:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        async with self.post.running(changed=self.changed, answer=self.answer):
+        async with self.post.running(Hearing(self.changed, self.answer, self.news.append)):
             await until(lambda: self.changes > 0)  # it listens
             yield
 
@@ -91,6 +92,11 @@ async def test_servers_tell_each_other_and_answer(shared_url: str, tmp_path: Pat
             await until(lambda: west.changes > before[1])
             assert east.changes == before[0], "nobody tells themself"
             assert west.changes == before[1] + 1, "what comes together is told once"
+            for number in range(5):
+                east.post.tell({"number": number})
+            await until(lambda: len(west.news) == 5)
+            assert west.news == [{"number": number} for number in range(5)]
+            assert east.news == []
             assert await east.post.ask("west", {"fine": True, "what": "hold"})
             assert not await east.post.ask("west", {"fine": False})
             assert west.asked[0] == {"fine": True, "what": "hold"}
@@ -114,6 +120,6 @@ async def test_a_server_whose_connections_were_cut_hears_the_others_again(shared
 async def test_on_sqlite_there_is_nobody_to_tell(tmp_path: Path) -> None:
     async with Database.prepared(locate(tmp_path, f"sqlite:///{tmp_path / 'voicebot.sqlite3'}")) as database:
         alone = Neighbour(database, "east")
-        async with alone.post.running(changed=alone.changed, answer=alone.answer):
+        async with alone.post.running(Hearing(alone.changed, alone.answer, alone.news.append)):
             alone.post.tell_changed()
             assert not await alone.post.ask("west", {"fine": True})

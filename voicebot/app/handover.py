@@ -34,9 +34,10 @@ from voicebot.calls.transfer.desks import Desks
 from voicebot.calls.transfer.elsewhere import Ways
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.lines import AgentLines
-from voicebot.calls.transfer.other_servers import OtherServers, finding_desks
+from voicebot.calls.transfer.other_servers import OtherServers, finding_desks, talk_notice
 from voicebot.calls.transfer.party import AgentParty
 from voicebot.calls.transfer.posting import HttpReceiver, MakePost, mapped, webhook
+from voicebot.calls.transfer.seams import TalkNews
 from voicebot.dialog.flow import Bot
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.access.sight import SharedWith
@@ -48,6 +49,7 @@ from voicebot.records.contexts import Contexts
 from voicebot.records.post import Post
 from voicebot.records.servers import Servers
 from voicebot.records.store import Store
+from voicebot.routing.events import Claim
 from voicebot.routing.queues import Routing
 from voicebot.settings import Settings
 from voicebot.telephony.leg import CallLeg
@@ -135,6 +137,11 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         question=question,
         reference=context_reference,
     )
+
+    def show_talk(claim: Claim, news: TalkNews | None) -> None:
+        desks.talk_changed(claim, news)
+        post.tell(talk_notice(claim, news))
+
     desk = TransferDesk(
         centre,
         lines,
@@ -144,7 +151,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         clock=time.monotonic,
         now=now,
         elsewhere=Ways([*twilio.ways(make_party, question), by_sip]),
-        show=desks.talk_changed,
+        show=show_talk,
     )
     maker = CallbackMaker(
         callbacks,

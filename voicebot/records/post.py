@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,19 @@ _ANSWER_S = 2.0
 Question = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What is done about what other servers say.
+
+    `changed` is called when something on the board is different, and after every gap in which that could not have been
+    heard. `answer` gets what another server asks, and returns whether it was done; `news` gets what one tells all.
+    """
+
+    changed: Callable[[], None]
+    answer: Callable[[Question], bool]
+    news: Callable[[Mapping[str, Any]], None]
+
+
 class Post:
     """The post of the server called `instance`; `new_id` gives fresh random names."""
 
@@ -41,20 +55,17 @@ class Post:
         self._instance = instance
         self._new_id = new_id
         self._to_tell = asyncio.Event()
+        self._news: list[Mapping[str, Any]] = []
         self._answers: dict[str, asyncio.Future[bool]] = {}
         self._answering: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def running(self, *, changed: Callable[[], None], answer: Callable[[Question], bool]) -> AsyncIterator[None]:
-        """Hear others and be heard while the block lasts.
-
-        `changed` is called when another server says that something on the board is different, and after every gap in
-        which it could not have been heard. `answer` gets what another server asks, and returns whether it was done.
-        """
+    async def running(self, hearing: Hearing) -> AsyncIterator[None]:
+        """Hear others and be heard while the block lasts."""
         if not self._database.is_postgresql:
             yield
             return
-        listen = partial(self._listen, changed, answer)
+        listen = partial(self._listen, hearing)
         tasks = [asyncio.create_task(work) for work in (self._again(listen), self._again(self._tell_changes))]
         try:
             yield
@@ -67,6 +78,12 @@ class Post:
     def tell_changed(self) -> None:
         """Tell every other server, soon, that something on the board is different."""
         self._to_tell.set()
+
+    def tell(self, news: Mapping[str, Any]) -> None:
+        """Tell every other server something, soon and in order; on SQLite nobody."""
+        if self._database.is_postgresql:
+            self._news.append(news)
+            self._to_tell.set()
 
     async def ask(self, instance: str, question: Question) -> bool:
         """Ask another server to do something; False when it did not, or does not answer."""
@@ -119,15 +136,16 @@ class Post:
             await asyncio.sleep(_GATHER_S)
             self._to_tell.clear()
             try:
+                while self._news:
+                    await self._send({"to": "", "news": self._news[0]})
+                    del self._news[0]
                 await self._send({"to": ""})
             except BaseException:
                 self._to_tell.set()
                 raise
             well()
 
-    async def _listen(
-        self, changed: Callable[[], None], answer: Callable[[Question], bool], well: Callable[[], None]
-    ) -> None:
+    async def _listen(self, hearing: Hearing, well: Callable[[], None]) -> None:
         engine = self._database.engine.execution_options(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             try:
@@ -137,26 +155,28 @@ class Post:
                 if not isinstance(driver, psycopg.AsyncConnection):
                     raise TypeError("PostgreSQL is reached over psycopg")
                 well()
-                changed()
+                hearing.changed()
                 async for notify in driver.notifies():
-                    self._take(json.loads(notify.payload), changed, answer)
+                    self._take(json.loads(notify.payload), hearing)
             finally:
                 # Closed, not given back: a pooled connection would go on listening.
                 await connection.invalidate()
 
-    def _take(self, notice: Mapping[str, Any], changed: Callable[[], None], answer: Callable[[Question], bool]) -> None:
+    def _take(self, notice: Mapping[str, Any], hearing: Hearing) -> None:
         if notice["from"] == self._instance or notice["to"] not in {"", self._instance}:
             return
         if "ask" in notice:
-            task = asyncio.create_task(self._reply(notice, done=answer(notice["ask"])))
+            task = asyncio.create_task(self._reply(notice, done=hearing.answer(notice["ask"])))
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
         elif "answer" in notice:
             waiting = self._answers.get(notice["id"])
             if waiting is not None and not waiting.done():
                 waiting.set_result(notice["answer"])
+        elif "news" in notice:
+            hearing.news(notice["news"])
         else:
-            changed()
+            hearing.changed()
 
     async def _reply(self, notice: Mapping[str, Any], *, done: bool) -> None:
         try:

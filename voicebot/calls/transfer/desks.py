@@ -120,6 +120,7 @@ class Desks:
         self._sessions: defaultdict[str, set[DeskSession]] = defaultdict(set)
         self._offers: dict[Claim, _Offer] = {}
         self._talks: dict[Claim, TalkNews] = {}
+        self._told_by_others: set[Claim] = set()
         #: Offers of other servers, each with the server's name.
         self._others: dict[Claim, tuple[str, CallOffered]] = {}
         #: Legs of pages, each until it has ended.
@@ -235,7 +236,20 @@ class Desks:
             self._talks[claim] = news
         self._tell(claim, TalkChanged(claim, news))
 
-    # --- what other servers offer
+    # --- what other servers offer, and how the calls of our agents stand there
+
+    @property
+    def told_by_others(self) -> AbstractSet[Claim]:
+        """The calls at other servers that are shown here."""
+        return self._told_by_others
+
+    def talk_of_another(self, claim: Claim, news: TalkNews | None) -> None:
+        """Show how a call that another server has stands."""
+        if news is None:
+            self._told_by_others.discard(claim)
+        else:
+            self._told_by_others.add(claim)
+        self.talk_changed(claim, news)
 
     @property
     def offered_by_others(self) -> AbstractSet[Claim]:

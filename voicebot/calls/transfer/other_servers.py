@@ -7,19 +7,23 @@ So nothing is lost with a notice, or with a server that dies while it rings.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from voicebot.calls.transfer.desks import CallOffered, Desks, Withdrawal
 from voicebot.calls.transfer.enduring import enduring
+from voicebot.calls.transfer.seams import TalkNews
 from voicebot.records.board import BUSY, LEASE, OFFLINE, RINGING, WRAP_UP, AgentRow, EntryRow, QueueBoard, Snapshot
 from voicebot.records.context import read_context
 from voicebot.records.contexts import Contexts
-from voicebot.records.post import Post, Question
+from voicebot.records.post import Hearing, Post, Question
 from voicebot.records.servers import Servers
 from voicebot.routing.agents import AgentState, ReachKind
 from voicebot.routing.events import Claim
@@ -78,7 +82,7 @@ class OtherServers:
             ),
         ]
         try:
-            async with self._post.running(changed=self._changed, answer=self._answer):
+            async with self._post.running(Hearing(self._changed, self._answer, self._hear)):
                 yield
         finally:
             for task in tasks:
@@ -111,6 +115,14 @@ class OtherServers:
         self._look_soon.set()
         self._heard()
 
+    def _hear(self, told: Mapping[str, Any]) -> None:
+        try:
+            talk = _TALK.validate_python(told)
+        except ValidationError as error:
+            log.warning("another server told what is not known here", problems=error.error_count())
+            return
+        self._desks.talk_of_another(Claim(talk.agent, talk.token), talk.news)
+
     async def _keep(self) -> None:
         self._look_soon.set()
         await self._servers.keep(self._desks.open_desks)
@@ -118,9 +130,12 @@ class OtherServers:
     async def _look(self) -> None:
         """Offer at our desks whom others ring our agents for, and withdraw whom they ring no more for."""
         here = self._desks.open_desks
-        if not here and not self._desks.offered_by_others:
+        if not here and not self._desks.offered_by_others and not self._desks.told_by_others:
             return
         board = await self._board.snapshot()
+        going_on = {Claim(row.id, row.token) for row in board.agents if row.entry_id is not None}
+        for claim in self._desks.told_by_others - going_on:
+            self._desks.talk_of_another(claim, None)
         rung = {
             Claim(row.id, row.token): row
             for row in board.agents
@@ -151,6 +166,22 @@ class OtherServers:
     def _ring_s(self, entry: EntryRow) -> float:
         queue = self._routing.queues.get(entry.queue)
         return queue.ring_s if queue else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Talk:
+    agent: str
+    token: int
+    news: TalkNews | None
+
+
+_TALK: TypeAdapter[_Talk] = TypeAdapter(_Talk)
+
+
+def talk_notice(claim: Claim, news: TalkNews | None) -> dict[str, Any]:
+    """Return how other servers are told how the call of an agent stands."""
+    told: dict[str, Any] = _TALK.dump_python(_Talk(claim.agent_id, claim.token, news), mode="json")
+    return told
 
 
 def finding_desks(servers: Servers) -> Callable[[str], Awaitable[bool]]:
