@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.conftest import MICROPHONE_HZ, OpenBrowser, tone
 from tests.browser.test_call_page import LISTEN
-from tests.browser.test_desk_page import CALLER_HZ, add_user, ask_for_a_person, shows, sign_in, tone_on_tape
+from tests.browser.test_desk_page import CALLER_HZ, PASSWORD, ask_for_a_person, shows, sign_in, tone_on_tape
 from tests.end_to_end.server import is_over
 from tests.end_to_end.test_two_servers import flows, one_database, serving
 from voicebot import g711
@@ -36,7 +36,7 @@ async def test_a_page_at_one_server_takes_the_call_of_another(
         serving(tmp_path, flows, "west") as west,
         open_browser(microphone_file) as browser,
     ):
-        await add_user(west, "ana", "agent")
+        await west.add_user("ana", "agent", PASSWORD)
         page = await browser.new_page()
         await sign_in(page, west, "ana", "/desk")
         await shows(page, "#my-state", "Away")

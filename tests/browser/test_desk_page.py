@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +43,6 @@ def serving(tmp_path: Path) -> Any:
     return running(tmp_path / "data", "--flows", str(flows), VOICEBOT_RECOGNIZER="off", VOICEBOT_DRAIN_S="1")
 
 
-async def add_user(server: Server, name: str, role: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "voicebot", "users", "add", name, "--role", role, "--data", str(server.data)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate(f"{PASSWORD}\n".encode())
-    assert process.returncode == 0, output.decode()
-
-
 async def sign_in(page: Page, server: Server, name: str, path: str) -> None:
     page.set_default_timeout(PATIENCE_MS)
     await page.goto(server.url + path)
@@ -89,7 +77,7 @@ async def test_an_agent_is_rung_sees_who_calls_accepts_talks_and_writes_notes(
     tmp_path: Path, open_browser: OpenBrowser, microphone_file: Path
 ) -> None:
     async with serving(tmp_path) as server, open_browser(microphone_file) as browser:
-        await add_user(server, "ana", "agent")
+        await server.add_user("ana", "agent", PASSWORD)
         page = await browser.new_page()
         await sign_in(page, server, "ana", "/desk")
         await shows(page, "#my-state", "Away")
@@ -132,7 +120,7 @@ async def test_an_agent_has_the_bot_take_a_payment_and_sees_that_it_was_made(
     tmp_path: Path, open_browser: OpenBrowser, microphone_file: Path
 ) -> None:
     async with serving(tmp_path) as server, open_browser(microphone_file) as browser:
-        await add_user(server, "ana", "agent")
+        await server.add_user("ana", "agent", PASSWORD)
         page = await browser.new_page()
         await sign_in(page, server, "ana", "/desk")
         await shows(page, "#my-state", "Away")

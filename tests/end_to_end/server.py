@@ -90,6 +90,17 @@ class Server:
                     assert answer.status == 409, await answer.text()
                 await asyncio.sleep(0.2)
 
+    async def add_user(self, name: str, role: str, password: str) -> None:
+        """Let somebody sign in, by the command that an administrator has."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "voicebot", "users", "add", name, "--role", role, "--data", str(self.data)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate(f"{password}\n".encode())
+        assert process.returncode == 0, output.decode()
+
     async def terminate(self) -> int:
         """Ask for an orderly end and return the exit status."""
         self.process.send_signal(signal.SIGTERM)

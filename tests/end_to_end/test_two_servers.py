@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,14 +111,7 @@ class Page:
 
 @contextlib.asynccontextmanager
 async def desk_at(server: Server) -> AsyncIterator[Page]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "voicebot", "users", "add", "ana", "--role", "agent", "--data", str(server.data)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate(f"{PASSWORD}\n".encode())
-    assert process.returncode == 0, output.decode()
+    await server.add_user("ana", "agent", PASSWORD)
     origin = {"Origin": server.url}
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         form = {"name": "ana", "password": PASSWORD}
