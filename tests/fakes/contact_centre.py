@@ -108,10 +108,10 @@ class Centre:
         self._contexts = Contexts(database, now=_now)
         desks = Desks(share=lambda call_id, agent: self.shared.append((call_id, agent)))
         self.centre = ContactCentre(
-            ROUTING,
+            lambda: ROUTING,
             board,
             callbacks,
-            hours={},
+            hours=dict,
             deliver=self._deliver,
             zone_of=lambda _number: ZoneInfo("UTC"),
             now=_now,

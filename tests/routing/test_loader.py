@@ -114,6 +114,13 @@ def test_a_schedule_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
         load_routing(tmp_path, schedules={"office"})
 
 
+@pytest.mark.parametrize("key", ["survey", "step"])
+def test_a_flow_that_does_not_exist_is_a_mistake(tmp_path: Path, key: str) -> None:
+    (tmp_path / "queues.yaml").write_text(WHOLE.replace("ring_s: 12", f"{key}: servey"), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"There is no flow 'servey'. Did you mean 'survey'"):
+        load_routing(tmp_path, schedules={"office"}, flows={"survey"})
+
+
 DESTINATIONS = {
     "{refer: 'sip:support@pbx.example'}": (Refer("sip:support@pbx.example"),),
     "[{dial: '+15550123'}, {dial: 'sip:desk@pbx.example'}]": (Dial("+15550123"), Dial("sip:desk@pbx.example")),

@@ -105,11 +105,16 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         ],
         clock=time.monotonic,
     )
+
+    def find_routing() -> Routing:
+        """Return the queues of the current version; those before it as long as it has none."""
+        return editions.current.routing or routing
+
     centre = ContactCentre(
-        routing,
+        find_routing,
         board,
         callbacks,
-        hours=editions.current.bot.hours,
+        hours=lambda: editions.current.bot.hours,
         deliver=deliveries.deliver,
         zone_of=lambda number: zone_of(number, settings.sip.dial_region, ZoneInfo(settings.zone)),
         now=now,
@@ -146,7 +151,6 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         centre,
         lines,
         make_party=make_party,
-        wording=routing.wording,
         music=await asyncio.to_thread(_music, settings.hold_music),
         clock=time.monotonic,
         now=now,
@@ -156,11 +160,11 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
     maker = CallbackMaker(
         callbacks,
         contexts,
-        routing,
+        find_routing,
         find_dialer=lambda: Following(dialers[0], twilio.journeys) if dialers else None,
         is_open=centre.is_open,
         can_serve=lambda queue: centre.can_serve(queue, ()),
-        talk=partial(sessions.call_back, company_says=routing.wording),
+        talk=lambda leg, row, packet: sessions.call_back(leg, row, packet, company_says=find_routing().wording),
         now=now,
     )
 

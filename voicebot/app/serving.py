@@ -132,7 +132,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         async def edition_of(folder: Path, speech: Speech | None) -> Edition:
             progress("reading flows")
             bot = with_policy(await asyncio.to_thread(load_bot, folder), recording_policy(settings))
-            routing = await asyncio.to_thread(load_routing, folder, schedules=tuple(bot.hours))
+            routing = await asyncio.to_thread(load_routing, folder, schedules=tuple(bot.hours), flows=tuple(bot.flows))
             plan = await asyncio.to_thread(load_plan, folder, bot.operations)
             backends = await asyncio.to_thread(world.open_backends, settings, folder, bot, memory=memory)
             try:

@@ -51,10 +51,13 @@ _SID = re.compile(r"[0-9a-fA-F]{32}")
 _E = TypeVar("_E", Choice, Failure, NextStep, ReachKind)
 
 
-def load_routing(folder: Path, *, schedules: Collection[str] | None = None) -> Routing | None:
+def load_routing(
+    folder: Path, *, schedules: Collection[str] | None = None, flows: Collection[str] | None = None
+) -> Routing | None:
     """Load the queues of a bot's folder; None when it has none. ConfigurationError with every problem's file and line.
 
-    `schedules` are the names that a queue's `hours:` may use; None leaves them unchecked.
+    `schedules` are the names that a queue's `hours:` may use, `flows` those of `survey:` and `step:`; None leaves them
+    unchecked.
     """
     path = folder / QUEUES
     if not path.is_file():
@@ -62,6 +65,8 @@ def load_routing(folder: Path, *, schedules: Collection[str] | None = None) -> R
     problems: list[Problem] = []
     document = read_yaml(path, QUEUES, problems)
     routing = _routing(document, schedules) if document else None
+    if document and flows is not None and document.is_fields:
+        _check_flows(document, flows)
     if problems or routing is None:
         raise ConfigurationError(sorted(problems, key=lambda problem: problem.line or 0))
     return routing
@@ -204,6 +209,15 @@ def _written(fields: Fields, name: str, form: re.Pattern[str], what: str, exampl
     if form.fullmatch(text) is None:
         source.problem(f"'{text}' is not {what}.", f"Write '{name}: {example}'.")
     return text
+
+
+def _check_flows(document: Source, flows: Collection[str]) -> None:
+    queues = document.fields().get("queues")
+    for _, queue in queues.fields() if queues and queues.is_fields else ():
+        for key in ("survey", "step"):
+            named = queue.fields().get(key) if queue.is_fields else None
+            if named and named.text() not in flows:
+                named.problem(f"There is no flow '{named.text()}'.", suggestion(named.text(), flows))
 
 
 def _check_references(named: list[tuple[str, Source]], queues: dict[str, Queue], agents: dict[str, Agent]) -> None:

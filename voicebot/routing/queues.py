@@ -116,6 +116,10 @@ class Routing:
         """Return the queue that a topic belongs to."""
         return next((queue for queue in self.queues.values() if topic in queue.topics), self.queues[self.default])
 
+    def queue_named(self, name: str) -> Queue:
+        """Return a queue by name; the usual one where a newer version of the flows has none of that name."""
+        return self.queues.get(name) or self.queues[self.default]
+
     def priority(self, queue: Queue, *, tier: str, topic: str, urgency: float) -> int:
         """Return how much earlier than others a caller is served; urgency from 0 to 1 counts up to ten."""
         return queue.priority + self.tiers.get(tier, 0) + self.topics.get(topic, 0) + round(10 * urgency)

@@ -307,10 +307,10 @@ async def play(
     deliveries = Deliveries(contexts, receivers=[_LateReceiver(chances, chance)], clock=time.monotonic)
     zone = ZoneInfo("UTC")
     centre = ContactCentre(
-        routing,
+        lambda: routing,
         board,
         CallbackBook(database, instance="bench", now=_now),
-        hours={},
+        hours=dict,
         deliver=deliveries.deliver,
         zone_of=lambda _number: zone,
         now=_now,

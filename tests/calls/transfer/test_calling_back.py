@@ -67,7 +67,7 @@ async def making(tmp_path: Path, network: Dialled) -> AsyncIterator[CallbackBook
         maker = CallbackMaker(
             book,
             Contexts(database, now=now),
-            ROUTING,
+            lambda: ROUTING,
             find_dialer=lambda: network,
             is_open=lambda _queue, _at: True,
             can_serve=network.can_serve,

@@ -75,10 +75,10 @@ async def test_after_kill_9_the_callers_are_called_back_and_the_agent_is_free(
         board = QueueBoard(database, instance="survivor", now=after_the_lease)
         book = CallbackBook(database, instance="survivor", now=after_the_lease)
         centre = ContactCentre(
-            routing,
+            lambda: routing,
             board,
             book,
-            hours={},
+            hours=dict,
             deliver=nothing_late,
             zone_of=lambda _number: ZoneInfo("UTC"),
             now=after_the_lease,

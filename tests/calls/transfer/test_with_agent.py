@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from tests.calls.test_notes import late_order, packet
 from voicebot.calls.transfer.desk import TransferDesk
 from voicebot.calls.transfer.floor import ContactCentre
-from voicebot.calls.transfer.seams import FlowRun, TalkNews
+from voicebot.calls.transfer.seams import FlowRun, RingFailed, TalkNews
 from voicebot.calls.transfer.transfer import Outcome, Transfer
 from voicebot.records.board import QueueBoard
 from voicebot.records.callbacks import CallbackBook
@@ -23,7 +25,6 @@ from voicebot.records.database import Database, locate
 from voicebot.routing.agents import Agent, AgentState, Reach, ReachKind
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Queue, Routing
-from voicebot.routing.wording import Wording
 from voicebot.simulation.contact_centre import Chances, PlayedCaller, PlayedLeg, PlayedLines, PlayedParty
 from voicebot.telephony.leg import SILENT_FRAME, CallLeg
 
@@ -69,6 +70,8 @@ class Talk:
     lines: PlayedLines
     #: What desks were shown of their calls, in order.
     shown: list[tuple[Claim, TalkNews | None]]
+    #: Publishes other queues and agents.
+    use: Callable[[Routing], None]
 
     async def away(self, agent_id: str) -> None:
         await self.centre.set_state(agent_id, AgentState.OFFLINE, ReachKind.BROWSER)
@@ -111,12 +114,13 @@ async def talking(tmp_path: Path, *, survey: str = "", step: str = "") -> AsyncI
         {"ana": Agent("ana", "Ana", {"service": 1}, browser), "ben": Agent("ben", "Ben", {"second": 1}, browser)},
         "service",
     )
+    current = [routing]
     async with Database.served(locate(tmp_path), instance="test") as database:
         centre = ContactCentre(
-            routing,
+            lambda: current[-1],
             QueueBoard(database, instance="test", now=now),
             CallbackBook(database, instance="test", now=now),
-            hours={},
+            hours=dict,
             deliver=deliver,
             zone_of=lambda _number: ZoneInfo("UTC"),
             now=now,
@@ -128,7 +132,6 @@ async def talking(tmp_path: Path, *, survey: str = "", step: str = "") -> AsyncI
             centre,
             lines,
             make_party=party,
-            wording=Wording(),
             music=SILENT_FRAME,
             clock=clock,
             now=now,
@@ -141,7 +144,7 @@ async def talking(tmp_path: Path, *, survey: str = "", step: str = "") -> AsyncI
             transfer = desk.make_again(routing.queues["service"], caller, PACKET, call_id="call-1")
             running = asyncio.create_task(transfer.run())
             await until(lambda: "bridged" in caller.moves)
-            yield Talk(caller, desk, transfer, running, centre, delivered, lines, shown)
+            yield Talk(caller, desk, transfer, running, centre, delivered, lines, shown, current.append)
             if not running.done():
                 caller.leg.end()
                 transfer.caller_left()
@@ -193,3 +196,22 @@ async def test_what_was_known_of_somebody_who_is_called_back_is_found_by_the_new
     async with talking(tmp_path) as talk:
         assert [packet.call_id for packet in talk.delivered] == ["call-1"]
         assert talk.delivered[0].summary == PACKET.summary
+
+
+async def test_queues_of_a_new_version_are_used_at_once_and_old_names_still_lead_somewhere(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        old = talk.centre.routing
+        browser = (Reach(ReachKind.BROWSER),)
+        agents = {"ben": Agent("ben", "Ben", {"new": 1}, browser)}
+        talk.use(Routing({"new": Queue("new", "new", {"new": 1})}, agents, "new"))
+        assert "second" in old.queues
+        assert talk.desk.send_on("ana", talk.token, "new")
+        await until(lambda: talk.transfer.claim is not None and talk.transfer.claim.agent_id == "ben")
+        assert talk.centre.routing.queue_named("second").name == "new"
+
+
+async def test_an_agent_whom_a_new_version_does_not_know_is_rung_no_more(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        talk.use(Routing({"service": Queue("service", "service")}, {}, "service"))
+        with pytest.raises(RingFailed):
+            await talk.centre.reach_of(Claim("ana", talk.token))

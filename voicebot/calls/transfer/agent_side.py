@@ -125,15 +125,18 @@ class AgentSide:
             await self._party.gone()
             self._tell(AgentFailed(claim, Failure.HUNG_UP))
 
-    def brief(self, claim: Claim, queue: Queue, packet: ContextPacket | None) -> None:
-        self._work = self._errands.start(self._brief(claim, queue, packet))
+    def brief(self, claim: Claim, queue: Queue, packet: ContextPacket | None, *, late: bool) -> None:
+        """Say who calls and why, and ask; `late` tells that not every system has the packet."""
+        self._work = self._errands.start(self._brief(claim, queue, packet, late))
 
-    async def _brief(self, claim: Claim, queue: Queue, packet: ContextPacket | None) -> None:
+    async def _brief(self, claim: Claim, queue: Queue, packet: ContextPacket | None, late: bool) -> None:  # noqa: FBT001  # as `brief` has it
         party = self._party
         if party is None or packet is None:
             self._tell(AgentFailed(claim, Failure.UNREACHABLE))
             return
         question = self._wording.text("agent_question")
+        if late:
+            question = f"{self._wording.text('not_delivered')} {question}"
         failure = await party.ask(self._introduction(packet), question, accept_s=queue.accept_s)
         if failure is None:
             self._confirm()

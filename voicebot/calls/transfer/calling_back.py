@@ -43,7 +43,7 @@ class CallbackMaker:
         self,
         book: CallbackBook,
         contexts: Contexts,
-        routing: Routing,
+        find_routing: Callable[[], Routing],
         *,
         find_dialer: Callable[[], Dialer | None],
         is_open: Callable[[Queue, datetime], bool],
@@ -53,7 +53,7 @@ class CallbackMaker:
     ) -> None:
         self._book = book
         self._contexts = contexts
-        self._routing = routing
+        self._find_routing = find_routing
         self._find_dialer = find_dialer
         self._is_open = is_open
         self._can_serve = can_serve
@@ -80,7 +80,7 @@ class CallbackMaker:
             task.add_done_callback(self._making.discard)
 
     async def _make(self, row: CallbackRow) -> None:
-        queue, document = self._routing.queues.get(row.queue), await self._contexts.get(row.call_id)
+        queue, document = self._find_routing().queues.get(row.queue), await self._contexts.get(row.call_id)
         dialer = self._find_dialer()
         if queue is None or dialer is None or not row.consent:
             why = "no_consent" if not row.consent else "no_queue"
@@ -120,13 +120,13 @@ class CallbackMaker:
 
     def _may_call(self, row: CallbackRow, queue: Queue) -> bool:
         now = self._now()
-        return self._is_open(queue, now) and is_decent(now, ZoneInfo(row.zone), self._routing.callbacks)
+        return self._is_open(queue, now) and is_decent(now, ZoneInfo(row.zone), self._find_routing().callbacks)
 
     async def _postpone(self, row: CallbackRow, queue: Queue, *, tried: bool, why: str) -> None:
         following = after_attempt(
             row.attempts if tried else 0,
             self._now(),
-            rules=self._routing.callbacks,
+            rules=self._find_routing().callbacks,
             zone=ZoneInfo(row.zone),
             is_open=lambda at: self._is_open(queue, at),
         )

@@ -29,11 +29,19 @@ from voicebot.routing.events import (
     ThirdCalledOff,
 )
 from voicebot.routing.queues import Choice, Queue
-from voicebot.routing.wording import Wording
 from voicebot.telephony.leg import CallLeg, LegInfo
 
 #: Whoever is called back has waited already.
 CALLED_BACK_PRIORITY = 100
+#: Whoever cannot wait comes before everybody.
+URGENT_PRIORITY = 1000
+#: An agent who is to take somebody at once hears so much of them.
+URGENT_WORDS = 12
+
+
+def _urgent_introduction(packet: ContextPacket) -> str:
+    said = introduction(packet, most_words=URGENT_WORDS)
+    return f"Urgent. {said}"
 
 
 class TransferDesk:
@@ -48,7 +56,6 @@ class TransferDesk:
         lines: Lines,
         *,
         make_party: Callable[[CallLeg], Party],
-        wording: Wording,
         music: bytes,
         clock: Callable[[], float],
         now: Callable[[], datetime],
@@ -59,7 +66,6 @@ class TransferDesk:
         self._centre = centre
         self._lines = lines
         self._make_party = make_party
-        self._wording = wording
         self._music = music
         self._clock = clock
         self._now = now
@@ -74,15 +80,23 @@ class TransferDesk:
         queue = routing.queue_for(wanted.topic)
         priority = routing.priority(queue, tier=tier, topic=wanted.topic, urgency=wanted.urgency)
         instead = Choice.CALLBACK if wanted.by is Takeover.CALLBACK else None
+        introduce: Callable[[ContextPacket], str] = introduction
+        if wanted.by is Takeover.DIRECT_LINE:
+            priority += URGENT_PRIORITY
+            introduce = _urgent_introduction
         place = Place(secrets.token_hex(16), call_id, info.caller, priority, self._now())
-        return self._transfer(place, queue, caller, lambda queue_name: packet(queue_name, priority), instead)
+
+        def make_packet(queue_name: str) -> ContextPacket:
+            return packet(queue_name, priority)
+
+        return self._transfer(place, queue, caller, make_packet, instead=instead, introduce=introduce)
 
     def make_again(self, queue: Queue, caller: CallerSide, packet: ContextPacket, *, call_id: str) -> Transfer:
         """Make the transfer of somebody who was called back: they come first, with what was known before."""
         place = Place(secrets.token_hex(16), call_id, packet.customer.number, CALLED_BACK_PRIORITY, self._now())
         # What comes of this call, another callback or a message, must find the packet by this call.
         known = replace(packet, call_id=call_id)
-        return self._transfer(place, queue, caller, lambda _queue: known, None)
+        return self._transfer(place, queue, caller, lambda _queue: known)
 
     def _transfer(
         self,
@@ -90,7 +104,9 @@ class TransferDesk:
         queue: Queue,
         caller: CallerSide,
         packet: Callable[[str], ContextPacket],
-        instead: Choice | None,
+        *,
+        instead: Choice | None = None,
+        introduce: Callable[[ContextPacket], str] = introduction,
     ) -> Transfer:
         transfer = Transfer(
             place,
@@ -101,8 +117,8 @@ class TransferDesk:
             lines=self._lines,
             make_party=self._make_party,
             packet=packet,
-            introduction=introduction,
-            wording=self._wording,
+            introduction=introduce,
+            wording=self._centre.routing.wording,
             music=self._music,
             clock=self._clock,
             now=self._now,

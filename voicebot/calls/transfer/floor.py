@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from voicebot.calls.transfer.enduring import enduring
-from voicebot.calls.transfer.seams import Place
+from voicebot.calls.transfer.seams import Place, RingFailed
 from voicebot.dialog.hours import Hours
 from voicebot.records.board import BUSY, LEASE, EntryRow, QueueBoard, Snapshot
 from voicebot.records.callbacks import CallbackBook
@@ -55,17 +55,17 @@ class ContactCentre:
 
     def __init__(
         self,
-        routing: Routing,
+        find_routing: Callable[[], Routing],
         board: QueueBoard,
         callbacks: CallbackBook,
         *,
-        hours: Mapping[str, Hours],
+        hours: Callable[[], Mapping[str, Hours]],
         deliver: Callable[[ContextPacket], Awaitable[tuple[str, ...]]],
         zone_of: Callable[[str], ZoneInfo],
         now: Callable[[], datetime],
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._routing = routing
+        self._find_routing = find_routing
         self._board = board
         self._callbacks = callbacks
         self._hours = hours
@@ -81,7 +81,8 @@ class ContactCentre:
 
     @property
     def routing(self) -> Routing:
-        return self._routing
+        """The queues and agents of the flows that are current now."""
+        return self._find_routing()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -103,13 +104,13 @@ class ContactCentre:
     # --- for transfers
 
     def is_open(self, queue: Queue, at: datetime) -> bool:
-        hours = self._hours.get(queue.hours)
+        hours = self._hours().get(queue.hours)
         return hours is None or hours.is_open(at)
 
     async def look(self, queue: Queue, priority: int) -> Outlook:
         board = await self._board.snapshot()
         return outlook(
-            self._routing,
+            self.routing,
             queue,
             priority=priority,
             waiting=_waiting(board),
@@ -126,7 +127,7 @@ class ContactCentre:
             log.error("the queues' board cannot be read", error=type(error).__name__)
             return True  # nothing says that nobody could
         return any(
-            one.agent_id not in tried and is_on_duty(one) and self._routing.serves(one.agent_id, queue)
+            one.agent_id not in tried and is_on_duty(one) and self.routing.serves(one.agent_id, queue)
             for one in present
         )
 
@@ -156,7 +157,9 @@ class ContactCentre:
 
     async def reach_of(self, claim: Claim) -> tuple[Agent, Reach]:
         board = await self._board.snapshot()
-        agent = self._routing.agents[claim.agent_id]
+        agent = self.routing.agents.get(claim.agent_id)
+        if agent is None:  # a version without them was published after they were claimed
+            raise RingFailed(Failure.UNREACHABLE)
         wanted = next((row.reach for row in board.agents if row.id == claim.agent_id), "")
         return agent, next((reach for reach in agent.reaches if reach.kind.value == wanted), agent.reaches[0])
 
@@ -229,7 +232,7 @@ class ContactCentre:
     async def slots(self, queue: Queue, number: str) -> tuple[datetime, ...]:
         found = free_slots(
             self._now(),
-            rules=self._routing.callbacks,
+            rules=self.routing.callbacks,
             zone=self._zone_of(number),
             is_open=lambda at: self.is_open(queue, at),
             booked=await self._callbacks.booked(queue.name),
@@ -264,7 +267,7 @@ class ContactCentre:
         if not self._waiting:
             return
         board = await self._board.snapshot()
-        for pair in pairs(self._routing, _waiting(board), _presences(board), self._now()):
+        for pair in pairs(self.routing, _waiting(board), _presences(board), self._now()):
             if pair.entry_id not in self._waiting:
                 continue  # another process holds this caller, and claims for them itself
             token = await self._board.claim(pair.entry_id, pair.agent_id)
@@ -286,7 +289,7 @@ class ContactCentre:
     async def _call_back_lost(self, *, starting: bool = False) -> None:
         """Call back whoever a dead process had in a queue: at once, if it is a decent time."""
         for entry in await self._board.take_lost(starting=starting):
-            if not entry.number or entry.queue not in self._routing.queues:
+            if not entry.number or entry.queue not in self.routing.queues:
                 log.warning("a caller was lost with their server", call_id=entry.call_id, state=entry.state)
                 continue
             await self._callbacks.book(

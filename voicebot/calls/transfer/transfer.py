@@ -139,7 +139,7 @@ class Transfer:
         self._arranger = Arranger(place, caller, floor, wording)
         self._inbox: asyncio.Queue[Event | BaseException] = asyncio.Queue()
         self._state = Handover()
-        self._queue: Queue = floor.routing.queues[queue]
+        self._queue: Queue = floor.routing.queue_named(queue)
         self._packet: ContextPacket | None = None
         self._bot = BotsPlace(caller, self._sounds)
         self._show = show
@@ -286,7 +286,7 @@ class Transfer:
             case SendPacket():
                 self._errands.start(self._deliver())
             case FindQueue(queue):
-                self._queue = self._floor.routing.queues[queue]
+                self._queue = self._floor.routing.queue_named(queue)
                 self._errands.start(self._find_queue(self._queue))
             case EnterQueue():
                 await self._enter(action)
@@ -300,7 +300,7 @@ class Transfer:
             case RingAgent(claim):
                 self._agent.ring(claim, self._queue, self._packet or self._make_packet(self._queue.name))
             case BriefAgent(claim):
-                self._agent.brief(claim, self._queue, self._packet)
+                self._agent.brief(claim, self._queue, self._packet, late=bool(self.late))
             case TellCaller(claim):
                 await self._sounds.play(self._tell_caller(claim))
             case Join(claim):
@@ -311,7 +311,7 @@ class Transfer:
                 await self._joined.run_bot(claim, flow)
             case InviteThird(queue, agent):
                 packet = self._packet or self._make_packet(self._queue.name)
-                self._agent.invite(self._floor.routing.queues[queue], packet, only=agent)
+                self._agent.invite(self._floor.routing.queue_named(queue), packet, only=agent)
             case JoinThird(third):
                 if self._state.claim is not None:
                     await self._joined.join_third(self._state.claim, third, held=self._state.phase is Phase.HELD)
