@@ -181,7 +181,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         desks=desks,
         board=board,
         contexts=contexts,
-        routing=routing,
+        find_routing=find_routing,
         heard=heard,
         answer=Wishes(desks, desk, steps).answer,
         now=now,

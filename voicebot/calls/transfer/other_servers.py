@@ -51,7 +51,7 @@ class OtherServers:
         desks: Desks,
         board: QueueBoard,
         contexts: Contexts,
-        routing: Routing,
+        find_routing: Callable[[], Routing],
         heard: Callable[[], None],
         answer: Callable[[Question], bool],
         now: Callable[[], datetime],
@@ -61,7 +61,7 @@ class OtherServers:
         self._desks = desks
         self._board = board
         self._contexts = contexts
-        self._routing = routing
+        self._find_routing = find_routing
         self._heard = heard
         self._answer = answer
         self._now = now
@@ -158,13 +158,13 @@ class OtherServers:
         self._desks.offer_of_another(offer, server=row.instance)
 
     def _reach(self, row: AgentRow) -> ReachKind | None:
-        agent = self._routing.agents.get(row.id)
+        agent = self._find_routing().agents.get(row.id)
         if agent is None:
             return None
         return next((reach.kind for reach in agent.reaches if reach.kind.value == row.reach), agent.reaches[0].kind)
 
     def _ring_s(self, entry: EntryRow) -> float:
-        queue = self._routing.queues.get(entry.queue)
+        queue = self._find_routing().queues.get(entry.queue)
         return queue.ring_s if queue else 0.0
 
 
