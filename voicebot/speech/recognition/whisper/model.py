@@ -20,8 +20,7 @@ from voicebot.speech.asr import Word
 
 RATE_HZ = 16000
 LONGEST_S = 30.0
-#: Telephone answers are heard as well with a quarter of the context that the model was trained with
-#: (docs/benchmarks.md), in a quarter of the time.
+#: Of the 30 s that the model was trained with. On answers of a few seconds no loss was seen (docs/benchmarks.md).
 CONTEXT_S = 8.0
 _FRAMES_PER_S = 100
 _MOST_TOKENS = 224
@@ -105,7 +104,7 @@ class Model:
     ) -> Decoded | None:
         """Transcribe 16 kHz samples in ±1; None when `cancelled` says so between encoding and generating.
 
-        A `draft` is one text alone, at a third of the cost.
+        A `draft` is one text alone, without the times of its words.
         """
         encoded = self._whisper.model.encode(self._features(samples))
         if cancelled():
