@@ -45,6 +45,8 @@ class SipCarrier:
         self._clock = clock
         #: Of all its calls; a timer for each would make many callers late themselves.
         self._metronome = Metronome(clock)
+        #: Of all its calls too: reading the authorities' certificates holds up everybody who is speaking.
+        self._tls = ssl.create_default_context()
 
     @asynccontextmanager
     async def dial(
@@ -61,7 +63,7 @@ class SipCarrier:
         dialled_s = self._clock()
         endpoint = Endpoint(
             Identity(user="caller", user_agent="voicebot caller"),
-            client_tls=ssl.create_default_context(),
+            client_tls=self._tls,
             # The Call-ID must be one that the line's own protocol knows too.
             new_id=lambda: "CA" + secrets.token_hex(16),
             on_violation=lambda _kind: None,
