@@ -55,6 +55,8 @@ class Office:
         self.journal = MemoryJournal()
         self._keeps: Journal = journal or self.journal
         self.continuations = MemoryContinuations(lambda: self.now_s)
+        #: Conversations that want a person, with the number that is known.
+        self.wanted: list[tuple[str, str]] = []
         self.held = 0
         self._bot = shipped_bot()
         self._understanding = Understanding(self._bot.intents)
@@ -63,6 +65,9 @@ class Office:
         self._seeds = itertools.count(1)
         self._most = most
         self.chats = self.another()
+
+    async def _noted(self, record_id: str, number: str) -> None:
+        self.wanted.append((record_id, number))
 
     def another(self) -> Chats:
         """The chats of another run of the server, on the same records."""
@@ -75,6 +80,7 @@ class Office:
             zone="UTC",
             new_seed=lambda: next(self._seeds),
             most=self._most,
+            person_wanted=self._noted,
         )
 
     @asynccontextmanager

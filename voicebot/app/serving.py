@@ -38,7 +38,7 @@ from voicebot.app.understanding import learn_requests
 from voicebot.app.vault import recording, recording_policy
 from voicebot.app.work import Work, remembering, working
 from voicebot.calls.admission import CpuMeter, Limits
-from voicebot.calls.chats import Chats
+from voicebot.calls.chats import Chats, nobody_is_told
 from voicebot.calls.registry import LiveCalls
 from voicebot.calls.transfer.carriers import Carriers, Dialer
 from voicebot.dialog.library import Library
@@ -196,6 +196,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             now=world.now,
             zone=settings.zone,
             new_seed=world.new_seed,
+            person_wanted=people[0].desk.note_written if people else nobody_is_told,
         )
         stack.push_async_callback(chats.close)
         _meanwhile(stack, chats.sweep_forever())

@@ -65,6 +65,15 @@ class Journal(Protocol):
     def end_call(self, call_id: str, ended_at: datetime, outcome: Outcome, cause: str) -> None: ...
 
 
+#: Tells people that a customer who writes wants one of them: the conversation's record, and a number if one is known.
+PersonWanted = Callable[[str, str], Awaitable[None]]
+
+
+async def nobody_is_told(record_id: str, number: str) -> None:
+    """Leave it at the conversation's own record."""
+    del record_id, number
+
+
 class TooManyConversations(Exception):  # it is a state of ours, not a caller's mistake
     """This server carries as many written conversations as it may."""
 
@@ -82,6 +91,8 @@ class _Open:
     #: The reply to the last message that bore a name, for whoever sends it again.
     last_name: str = ""
     last_reply: Reply | None = None
+    #: Somebody was told that the customer wants a person.
+    noted: bool = False
 
 
 class Chats:
@@ -101,6 +112,7 @@ class Chats:
         zone: str,
         new_seed: Callable[[], int],
         most: int = MOST_CONVERSATIONS,
+        person_wanted: PersonWanted = nobody_is_told,
     ) -> None:
         self._make = make
         self._journal = journal
@@ -110,6 +122,7 @@ class Chats:
         self._zone = zone
         self._new_seed = new_seed
         self._most = most
+        self._person_wanted = person_wanted
         self._open: dict[str, _Open] = {}
 
     def __contains__(self, conversation_id: str) -> bool:
@@ -243,6 +256,9 @@ class Chats:
             self._journal.set_goal(opened.record_id, goal.goal, reached=goal.reached)
         if reply.person_wanted_for is not None:
             log.info("person requested", reason=reply.person_wanted_for, channel=opened.customer.channel.value)
+            if not opened.noted:
+                opened.noted = True
+                await self._person_wanted(opened.record_id, opened.customer.identity)
         talked = opened.conversation.conversation
         left = continuation_of(talked.bot, talked.state)
         if reply.outcome is None or reply.outcome == Outcome.SHUTTING_DOWN:

@@ -72,6 +72,7 @@ class Talk:
     shown: list[tuple[Claim, TalkNews | None]]
     #: Publishes other queues and agents.
     use: Callable[[Routing], None]
+    callbacks: CallbackBook
 
     async def away(self, agent_id: str) -> None:
         await self.centre.set_state(agent_id, AgentState.OFFLINE, ReachKind.BROWSER)
@@ -116,10 +117,11 @@ async def talking(tmp_path: Path, *, survey: str = "", step: str = "") -> AsyncI
     )
     current = [routing]
     async with Database.served(locate(tmp_path), instance="test") as database:
+        callbacks = CallbackBook(database, instance="test", now=now)
         centre = ContactCentre(
             lambda: current[-1],
             QueueBoard(database, instance="test", now=now),
-            CallbackBook(database, instance="test", now=now),
+            callbacks,
             hours=dict,
             deliver=deliver,
             zone_of=lambda _number: ZoneInfo("UTC"),
@@ -144,7 +146,7 @@ async def talking(tmp_path: Path, *, survey: str = "", step: str = "") -> AsyncI
             transfer = desk.make_again(routing.queues["service"], caller, PACKET, call_id="call-1")
             running = asyncio.create_task(transfer.run())
             await until(lambda: "bridged" in caller.moves)
-            yield Talk(caller, desk, transfer, running, centre, delivered, lines, shown, current.append)
+            yield Talk(caller, desk, transfer, running, centre, delivered, lines, shown, current.append, callbacks)
             if not running.done():
                 caller.leg.end()
                 transfer.caller_left()
@@ -215,3 +217,11 @@ async def test_an_agent_whom_a_new_version_does_not_know_is_rung_no_more(tmp_pat
         talk.use(Routing({"service": Queue("service", "service")}, {}, "service"))
         with pytest.raises(RingFailed):
             await talk.centre.reach_of(Claim("ana", talk.token))
+
+
+async def test_who_writes_and_wants_a_person_is_on_the_desks_list_and_is_not_dialled(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        await talk.desk.note_written("chat-1", "")
+        (row,) = await talk.callbacks.list()
+        assert (row.call_id, row.reason, row.state, row.consent) == ("chat-1", "noted", "message", False)
+        assert await talk.callbacks.claim_due() is None

@@ -8,6 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from weakref import WeakSet
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from voicebot.calls.transfer.elsewhere import Elsewhere, Ways
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.handing_over import MakePacket
@@ -30,6 +33,8 @@ from voicebot.routing.events import (
 )
 from voicebot.routing.queues import Choice, Queue
 from voicebot.telephony.leg import CallLeg, LegInfo
+
+log = structlog.get_logger(__name__)
 
 #: Whoever is called back has waited already.
 CALLED_BACK_PRIORITY = 100
@@ -97,6 +102,16 @@ class TransferDesk:
         # What comes of this call, another callback or a message, must find the packet by this call.
         known = replace(packet, call_id=call_id)
         return self._transfer(place, queue, caller, lambda _queue: known)
+
+    async def note_written(self, record_id: str, number: str) -> None:
+        """Put a customer who writes and wants a person on the desks' list with the conversation; nothing is dialled."""
+        routing = self._centre.routing
+        place = Place(secrets.token_hex(16), record_id, number, 0, self._now())
+        try:
+            await self._centre.note(place, routing.queue_for(""))
+        except SQLAlchemyError as error:
+            # The conversation's own record tells of the wish; it must not break for the list.
+            log.error("a wish for a person was not noted", call_id=record_id, error=type(error).__name__)
 
     def _transfer(
         self,
