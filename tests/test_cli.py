@@ -268,3 +268,10 @@ def test_a_data_folder_that_cannot_be_written_to_stops_the_start_with_one_senten
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert cli.main(["serve", "--data", "file/data", "--flows", FLOWS, "--port", "0", "--sip-port", "0"]) == 1
     assert "voicebot: settings: `data`: nothing can be written to file/data" in capsys.readouterr().err
+
+
+def test_a_flow_that_cannot_be_drawn_is_told_with_those_that_can(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["flows", "graph", "balanse", "--flows", FLOWS]) == 1
+    told = capsys.readouterr().err
+    assert "There is no flow balanse. There are:" in told
+    assert "balance" in told

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from voicebot.errors import ConfigurationError
-from voicebot.settings import load_settings
+from voicebot.settings import load_settings, unread_variables
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +75,10 @@ def test_a_list_in_the_environment_that_is_not_json_is_an_error_that_says_so(mon
 
 def test_the_hold_music_that_ships_is_found_from_every_folder() -> None:
     assert load_settings().hold_music.is_file()
+
+
+def test_a_variable_that_no_setting_has_is_found_with_the_likeliest_one() -> None:
+    good = ["VOICEBOT_PORT", "VOICEBOT_RECORDING__POLICY", "VOICEBOT_SYSTEM", "PATH"]
+    assert unread_variables(good) == {}
+    assert unread_variables([*good, "VOICEBOT_MAXCALLS"]) == {"VOICEBOT_MAXCALLS": "VOICEBOT_MAX_CALLS"}
+    assert "VOICEBOT_RECORDING_POLICY" in unread_variables(["VOICEBOT_RECORDING_POLICY"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from voicebot.commands.recordings import add_recordings
 from voicebot.commands.records import add_records
 from voicebot.errors import ConfigurationError, Problem, VoicebotError
 from voicebot.logs import configure_logs
-from voicebot.settings import Settings, load_settings
+from voicebot.settings import Settings, load_settings, unread_variables
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +79,8 @@ def _serve(given: argparse.Namespace) -> int:
         models=given.models,
     )
     configure_logs(settings.log_format, settings.log_level)
+    for name, likeliest in unread_variables(os.environ).items():
+        log.warning("no setting has this name, so it is not read", variable=name, likeliest=likeliest)
     import uvloop  # noqa: PLC0415  # only the server runs on it
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

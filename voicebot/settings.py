@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from datetime import time
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -371,6 +372,15 @@ def load_settings(**overrides: object) -> Settings:
         # Its message names the field and where it came from; what stood there may be a secret.
         what, fix = f"{error}.", 'A list or table in the environment is JSON, such as ["10.0.0.0/8"].'
         raise ConfigurationError([Problem("settings", None, what, fix)]) from None
+
+
+def unread_variables(environment: Iterable[str]) -> dict[str, str]:
+    """Return the variables that begin like a setting and are none, each with the likeliest one or an empty text."""
+    known = [f"VOICEBOT_{name.upper()}" for name in Settings.model_fields]
+    beside = {"VOICEBOT_PYTHON", "VOICEBOT_SYSTEM"}  # what scripts/setup reads
+    given = {name for name in environment if name.startswith("VOICEBOT_")} - beside
+    unread = sorted(name for name in given if name.partition("__")[0] not in known)
+    return {name: next(iter(get_close_matches(name, known, n=1)), "") for name in unread}
 
 
 def _problem(detail: ErrorDetails) -> Problem:

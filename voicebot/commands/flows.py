@@ -22,7 +22,7 @@ from voicebot.dialog.loader import load_bot
 from voicebot.dialog.picture import mermaid, svg
 from voicebot.dialog.rehearsal import rehearse
 from voicebot.dialog.story import load_stories
-from voicebot.errors import ConfigurationError
+from voicebot.errors import ConfigurationError, Problem
 from voicebot.settings import FLOW_LIBRARY, Settings, load_settings
 from voicebot.work.plan import load_plan
 
@@ -176,6 +176,12 @@ def _coverage_line(name: str, flow: FlowCoverage) -> str:
 
 def _graph(given: argparse.Namespace) -> int:
     bot = load_bot(_settings(given).flows)
+    unknown = [name for name in given.names or () if name not in bot.flows]
+    if unknown:
+        what = f"There is no flow {' or '.join(unknown)}."
+        raise ConfigurationError(
+            [Problem(str(_settings(given).flows), None, what, f"There are: {', '.join(bot.flows)}.")]
+        )
     flows = [flow for name, flow in bot.flows.items() if not given.names or name in given.names]
     draw, suffix = (svg, "svg") if given.format == "svg" else (mermaid, "mmd")
     for flow in flows:
