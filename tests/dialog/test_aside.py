@@ -12,7 +12,7 @@ import pytest
 
 from voicebot.dialog.actions import Action, CallBackend, EndCall, Listen, ResumeRecording, Say, SetGoal
 from voicebot.dialog.conversation import Conversation
-from voicebot.dialog.events import BackendAnswered, CallerPressed, CallerSilent, CallStarted, SlotValue
+from voicebot.dialog.events import BackendAnswered, CallerPressed, CallStarted, SlotValue
 from voicebot.dialog.loader import load_bot
 
 FLOWS = Path(__file__).parents[2] / "flows"
@@ -109,16 +109,3 @@ def test_a_flow_that_does_not_exist_is_refused(main: Conversation) -> None:
 def test_the_first_question_is_listened_for(main: Conversation) -> None:
     aside = Aside(Conversation(main.bot, replace(main.state, slots={})))
     assert isinstance(aside.actions[-1], Listen)
-
-
-@pytest.mark.parametrize("keys", ["41", ""])
-def test_the_survey_that_ships_ends_with_answers_and_with_silence(main: Conversation, keys: str) -> None:
-    aside = Aside(main, "survey")
-    aside.presses(*keys)
-    for _ in range(12):
-        if isinstance(aside.actions[-1], EndCall):
-            break
-        aside.actions += aside.conversation.step(CallerSilent(NOW))
-    assert isinstance(aside.actions[-1], EndCall)
-    said = [action.text for action in aside.actions if isinstance(action, Say)]
-    assert ("Thank you for telling us." in said) is bool(keys)
