@@ -178,7 +178,8 @@ def recogniser_wish(settings: Settings) -> RecogniserWish:
         vosk_model=settings.vosk_model,
         acoustic_model=settings.acoustic_model,
         servers=settings.recognition_servers,
-        installed_dir=installed_models(),
+        # Whisper hears better, but ten calls on two cores then answer too late (decision 9): it must be asked for.
+        installed_dir=installed_models() if engine in {Recogniser.TWO_PASS, Recogniser.WHISPER} else None,
     )
 
 
