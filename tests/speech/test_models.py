@@ -93,8 +93,15 @@ def test_the_operators_own_models_come_before_the_installed_one_and_the_default_
     assert find_whisper_model(None, own, installed) == own / "a-model-of-ours"
     write_whisper_model(own / "whisper-base.en", says="hello")
     assert find_whisper_model(None, own, installed) == own / "whisper-base.en"
-    wish = RecogniserWish(installed_dir=installed)
-    assert choose_recogniser(wish).engine is Recogniser.TWO_PASS
+
+
+def test_a_model_that_set_up_installed_is_told_of_and_runs_where_it_is_asked_for(models_dir: Path) -> None:
+    unasked = choose_recogniser(RecogniserWish(installed_dir=models_dir))
+    assert unasked.engine is Recogniser.POCKETSPHINX
+    assert "VOICEBOT_RECOGNIZER=two-pass" in unasked.why
+    asked = choose_recogniser(RecogniserWish(engine=Recogniser.TWO_PASS, installed_dir=models_dir))
+    named = choose_recogniser(RecogniserWish(whisper_model="tiny.en", installed_dir=models_dir))
+    assert asked.engine is named.engine is Recogniser.TWO_PASS
 
 
 def test_an_acoustic_model_of_ones_own_is_checked_and_passed_on(tmp_path: Path) -> None:

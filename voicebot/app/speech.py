@@ -178,8 +178,7 @@ def recogniser_wish(settings: Settings) -> RecogniserWish:
         vosk_model=settings.vosk_model,
         acoustic_model=settings.acoustic_model,
         servers=settings.recognition_servers,
-        # Whisper hears better, but ten calls on two cores then answer too late (decision 9): it must be asked for.
-        installed_dir=installed_models() if engine in {Recogniser.TWO_PASS, Recogniser.WHISPER} else None,
+        installed_dir=installed_models(),
     )
 
 
