@@ -103,7 +103,7 @@ def _start(bin_folder: Path, folder: Path, main_process: str) -> None:
         except psycopg.OperationalError:
             if time.monotonic() > until:
                 raise
-            time.sleep(0.05)
+            time.sleep(0.05)  # it starts in a process that tells nobody when it is ready
         else:
             return
 
