@@ -21,7 +21,8 @@ import aiohttp
 
 from voicebot.errors import VoicebotError
 from voicebot.simulation.carrier import Account, Numbers
-from voicebot.simulation.twilio_account import Phone, PlayedCall, TwilioAccount
+from voicebot.simulation.twilio_account import TwilioAccount
+from voicebot.simulation.twilio_exchange import Phone, PlayedCall
 from voicebot.simulation.twilio_operations import USED, Operation, differences, published
 from voicebot.telephony.twilio.rest import NewCall, RestAccess, TwilioRest
 from voicebot.telephony.twilio.twiml import conference_twiml, dial_twiml, enqueue_twiml, hangup_twiml
@@ -71,7 +72,7 @@ async def ask_everything(operations: Sequence[Operation]) -> tuple[int, list[str
     )
     async with aiohttp.ClientSession() as http:
         played = TwilioAccount(http, Account(auth_token="secret"), operations=operations)  # noqa: S106  # of loopback
-        played.phones[AGENT] = Phone("rings")
+        played.exchange.phones[AGENT] = Phone("rings")
         async with played.serve() as account:
             sid = account.account.account_sid
             rest = TwilioRest(RestAccess(sid, sid, "secret", base_url=account.url), http)
@@ -81,18 +82,18 @@ async def ask_everything(operations: Sequence[Operation]) -> tuple[int, list[str
             await rest.end_call(_live_call(account).sid)
             await rest.status_of(_live_call(account).sid)
             agent = _live_call(account).sid
-            account.rooms["voicebot-1"].members.append(agent)
+            account.exchange.rooms["voicebot-1"].members.append(agent)
             await rest.add_coach("voicebot-1", to=AGENT, caller=OURS, agent_call_sid=agent, ring_s=20)
             await rest.task_status("WS" + "1" * 32, agent)
             await rest.send_message(to=AGENT, sender=OURS, text="Your order 4512 is on its way.")
             await rest.messages(to=AGENT, sender=OURS, most=20)
-            return len(account.requests), account.faults
+            return len(account.requests), account.exchange.faults
 
 
 def _live_call(account: TwilioAccount) -> PlayedCall:
-    call = PlayedCall(account, Numbers(), "inbound", Phone())
+    call = PlayedCall(account.exchange, Numbers(), "inbound", Phone())
     call.status = "in-progress"
-    account.calls[call.sid] = call
+    account.exchange.calls[call.sid] = call
     return call
 
 

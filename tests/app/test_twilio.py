@@ -19,7 +19,7 @@ from voicebot.errors import ConfigurationError
 from voicebot.routing.destinations import Conference, Dial, Refer, TaskQueue
 from voicebot.routing.queues import Queue, Routing
 from voicebot.settings import Settings, TwilioSettings, load_settings
-from voicebot.simulation.twilio_account import Phone
+from voicebot.simulation.twilio_exchange import Phone
 from voicebot.telephony.dialing import DialFailed
 from voicebot.web.tickets import Tickets
 

@@ -17,7 +17,8 @@ from tests.end_to_end.test_handover import TONE_HZ, loudness_at, on_duty, tone, 
 from tests.fakes.ports import bound_socket
 from voicebot.simulation.carrier import Numbers
 from voicebot.simulation.line import CarrierLine
-from voicebot.simulation.twilio_account import Phone, PlayedCall, TwilioAccount
+from voicebot.simulation.twilio_account import TwilioAccount
+from voicebot.simulation.twilio_exchange import Phone, PlayedCall
 
 pytestmark = [pytest.mark.spoken, pytest.mark.timeout(240)]
 
@@ -47,7 +48,7 @@ class Centre:
     account: TwilioAccount
 
     def call_to(self, number: str) -> PlayedCall | None:
-        return next((call for call in self.account.calls.values() if call.numbers.called == number), None)
+        return next((call for call in self.account.exchange.calls.values() if call.numbers.called == number), None)
 
     async def called(self, number: str) -> PlayedCall:
         """Return the first call to a number, once its stream is open."""
@@ -77,13 +78,13 @@ async def centre(tmp_path: Path, phones: dict[str, Phone], queue: str = "ring_s:
         }
         async with running(tmp_path / "data", "--flows", str(flows), "--port", port, **environment) as server:
             yield Centre(server, account)
-            await account.end_all()
-    assert (account.faults, account.undelivered) == ([], [])
+            await account.exchange.end_all()
+    assert (account.exchange.faults, account.exchange.undelivered) == ([], [])
 
 
 async def asks_for_a_person(centre: Centre) -> PlayedCall:
     """Have a customer call in by Twilio and press 0 at the greeting."""
-    call = centre.account.ring_in(centre.server.url, Numbers(CUSTOMER, OURS))
+    call = centre.account.exchange.ring_in(centre.server.url, Numbers(CUSTOMER, OURS))
     await centre.server.until(call.sid, has_prompt("welcome.first"))
     assert call.line is not None
     call.line.press("0")

@@ -15,7 +15,8 @@ from tests.fakes.ports import bound_socket
 from tests.fakes.web_server import AUTH_TOKEN, RunningServer, echo, serving
 from voicebot.calls.transfer.by_twilio import AwayAddresses
 from voicebot.simulation.carrier import Account
-from voicebot.simulation.twilio_account import Phone, PlayedCall, TwilioAccount
+from voicebot.simulation.twilio_account import TwilioAccount
+from voicebot.simulation.twilio_exchange import Phone, PlayedCall
 from voicebot.telephony.leg import CallLeg
 from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.twilio.journey import Journeys
@@ -45,7 +46,7 @@ class Twilio:
 
     def call_to(self, number: str) -> PlayedCall:
         """Return the latest call to a number."""
-        return [call for call in self.account.calls.values() if call.numbers.called == number][-1]
+        return [call for call in self.account.exchange.calls.values() if call.numbers.called == number][-1]
 
 
 def access(account: TwilioAccount, **changes: str) -> RestAccess:
@@ -110,9 +111,9 @@ async def twilio_served(
             accept, public=PublicAddress(base), journeys=journeys, calls_out=dialer, tickets=tickets, bound=bound
         ) as server:
             yield Twilio(account, rest, dialer, journeys, addresses, limits, server, refused)
-            await account.end_all()
+            await account.exchange.end_all()
             await dialer.close()
-        assert (account.faults, account.undelivered) == ([], [])
+        assert (account.exchange.faults, account.exchange.undelivered) == ([], [])
 
 
 async def until(condition: Callable[[], object], *, limit_s: float = 5.0) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import numpy as np
+import pytest
 
 from tests.fakes.leg import FakeLeg
 from voicebot import g711
@@ -112,6 +113,23 @@ async def test_three_parties_hear_both_others_and_never_themselves() -> None:
     assert await running == BridgeEnded(Side.THIRD, EndCause.PEER_HUNG_UP)
     assert pressed == [(Side.CALLER, "5")]
     assert legs[Side.CALLER].hung_up is None
+
+
+async def test_a_conference_that_cannot_mix_ends_instead_of_leaving_everybody_in_silence() -> None:
+    class BrokenLeg(FakeLeg):
+        def send(self, frame: bytes) -> None:
+            del frame
+            raise OSError("the line broke")
+
+    legs = {Side.CALLER: FakeLeg(), Side.AGENT: BrokenLeg(leg_id="leg-2"), Side.THIRD: FakeLeg(leg_id="leg-3")}
+    conference = Conference(
+        legs,
+        clock=time.monotonic,
+        observe=lambda _side, _event: None,
+        pressed=lambda _side, _key: None,
+    )
+    with pytest.raises(OSError, match="the line broke"):
+        await asyncio.wait_for(conference.run(), 2)
 
 
 def test_what_is_too_loud_together_is_clipped_and_nobody_is_silence() -> None:

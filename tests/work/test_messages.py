@@ -128,7 +128,7 @@ async def texting() -> AsyncIterator[tuple[SmsSender, TwilioAccount]]:
     """A sender and the account that takes what it sends."""
     async with account_served() as account, aiohttp.ClientSession() as http:
         yield SmsSender(TwilioRest(access(account), http), FROM), account
-    assert account.faults == []
+    assert account.exchange.faults == []
 
 
 @pytest.fixture(autouse=True)

@@ -201,8 +201,10 @@ class Conference:
         reading = [asyncio.create_task(self._read(side, leg)) for side, leg in self._legs.items()]
         mixing = asyncio.create_task(self._mix())
         try:
-            done, _ = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
-            return done.pop().result()
+            done, _ = await asyncio.wait([*reading, mixing], return_when=asyncio.FIRST_COMPLETED)
+            if mixing in done:
+                await mixing  # it ends only by breaking down, and nobody would hear anybody any more
+            return next(task.result() for task in reading if task in done)
         finally:
             for task in (*reading, mixing):
                 task.cancel()

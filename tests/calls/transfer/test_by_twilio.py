@@ -33,7 +33,8 @@ from voicebot.routing.queues import Failure, Queue, Routing
 from voicebot.routing.waiting import Outlook, Standing
 from voicebot.routing.wording import Wording
 from voicebot.simulation.line import CarrierLine
-from voicebot.simulation.twilio_account import Phone, PlayedCall, Trouble
+from voicebot.simulation.twilio_account import Trouble
+from voicebot.simulation.twilio_exchange import Phone, PlayedCall
 from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import CallLeg, HangUpReason, KeyPressed, LegEnded
 from voicebot.telephony.sip.leg import SipLeg
@@ -270,11 +271,11 @@ async def handed_over(
     async with twilio_served(accept, phones=phones) as twilio:
         parts.append(twilio)
         floor.twilio = twilio
-        call = twilio.account.ring_in(twilio.server.base)
+        call = twilio.account.exchange.ring_in(twilio.server.base)
         await until(lambda: transfers)
         yield Stay(twilio, floor, call, callers, outcomes, transfers)
         await until(lambda: outcomes, limit_s=10)
-        await until(lambda: all(one.is_over for one in twilio.account.calls.values()))
+        await until(lambda: all(one.is_over for one in twilio.account.exchange.calls.values()))
         assert twilio.limits._open == 0
 
 
@@ -381,7 +382,7 @@ async def test_a_caller_who_hangs_up_there_is_missed_even_if_twilio_does_not_say
 async def test_caller_and_agent_meet_in_a_conference_and_a_coach_is_heard_by_the_agent_alone() -> None:
     async with handed_over(Conference(AGENT, COACH), phones={AGENT: Phone(person=presses, talks_s=0.4)}) as stay:
         await until(lambda: stay.call.joined_with)
-        agent, (room,) = stay.twilio.call_to(AGENT), stay.twilio.account.rooms.values()
+        agent, (room,) = stay.twilio.call_to(AGENT), stay.twilio.account.exchange.rooms.values()
         assert room.members == [agent.sid, stay.call.sid]
         assert TONE in bytes(agent.heard), "the introduction"
         await until(lambda: stay.twilio.account.asked("CreateParticipant"))
@@ -416,7 +417,7 @@ async def test_an_agent_who_does_not_accept_is_in_no_conference(phone: Phone, fa
         if phone.machine:
             failures.add(f"ElsewhereFailed {Failure.HUNG_UP}")  # before the briefing had begun
         assert failures & set(outcome.events)
-        assert not stay.twilio.account.rooms
+        assert not stay.twilio.account.exchange.rooms
         assert len(stay.call.lines) == 1, "the caller heard music all the time"
 
 
@@ -439,8 +440,8 @@ async def test_a_caller_who_hangs_up_while_the_agent_is_rung_frees_the_agent() -
 
 async def test_a_caller_waits_in_taskrouters_queue_with_what_it_can_route_by_and_comes_back_after() -> None:
     async with handed_over(TASKS) as stay:
-        await until(lambda: stay.twilio.account.tasks)
-        task = stay.twilio.account.tasks[stay.call.sid]
+        await until(lambda: stay.twilio.account.exchange.tasks)
+        task = stay.twilio.account.exchange.tasks[stay.call.sid]
         assert task.workflow == TASKS.workflow
         assert task.attributes["voicebot_context"] == PACKET.id
         assert task.attributes["voicebot_context_url"].endswith(f"/api/calls/{PACKET.call_id}/context")
@@ -461,8 +462,8 @@ async def test_a_caller_waits_in_taskrouters_queue_with_what_it_can_route_by_and
 )
 async def test_a_queue_that_does_not_take_a_caller_gives_them_back(result: str, failure: Failure) -> None:
     async with handed_over(TASKS) as stay:
-        await until(lambda: stay.twilio.account.tasks)
-        stay.twilio.account.tasks[stay.call.sid].done.set_result(result)
+        await until(lambda: stay.twilio.account.exchange.tasks)
+        stay.twilio.account.exchange.tasks[stay.call.sid].done.set_result(result)
         assert f"ElsewhereFailed {failure}" in (await stay.outcome()).events
 
 
@@ -474,8 +475,8 @@ async def test_a_caller_whom_no_agent_takes_in_time_is_brought_back_out_of_the_q
 
 async def test_a_task_that_a_workflow_gives_up_brings_the_caller_back() -> None:
     async with handed_over(TASKS) as stay:
-        await until(lambda: stay.twilio.account.tasks)
-        stay.twilio.account.tasks[stay.call.sid].status = "canceled"
+        await until(lambda: stay.twilio.account.exchange.tasks)
+        stay.twilio.account.exchange.tasks[stay.call.sid].status = "canceled"
         assert "ElsewhereFailed no_answer" in (await stay.outcome()).events
 
 
@@ -486,10 +487,14 @@ async def test_a_call_that_comes_back_to_a_server_that_knows_nothing_of_it_is_an
         answered.append(leg.info.carrier_call_id)
 
     async with twilio_served(accept) as twilio:
-        call = PlayedCall(twilio.account, twilio.account.ring_in(twilio.server.base).numbers, "inbound", Phone())
+        call = PlayedCall(
+            twilio.account.exchange, twilio.account.exchange.ring_in(twilio.server.base).numbers, "inbound", Phone()
+        )
         call.status = "in-progress"
-        twilio.account.calls[call.sid] = call
-        _, twiml = await twilio.account.post(twilio.addresses.action("of-before"), call.form(DialCallStatus="busy"))
+        twilio.account.exchange.calls[call.sid] = call
+        _, twiml = await twilio.account.exchange.post(
+            twilio.addresses.action("of-before"), call.form(DialCallStatus="busy")
+        )
         call.run(twiml)
         await until(lambda: call.sid in answered)
 

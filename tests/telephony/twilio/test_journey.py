@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.fakes.twilio import Twilio, twilio_served, until
-from voicebot.simulation.twilio_account import PlayedCall
+from voicebot.simulation.twilio_exchange import PlayedCall
 from voicebot.telephony.leg import (
     AudioPlayed,
     CallLeg,
@@ -45,11 +45,11 @@ class Held:
         action = self.twilio.addresses.action(journey.id)
         twiml = enqueue_twiml(workflow="WW" + "2" * 32, action_url=action, attributes={"call": "c1"})
         await self.twilio.rest.direct(self.call.sid, twiml)
-        await until(lambda: not self.leg.is_streaming and self.twilio.account.tasks)
+        await until(lambda: not self.leg.is_streaming and self.twilio.account.exchange.tasks)
         return journey
 
     async def come_back(self, journey: Journey) -> None:
-        self.twilio.account.tasks[self.call.sid].done.set_result("bridged")
+        self.twilio.account.exchange.tasks[self.call.sid].done.set_result("bridged")
         async with asyncio.timeout(5):
             assert await journey.over
 
@@ -72,7 +72,7 @@ async def held() -> AsyncIterator[Held]:
         await done.wait()
 
     async with twilio_served(accept) as twilio:
-        call = twilio.account.ring_in(twilio.server.base)
+        call = twilio.account.exchange.ring_in(twilio.server.base)
         await until(lambda: legs and call.line)
         yield Held(twilio, call, legs[0], events)
         done.set()
@@ -155,7 +155,7 @@ async def test_a_call_that_was_not_taken_anywhere_stays_as_it_was() -> None:
 async def test_a_stream_that_comes_back_to_a_caller_who_never_left_is_closed() -> None:
     async with held() as caller:
         twiml = caller.twilio.addresses.return_twiml(caller.call.sid)
-        thief = PlayedCall(caller.twilio.account, caller.call.numbers, "inbound", caller.call.phone)
+        thief = PlayedCall(caller.twilio.account.exchange, caller.call.numbers, "inbound", caller.call.phone)
         thief.sid = caller.call.sid
         thief.run(twiml)
         await until(lambda: thief.is_over)

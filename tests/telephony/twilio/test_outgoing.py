@@ -10,7 +10,8 @@ from tests.fakes.twilio import AGENT, OUR_NUMBER, twilio_served, until
 from tests.fakes.web_server import sign
 from voicebot.simulation.carrier import Numbers
 from voicebot.simulation.line import CarrierLine
-from voicebot.simulation.twilio_account import Phone, PlayedCall, Trouble
+from voicebot.simulation.twilio_account import Trouble
+from voicebot.simulation.twilio_exchange import Phone, PlayedCall
 from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import Direction, EndCause, FrameReceived, HangUpReason, KeyPressed, LegEnded
 from voicebot.telephony.twilio import outgoing, rest
@@ -101,7 +102,7 @@ async def test_nobody_is_rung_longer_than_asked() -> None:
 async def test_a_call_that_is_given_up_while_it_rings_rings_no_more() -> None:
     async with twilio_served(phones={AGENT: Phone("rings")}) as twilio:
         dialling = asyncio.create_task(twilio.dialer.dial(AGENT, timeout_s=RING_S))
-        await until(lambda: twilio.account.calls and twilio.call_to(AGENT).status == "ringing")
+        await until(lambda: twilio.account.exchange.calls and twilio.call_to(AGENT).status == "ringing")
         dialling.cancel()
         await asyncio.gather(dialling, return_exceptions=True)
         await until(lambda: twilio.call_to(AGENT).is_over)
@@ -117,7 +118,7 @@ async def test_a_call_that_is_given_up_while_it_is_being_placed_is_ended_once_it
         await until(lambda: twilio.account.asked("CreateCall"))
         dialling.cancel()
         await asyncio.gather(dialling, return_exceptions=True)
-        await until(lambda: twilio.account.calls and twilio.call_to(AGENT).is_over)
+        await until(lambda: twilio.account.exchange.calls and twilio.call_to(AGENT).is_over)
 
 
 async def test_a_call_whose_placing_seemed_to_fail_is_ended_when_it_is_heard_of() -> None:
@@ -206,7 +207,7 @@ async def test_a_person_and_a_doubt_stay_on_the_line(answered_by: str) -> None:
 async def test_nobody_but_twilio_can_say_how_a_call_is() -> None:
     async with twilio_served(phones={AGENT: Phone("rings")}) as twilio:
         dialling = asyncio.create_task(twilio.dialer.dial(AGENT, timeout_s=RING_S))
-        await until(lambda: twilio.account.calls and twilio.call_to(AGENT).status == "ringing")
+        await until(lambda: twilio.account.exchange.calls and twilio.call_to(AGENT).status == "ringing")
         url = twilio.account.asked("CreateCall")[0].form["StatusCallback"]
         form = {"CallSid": twilio.call_to(AGENT).sid, "CallStatus": "busy"}
         async with twilio.server.http.post(url, data=form) as answer:
@@ -224,7 +225,7 @@ async def test_the_stream_of_a_call_cannot_be_opened_with_another_calls_ticket()
     async with twilio_served(phones={AGENT: Phone(person=keeps_quiet)}) as twilio:
         leg = await twilio.dialer.dial(AGENT, timeout_s=RING_S)
         used = twilio.account.asked("CreateCall")[0].form["Twiml"]
-        thief = PlayedCall(twilio.account, Numbers(), "inbound", Phone())
+        thief = PlayedCall(twilio.account.exchange, Numbers(), "inbound", Phone())
         thief.run(used)
         await until(lambda: thief.is_over)
         assert "ticket_used" in twilio.server.kinds()

@@ -13,7 +13,8 @@ from aiohttp import web
 from tests.fakes.ports import bound_socket
 from tests.fakes.twilio import AGENT, OUR_NUMBER, access, account_served
 from voicebot.simulation.carrier import Numbers
-from voicebot.simulation.twilio_account import Phone, PlayedCall, Trouble, TwilioAccount
+from voicebot.simulation.twilio_account import Trouble, TwilioAccount
+from voicebot.simulation.twilio_exchange import Phone, PlayedCall
 from voicebot.telephony.twilio import rest as rest_module
 from voicebot.telephony.twilio.rest import NewCall, RestAccess, TwilioRefused, TwilioRest, TwilioUnreachable
 from voicebot.telephony.twilio.twiml import hangup_twiml
@@ -35,9 +36,9 @@ async def client(timeout_s: float = 2.0) -> AsyncIterator[tuple[TwilioRest, Twil
 
 
 def a_call(account: TwilioAccount) -> PlayedCall:
-    call = PlayedCall(account, Numbers(), "inbound", Phone())
+    call = PlayedCall(account.exchange, Numbers(), "inbound", Phone())
     call.status = "in-progress"
-    account.calls[call.sid] = call
+    account.exchange.calls[call.sid] = call
     return call
 
 
@@ -45,12 +46,12 @@ async def test_a_call_is_placed_as_twilio_wants_it() -> None:
     async with client() as (rest, account):
         sid = await rest.place_call(CALL)
         (asked,) = account.asked("CreateCall")
-        assert sid in account.calls
+        assert sid in account.exchange.calls
         assert asked.form["To"] == AGENT
         assert asked.form["From"] == OUR_NUMBER
         assert asked.form["Timeout"] == "20"
         assert asked.form["AsyncAmd"] == "true"
-        assert account.calls[sid].events == ("initiated", "ringing", "answered", "completed")
+        assert account.exchange.calls[sid].events == ("initiated", "ringing", "answered", "completed")
 
 
 async def test_machines_are_not_looked_for_where_nobody_wants_to_know() -> None:
@@ -67,12 +68,12 @@ async def test_every_operation_is_one_that_twilio_has() -> None:
         await rest.direct(call.sid, hangup_twiml())
         assert await rest.status_of(call.sid) is CarrierCallStatus.COMPLETED
         agent = a_call(account)
-        account.rooms["room"].members.append(agent.sid)
+        account.exchange.rooms["room"].members.append(agent.sid)
         assert await rest.add_coach("room", to=AGENT, caller=OUR_NUMBER, agent_call_sid=agent.sid, ring_s=20)
         assert await rest.task_status(workspace, call.sid) is None
         assert (await rest.send_message(to=AGENT, sender=OUR_NUMBER, text="Hello, it is café & co.")).startswith("SM")
         assert account.asked("CreateMessage")[0].form["Body"] == "Hello, it is café & co."
-        assert account.faults == []
+        assert account.exchange.faults == []
         assert {asked.operation for asked in account.requests} == {
             "UpdateCall",
             "FetchCall",
