@@ -22,6 +22,7 @@ from phonenumbers import timezone
 
 from voicebot.app.editions import Editions
 from voicebot.app.sessions import SessionFactory
+from voicebot.app.standing import beside
 from voicebot.app.twilio import TwilioServing, say_what_is_unusable
 from voicebot.calls.transfer.briefing import Briefing
 from voicebot.calls.transfer.by_sip import BySip
@@ -199,13 +200,13 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         steps=steps,
     )
     try:
-        async with deliveries.running(), centre.running(), others.running() if has_others else nullcontext():
-            making = asyncio.create_task(maker.run())
-            try:
-                yield HandoverParts(desk, desk_parts)
-            finally:
-                making.cancel()
-                await asyncio.gather(making, return_exceptions=True)
+        async with (
+            deliveries.running(),
+            centre.running(),
+            others.running() if has_others else nullcontext(),
+            beside("call back", maker.run()),
+        ):
+            yield HandoverParts(desk, desk_parts)
     finally:
         await lines.close()
         await http.close()

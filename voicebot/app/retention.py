@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, time, timedelta
@@ -12,6 +11,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from voicebot.app.standing import beside
 from voicebot.app.vault import recording_eraser
 from voicebot.records.disposal import Disposal
 from voicebot.records.metrics import Metrics
@@ -31,24 +31,18 @@ async def retaining(
     settings: Settings, store: Store, metrics: Metrics, now: Callable[[], datetime]
 ) -> AsyncIterator[None]:
     """Delete daily what the settings say while the context lasts."""
-    task = asyncio.create_task(
-        retain_daily(
-            Disposal(store.database, recording_eraser(settings, store.recordings), now),
-            settings.retention.policy,
-            at=settings.retention.at,
-            zone=ZoneInfo(settings.zone),
-            # Other servers' recordings may lie on other disks.
-            instance=settings.instance if store.database.is_postgresql else None,
-            now=now,
-            on_failure=lambda: metrics.failed("store", "retention"),
-        )
+    daily = retain_daily(
+        Disposal(store.database, recording_eraser(settings, store.recordings), now),
+        settings.retention.policy,
+        at=settings.retention.at,
+        zone=ZoneInfo(settings.zone),
+        # Other servers' recordings may lie on other disks.
+        instance=settings.instance if store.database.is_postgresql else None,
+        now=now,
+        on_failure=lambda: metrics.failed("store", "retention"),
     )
-    try:
+    async with beside("delete what was kept for long enough", daily):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def retain_daily(

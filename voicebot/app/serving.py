@@ -8,13 +8,12 @@ import secrets
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import psutil
@@ -32,6 +31,7 @@ from voicebot.app.retention import retaining
 from voicebot.app.sessions import SessionFactory, standing_prompts
 from voicebot.app.sip import CallsOut, SipServing, serving_sip
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
+from voicebot.app.standing import beside
 from voicebot.app.surroundings import Surroundings, real_surroundings
 from voicebot.app.twilio import TwilioServing, serving_twilio
 from voicebot.app.understanding import learn_requests
@@ -150,11 +150,11 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         log.info("flows", version=first.bot.version, published=folder != settings.flows)
         editions = Editions(first, edition_of)
         stack.push_async_callback(editions.close)
-        _meanwhile(stack, editions.watch(library))
+        await stack.enter_async_context(beside("watch for published flows", editions.watch(library)))
         speech = first.speech
 
         cpu = CpuMeter(lambda: psutil.cpu_percent(interval=None))
-        _meanwhile(stack, _sample(cpu, speech, metrics))
+        await stack.enter_async_context(beside("sample the processor", _sample(cpu, speech, metrics)))
 
         continuations = ContinuationStore(store.database, now=world.now)
         people: list[HandoverParts] = []
@@ -199,7 +199,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             person_wanted=people[0].desk.note_written if people else nobody_is_told,
         )
         stack.push_async_callback(chats.close)
-        _meanwhile(stack, chats.sweep_forever())
+        await stack.enter_async_context(beside("end chats that are idle", chats.sweep_forever()))
         live = LiveCalls(
             factory.make,
             Limits(settings.max_calls, settings.max_calls_per_caller, settings.max_cpu_percent, MAX_ENGINE_LOAD),
@@ -242,11 +242,6 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         gc.freeze()
         gc.disable()
         yield Serving(settings.host, _port(runner), live, speech.engines(), sip)
-
-
-def _meanwhile(stack: AsyncExitStack, doing: Coroutine[Any, Any, None]) -> None:
-    """Do something beside the calls for as long as the server lives."""
-    stack.callback(asyncio.create_task(doing).cancel)
 
 
 @asynccontextmanager

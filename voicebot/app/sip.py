@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
 from sipmessage import URI
 
+from voicebot.app.standing import beside
 from voicebot.calls.registry import LiveCalls
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.metrics import Metrics
@@ -157,21 +157,17 @@ async def serving_sip(
         on_referral=referrals,
         clock=time.monotonic,
     )
-    registering: asyncio.Task[None] | None = None
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(endpoint.close)
         host, port = await _listen(endpoint, settings)
         registrar = _uri(sip.registrar, "registrar")
         if registrar is not None:
             account = URI("sip", registrar.host, user=sip.user or sip.caller)
             plan = RegistrationPlan(registrar, account, sip.register_expires_s)
-            registering = asyncio.create_task(Registration(endpoint, plan, credentials, resolver).run())
+            registering = Registration(endpoint, plan, credentials, resolver).run()
+            await stack.enter_async_context(beside("register with the phone system", registering))
+        stack.push_async_callback(legs.hang_up_all)
         yield SipServing(host, port, dialer)
-    finally:
-        await legs.hang_up_all()
-        if registering is not None:
-            registering.cancel()
-            await asyncio.gather(registering, return_exceptions=True)
-        await endpoint.close()
 
 
 def _uri(text: str | None, name: str) -> URI | None:
