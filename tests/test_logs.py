@@ -70,6 +70,31 @@ def test_the_number_of_a_card_is_taken_out_of_whatever_is_logged() -> None:
     assert second["event"] == "bad request: pan=[card number]"
 
 
+STREAM = "MZ4283fefc63f0cd0e873a0000c6d07ef7"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("stream_sid", STREAM, STREAM),
+        ("call_id", "Tw116JiFKa1Uk2WU", "Tw116JiFKa1Uk2WU"),
+        ("trace", "9bc92d8a-9671-4609-88b9-778403924671", "9bc92d8a-9671-4609-88b9-778403924671"),
+        ("problem", f"stream {STREAM} ended at 4111 1111 1111 1111", f"stream {STREAM} ended at [card number]"),
+        ("problem", f"the pin of {STREAM} is 4711", f"the pin of {STREAM} is [pin]"),
+        ("call_id", "4111111111111111", "[card number]"),
+        ("call_id", "x4111-1111-1111-1111", "x4111-[card number]"),
+        ("order_id", "my card 4111 1111 1111", "my card [card number]"),
+        ("problem", "MZ" + "4" * 32, "[account number]"),
+    ],
+)
+def test_ids_stay_readable_and_what_only_looks_like_one_does_not(field: str, value: str, shown: str) -> None:
+    stream = io.StringIO()
+    configure_logs("json", "info", stream=stream)
+    structlog.get_logger("voicebot").info("said", **{field: value})
+    (line,) = _lines(stream)
+    assert line[field] == shown
+
+
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_a_traceback_does_not_show_local_variables(log_format: Any) -> None:
     stream = io.StringIO()

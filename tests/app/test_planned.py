@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 
 from tests.app.test_editions import Books, Maker, changed
 from tests.dialog.small_bot import write_bot
+from voicebot.app import planned as planned_module
 from voicebot.app.editions import Editions
-from voicebot.app.planned import PlannedWith
+from voicebot.app.planned import _MOST_KEPT, PlannedWith
 from voicebot.backends.backends import Backends
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.library import Library
+from voicebot.dialog.loader import load_bot
 
 
 class Shelf:
@@ -56,6 +59,37 @@ async def test_a_published_version_is_opened_anew_with_what_it_was_published_wit
         assert "books.renew" in found.contracts
         assert shelf.books.closed == 0
     assert (len(shelf.opened), shelf.books.closed) == (1, 1)
+
+
+async def test_a_published_version_is_read_once_for_all_its_tasks_and_forgotten_when_others_are_used(
+    maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, reads = Library(tmp_path / "library"), list[str]()
+
+    def counting(folder: Path) -> Bot:
+        reads.append(folder.name)
+        return load_bot(folder)
+
+    monkeypatch.setattr(planned_module, "load_bot", counting)
+    versions = []
+    for number in range(_MOST_KEPT + 1):
+        _, folder = changed(tmp_path / f"b{number}", f"This is version {number}.")
+        versions.append(library.publish(folder, at=datetime(2026, 11, 21, tzinfo=UTC)).name)
+    editions = Editions(await maker.edition(write_bot(tmp_path / "first"), None), maker.edition)
+    planned = PlannedWith(editions, library, Shelf().open)
+
+    async def use(version: str) -> None:
+        async with planned.of(version) as found:
+            assert "books.renew" in found.contracts
+
+    await asyncio.gather(*(use(versions[0]) for _ in range(5)))
+    assert len(reads) == 1
+    for version in versions[1:]:
+        await use(version)
+    await use(versions[-1])
+    assert len(reads) == len(versions)
+    await use(versions[0])
+    assert len(reads) == len(versions) + 1
 
 
 async def test_a_version_that_was_never_published_is_followed_by_the_current_one(maker: Maker, tmp_path: Path) -> None:

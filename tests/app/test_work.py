@@ -12,6 +12,7 @@ from voicebot.app.editions import Editions
 from voicebot.app.work import working
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.store import Store
+from voicebot.records.vault.keys import RecordingKeys
 from voicebot.settings import load_settings
 from voicebot.work.planned import PlannedFor
 
@@ -24,7 +25,8 @@ async def test_what_is_wrong_with_the_settings_comes_out_as_it_is(tmp_path: Path
     # Flows are asked for only when a call is over or all is paused.
     no_flows = cast("Editions", object())
     nothing_planned = cast("PlannedFor", object())
+    keys = RecordingKeys.kept_in(tmp_path, "")
     async with Store.open(tmp_path, on_failure=lambda _: None) as store:
         with pytest.raises(ConfigurationError, match="is taken"):
-            async with working(settings, store, no_flows, nothing_planned, None, now=lambda: datetime.now(UTC)):
+            async with working(settings, store, keys, no_flows, nothing_planned, None, now=lambda: datetime.now(UTC)):
                 raise wrong

@@ -152,7 +152,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         centre,
         lines,
         make_party=make_party,
-        music=await asyncio.to_thread(_music, settings.hold_music),
+        music=await asyncio.to_thread(hold_music, settings.hold_music),
         clock=time.monotonic,
         now=now,
         elsewhere=Ways([*twilio.ways(make_party, question), by_sip]),
@@ -261,7 +261,8 @@ def context_reference(packet: ContextPacket) -> tuple[tuple[str, str], ...]:
     return ("User-to-User", f"{named};encoding=hex"), ("X-Voicebot-Context", packet.id)
 
 
-def _music(path: Path) -> bytes:
+def hold_music(path: Path) -> bytes:
+    """Return what callers who wait hear, as mu-law; ConfigurationError when it cannot be played. It blocks."""
     try:
         music = read_mulaw_wav(path)
     except (OSError, WavError) as error:

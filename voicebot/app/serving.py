@@ -27,6 +27,7 @@ from voicebot.app.chat_secret import chat_secret
 from voicebot.app.editions import Edition, Editions
 from voicebot.app.handover import HandoverParts, handing_over
 from voicebot.app.planned import PlannedWith
+from voicebot.app.preflight import look_over
 from voicebot.app.retention import retaining
 from voicebot.app.sessions import SessionFactory, standing_prompts
 from voicebot.app.sip import CallsOut, SipServing, serving_sip
@@ -35,7 +36,7 @@ from voicebot.app.standing import beside
 from voicebot.app.surroundings import Surroundings, real_surroundings
 from voicebot.app.twilio import TwilioServing, serving_twilio
 from voicebot.app.understanding import learn_requests
-from voicebot.app.vault import recording, recording_policy
+from voicebot.app.vault import recording, recording_keys, recording_policy
 from voicebot.app.work import Work, remembering, working
 from voicebot.calls.admission import CpuMeter, Limits
 from voicebot.calls.chats import Chats, nobody_is_told
@@ -113,10 +114,16 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         world = surroundings or real_surroundings(ZoneInfo(settings.zone))
         metrics = Metrics(CollectorRegistry())
         _make_data_folder(settings.data)
+        # Before speech is loaded, which takes seconds: whatever is wrong with what is quickly looked at.
+        await asyncio.to_thread(look_over, settings)
+        _oidc(settings)
+        _asterisk_peers(settings)
         store = await stack.enter_async_context(_records(settings, metrics, world.now))
+        keys = await asyncio.to_thread(recording_keys, settings)
         recordings = await stack.enter_async_context(
             recording(
                 settings,
+                keys,
                 store.recordings,
                 written=store.journal.flush,
                 now=world.now,
@@ -127,7 +134,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         library = Library(settings.data / FLOW_LIBRARY)
         folder = await asyncio.to_thread(_published, library) or settings.flows
 
-        memory = await remembering(settings, store, now=world.now)
+        memory = remembering(store, keys, now=world.now)
 
         async def edition_of(folder: Path, speech: Speech | None) -> Edition:
             progress("reading flows")
@@ -168,7 +175,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             editions, library, lambda folder, bot: world.open_backends(settings, folder, bot, memory=memory)
         )
         work = await stack.enter_async_context(
-            working(settings, store, editions, planned.of, twilio.rest, now=world.now)
+            working(settings, store, keys, editions, planned.of, twilio.rest, now=world.now)
         )
         factory = SessionFactory(
             settings=settings,

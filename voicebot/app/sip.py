@@ -190,7 +190,7 @@ def _credentials(settings: Settings, new_id: Callable[[], str]) -> Credentials |
 
 async def _listen(endpoint: Endpoint, settings: Settings) -> tuple[str, int]:
     sip = settings.sip
-    hosts = [str(host) for host in sip.hosts] or [_address_of(settings.host)]
+    hosts = sip_hosts(settings)
     port = settings.sip_port
     try:
         for host in hosts:
@@ -204,6 +204,11 @@ async def _listen(endpoint: Endpoint, settings: Settings) -> tuple[str, int]:
         fix = "Something else listens there. Choose another --sip-port, or 0 for any free one."
         raise ConfigurationError([Problem("settings", None, f"`sip_port`: {error}.", fix)]) from error
     return hosts[0], endpoint.transports.ports[Transport.UDP]
+
+
+def sip_hosts(settings: Settings) -> list[str]:
+    """Return the addresses on which SIP is listened for."""
+    return [str(host) for host in settings.sip.hosts] or [_address_of(settings.host)]
 
 
 def _address_of(host: str) -> str:

@@ -73,6 +73,7 @@ class Recording:
 @asynccontextmanager
 async def recording(
     settings: Settings,
+    keys: RecordingKeys,
     index: RecordingIndex,
     *,
     written: Callable[[], Awaitable[None]],
@@ -80,7 +81,7 @@ async def recording(
     on_failure: Callable[[str], None],
 ) -> AsyncIterator[Recording]:
     """Record calls and finish their recordings while the context lasts; `written` waits for the journal."""
-    keys, objects = recording_keys(settings), recording_objects(settings)
+    objects = recording_objects(settings)
     tapes: Path = settings.data / TAPES
     plan = FinishingPlan(tapes, objects, keys, Codec(settings.recording.codec))
     finisher = Finisher(plan, index, written=written, on_failure=on_failure)

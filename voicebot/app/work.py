@@ -14,11 +14,11 @@ import aiohttp
 import structlog
 
 from voicebot.app.editions import Edition, Editions
-from voicebot.app.vault import recording_keys
 from voicebot.calls.transfer.posting import SIGNATURE_HEADER, signature
 from voicebot.dialog.events import SlotValue
 from voicebot.records.deeds import ALL, Approval, Deeds
 from voicebot.records.store import Store
+from voicebot.records.vault.keys import RecordingKeys
 from voicebot.settings import Settings
 from voicebot.telephony.twilio.rest import TwilioRest
 from voicebot.work.after_call import AFTER_CALL, AfterCall
@@ -56,16 +56,17 @@ class Work:
     paused: Callable[[], frozenset[str]]
 
 
-async def remembering(settings: Settings, store: Store, *, now: Callable[[], datetime]) -> MemorySystem:
+def remembering(store: Store, keys: RecordingKeys, *, now: Callable[[], datetime]) -> MemorySystem:
     """Return what flows ask about a customer's earlier calls."""
     deeds = Deeds(store.database, now=now)
-    return MemorySystem(deeds, Customers(deeds, await asyncio.to_thread(recording_keys, settings)), now=now)
+    return MemorySystem(deeds, Customers(deeds, keys), now=now)
 
 
 @asynccontextmanager
-async def working(
+async def working(  # noqa: PLR0917  # everything it may need, from one place
     settings: Settings,
     store: Store,
+    keys: RecordingKeys,
     editions: Editions,
     planned: PlannedFor,
     twilio: TwilioRest | None,
@@ -77,7 +78,7 @@ async def working(
     `twilio` sends text messages, where there is an account.
     """
     deeds = Deeds(store.database, now=now)
-    customers = Customers(deeds, await asyncio.to_thread(recording_keys, settings))
+    customers = Customers(deeds, keys)
     after_call = AfterCall(
         calls=store,
         deeds=deeds,

@@ -1,0 +1,49 @@
+"""What is found wrong with the settings before anything slow is begun."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from voicebot.app.preflight import look_over
+from voicebot.errors import ConfigurationError
+from voicebot.settings import load_settings
+
+
+def free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+def test_free_ports_and_the_shipped_music_are_passed(tmp_path: Path) -> None:
+    look_over(load_settings(data=tmp_path, port=free_port(), sip_port=free_port()))
+    look_over(load_settings(data=tmp_path, port=0, sip_port=0))
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [("port", socket.SOCK_STREAM), ("sip_port", socket.SOCK_DGRAM), ("sip_port", socket.SOCK_STREAM)],
+)
+def test_a_port_that_another_program_has_is_named(tmp_path: Path, setting: str, kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            other.listen()
+        taken = other.getsockname()[1]
+        settings = load_settings(data=tmp_path, **({"port": 0, "sip_port": 0} | {setting: taken}))
+        with pytest.raises(ConfigurationError, match=f"`{setting}`: cannot listen on 127.0.0.1:{taken}"):
+            look_over(settings)
+
+
+def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEBOT_HOLD_MUSIC", str(tmp_path / "none.wav"))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        settings = load_settings(data=tmp_path, port=other.getsockname()[1], sip_port=0)
+        with pytest.raises(ConfigurationError) as refused:
+            look_over(settings)
+    assert [problem.what.partition(":")[0] for problem in refused.value.problems] == ["`port`", "`hold_music`"]
