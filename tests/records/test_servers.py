@@ -15,7 +15,7 @@ from sqlalchemy import text
 from tests.fakes import postgresql
 from voicebot.records.board import LEASE
 from voicebot.records.database import Database, locate
-from voicebot.records.post import Hearing, Post, Question
+from voicebot.records.post import MAX_BYTES, Hearing, Post, Question
 from voicebot.records.servers import Servers
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -117,6 +117,21 @@ async def test_a_server_whose_connections_were_cut_hears_the_others_again(shared
                 )
                 assert await connection.scalar(text(cut)) == 2
             await until(lambda: east.changes > before[0] and west.changes > before[1])
+            assert await east.post.ask("west", {"fine": True})
+
+
+async def test_a_notice_that_is_too_long_or_makes_no_sense_stops_no_other(shared_url: str, tmp_path: Path) -> None:
+    async with Database.prepared(locate(tmp_path, shared_url)) as database:
+        east, west = Neighbour(database, "east"), Neighbour(database, "west")
+        async with east.running(), west.running():
+            east.post.tell({"number": "9" * MAX_BYTES})
+            assert not await east.post.ask("west", {"fine": True, "what": "9" * MAX_BYTES})
+            for foreign in ("no JSON", "[]", '{"from": "north"}', '{"from": "north", "to": "", "ask": 5}'):
+                async with database.begin() as connection:
+                    await connection.execute(text("SELECT pg_notify('voicebot', :payload)"), {"payload": foreign})
+            east.post.tell({"number": 1})
+            await until(lambda: west.news)
+            assert west.news == [{"number": 1}]
             assert await east.post.ask("west", {"fine": True})
 
 

@@ -80,21 +80,29 @@ class Post:
         self._to_tell.set()
 
     def tell(self, news: Mapping[str, Any]) -> None:
-        """Tell every other server something, soon and in order; on SQLite nobody."""
-        if self._database.is_postgresql:
-            self._news.append(news)
-            self._to_tell.set()
+        """Tell every other server something, soon and in order; on SQLite nobody, and nobody what is too long."""
+        if not self._database.is_postgresql:
+            return
+        if _is_too_long(self._notice({"to": "", "news": news})):
+            log.error("the other servers are not told what is too long for a notice", most_bytes=MAX_BYTES)
+            return
+        self._news.append(news)
+        self._to_tell.set()
 
     async def ask(self, instance: str, question: Question) -> bool:
         """Ask another server to do something; False when it did not, or does not answer."""
         if not self._database.is_postgresql:
             return False
         question_id = self._new_id()
+        asking = {"to": instance, "id": question_id, "ask": question}
+        if _is_too_long(self._notice(asking)):
+            log.error("another server is not asked what is too long for a notice", most_bytes=MAX_BYTES)
+            return False
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._answers[question_id] = answer
         try:
             async with asyncio.timeout(_ANSWER_S):
-                await self._send({"to": instance, "id": question_id, "ask": question})
+                await self._send(asking)
                 return await answer
         except (TimeoutError, SQLAlchemyError) as error:
             log.warning("another server does not answer", server=instance, error=type(error).__name__)
@@ -103,13 +111,12 @@ class Post:
             del self._answers[question_id]
 
     async def _send(self, notice: Mapping[str, Any]) -> None:
-        payload = json.dumps({"from": self._instance, **notice})
-        if len(payload.encode()) > MAX_BYTES:
-            raise ValueError("a notice between servers is too long")
+        values = {"channel": _CHANNEL, "payload": self._notice(notice)}
         async with self._database.begin() as connection:
-            await connection.execute(
-                text("SELECT pg_notify(:channel, :payload)"), {"channel": _CHANNEL, "payload": payload}
-            )
+            await connection.execute(text("SELECT pg_notify(:channel, :payload)"), values)
+
+    def _notice(self, notice: Mapping[str, Any]) -> str:
+        return json.dumps({"from": self._instance, **notice})
 
     async def _again(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         """Do something for ever, over connections that may break; it calls what it is given when all is well."""
@@ -157,10 +164,16 @@ class Post:
                 well()
                 hearing.changed()
                 async for notify in driver.notifies():
-                    self._take(json.loads(notify.payload), hearing)
+                    self._hear(notify.payload, hearing)
             finally:
                 # Closed, not given back: a pooled connection would go on listening.
                 await connection.invalidate()
+
+    def _hear(self, payload: str, hearing: Hearing) -> None:
+        try:
+            self._take(json.loads(payload), hearing)
+        except Exception as error:  # noqa: BLE001  # whatever another program sends, the next notice must be heard
+            log.warning("a notice between servers is not understood", error=type(error).__name__)
 
     def _take(self, notice: Mapping[str, Any], hearing: Hearing) -> None:
         if notice["from"] == self._instance or notice["to"] not in {"", self._instance}:
@@ -183,3 +196,7 @@ class Post:
             await self._send({"to": notice["from"], "id": notice["id"], "answer": done})
         except SQLAlchemyError as error:
             log.warning("another server could not be answered", server=notice["from"], error=type(error).__name__)
+
+
+def _is_too_long(notice: str) -> bool:
+    return len(notice.encode()) > MAX_BYTES

@@ -430,6 +430,15 @@ async def test_an_agent_whose_caller_cannot_be_moved_is_let_go() -> None:
         assert len(stay.call.lines) == 1
 
 
+async def test_a_caller_who_hangs_up_while_both_are_moved_leaves_no_agent_alone_in_a_conference() -> None:
+    async with handed_over(Conference(AGENT), phones={AGENT: Phone(person=presses)}) as stay:
+        stay.twilio.account.troubles["UpdateCall"] = [Trouble(late_s=0.4)]
+        await until(lambda: stay.twilio.account.asked("UpdateCall"))
+        await stay.call.hang_up()
+        assert (await stay.outcome()).ending is Ending.CALLER_LEFT
+        await until(lambda: stay.twilio.call_to(AGENT).is_over)
+
+
 async def test_a_caller_who_hangs_up_while_the_agent_is_rung_frees_the_agent() -> None:
     async with handed_over(Conference(AGENT), phones={AGENT: Phone("rings")}) as stay:
         await until(lambda: stay.twilio.account.asked("CreateCall"))

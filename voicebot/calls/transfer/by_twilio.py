@@ -168,7 +168,8 @@ class ByTwilio:
             agent = await self._dialer.dial(conference.agent, timeout_s=sending.ring_s)
         except DialFailed as failed:
             raise RingFailed(failure_of(failed.reason)) from failed
-        met = False
+        leaves_us = False
+        back = False
         try:
             failure = await self._make_party(agent).ask(sending.introduction, self._question, accept_s=sending.accept_s)
             if failure is not None:
@@ -176,30 +177,30 @@ class ByTwilio:
             agent.confirm()
             journey = self._journeys.depart(leg)
             with self._on(journey):
+                leaves_us = True
                 await self._meet(leg, agent, journey)
-                met = True
                 await sending.let_go()
                 sending.answered()
                 await self._add_coach(conference, agent, journey)
-                return Sent.BACK if await self._return(leg, journey) else Sent.LEFT
+                back = await self._return(leg, journey)
+                return Sent.BACK if back else Sent.LEFT
         finally:
-            if not met:
+            if not back:
                 await agent.hang_up(HangUpReason.COMPLETED)
+                if leaves_us:
+                    # Moved or about to be, and the caller may never have come: nobody would let them out again.
+                    await self._end(agent.info.carrier_call_id)
 
     async def _meet(self, leg: TravellingLeg, agent: OutgoingLeg, journey: Journey) -> None:
         """Move both into one conference, the agent first: whoever waits there alone is not the caller."""
-        room, agent_sid = _room(journey), agent.info.carrier_call_id
+        room = _room(journey)
         try:
-            await self._rest.direct(agent_sid, conference_twiml(room=room))
+            await self._rest.direct(agent.info.carrier_call_id, conference_twiml(room=room))
         except TwilioError as error:
             leg.stay()
             log.warning("an agent could not be moved to a conference", why=str(error))
             raise RingFailed(Failure.UNREACHABLE) from error
-        try:
-            await self._direct(leg, conference_twiml(room=room, action_url=self._addresses.action(journey.id)))
-        except RingFailed:
-            await self._end(agent_sid)
-            raise
+        await self._direct(leg, conference_twiml(room=room, action_url=self._addresses.action(journey.id)))
 
     async def _add_coach(self, conference: Conference, agent: OutgoingLeg, journey: Journey) -> None:
         if not conference.coach:
