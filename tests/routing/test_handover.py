@@ -30,6 +30,7 @@ from voicebot.routing.actions import (
     RunBot,
     SendElsewhere,
     SendPacket,
+    Setback,
     TellCaller,
 )
 from voicebot.routing.destinations import Dial, Refer
@@ -98,7 +99,12 @@ def left(ending: Ending = Ending.CALLER_LEFT) -> Finish:
 
 FREED = FreeAgent(ANA, None, caller_left=True)
 LET_GO = FreeAgent(ANA, None)
-AGAIN = EnterQueue(OPEN, ("ana",), (), again=True)
+
+
+def again(because: Failure | Setback | None, tried: tuple[str, ...] = ("ana",)) -> EnterQueue:
+    return EnterQueue(OPEN, tried, (), again=True, because=because)
+
+
 P = Phase
 SENT = at(P.SENDING, rules=AWAY, packet_settled=True)
 TALKING = at(P.ELSEWHERE, rules=AWAY, packet_settled=True)
@@ -140,7 +146,7 @@ ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
         replace(SENT, sent=1),
         ElsewhereFailed(Failure.NO_ANSWER),
         P.ANNOUNCED,
-        (EnterQueue(OPEN, (), (), again=True),),
+        (again(Failure.NO_ANSWER, ()),),
     ),
     (
         "taken nowhere, none here",
@@ -161,7 +167,7 @@ ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
         replace(TALKING, sent=1),
         ElsewhereFailed(Failure.HUNG_UP),
         P.ANNOUNCED,
-        (EnterQueue(OPEN, (), (), again=True),),
+        (again(Failure.HUNG_UP, ()),),
     ),
     *(
         (f"{name} {state.phase}", state, event, P.DONE, (left(ending),))
@@ -199,7 +205,7 @@ ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
             at(P.DIALLING),
             AgentFailed(ANA, failure),
             P.ANNOUNCED,
-            (FreeAgent(ANA, failure), AGAIN),
+            (FreeAgent(ANA, failure), again(failure)),
         )
         for failure in Failure
     ),
@@ -239,7 +245,7 @@ ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
             at(P.BRIEFING),
             AgentFailed(ANA, failure),
             P.ANNOUNCED,
-            (FreeAgent(ANA, failure), AGAIN),
+            (FreeAgent(ANA, failure), again(failure)),
         )
         for failure in Failure
     ),
@@ -259,14 +265,28 @@ ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
         at(P.ACCEPTED),
         AgentFailed(ANA, Failure.HUNG_UP),
         P.ANNOUNCED,
-        (FreeAgent(ANA, Failure.HUNG_UP), AGAIN),
+        (FreeAgent(ANA, Failure.HUNG_UP), again(Failure.HUNG_UP)),
     ),
     (
         "lost after the join",
         at(P.JOINED),
         AgentFailed(ANA, Failure.HUNG_UP),
         P.ANNOUNCED,
-        (FreeAgent(ANA, Failure.HUNG_UP), AGAIN),
+        (FreeAgent(ANA, Failure.HUNG_UP), again(Setback.AGENT_GONE)),
+    ),
+    (
+        "another server has the agent",
+        at(P.JOINED),
+        AgentFailed(ANA, Failure.CLAIM_LOST),
+        P.ANNOUNCED,
+        (FreeAgent(ANA, Failure.CLAIM_LOST), again(Failure.CLAIM_LOST)),
+    ),
+    (
+        "on the way from a full queue",
+        at(P.NEW, queues=("service", "second"), because=Setback.FULL),
+        QueueFound(OPEN, RULES),
+        P.ANNOUNCED,
+        (EnterQueue(OPEN, (), (), again=False, because=Setback.FULL),),
     ),
     *(
         (f"packet while {phase}", at(phase), PacketSettled(), phase, ())
@@ -303,7 +323,7 @@ ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
         at(P.ANNOUNCED, only="ben"),
         WaitedTooLong(),
         P.ANNOUNCED,
-        (EnterQueue(OPEN, (), (), again=True),),
+        (again(Failure.NO_ANSWER, ()),),
     ),
     *(
         (f"third asked for while {phase}", at(phase), ThirdAsked(ANA, "second"), phase, (InviteThird("second"),))
@@ -405,6 +425,31 @@ ROWS: list[tuple[str, Handover, Event, Phase, tuple[Action, ...]]] = [
 def test_a_row_of_the_table(state: Handover, event: Event, phase: Phase, actions: tuple[Action, ...]) -> None:
     following, done = step(state, event)
     assert (following.phase, done) == (phase, actions)
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "because"),
+    [
+        (at(P.NEW), QueueFound(FULL, SPILLS), Setback.FULL),
+        (at(P.NEW), QueueFound(replace(FULL, standing=Standing.UNSTAFFED), SPILLS), Setback.NOBODY),
+        (at(P.ANNOUNCED, rules=SPILLS), WaitedTooLong(), Setback.TOO_LONG),
+        (
+            at(P.DIALLING, rules=replace(SPILLS, then={**USUAL_STEPS, Failure.BUSY: NextStep.OVERFLOW})),
+            AgentFailed(ANA, Failure.BUSY),
+            Failure.BUSY,
+        ),
+        (at(P.CHOOSING, rules=SPILLS), CallerChose(Choice.OVERFLOW), None),
+    ],
+    ids=["full", "nobody", "too long", "busy", "chosen"],
+)
+def test_who_is_sent_to_another_queue_is_told_why(
+    state: Handover, event: Event, because: Failure | Setback | None
+) -> None:
+    moved, _ = step(state, event)
+    assert (moved.phase, moved.queues[-1]) == (Phase.NEW, "second")
+    entered, actions = step(moved, QueueFound(OPEN, RULES))
+    assert [action.because for action in actions if isinstance(action, EnterQueue)] == [because]
+    assert entered.because is None
 
 
 def test_every_row_has_a_test() -> None:

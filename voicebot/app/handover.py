@@ -165,7 +165,9 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         find_dialer=lambda: Following(dialers[0], twilio.journeys) if dialers else None,
         is_open=centre.is_open,
         can_serve=lambda queue: centre.can_serve(queue, ()),
-        talk=lambda leg, row, packet: sessions.call_back(leg, row, packet, company_says=find_routing().wording),
+        talk=lambda leg, row, packet, following: sessions.call_back(
+            leg, row, packet, following, company_says=find_routing().wording
+        ),
         now=now,
     )
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -37,6 +38,8 @@ from voicebot.records.history import CallHistory
 from voicebot.records.metrics import Metrics
 from voicebot.records.recorder import Recordings
 from voicebot.records.store import Store
+from voicebot.routing.callbacks import Again, GivenUp
+from voicebot.routing.telling import moment_to_say
 from voicebot.routing.wording import Wording
 from voicebot.settings import Settings
 from voicebot.speech.listening.models import SpeechModel
@@ -163,7 +166,15 @@ class SessionFactory:
         self._live_recordings.opened(call_id, recorder, started_s)
         return recorder, f"{recorder.path.parent.name}/{call_id}"
 
-    async def call_back(self, leg: CallLeg, row: CallbackRow, packet: ContextPacket, *, company_says: Wording) -> bool:
+    async def call_back(
+        self,
+        leg: CallLeg,
+        row: CallbackRow,
+        packet: ContextPacket,
+        following: Again | GivenUp,
+        *,
+        company_says: Wording,
+    ) -> bool:
         """Carry a callback that was answered; True when it is done with."""
         transfers = self._find_transfers()
         edition = self._editions.current
@@ -178,13 +189,22 @@ class SessionFactory:
         hello = company_says.text(
             "lost_hello" if row.reason == "cut_off" else "callback_hello", company=edition.bot.name
         )
+        match following:
+            case Again(at):
+                slot = moment_to_say(at.astimezone(ZoneInfo(row.zone)), self._now())
+                said_next = company_says.text("callback_again", slot=slot)
+            case GivenUp():
+                said_next = company_says.text("callback_last")
+        unwanted = company_says.text("callback_unwanted")
         told = rules.announcement if rules.policy is RecordingPolicy.ANNOUNCE else None
         if told:
             hello = f"{told.static_texts[0]} {hello}"
         try:
             async with self._editions.held(edition):
                 return await CallbackCall(
-                    CallbackPlan(call_id, path, edition.bot.version, hello, announced=told is not None),
+                    CallbackPlan(
+                        call_id, path, edition.bot.version, hello, said_next, unwanted, announced=told is not None
+                    ),
                     leg,
                     make_line=lambda on_event: self._line(leg, edition, recorder, on_event),
                     make_transfer=lambda caller: transfers.make_again(queue, caller, packet, call_id=call_id),

@@ -6,7 +6,6 @@ import argparse
 import getpass
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +16,14 @@ from voicebot.commands.learning import Learning
 from voicebot.dialog.check import Report, check
 from voicebot.dialog.coverage import FlowCoverage, coverage
 from voicebot.dialog.finding import Finding, Severity
+from voicebot.dialog.flow import Bot
 from voicebot.dialog.library import Library, RefusedVersion
 from voicebot.dialog.loader import load_bot
 from voicebot.dialog.picture import mermaid, svg
 from voicebot.dialog.rehearsal import rehearse
 from voicebot.dialog.story import load_stories
 from voicebot.errors import ConfigurationError, Problem
+from voicebot.routing.check import queues_findings
 from voicebot.settings import FLOW_LIBRARY, Settings, load_settings
 from voicebot.work.plan import load_plan
 
@@ -89,7 +90,7 @@ def _library(settings: Settings) -> Library:
 def _check(given: argparse.Namespace) -> int:
     settings = _settings(given)
     learning = Learning(settings)
-    report = _with_plan(check(settings.flows, None if given.quick else learning.collide), settings.flows)
+    report = check(settings.flows, None if given.quick else learning.collide, _BESIDE)
     if given.format == "json":
         print(json.dumps(_document(report) | {"understanding": learning.document(report.bot)}, indent=2))
     else:
@@ -98,19 +99,19 @@ def _check(given: argparse.Namespace) -> int:
     return 0 if report.may_go_live else 1
 
 
-def _with_plan(report: Report, folder: Path) -> Report:
-    """Add what is wrong with the plan of what follows calls."""
-    if report.bot is None:
-        return report
+def _plan_findings(folder: Path, bot: Bot) -> list[Finding]:
+    """Find what is wrong with the plan of what follows calls."""
     try:
-        load_plan(folder, report.bot.operations)
+        load_plan(folder, bot.operations)
     except ConfigurationError as error:
-        wrong = [
+        return [
             Finding("load", Severity.ERROR, problem.file, problem.line, problem.what, problem.fix)
             for problem in error.problems
         ]
-        return replace(report, findings=(*report.findings, *wrong))
-    return report
+    return []
+
+
+_BESIDE = (queues_findings, _plan_findings)
 
 
 def _document(report: Report) -> dict[str, object]:
@@ -225,6 +226,7 @@ def _publish(given: argparse.Namespace) -> int:
             by=given.by or getpass.getuser(),
             note=given.note,
             collide=learning.collide,
+            beside=_BESIDE,
         )
     except RefusedVersion as refused:
         _print_report(refused.report)

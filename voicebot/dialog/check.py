@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,10 @@ class ExampleTaken:
 Collide = Callable[[Mapping[str, Sequence[str]]], Sequence[ExampleTaken]]
 
 
+#: Finds what is wrong with files of a bot's folder that other rooms read, such as queues.yaml.
+Beside = Callable[[Path, Bot], Iterable[Finding]]
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """All findings, errors first in each file. `bot` is None when it could not even be loaded."""
@@ -49,8 +53,11 @@ class Report:
         return self.bot is not None and not self.errors
 
 
-def check(directory: Path, collide: Collide | None = None) -> Report:
-    """Check the bot in `directory`. Without `collide`, only examples that are exactly alike collide."""
+def check(directory: Path, collide: Collide | None = None, beside: Sequence[Beside] = ()) -> Report:
+    """Check the bot in `directory`. Without `collide`, only examples that are exactly alike collide.
+
+    What `beside` finds counts as what is found here.
+    """
     try:
         bot = load_bot(directory)
     except ConfigurationError as error:
@@ -67,6 +74,7 @@ def check(directory: Path, collide: Collide | None = None) -> Report:
         *wording_findings(bot),
         *recording_findings(bot),
         *(_collisions(bot, collide) if collide else ()),
+        *(finding for find in beside for finding in find(directory, bot)),
     ]
     ordered = sorted(set(findings), key=lambda one: (one.file, one.line or 0, one.severity, one.what))
     return Report(tuple(ordered), bot)

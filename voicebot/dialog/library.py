@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import unified_diff
 from pathlib import Path
 
-from voicebot.dialog.check import Collide, Report, check
+from voicebot.dialog.check import Beside, Collide, Report, check
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.loader import bot_files, load_bot
 from voicebot.errors import VoicebotError
@@ -54,14 +54,21 @@ class Library:
         self._current = folder / "current"
 
     def publish(
-        self, source: Path, *, at: datetime, by: str = "", note: str = "", collide: Collide | None = None
+        self,
+        source: Path,
+        *,
+        at: datetime,
+        by: str = "",
+        note: str = "",
+        collide: Collide | None = None,
+        beside: Sequence[Beside] = (),
     ) -> Version:
         """Check the bot in `source`, keep a copy and make it current.
 
         `RefusedVersion`, with nothing changed, when the check finds errors. Publishing what is there already makes
         that version current again.
         """
-        report = check(source, collide)
+        report = check(source, collide, beside)
         if report.bot is None or not report.may_go_live:
             raise RefusedVersion(report)
         name = report.bot.version

@@ -18,9 +18,11 @@ from voicebot.dialog.steps import (
     HoursStep,
     JumpStep,
     PersonStep,
+    QuestionStep,
     ReachedStep,
     RequestStep,
     RunStep,
+    SayStep,
     SetStep,
     Step,
     TakeStep,
@@ -158,6 +160,7 @@ def _persons(bot: Bot) -> Iterator[Finding]:
         if not any(isinstance(rung_flow.steps[step_id], PersonStep) for step_id in reachable(rung_flow)):
             what = f"policy.yaml leads to '{rung}' for a person, and it calls none."
             yield error("no_person", at(rung_flow), what, "Add '- person: policy'.")
+        yield from _unsaid(rung_flow)
     for other in bot.flows.values():
         for step in other.steps.values():
             if isinstance(step, RequestStep) and step.menu.get("0", name) != name:
@@ -166,6 +169,26 @@ def _persons(bot: Bot) -> Iterator[Finding]:
             if isinstance(step, AskStep | ConfirmStep) and step.question.gives_up == step.id:
                 what = f"'{step.id}' gives up by asking again."
                 yield error("endless", at(other, step), what, "Lead 'gives_up:' to a person or an end.")
+
+
+def _unsaid(flow: Flow) -> Iterator[Finding]:
+    """Callers hear what happens next before a person is called, and what becomes of it where none can be reached."""
+    silent, waiting = {flow.start}, [flow.start]
+    while waiting:
+        step = flow.steps[waiting.pop()]
+        speaks = isinstance(step, SayStep | QuestionStep)
+        following = [] if speaks else [target for _, target in successors(step) if target not in silent]
+        silent.update(following)
+        waiting += following
+    for step in flow.steps.values():
+        if not isinstance(step, PersonStep):
+            continue
+        if step.id in silent:
+            what = f"Callers are put through in '{flow.name}' without a word of what happens next."
+            yield error("unsaid", at(flow, step), what, "Add '- say:' before it, and say how long it takes.")
+        if not isinstance(flow.steps[step.next], SayStep):
+            what = f"Where nobody can be reached, '{flow.name}' says nothing of what happens next."
+            yield error("unsaid", at(flow, step), what, "Add '- say:' after it, and say when somebody will see to it.")
 
 
 def _unused(bot: Bot) -> Iterator[Finding]:

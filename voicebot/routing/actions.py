@@ -26,6 +26,18 @@ class Ending(StrEnum):
     ELSEWHERE = "elsewhere"
 
 
+class Setback(StrEnum):
+    """Why a caller does not get whom they were told of, where that is no `Failure` of one agent."""
+
+    #: Too many wait already.
+    FULL = "full"
+    #: Nobody who could take them is on duty.
+    NOBODY = "nobody"
+    TOO_LONG = "too_long"
+    #: They were joined to an agent, whose line was lost.
+    AGENT_GONE = "agent_gone"
+
+
 @dataclass(frozen=True, slots=True)
 class FindQueue:
     """Look how it stands in this queue and tell `QueueFound`."""
@@ -38,7 +50,7 @@ class EnterQueue:
     """Wait in this queue for an agent not in `tried`, with music; tell the caller how long that may take.
 
     Answers `AgentClaimed`, `WaitedTooLong`, `QueueClosed` or `CallerChose`. `choices` can be had by key meanwhile.
-    `only` is the one agent to wait for, empty for anybody.
+    `only` is the one agent to wait for, empty for anybody. `because` is what went wrong before, None where nothing did.
     """
 
     outlook: Outlook
@@ -46,6 +58,7 @@ class EnterQueue:
     choices: tuple[Choice, ...]
     again: bool
     only: str = ""
+    because: Failure | Setback | None = None
 
 
 @dataclass(frozen=True, slots=True)

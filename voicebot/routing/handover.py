@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 
 from voicebot.routing.actions import (
     Action,
@@ -34,6 +34,7 @@ from voicebot.routing.actions import (
     RunBot,
     SendElsewhere,
     SendPacket,
+    Setback,
     TellCaller,
 )
 from voicebot.routing.events import (
@@ -70,7 +71,7 @@ from voicebot.routing.events import (
     ThirdLeft,
     WaitedTooLong,
 )
-from voicebot.routing.queues import Choice, NextStep
+from voicebot.routing.queues import Choice, Failure, NextStep
 from voicebot.routing.waiting import Outlook, Standing
 
 #: Queues that a caller is sent on to, one after the other, before something else must be offered.
@@ -109,7 +110,8 @@ class Handover:
     """Where a hand-over stands. `packet_settled` and `told` must both be true before anybody is joined.
 
     `only` is the one agent the caller was sent on to, while there is hope for them. `inviting` is the queue of which
-    the agent has asked somebody into the call, `third` who has come.
+    the agent has asked somebody into the call, `third` who has come. `because` is why the caller is on their way to
+    another queue, if something went wrong.
     """
 
     phase: Phase = Phase.NEW
@@ -127,6 +129,7 @@ class Handover:
     only: str = ""
     inviting: str = ""
     third: Claim | None = None
+    because: Failure | Setback | None = None
 
 
 Result = tuple[Handover, tuple[Action, ...]]
@@ -164,12 +167,21 @@ def _queue_found(state: Handover, event: QueueFound) -> Result:
 
 def _wait_here(state: Handover, outlook: Outlook) -> Result:
     """Have the caller wait for agents of ours, or see what else there is."""
-    if outlook.standing is Standing.OPEN:
-        entering = replace(state, phase=Phase.ANNOUNCED, offered=state.offered + bool(outlook.choices))
-        return entering, (EnterQueue(outlook, state.tried, outlook.choices, again=False, only=state.only),)
-    if outlook.standing in {Standing.FULL, Standing.UNSTAFFED} and (moved := _overflow(state)):
-        return moved
-    return _offer(state, outlook.choices)
+    match outlook.standing:
+        case Standing.OPEN:
+            because = state.because
+            state = replace(state, phase=Phase.ANNOUNCED, offered=state.offered + bool(outlook.choices), because=None)
+            entering = EnterQueue(outlook, state.tried, outlook.choices, again=False, only=state.only, because=because)
+            return state, (entering,)
+        case Standing.FULL:
+            moved = _overflow(state, Setback.FULL)
+        case Standing.UNSTAFFED:
+            moved = _overflow(state, Setback.NOBODY)
+        case Standing.CLOSED:
+            moved = None
+        case _:
+            assert_never(outlook.standing)
+    return moved or _offer(state, outlook.choices)
 
 
 def _send_elsewhere(state: Handover) -> Result:
@@ -186,6 +198,8 @@ def _packet_settled_first(state: Handover, event: PacketSettled) -> Result:
 
 
 def _elsewhere_answered(state: Handover, _event: ElsewhereAnswered) -> Result:
+    if not state.packet_settled:
+        return state, ()  # nobody was sent anywhere yet
     return replace(state, phase=Phase.ELSEWHERE), ()
 
 
@@ -196,9 +210,10 @@ def _elsewhere_failed(state: Handover, event: ElsewhereFailed) -> Result:
         return _send_elsewhere(state)
     what = state.rules.then.get(event.failure, NextStep.NEXT_AGENT)
     if what is NextStep.NEXT_AGENT and state.outlook and state.outlook.standing is Standing.OPEN:
-        entering = EnterQueue(state.outlook, state.tried, state.outlook.choices, again=True)
+        choices = state.outlook.choices
+        entering = EnterQueue(state.outlook, state.tried, choices, again=True, because=event.failure)
         return replace(state, phase=Phase.ANNOUNCED), (entering,)
-    if what is not NextStep.OFFER and (moved := _overflow(state)):
+    if what is not NextStep.OFFER and (moved := _overflow(state, event.failure)):
         return moved
     return _offer(state, state.rules.offers)
 
@@ -248,16 +263,20 @@ def _join_when_ready(state: Handover) -> Result:
 
 
 def _agent_failed(state: Handover, event: AgentFailed) -> Result:
+    return _without_agent(state, event, event.failure)
+
+
+def _without_agent(state: Handover, event: AgentFailed, because: Failure | Setback) -> Result:
     """Let the agent go, and do what policy says of this failure; nobody is rung twice for the same caller."""
     freed = FreeAgent(event.claim, event.failure)
     leave = (LeaveQueue(),) if state.phase in _IN_QUEUE else ()
     state = replace(state, claim=None, told=False, tried=(*state.tried, event.claim.agent_id), only="")
     what = state.rules.then.get(event.failure, NextStep.NEXT_AGENT)
-    if what is NextStep.OVERFLOW and (moved := _overflow(state)):
+    if what is NextStep.OVERFLOW and (moved := _overflow(state, because)):
         return moved[0], (freed, *leave, *moved[1])
     if what is NextStep.NEXT_AGENT and len(state.tried) < state.rules.max_tries and state.outlook:
         choices = state.outlook.choices
-        entering = EnterQueue(state.outlook, state.tried, choices, again=True)
+        entering = EnterQueue(state.outlook, state.tried, choices, again=True, because=because)
         return replace(state, phase=Phase.ANNOUNCED), (freed, entering)
     offering, actions = _offer(state, state.rules.offers)
     return offering, (freed, *leave, *actions)
@@ -266,8 +285,10 @@ def _agent_failed(state: Handover, event: AgentFailed) -> Result:
 def _nobody_came(state: Handover, event: WaitedTooLong | QueueClosed) -> Result:
     if isinstance(event, WaitedTooLong) and state.only and state.outlook:
         # The one they were sent on to does not come; anybody else of the queue will do.
-        return replace(state, only=""), (EnterQueue(state.outlook, state.tried, state.outlook.choices, again=True),)
-    if isinstance(event, WaitedTooLong) and (moved := _overflow(state)):
+        choices = state.outlook.choices
+        waiting_on = EnterQueue(state.outlook, state.tried, choices, again=True, because=Failure.NO_ANSWER)
+        return replace(state, only=""), (waiting_on,)
+    if isinstance(event, WaitedTooLong) and (moved := _overflow(state, Setback.TOO_LONG)):
         return moved[0], (LeaveQueue(), *moved[1])
     offering, actions = _offer(state, state.rules.offers)
     return offering, (LeaveQueue(), *actions)
@@ -372,7 +393,8 @@ def _agent_lost(state: Handover, event: AgentFailed) -> Result:
     """Their line was lost, or they were gone before a word was said: the caller has not been served."""
     if state.third:
         return _promoted(state, state.third, FreeAgent(event.claim, event.failure))
-    failed, actions = _agent_failed(replace(state, inviting=""), event)
+    because = event.failure if event.failure is Failure.CLAIM_LOST else Setback.AGENT_GONE
+    failed, actions = _without_agent(replace(state, inviting=""), event, because)
     return failed, (*_third_dropped(state), *actions)
 
 
@@ -420,12 +442,13 @@ def _caller_left(state: Handover, _event: CallerLeft) -> Result:
 # --- what several rows do
 
 
-def _overflow(state: Handover) -> Result | None:
+def _overflow(state: Handover, because: Failure | Setback | None = None) -> Result | None:
     """Send the caller on to the queue below, if there is one that they have not been to."""
     queue = state.rules.overflow
     if not queue or queue in state.queues or len(state.queues) >= MOST_QUEUES:
         return None
-    return replace(state, phase=Phase.NEW, queues=(*state.queues, queue)), (FindQueue(queue),)
+    moved = replace(state, phase=Phase.NEW, queues=(*state.queues, queue), because=because)
+    return moved, (FindQueue(queue),)
 
 
 def _instead(state: Handover) -> tuple[Choice, ...]:

@@ -276,14 +276,14 @@ def _numbers(fields: Fields, name: str) -> dict[str, int]:
 
 
 def _wording(source: Source | None) -> Wording:
-    """Read texts that are worded otherwise; each may use the names of the text that it stands for."""
-    changed: dict[str, str] = {}
+    """Read what is said; each text may use the names of the built-in one that it stands for."""
+    written: dict[str, str] = {}
     for name, entry in source.fields(tuple(DEFAULTS)) if source else ():
-        changed[name] = entry.text()
+        written[name] = entry.text()
         known = names_in(DEFAULTS[name])
-        for used in sorted(names_in(changed[name]) - known):
+        for used in sorted(names_in(written[name]) - known):
             entry.problem(f"'{{{used}}}' is not known here.", suggestion(used, sorted(known)))
-    return Wording(changed)
+    return Wording(written)
 
 
 def _callbacks(source: Source) -> Callbacks:

@@ -86,7 +86,7 @@ def queues_schema() -> Schema:
         "tiers": {"description": "How much earlier customers of a tier are served.", **_named(_COUNT)},
         "topics": {"description": "How much earlier callers about a topic are served.", **_named(_COUNT)},
         "says": {
-            "description": "Texts of a hand-over, worded otherwise.",
+            "description": "What is said during a hand-over.",
             **_object(dict.fromkeys(DEFAULTS, _TEXT), []),
         },
         "callbacks": _object(dict.fromkeys(CALLBACK_KEYS, _COUNT), []),

@@ -86,6 +86,40 @@ def outlook(
     return Outlook(queue.name, standing, ahead, wait_s, choices(queue, standing, wait_s))
 
 
+@dataclass(frozen=True, slots=True)
+class InLine:
+    """How it stands with a caller who waits: how many are served before them, and how long it will take.
+
+    Either is None where nobody can tell. `is_served` is whether anybody on duty could still take them.
+    """
+
+    ahead: int | None = None
+    wait_s: float | None = None
+    is_served: bool = True
+
+
+def in_line(
+    routing: Routing,
+    queue: Queue,
+    me: Waiting,
+    *,
+    waiting: Iterable[Waiting],
+    presences: Sequence[Presence],
+    recent_s: Sequence[float],
+    now: datetime,
+) -> InLine:
+    """Return how it stands with a caller of `queue`, by those who may still be asked for them."""
+    ahead = place_in_line([*(one for one in waiting if one.entry_id != me.entry_id), me], me.entry_id)
+    staff = [
+        one
+        for one in presences
+        if one.agent_id not in me.tried and is_on_duty(one) and routing.serves(one.agent_id, queue)
+    ]
+    free = sum(is_free(one, now) for one in staff)
+    wait_s = expected_wait_s(ahead or 0, len(staff), free=free, handle_s=handle_time_s(queue, recent_s))
+    return InLine(ahead, wait_s, is_served=bool(staff))
+
+
 def choices(queue: Queue, standing: Standing, wait_s: float | None) -> tuple[Choice, ...]:
     """Return what a caller is offered instead of, or beside, waiting; nothing while the wait is short."""
     match standing:

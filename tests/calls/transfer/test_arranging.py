@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from tests.calls.transfer.test_breaking import PLACE, Caller, PlayedFloor
-from tests.routing.examples import routing
+from tests.routing.examples import NOW, routing
 from voicebot.calls.transfer import arranging
 from voicebot.calls.transfer.arranging import Arranger
 from voicebot.calls.transfer.seams import Place, Said
@@ -74,7 +74,7 @@ def answers_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def arranger_for(caller: AskedCaller, floor: PlayedFloor) -> Arranger:
-    return Arranger(PLACE, caller, floor, Wording())
+    return Arranger(PLACE, caller, floor, Wording(), now=lambda: NOW)
 
 
 @pytest.mark.parametrize("unclear", [[WHAT], []], ids=["neither yes nor no", "silence"])

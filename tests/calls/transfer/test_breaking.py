@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -21,7 +21,7 @@ from voicebot.routing.actions import Ending
 from voicebot.routing.agents import Agent, Reach
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Choice, Failure, Queue, Routing
-from voicebot.routing.waiting import Outlook, Standing
+from voicebot.routing.waiting import InLine, Outlook, Standing
 from voicebot.routing.wording import Wording
 from voicebot.telephony.leg import CallLeg
 
@@ -113,10 +113,17 @@ class PlayedFloor:
         self.tokens += 1
         self.on_claimed(Claim(agent_id, self.tokens))
 
-    async def ahead(self, place: Place) -> int | None:
+    async def in_line(self, place: Place, queue: Queue, tried: tuple[str, ...]) -> InLine:
         del place
-        self._may("ahead")
-        return 0
+        self._may("in_line")
+        return InLine(0, 0.0, is_served=await self.can_serve(queue, tried))
+
+    def opens(self, queue: Queue, at: datetime) -> datetime | None:
+        del queue
+        return at + timedelta(hours=18)
+
+    async def soonest(self, queue: Queue, number: str) -> datetime | None:
+        return (await self.slots(queue, number))[0]
 
     async def leave(self, place: Place, ending: str) -> None:
         del place
@@ -227,9 +234,9 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-@pytest.mark.parametrize("broken", ["look", "deliver", "ahead", "reach_of"])
+@pytest.mark.parametrize("broken", ["look", "deliver", "in_line", "reach_of"])
 async def test_a_part_that_breaks_ends_the_transfer_rather_than_leave_the_caller_in_silence(broken: str) -> None:
-    floor = PlayedFloor(breaks=frozenset({broken}), staff=frozenset() if broken == "ahead" else frozenset({"ana"}))
+    floor = PlayedFloor(breaks=frozenset({broken}), staff=frozenset() if broken == "in_line" else frozenset({"ana"}))
     with pytest.raises(Broken, match=broken):
         await run(transfer(Caller(), floor, Lines()))
 
@@ -285,7 +292,7 @@ async def test_the_key_a_waiting_caller_is_told_is_the_key_that_counts() -> None
     one = transfer(caller, floor, Lines())
     running = asyncio.create_task(run(one))
     await until(lambda: caller.heard)
-    assert "To be called back, press 1" in caller.heard[0]
+    assert "at 10 AM or later, press 1 or say call me back" in caller.heard[0]
     assert one.caller_said(Said("1"))
     await until(lambda: any(text.startswith("Shall we call you") for text in caller.heard))
     one.caller_left()

@@ -18,6 +18,7 @@ from voicebot.records.callbacks import BOOKED, DONE, FAILED, CallbackBook, Callb
 from voicebot.records.context import ContextPacket
 from voicebot.records.contexts import Contexts
 from voicebot.records.database import Database, locate
+from voicebot.routing.callbacks import Again, GivenUp
 from voicebot.routing.destinations import Dial
 from voicebot.routing.queues import Callbacks, Queue, Routing
 from voicebot.simulation.contact_centre import PlayedLeg
@@ -46,13 +47,15 @@ class Dialled:
     taken: bool = True
     staffed: bool = True
     numbers: list[str] = field(default_factory=list)
+    followings: list[Again | GivenUp] = field(default_factory=list)
 
     async def dial(self, reach: str, **_options: Any) -> Any:
         self.numbers.append(reach)
         return RungLeg(f"leg-{len(self.numbers)}")
 
-    async def talk(self, leg: CallLeg, row: CallbackRow, packet: ContextPacket) -> bool:
+    async def talk(self, leg: CallLeg, row: CallbackRow, packet: ContextPacket, following: Again | GivenUp) -> bool:
         del leg, row, packet
+        self.followings.append(following)
         return self.taken
 
     async def can_serve(self, queue: Queue) -> bool:
@@ -112,11 +115,13 @@ async def test_a_callback_that_was_taken_is_made_once(tmp_path: Path) -> None:
 
 
 async def test_one_that_nobody_took_is_made_again_later(tmp_path: Path) -> None:
-    async with making(tmp_path, Dialled(taken=False)) as book:
+    network = Dialled(taken=False)
+    async with making(tmp_path, network) as book:
         await promised(book)
         row = await row_in(book, BOOKED, result="nobody_took_it")
     assert row.attempts == 1
     assert row.due_at > now()
+    assert network.followings == [Again(row.due_at)], "called again at another time than was said"
 
 
 async def test_nobody_is_called_to_be_told_that_nobody_is_there_and_that_is_no_attempt(tmp_path: Path) -> None:

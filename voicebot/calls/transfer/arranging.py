@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
 
 from voicebot.calls.transfer.seams import CallerSide, Floor, Place, Said
 from voicebot.calls.transfer.sounds import TONE
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
 from voicebot.routing.queues import Choice, Queue
+from voicebot.routing.telling import moment_to_say
 from voicebot.routing.wording import Wording
 
 #: How long a caller may take to answer, and to say a message.
@@ -27,11 +30,14 @@ _MESSAGE = Expectation(
 class Arranger:
     """Talks with one caller about one choice at a time; `takes` hands it what they say."""
 
-    def __init__(self, place: Place, caller: CallerSide, floor: Floor, wording: Wording) -> None:
+    def __init__(
+        self, place: Place, caller: CallerSide, floor: Floor, wording: Wording, *, now: Callable[[], datetime]
+    ) -> None:
         self._place = place
         self._caller = caller
         self._floor = floor
         self._wording = wording
+        self._now = now
         self._answer: asyncio.Future[Said] | None = None
 
     def takes(self, said: Said) -> bool:
@@ -70,14 +76,14 @@ class Arranger:
             await self.note_down(queue)
             return
         await self._floor.book(self._place, queue, number=self._place.number, at=slots[0], reason="cut_off")
-        await self._say("cut_off")
+        await self._say("cut_off", slot=moment_to_say(slots[0], self._now()))
 
     async def _callback(self, queue: Queue) -> bool:
         number = await self._number()
         if number is None:
             return False
         for slot in (await self._floor.slots(queue, number))[:MOST_SLOTS]:
-            said_slot = f"{slot:%A} at {slot.hour % 12 or 12}:{slot:%M} {'AM' if slot.hour < 12 else 'PM'}"
+            said_slot = moment_to_say(slot, self._now())
             if await self._yes("callback_slot", slot=said_slot):
                 await self._floor.book(self._place, queue, number=number, at=slot, reason="asked")
                 await self._say("callback_booked", slot=said_slot)

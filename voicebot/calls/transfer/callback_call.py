@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 #: After the hello, how long to wait for a yes; no yes is taken for voicemail.
 ANSWER_S = 8.0
+#: How long the last words may take to be heard.
+GOODBYE_LIMIT_S = 20.0
 _THERE = Expectation("callback.there", (AnswerKind.YES_NO,), keys=KeyEntry(1, 1), no_input_s=60.0)
 
 
@@ -37,13 +40,16 @@ _THERE = Expectation("callback.there", (AnswerKind.YES_NO,), keys=KeyEntry(1, 1)
 class CallbackPlan:
     """What is fixed when the callback is answered; `hello` is what is said first.
 
-    `announced` says whether it tells of the recording. `recording_path` is None for a call that is not recorded.
+    `following` is said to whoever gives no sign of being there: what we do next. `unwanted` answers a no. `announced`
+    says whether `hello` tells of the recording. `recording_path` is None for a call that is not recorded.
     """
 
     call_id: str
     recording_path: str | None
     flow_version: str
     hello: str
+    following: str
+    unwanted: str
     announced: bool = False
 
 
@@ -77,10 +83,13 @@ class CallbackCall:
         unheard = Unheard(self._line, leg, self._turns)
         self._caller = HeldCaller(TappedLeg(leg, recording, clock), self._line, unheard, self._interpret)
         self._transfer: Transfer | None = None
-        self._there: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._there: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> bool:
-        """Carry the call to its end; True when the callee was there: what came of it then is arranged with them."""
+        """Carry the call to its end; True when the callee was there: what came of it then is arranged with them.
+
+        One who says no does not want to be called back any more.
+        """
         self._journal.begin_call(self._plan.call_id, self._leg.info, self._now(), self._plan.flow_version)
         if self._plan.recording_path is not None:
             self._journal.note_recording(self._plan.call_id, self._plan.recording_path)
@@ -89,10 +98,14 @@ class CallbackCall:
         self._line.start()
         listening = asyncio.create_task(self._listen())
         outcome: TransferOutcome | None = None
+        there: bool | None = None
         try:
-            if await self._is_there():
+            there = await self._is_there()
+            if there:
                 self._transfer = self._make_transfer(self._caller)
                 outcome = await self._transfer.run()
+            elif not self._caller.has_gone:
+                await self._say_what_follows(unwanted=there is False)
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
@@ -101,9 +114,18 @@ class CallbackCall:
             self._turns.close()
             self._recording.close()
             ended = Outcome.PERSON if outcome and outcome.talked else Outcome.SILENT
-            self._journal.end_call(self._plan.call_id, self._now(), ended, outcome.ending if outcome else "not_there")
+            result = "unwanted" if there is False else "not_there"
+            self._journal.end_call(self._plan.call_id, self._now(), ended, outcome.ending if outcome else result)
         # Whoever got another callback, or anything else instead, is not called for this one again.
-        return outcome is not None
+        return outcome is not None or there is False
+
+    async def _say_what_follows(self, *, unwanted: bool) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_LIMIT_S):
+                if unwanted:
+                    await self._caller.say("callback.unwanted", self._plan.unwanted)
+                else:
+                    await self._caller.say("callback.following", self._plan.following)
 
     # As the transfer before the transfer: what the callee says is whether they are there.
 
@@ -117,7 +139,8 @@ class CallbackCall:
         self._there.set_result(meant)
         return True
 
-    async def _is_there(self) -> bool:
+    async def _is_there(self) -> bool | None:
+        """Return what the callee said to the hello; None when it was nothing, or they have hung up."""
         await self._caller.listen(_THERE)
         saying = asyncio.create_task(self._caller.say("callback.hello", self._plan.hello))
         try:
@@ -129,7 +152,7 @@ class CallbackCall:
             if not saying.done():
                 await self._caller.hush()
             await asyncio.gather(saying, return_exceptions=True)
-        return self._there.done() and self._there.result()
+        return self._there.result() if self._there.done() else None
 
     async def _listen(self) -> None:
         while True:
@@ -137,7 +160,7 @@ class CallbackCall:
             if isinstance(event, LineEnded):
                 self._caller.gone()
                 if not self._there.done():
-                    self._there.set_result(False)
+                    self._there.set_result(None)
                 if self._transfer is not None:
                     self._transfer.caller_left()
             else:

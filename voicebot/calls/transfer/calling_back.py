@@ -28,8 +28,8 @@ RING_S = 30.0
 #: Callbacks under way at once, since each takes a line and soon an agent.
 MOST_AT_ONCE = 5
 
-#: Talks with whoever answered: True when they were there and took the call.
-Talk = Callable[[CallLeg, CallbackRow, ContextPacket], Awaitable[bool]]
+#: Talks with whoever answered: True when they were there and took the call. Who was not is told what follows.
+Talk = Callable[[CallLeg, CallbackRow, ContextPacket, Again | GivenUp], Awaitable[bool]]
 
 
 class CallbackMaker:
@@ -87,21 +87,22 @@ class CallbackMaker:
             await self._book.finish(row, why, failed=True)
             return
         if not self._may_call(row, queue):
-            await self._postpone(row, queue, tried=False, why="not_now")
+            await self._go_on(row, self._following(row, queue, tried=False), tried=False, why="not_now")
             return
         if not queue.elsewhere and not await self._can_serve(queue):
-            await self._postpone(row, queue, tried=False, why="nobody_there")
+            await self._go_on(row, self._following(row, queue, tried=False), tried=False, why="nobody_there")
             return
+        following = self._following(row, queue, tried=True)
         renewing = asyncio.create_task(self._renew(row))
         try:
             leg = await dialer.dial(row.number, timeout_s=RING_S)
         except DialFailed as failed:
-            await self._postpone(row, queue, tried=True, why=failed.reason.value)
+            await self._go_on(row, following, tried=True, why=failed.reason.value)
             return
         else:
             carrying = asyncio.create_task(leg.run())
             try:
-                taken = await self._talk(leg, row, self._packet(row, document))
+                taken = await self._talk(leg, row, self._packet(row, document), following)
             finally:
                 await leg.hang_up(HangUpReason.COMPLETED)
                 await asyncio.gather(carrying, return_exceptions=True)
@@ -110,7 +111,7 @@ class CallbackMaker:
         if taken:
             await self._book.finish(row, "taken")
         else:
-            await self._postpone(row, queue, tried=True, why="nobody_took_it")
+            await self._go_on(row, following, tried=True, why="nobody_took_it")
 
     async def _renew(self, row: CallbackRow) -> None:
         while True:
@@ -122,14 +123,17 @@ class CallbackMaker:
         now = self._now()
         return self._is_open(queue, now) and is_decent(now, ZoneInfo(row.zone), self._find_routing().callbacks)
 
-    async def _postpone(self, row: CallbackRow, queue: Queue, *, tried: bool, why: str) -> None:
-        following = after_attempt(
+    def _following(self, row: CallbackRow, queue: Queue, *, tried: bool) -> Again | GivenUp:
+        """Say what follows if this attempt, or this look at it where it is not `tried`, comes to nothing."""
+        return after_attempt(
             row.attempts if tried else 0,
             self._now(),
             rules=self._find_routing().callbacks,
             zone=ZoneInfo(row.zone),
             is_open=lambda at: self._is_open(queue, at),
         )
+
+    async def _go_on(self, row: CallbackRow, following: Again | GivenUp, *, tried: bool, why: str) -> None:
         log.info("callback not made", call_id=row.call_id, why=why, attempts=row.attempts)
         match following:
             case Again(at):

@@ -27,7 +27,7 @@ from voicebot.routing.callbacks import free_slots
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Failure, Queue, Routing
 from voicebot.routing.selection import Waiting, pairs
-from voicebot.routing.waiting import Outlook, outlook, place_in_line
+from voicebot.routing.waiting import InLine, Outlook, in_line, outlook
 
 log = structlog.get_logger(__name__)
 
@@ -107,6 +107,10 @@ class ContactCentre:
         hours = self._hours().get(queue.hours)
         return hours is None or hours.is_open(at)
 
+    def opens(self, queue: Queue, at: datetime) -> datetime | None:
+        hours = self._hours().get(queue.hours)
+        return hours.opens_next(at) if hours else None
+
     async def look(self, queue: Queue, priority: int) -> Outlook:
         board = await self._board.snapshot()
         return outlook(
@@ -142,13 +146,22 @@ class ContactCentre:
         self._waiting[place.entry_id] = on_claimed
         self._told()
 
-    async def ahead(self, place: Place) -> int | None:
+    async def in_line(self, place: Place, queue: Queue, tried: tuple[str, ...]) -> InLine:
         try:
-            return place_in_line(_waiting(await self._board.snapshot()), place.entry_id)
+            board = await self._board.snapshot()
         except SQLAlchemyError as error:
             # They wait on: a word less exact is better than a caller lost.
             log.error("the queues' board cannot be read", error=type(error).__name__)
-            return None
+            return InLine()
+        return in_line(
+            self.routing,
+            queue,
+            Waiting(place.entry_id, queue.name, place.priority, place.entered_at, frozenset(tried)),
+            waiting=_waiting(board),
+            presences=_presences(board),
+            recent_s=board.handled_s.get(queue.name, ()),
+            now=self._now(),
+        )
 
     async def leave(self, place: Place, ending: str) -> None:
         self._waiting.pop(place.entry_id, None)
@@ -239,6 +252,13 @@ class ContactCentre:
             most=3,
         )
         return tuple(found)
+
+    async def soonest(self, queue: Queue, number: str) -> datetime | None:
+        try:
+            return next(iter(await self.slots(queue, number)), None)
+        except SQLAlchemyError as error:
+            log.error("the callbacks cannot be read", error=type(error).__name__)
+            return None
 
     # --- for the desk
 

@@ -75,6 +75,10 @@ class HeldCaller:
             if not sounding.done():
                 sounding.set_result(None)
 
+    @property
+    def has_gone(self) -> bool:
+        return self._gone
+
     async def _heard(self, utterance_id: str) -> None:
         if self._gone:
             return

@@ -14,7 +14,7 @@ from voicebot.records.context import ContextPacket
 from voicebot.routing.agents import Agent, Reach
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Failure, Queue, Routing
-from voicebot.routing.waiting import Outlook
+from voicebot.routing.waiting import InLine, Outlook
 from voicebot.telephony.leg import CallLeg
 
 
@@ -148,7 +148,17 @@ class Floor(Protocol):
         """Have the caller wait; `on_claimed` is told, once, which agent is theirs."""
         ...
 
-    async def ahead(self, place: Place) -> int | None: ...
+    async def in_line(self, place: Place, queue: Queue, tried: tuple[str, ...]) -> InLine:
+        """Return how it stands with a caller who waits in this queue."""
+        ...
+
+    def opens(self, queue: Queue, at: datetime) -> datetime | None:
+        """Return when a closed queue opens again, in the zone of its hours; None where nobody can tell."""
+        ...
+
+    async def soonest(self, queue: Queue, number: str) -> datetime | None:
+        """Return when a number could be called back at the earliest, in its own zone; None where nobody can tell."""
+        ...
 
     async def leave(self, place: Place, ending: str) -> None: ...
 

@@ -69,7 +69,17 @@ from voicebot.routing.events import (
 )
 from voicebot.routing.handover import Handover, Phase, begin, step
 from voicebot.routing.queues import Choice, Failure, Queue
-from voicebot.routing.telling import announcement, comfort, keyed_choice, offers, refusal, spoken_choice
+from voicebot.routing.telling import (
+    announcement,
+    comfort,
+    going_on,
+    keyed_choice,
+    moment_to_say,
+    offers,
+    refusal,
+    spoken_choice,
+)
+from voicebot.routing.waiting import Standing
 from voicebot.routing.wording import Wording
 from voicebot.telephony.leg import CallLeg
 
@@ -136,7 +146,7 @@ class Transfer:
         self._sounds = Sounds(caller, HoldMusic(music), broken=self._broke)
         self._clock = clock
         self._now = now
-        self._arranger = Arranger(place, caller, floor, wording)
+        self._arranger = Arranger(place, caller, floor, wording, now=now)
         self._inbox: asyncio.Queue[Event | BaseException] = asyncio.Queue()
         self._state = Handover()
         self._queue: Queue = floor.routing.queue_named(queue)
@@ -353,15 +363,7 @@ class Transfer:
         await self._bot.come_back()
         # Whoever says nothing waits, so that waiting has no key.
         self._choices = tuple(choice for choice in action.choices if choice is not Choice.WAIT)
-        first: tuple[str, str] | None = None
-        if not action.again:
-            first = (
-                "transfer.announce",
-                announcement(self._wording, queue.title, action.outlook, offered=self._choices),
-            )
-        elif action.tried or self._far.tried:
-            name = "agent_gone" if self._agent.talked else "trying_next"
-            first = f"transfer.{name}", self._wording.text(name)
+        first = await self._first_word(action, queue)
         self._agent.talked = False
         await self._caller.listen(choice_expectation(self._choices))
         await self._sounds.play(self._sounds.wait_with_music(first, self._comfort))
@@ -369,11 +371,38 @@ class Transfer:
         if self._waiting is None:
             self._waiting = self._errands.start(self._watch_queue(queue))
 
+    async def _first_word(self, action: EnterQueue, queue: Queue) -> tuple[str, str] | None:
+        """Return what a caller who waits is told first; None where what follows at once tells them."""
+        if not action.again:
+            before = self._floor.routing.queue_named(self._state.queues[-2]).title if action.because else ""
+            return "transfer.announce", announcement(
+                self._wording,
+                queue.title,
+                action.outlook,
+                offered=self._choices,
+                soonest=await self._soonest(self._choices),
+                because=action.because,
+                instead_of=before,
+            )
+        line = await self._floor.in_line(self._place, queue, self._passed_over())
+        if not line.is_served:
+            self._inbox.put_nowait(WaitedTooLong())
+            return None
+        return "transfer.going_on", going_on(self._wording, queue.title, line, action.because)
+
+    async def _soonest(self, choices: tuple[Choice, ...]) -> str:
+        """Return when the caller could be called back, as it is said; empty where that cannot be told."""
+        if Choice.CALLBACK not in choices or not self._place.number:
+            return ""
+        at = await self._floor.soonest(self._queue, self._place.number)
+        return moment_to_say(at, self._now()) if at else ""
+
     def _claimed(self, claim: Claim) -> None:
         self._inbox.put_nowait(AgentClaimed(claim))
 
     async def _comfort(self) -> str:
-        return comfort(self._wording, await self._floor.ahead(self._place))
+        line = await self._floor.in_line(self._place, self._queue, self._passed_over())
+        return comfort(self._wording, line, rings=self._state.phase in {Phase.DIALLING, Phase.BRIEFING})
 
     async def _watch_queue(self, queue: Queue) -> None:
         """Tell when the caller has waited too long, and when nobody can come any more."""
@@ -449,8 +478,10 @@ class Transfer:
     async def _offer(self, offer: Offer) -> None:
         self._choices = offer.choices
         await self._caller.listen(choice_expectation(self._choices))
-        why = refusal(self._wording, self._queue.title, offer.standing)
-        text = " ".join((why, *offers(self._wording, self._choices)))
+        opens = self._floor.opens(self._queue, self._now()) if offer.standing is Standing.CLOSED else None
+        said_opens = moment_to_say(opens, self._now()) if opens else ""
+        why = refusal(self._wording, self._queue.title, offer.standing, said_opens)
+        text = " ".join((why, *offers(self._wording, self._choices, await self._soonest(self._choices))))
         await self._caller.say("transfer.offer", text)
         await asyncio.sleep(CHOOSE_S)
         self._inbox.put_nowait(NothingChosen())
