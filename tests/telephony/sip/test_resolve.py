@@ -45,7 +45,9 @@ class Zone:
         ("sip:192.0.2.7;transport=tls", [Hop(Transport.TLS, "192.0.2.7", 5061)]),
         ("sip:plain.example:5080", [Hop(Transport.UDP, "192.0.2.9", 5080)]),
         ("sip:plain.example", [Hop(Transport.UDP, "192.0.2.9", 5060)]),
-        ("sip:example.com", [Hop(Transport.TLS, "192.0.2.1", 5071)]),
+        # The certificate must be that of the domain that was asked for, not of the server that DNS names.
+        ("sip:example.com", [Hop(Transport.TLS, "192.0.2.1", 5071, "example.com")]),
+        ("sips:plain.example:5081", [Hop(Transport.TLS, "192.0.2.9", 5081, "plain.example")]),
         (
             "sip:example.com;transport=tcp",
             [Hop(Transport.TCP, "192.0.2.1", 5070), Hop(Transport.TCP, "192.0.2.2", 5080)],

@@ -8,7 +8,7 @@ import datetime as dt
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -30,13 +30,31 @@ from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
 from voicebot.telephony.sip.hop import Hop, Transport
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import parse
-from voicebot.telephony.sip.resolve import DnsLookup, Resolver
+from voicebot.telephony.sip.resolve import DnsLookup, Lookup, Naptr, Resolver, Srv
 from voicebot.telephony.sip.stream import PING, StreamCutter
 from voicebot.telephony.sip.transport import CannotListen
 
+TRUNK = "trunk.example"
+
+
+class OneHost:
+    """A DNS in which every name is this machine's."""
+
+    async def naptr(self, name: str) -> Sequence[Naptr]:
+        del name
+        return ()
+
+    async def srv(self, name: str) -> Sequence[Srv]:
+        del name
+        return ()
+
+    async def addresses(self, name: str) -> Sequence[str]:
+        del name
+        return ["127.0.0.1"]
+
 
 @contextlib.asynccontextmanager
-async def calling(bot: SipBot) -> AsyncIterator[Dialer]:
+async def calling(bot: SipBot, lookup: Lookup | None = None) -> AsyncIterator[Dialer]:
     """A dialer on a second endpoint's behalf: the bot that calls the bot."""
 
     async def open_media(local_host: str, peer_host: str) -> Media:
@@ -44,10 +62,10 @@ async def calling(bot: SipBot) -> AsyncIterator[Dialer]:
 
     yield Dialer(
         bot.endpoint,
-        OutboundPolicy(None, frozenset({"127.0.0.1", "[::1]"}), "caller", None),
+        OutboundPolicy(None, frozenset({"127.0.0.1", "[::1]", TRUNK}), "caller", None),
         numbers=NumberPlan((), region="US"),
         limits=DialLimits(per_hour=100, at_once=10, clock=time.monotonic),
-        reach=Resolver(DnsLookup()),
+        reach=Resolver(lookup or DnsLookup()),
         open_media=open_media,
         on_refused=bot.refused.append,
         on_referral=lambda _leg, _call, _referral: False,
@@ -55,8 +73,8 @@ async def calling(bot: SipBot) -> AsyncIterator[Dialer]:
     )
 
 
-async def call_and_hang_up(caller: SipBot, callee: SipBot, address: str) -> None:
-    async with calling(caller) as dialer:
+async def call_and_hang_up(caller: SipBot, callee: SipBot, address: str, lookup: Lookup | None = None) -> None:
+    async with calling(caller, lookup) as dialer:
         leg = await dialer.dial(address, timeout_s=5)
         running = asyncio.create_task(leg.run())
         await asyncio.sleep(0.2)
@@ -109,6 +127,29 @@ async def test_tls_without_the_right_certificate_reaches_nobody(tmp_path: Path, 
         async with calling(caller) as dialer:
             with pytest.raises(DialFailed) as failed:
                 await dialer.dial(f"sips:bot@127.0.0.1:{port}", timeout_s=5)
+        assert failed.value.reason is DialFailure.UNREACHABLE
+        assert callee.calls == []
+
+
+async def test_a_trunk_over_tls_shows_the_certificate_of_its_domain(tmp_path: Path) -> None:
+    server, client = contexts(make_certificate(tmp_path, x509.DNSName(TRUNK)), demand=False)
+    async with sip_bot(client_tls=client) as caller, sip_bot(tls=server) as callee:
+        port = callee.endpoint.transports.ports[Transport.TLS]
+        await call_and_hang_up(caller, callee, f"sips:bot@{TRUNK}:{port}", OneHost())
+        # What names only its address from now on, as a Record-Route may, goes over the same connection.
+        streams = len(caller.endpoint.transports._streams)
+        caller.endpoint.transports.send(PING, Hop(Transport.TLS, "127.0.0.1", port))
+        assert (streams, len(caller.endpoint.transports._streams)) == (1, 1)
+        assert not caller.endpoint.transports._connecting
+
+
+async def test_a_trunk_that_shows_another_domains_certificate_is_not_spoken_with(tmp_path: Path) -> None:
+    server, client = contexts(make_certificate(tmp_path, x509.DNSName("other.example")), demand=False)
+    async with sip_bot(client_tls=client) as caller, sip_bot(tls=server) as callee:
+        port = callee.endpoint.transports.ports[Transport.TLS]
+        async with calling(caller, OneHost()) as dialer:
+            with pytest.raises(DialFailed) as failed:
+                await dialer.dial(f"sips:bot@{TRUNK}:{port}", timeout_s=5)
         assert failed.value.reason is DialFailure.UNREACHABLE
         assert callee.calls == []
 
@@ -204,8 +245,11 @@ def test_hops_over_streams_are_reliable() -> None:
     assert [Hop(kind, "127.0.0.1", 1).is_reliable for kind in Transport] == [False, True, True]
 
 
-def make_certificate(folder: Path) -> Path:
-    """Write a certificate for 127.0.0.1 that signs itself, with its key, and return the file."""
+LOOPBACK = x509.IPAddress(IPv4Address("127.0.0.1"))
+
+
+def make_certificate(folder: Path, subject: x509.GeneralName = LOOPBACK) -> Path:
+    """Write a certificate for `subject` that signs itself, with its key, and return the file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bot")])
     now = dt.datetime.now(dt.UTC)
@@ -217,7 +261,7 @@ def make_certificate(folder: Path) -> Path:
         .serial_number(secrets.randbits(64))
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([subject]), critical=False)
         .sign(key, hashes.SHA256())
     )
     path = folder / "bot.pem"

@@ -16,11 +16,16 @@ class Transport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One peer's socket: `host` is an IP address without brackets. Over a stream it names the connection too."""
+    """One peer's socket: `host` is an IP address without brackets. Over a stream it names the connection too.
+
+    `domain` is what was asked for where that led to the address over TLS: the certificate must be that domain's
+    (RFC 5922 section 4). Empty where nothing but the address was known.
+    """
 
     transport: Transport
     host: str
     port: int
+    domain: str = ""
 
     @property
     def is_possible(self) -> bool:

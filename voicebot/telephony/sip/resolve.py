@@ -111,11 +111,11 @@ class Resolver:
             kind = transport or Transport.UDP
             return [Hop(kind, host, uri.port or default_port(kind))]
         if uri.port is not None:
-            return await self._hops(transport or Transport.UDP, [(host, uri.port)])
+            return await self._hops(transport or Transport.UDP, host, [(host, uri.port)])
         targets = await self._targets(host, transport, secure=uri.scheme == "sips")
         hops: list[Hop] = []
         for kind, name, port in targets:
-            hops += await self._hops(kind, [(name, port)], strict=False)
+            hops += await self._hops(kind, host, [(name, port)], strict=False)
         if not hops:
             raise Unresolvable(f"No SIP address was found for {host}.")
         return hops[:MAX_HOPS]
@@ -172,9 +172,11 @@ class Resolver:
                 ordered.append(record)
         return ordered
 
-    async def _hops(self, kind: Transport, targets: list[tuple[str, int]], *, strict: bool = True) -> list[Hop]:
+    async def _hops(
+        self, kind: Transport, domain: str, targets: list[tuple[str, int]], *, strict: bool = True
+    ) -> list[Hop]:
         hops = [
-            Hop(kind, address, port)
+            Hop(kind, address, port, domain if kind is Transport.TLS else "")
             for name, port in targets
             for address in ([name] if is_address(name) else await self._lookup.addresses(name))
         ]

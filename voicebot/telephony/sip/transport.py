@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import structlog
@@ -143,8 +144,8 @@ class Transports:
             self._fail_soon(hop)
         elif hop.transport is Transport.UDP:
             self._send_datagram(data, hop)
-        elif hop in self._streams:
-            self._streams[hop].send(data)
+        elif (stream := self._stream_to(hop)) is not None:
+            stream.send(data)
         elif hop in self._connecting:
             self._connecting[hop].append(data)
         else:
@@ -152,6 +153,14 @@ class Transports:
             task = asyncio.get_running_loop().create_task(self._connect(hop))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _stream_to(self, hop: Hop) -> _Stream | None:
+        """Return the connection that is open; one to a domain serves for its bare address, as a Record-Route has it."""
+        stream = self._streams.get(hop)
+        if stream is None and hop.transport is Transport.TLS and not hop.domain:
+            known = (other for other in self._streams if replace(other, domain="") == hop)
+            stream = next((self._streams[other] for other in known), None)
+        return stream
 
     async def connect(self, hop: Hop) -> bool:
         """Open a stream unless there is one, and tell whether there is."""
@@ -202,10 +211,16 @@ class Transports:
                     hop.host,
                     hop.port,
                     ssl=tls,
-                    server_hostname=hop.host if tls else None,
+                    server_hostname=(hop.domain or hop.host) if tls else None,
                 )
         except (OSError, ssl.SSLError, TimeoutError) as error:
-            _log.warning("no connection", transport=hop.transport, problem=type(error).__name__)
+            _log.warning(
+                "no connection",
+                transport=hop.transport,
+                host=hop.domain or hop.host,
+                port=hop.port,
+                problem=type(error).__name__,
+            )
             self._connecting.pop(hop, None)
             self._on_failed(hop)
             return
