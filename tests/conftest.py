@@ -35,7 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
-    """Mark what runs on both kinds in one run, and leave out what is about SQLite's file where there is none."""
+    """Mark what runs on both kinds in one run, leave out what is about SQLite's file where there is none, sort.
+
+    Tests that may take longest begin first: one of minutes that began last would keep the other workers waiting.
+    """
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
@@ -45,7 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
         (left_out if about_the_file else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = kept
+    items[:] = sorted(kept, key=_longest_s, reverse=True)
+
+
+def _longest_s(item: pytest.Item) -> tuple[bool, float]:
+    """Return whether a test is one of a group, which one worker takes in a row, and how long it says it may take."""
+    limit = item.get_closest_marker("timeout")
+    return item.get_closest_marker("xdist_group") is not None, float(limit.args[0]) if limit is not None else 0.0
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from unittest.mock import patch
 
@@ -275,3 +277,10 @@ def test_a_flow_that_cannot_be_drawn_is_told_with_those_that_can(capsys: pytest.
     told = capsys.readouterr().err
     assert "There is no flow balanse. There are:" in told
     assert "balance" in told
+
+
+def test_a_subcommand_does_not_wait_for_the_libraries_of_another() -> None:
+    heavy = "sklearn", "scipy", "pipecat", "aiohttp", "dbos", "onnxruntime"
+    program = f"import sys, voicebot.cli; print(*(name for name in {heavy} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == []

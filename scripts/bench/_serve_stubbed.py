@@ -11,7 +11,9 @@ import gc
 import json
 import signal
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import psutil
 import structlog
@@ -56,8 +58,11 @@ def _database_handles() -> int:
     return held
 
 
-def vitals(collections: Collections) -> dict[str, float]:
-    """Return what must not grow with the number of calls taken, and the longest garbage collection since last asked."""
+def vitals(collections: Collections) -> dict[str, Any]:
+    """Return what must not grow with the number of calls taken, and the longest garbage collection since last asked.
+
+    ``doing`` names what the tasks are in, with how many of them.
+    """
     process = psutil.Process()
     memory = process.memory_full_info()
     workers = process.children(recursive=True)
@@ -72,7 +77,12 @@ def vitals(collections: Collections) -> dict[str, float]:
         "uss_mb": memory.uss / 1e6,
         "workers_uss_mb": sum(worker.memory_full_info().uss for worker in workers) / 1e6,
         "collection_ms": longest_ms,
+        "doing": Counter(_name_of(task) for task in asyncio.all_tasks()),
     }
+
+
+def _name_of(task: asyncio.Task[Any]) -> str:
+    return getattr(task.get_coro(), "__qualname__", "?")
 
 
 async def main() -> None:

@@ -133,7 +133,7 @@ class Server:
 @contextlib.asynccontextmanager
 async def running(data: Path, *arguments: str, **environment: str) -> AsyncIterator[Server]:
     """Start a server on a free port with its own data folder, and wait until it is ready."""
-    await asyncio.to_thread(_share_renderings, data)
+    await asyncio.to_thread(share_renderings, data)
     log = data / "server.log"
     with log.open("wb") as stream:
         process = await asyncio.create_subprocess_exec(
@@ -181,7 +181,7 @@ async def running(data: Path, *arguments: str, **environment: str) -> AsyncItera
                 await process.wait()
 
 
-def _share_renderings(data: Path) -> None:
+def share_renderings(data: Path) -> None:
     """Give a new data folder the prompts and grammars that an earlier server of this test run has made.
 
     They are kept by content, so a folder that is too old or too new only costs time.

@@ -14,7 +14,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.end_to_end.server import holds
+from tests.end_to_end.server import holds, share_renderings
 from voicebot.records.schema import call_schema
 from voicebot.simulation.caller import Caller
 from voicebot.simulation.conversations import ORDER, demo_calls
@@ -63,6 +63,8 @@ async def run_demo(data: Path, *arguments: str, under: tuple[str, ...] = (), **e
 
 @pytest.mark.parametrize("via", ["twilio", "sip"])
 async def test_three_callers_reach_their_goals_and_hear_what_the_database_says(tmp_path: Path, via: str) -> None:
+    if via == "sip":
+        share_renderings(tmp_path)  # that prompts are made anew is seen once
     status, printed = await run_demo(tmp_path, "--via", via)
     assert status == 0, printed
     assert [call.goal for call in demo_calls(today())] == ["balance", "order_status", "book_appointment"]
@@ -96,15 +98,14 @@ async def test_the_demo_reaches_its_goals_without_root_and_without_flite(tmp_pat
     if os.geteuid() == 0:
         shutil.chown(data, "nobody", "nogroup")
     status, printed = await run_demo(
-        data, under=_without_root(), HOME=str(data), LD_LIBRARY_PATH=str(hidden), PATH=str(hidden)
+        data, "--only", "order", under=_without_root(), HOME=str(data), LD_LIBRARY_PATH=str(hidden), PATH=str(hidden)
     )
     assert status == 0, printed
     assert f"espeak {ESPEAK_DEFAULT}" in printed, printed
     assert "flite rms" not in printed
-    for call in demo_calls(today()):
-        kept = data / "calls" / f"{call.script.name}.json"
-        assert kept.stat().st_uid != 0
-        assert json.loads(kept.read_text())["goal_reached"] is True
+    kept = data / "calls" / f"{ORDER.script.name}.json"
+    assert kept.stat().st_uid != 0
+    assert json.loads(kept.read_text())["goal_reached"] is True
 
 
 def _without_root() -> tuple[str, ...]:
@@ -122,6 +123,7 @@ def _without_root() -> tuple[str, ...]:
 
 
 async def test_a_server_that_cannot_hear_fails_the_demo(tmp_path: Path) -> None:
+    share_renderings(tmp_path)
     status, printed = await run_demo(tmp_path, "--only", "order", VOICEBOT_RECOGNIZER="off")
     assert status == 1, printed
     assert "✗" in printed
@@ -135,6 +137,7 @@ async def test_a_broken_voice_fails_the_demo_before_any_call(tmp_path: Path) -> 
 
 async def test_other_words_lead_to_another_outcome(tmp_path: Path) -> None:
     """The same server, the same steps: only what is said differs, and the server knows it from the audio alone."""
+    share_renderings(tmp_path)
     plan = ServerPlan(tmp_path, FLOWS, 0, 0, PATIENT)
     out = io.StringIO()
     async with running(plan, lambda _: None) as server, senses(server) as mind:
@@ -152,6 +155,7 @@ async def test_other_words_lead_to_another_outcome(tmp_path: Path) -> None:
 
 
 async def test_silence_in_place_of_speech_gets_nowhere(tmp_path: Path) -> None:
+    share_renderings(tmp_path)
     async with running(ServerPlan(tmp_path, FLOWS, 0, 0, PATIENT), lambda _: None) as server, senses(server) as mind:
         silent = Script("silent", (Step(("help you today",)), Step(("missed that",), (HangUp(),), timeout_s=40)))
         result = await Caller(silent, mind).call(server.carrier)

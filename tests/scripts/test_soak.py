@@ -22,7 +22,7 @@ def test_sixty_short_calls_leave_no_task_handle_or_process_behind(tmp_path: Path
     rows = {(row["section"], row["name"]): row for row in json.loads(found.read_text())["rows"]}
     held = {name: row for (section, name), row in rows.items() if section.startswith("held after")}
     for name in ("tasks", "handles", "workers"):
-        assert f"was {held[name]['value']:.0f}" == held[name]["yardstick"], name
+        assert f"was {held[name]['value']:.0f}" == held[name]["yardstick"], done.stdout
     went = {name: row["value"] * row["n"] for (section, name), row in rows.items() if section == "calls"}
     assert round(sum(went.values())) == 60
     assert "refused" not in went

@@ -11,7 +11,6 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from voicebot.app.understanding import learn_requests
 from voicebot.commands.escalation import measured
 from voicebot.dialog.escalation.judging import MeasuredCall, MeasuredTurn, judge, takeover_at
 from voicebot.dialog.escalation.policy import EscalationPolicy, Weight
@@ -23,7 +22,6 @@ from voicebot.records.search import CallSearch
 from voicebot.records.store import CallReader
 from voicebot.settings import Settings, load_settings
 from voicebot.simulation.labelled_calls import read_labelled_calls
-from voicebot.simulation.measured_calls import measure
 
 #: Fewer calls than this teach nothing that holds.
 _CALLS_LEAST = 40
@@ -39,8 +37,10 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
 
 
 def _tune(given: argparse.Namespace) -> int:
-    # Imported here: fitting needs libraries that take a second, which no other subcommand should pay.
+    # Imported here: these need libraries that take a second, which no other subcommand should pay.
+    from voicebot.app.understanding import learn_requests  # noqa: PLC0415
     from voicebot.commands.tuning import fit_weights  # noqa: PLC0415
+    from voicebot.simulation.measured_calls import measure  # noqa: PLC0415
 
     settings = load_settings(flows=given.flows, data=given.data)
     bot = load_bot(settings.flows)
