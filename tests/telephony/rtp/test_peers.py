@@ -17,9 +17,11 @@ from voicebot.app.sip import MetricsObserver
 from voicebot.errors import LocalProtocolError
 from voicebot.records.metrics import Metrics
 from voicebot.speech.listening.dtmf import DtmfDetector
-from voicebot.telephony.leg import FRAME_SAMPLES, SAMPLE_RATE_HZ, FrameReceived, LegEvent
+from voicebot.telephony.leg import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENT_FRAME, FrameReceived, LegEvent
 from voicebot.telephony.rtp.media import MediaPlan, NotAcceptable, PortRange, PortsExhausted, RtpMedia, SrtpMode
 from voicebot.telephony.rtp.packet import RtpPacket, build, is_rtcp, parse
+from voicebot.telephony.rtp.plan import MediaObserver
+from voicebot.telephony.rtp.quality import Quality
 
 PLAN = MediaPlan("127.0.0.1")
 _PER_MS = SAMPLE_RATE_HZ // 1000
@@ -56,8 +58,8 @@ class Peer(asyncio.DatagramProtocol):
             f"{'a=rtpmap:101 telephone-event/8000' + chr(13) + chr(10) if '101' in formats else ''}"
         ).encode()
 
-    def speak(self, media: RtpMedia, timestamp: int, payload: bytes, *, ssrc: int = 7) -> None:
-        packet = RtpPacket(0, self.sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc, payload)
+    def speak(self, media: RtpMedia, timestamp: int, payload: bytes, *, ssrc: int = 7, payload_type: int = 0) -> None:
+        packet = RtpPacket(payload_type, self.sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc, payload)
         self.sequence += 1
         self.transport.sendto(build(packet), (media_host(self), media.rtp_port))
 
@@ -84,9 +86,7 @@ async def a_peer(host: str = "127.0.0.1") -> AsyncIterator[Peer]:
 
 
 @asynccontextmanager
-async def media_of(
-    plan: MediaPlan, ports: PortRange, observer: MetricsObserver | None = None
-) -> AsyncIterator[RtpMedia]:
+async def media_of(plan: MediaPlan, ports: PortRange, observer: MediaObserver | None = None) -> AsyncIterator[RtpMedia]:
     media = await RtpMedia.open(plan, ports, observer=observer)
     try:
         yield media
@@ -137,6 +137,36 @@ async def test_packets_of_other_lengths_become_whole_frames(ports: PortRange, pa
         events, reading = collect(media)
         await peer.talk(media, packet_ms, 0.6, 0x55)
         await eventually(lambda: frames_of(events, 0x55) >= 20)
+        reading.cancel()
+
+
+class Faults:
+    """Keeps what a peer did wrong."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+
+    def violated(self, kind: str) -> None:
+        self.kinds.append(kind)
+
+    def late(self, frames: int) -> None:
+        """Do nothing: how late is the machine's business."""
+
+    def measured(self, quality: Quality) -> None:
+        """Do nothing: it is no fault."""
+
+
+async def test_comfort_noise_is_a_pause_and_no_fault(ports: PortRange) -> None:
+    faults = Faults()
+    async with a_peer() as peer, media_of(PLAN, ports, faults) as media:
+        assert b"a=rtpmap:13 CN/8000" in media.answer(peer.offer(formats="0 13 101"))
+        events, reading = collect(media)
+        await peer.talk(media, 20, 0.3, 0x55)
+        peer.speak(media, 15 * FRAME_SAMPLES, b"\x40", payload_type=13)
+        await eventually(lambda: frames_of(events, SILENT_FRAME[0]) >= 5)
+        silence = [event for event in events if isinstance(event, FrameReceived) and event.payload == SILENT_FRAME]
+        assert not any(frame.concealed for frame in silence)
+        assert faults.kinds == []
         reading.cancel()
 
 

@@ -199,6 +199,25 @@ async def test_options_from_any_address_say_what_we_can_do() -> None:
         assert "application/sdp" in told.headers["Accept"]
 
 
+async def test_nonsense_bars_nobody_from_its_address() -> None:
+    """A UDP source is easily forged: who is banned by it is the trunk."""
+    async with sip_bot(trunks=("192.0.2.0/24",)) as bot, phone(bot.port) as caller:
+        for number in range(300):
+            caller.send(b"INVITE nonsense %d\r\n\r\n" % number)
+        await caller.silence(0.2)
+        assert len(bot.violations) > 200
+        caller.send(caller.raw("OPTIONS"))
+        await caller.response(200)
+
+
+async def test_an_answer_goes_where_the_request_came_from_and_says_so() -> None:
+    async with sip_bot() as bot, phone(bot.port) as caller:
+        caller.send(caller.raw("OPTIONS", via="SIP/2.0/UDP 192.0.2.55:5099"))
+        told = await caller.response(200)
+        assert f";rport={caller.port}" in told.headers["Via"]
+        assert ";received=127.0.0.1" in told.headers["Via"]
+
+
 async def test_no_free_port_refuses_the_call_and_the_next_is_taken_when_one_is_back() -> None:
     async with sip_bot(rtp_ports=(30000, 30001)) as bot, phone(bot.port) as caller:
         to_tag = await establish(caller)

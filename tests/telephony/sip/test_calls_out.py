@@ -16,8 +16,10 @@ from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import EndCause, HangUpReason, LegEnded
 from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.rtp.media import MediaPlan, RtpMedia
-from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
+from voicebot.telephony.sip import uac
+from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy, Reach
 from voicebot.telephony.sip.digest import Authenticator, Credentials
+from voicebot.telephony.sip.hop import Hop, Transport
 from voicebot.telephony.sip.leg import OnReferral, SipLeg
 from voicebot.telephony.sip.media import Media
 from voicebot.telephony.sip.message import parse_uri, respond, set_body
@@ -78,6 +80,7 @@ def dialer_of(
     prefixes: tuple[str, ...] = (),
     proxy: URI | None = None,
     on_referral: OnReferral = lambda _leg, _call, _referral: False,
+    reach: Reach | None = None,
 ) -> Dialer:
     """Return what places a bot's calls to loopback, and to numbers with a proxy."""
 
@@ -89,7 +92,7 @@ def dialer_of(
         OutboundPolicy(proxy, frozenset({"127.0.0.1"}), "bot", Credentials("bot", "secret", lambda: "abc")),
         numbers=NumberPlan(prefixes, region="US"),
         limits=DialLimits(per_hour=per_hour, at_once=at_once, clock=time.monotonic),
-        reach=Resolver(DnsLookup()),
+        reach=reach or Resolver(DnsLookup()),
         open_media=open_media,
         on_refused=bot.refused.append,
         on_referral=on_referral,
@@ -235,6 +238,62 @@ async def test_a_wrong_password_is_not_tried_twice() -> None:
             )
             await there.callee.request("ACK")
         assert (await there.failure(dialling)).reason is DialFailure.UNAUTHORISED
+
+
+class Servers(Resolver):
+    """A DNS that knows several servers for every address without a port."""
+
+    def __init__(self, *servers: Phone) -> None:
+        super().__init__(DnsLookup())
+        self._servers = servers
+
+    async def resolve(self, uri: URI) -> list[Hop]:
+        if uri.port is not None:
+            return await super().resolve(uri)
+        return [Hop(Transport.UDP, "127.0.0.1", server.port) for server in self._servers]
+
+
+@pytest.mark.parametrize("says", [503, None], ids=["full", "silent"])
+async def test_the_next_server_is_tried_when_one_is_full_or_silent(
+    says: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uac, "NEXT_SERVER_AFTER_S", 0.3)
+    async with sip_bot() as bot, phone(bot.port) as first, phone(bot.port) as second:
+        dialer = dialer_of(bot, reach=Servers(first, second))
+        dialling = asyncio.create_task(dialer.dial("sip:agent@127.0.0.1", timeout_s=5))
+        invite = await first.request("INVITE")
+        if says:
+            first.send(bytes(respond(invite, says)))
+        there = Office(bot, second, dialer)
+        again = await second.request("INVITE")
+        assert again.headers["CSeq"] == "2 INVITE"
+        there.answer(again, 200, sdp=SDP)
+        await second.request("ACK")
+        leg = await dialling
+        if not says:
+            # What the silent one says too late is taken back.
+            Office(bot, first, dialer).answer(invite, 200, to_tag="late", sdp=SDP)
+            bye = await first.request("BYE")
+            assert bye.headers["To"].endswith("tag=late")
+            first.send(bytes(respond(bye, 200)))
+        running = asyncio.create_task(leg.run())
+        await leg.hang_up(HangUpReason.COMPLETED)
+        there.answer(await second.request("BYE"), 200)
+        await running
+        await bot.lets_go()
+
+
+async def test_a_redirect_goes_to_the_host_that_it_names() -> None:
+    async with office() as there, phone(there.bot.port) as other:
+        dialling = there.dial()
+        invite = await there.callee.request("INVITE")
+        there.answer(invite, 302, headers=(("Contact", f"<sip:moved@127.0.0.1:{other.port}>"),))
+        await there.callee.request("ACK")
+        moved = await other.request("INVITE")
+        assert moved.uri.user == "moved"
+        other.send(bytes(respond(moved, 486)))
+        await other.request("ACK")
+        assert (await there.failure(dialling)).reason is DialFailure.BUSY
 
 
 async def test_a_redirect_is_followed_where_we_may_call_and_not_for_ever() -> None:

@@ -170,11 +170,14 @@ class Dialer:
                 self._endpoint, self._plan(target, hops[0], caller, headers), media, on_progress=on_progress
             )
             async with asyncio.timeout(timeout_s):
-                call = await dialling.place(await self._wide_enough(hops, headers), self.may_follow)
+                wide = await self._wide_enough(hops, headers)
+                call = await dialling.place(wide, self.may_follow, self._reach.resolve)
             call.hop = await self._reach.of_dialog(call.dialog, call.hop)
             if not call.is_confirmed:
                 raise DialFailed(DialFailure.UNREACHABLE)
             answered = True
+        except Unresolvable as error:
+            raise DialFailed(DialFailure.UNREACHABLE) from error
         except TimeoutError as error:
             raise DialFailed(DialFailure.NO_ANSWER) from error
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -30,6 +30,9 @@ _log = structlog.get_logger()
 
 #: How often a call may be sent on by 3xx, be asked for credentials or be told another session interval.
 MAX_TURNS = 6
+#: A server that says nothing at all for so long is passed over where there is another: Timer B would take 32 s, longer
+#: than anybody rings.
+NEXT_SERVER_AFTER_S = 4.0
 #: After a CANCEL, how long the INVITE's final response is awaited (section 9.1).
 AFTERMATH_S = 64 * T1_S
 
@@ -88,6 +91,8 @@ class Silent:
         return False
 
 
+#: Finds where requests to a URI go; raises `Unresolvable`.
+Find = Callable[[URI], Awaitable[Sequence[Hop]]]
 #: Tells how far a call has come: each status of a provisional response.
 OnProgress = Callable[[int], None]
 
@@ -107,33 +112,40 @@ class Dialling:
         self._least_interval_s = 0
         self._attempt: _Attempt | None = None
 
-    async def place(self, hops: Sequence[Hop], follow: Callable[[URI], bool]) -> Call:
+    async def place(self, hops: Sequence[Hop], follow: Callable[[URI], bool], find: Find) -> Call:
         """Return the answered call; raises `DialFailed`. `follow` decides about targets that a 3xx names.
 
-        Cancelling this sends CANCEL when the callee has said something, and hangs up on an answer that crosses it.
+        The next of `hops` is tried when one is overloaded, unreachable or silent (RFC 3263 section 4.3), and those that
+        `find` gives for a new target. Cancelling this sends CANCEL when the callee has said something, and hangs up on
+        an answer that crosses it.
         """
         targets = [self._plan.target]
         tried: set[str] = set()
         headers: list[tuple[str, str]] = []
+        servers = list(hops)
         last = DialFailed(DialFailure.UNREACHABLE)
-        turns = 0
-        for hop in hops:
-            while turns < MAX_TURNS:
-                turns += 1
-                tried.add(str(targets[0]))
-                outcome = await self._try(targets[0], hop, headers)
-                if isinstance(outcome, Call):
-                    return outcome
-                if isinstance(outcome, Failure):
-                    timed_out = outcome is Failure.TIMED_OUT
-                    last = DialFailed(DialFailure.TIMED_OUT if timed_out else DialFailure.UNREACHABLE)
-                    break
-                last = DialFailed(reason_of(outcome.code), outcome.code)
-                if outcome.code == 503:
-                    break
-                headers = self._another_try(outcome, targets, tried, follow)
-                if not headers:
-                    raise last
+        for _ in range(MAX_TURNS):
+            if not servers:
+                break
+            target = targets[0]
+            tried.add(str(target))
+            outcome = await self._try(target, servers[0], headers, has_next=len(servers) > 1)
+            if isinstance(outcome, Call):
+                return outcome
+            if isinstance(outcome, Failure):
+                timed_out = outcome is Failure.TIMED_OUT
+                last = DialFailed(DialFailure.TIMED_OUT if timed_out else DialFailure.UNREACHABLE)
+                del servers[0]
+                continue
+            last = DialFailed(reason_of(outcome.code), outcome.code)
+            if outcome.code == 503:
+                del servers[0]
+                continue
+            headers = self._another_try(outcome, targets, tried, follow)
+            if not headers:
+                break
+            if targets[0] != target and targets[0].scheme != "tel":  # numbers stay with the proxy
+                servers = list(await find(targets[0]))
         raise last
 
     def _another_try(
@@ -158,7 +170,9 @@ class Dialling:
                     return [("History-Info", f"<{self._plan.target}>;index=1")]
         return []
 
-    async def _try(self, target: URI, hop: Hop, headers: list[tuple[str, str]]) -> Call | Response | Failure:
+    async def _try(
+        self, target: URI, hop: Hop, headers: list[tuple[str, str]], *, has_next: bool
+    ) -> Call | Response | Failure:
         self._attempt = attempt = _Attempt(
             self._endpoint,
             self._request(target, hop, headers),
@@ -168,6 +182,10 @@ class Dialling:
             on_progress=self._on_progress,
         )
         try:
+            if has_next:
+                await asyncio.wait({attempt.outcome}, timeout=NEXT_SERVER_AFTER_S)
+                if not attempt.heard_of and not attempt.outcome.done():
+                    return Failure.TIMED_OUT
             return await attempt.outcome
         finally:
             attempt.abandon_unless_over()
@@ -208,13 +226,14 @@ class _Attempt:
     ) -> None:
         self.request = request
         self.outcome: asyncio.Future[Call | Response | Failure] = endpoint.loop.create_future()
+        #: Whether the callee's server has said anything.
+        self.heard_of = False
         self._endpoint = endpoint
         self._hop = hop
         self._media = media
         self._credentials = credentials
         self._on_progress = on_progress
         self._early: dict[str, Call] = {}
-        self._heard_of = False
         self._abandoned = False
         self._cancelled = False
         self._acks: dict[str, tuple[Request, Hop]] = {}
@@ -228,7 +247,7 @@ class _Attempt:
         if self.outcome.done() and not self.outcome.cancelled():
             return
         self._abandoned = True
-        if self._heard_of:
+        if self.heard_of:
             self._cancel()
 
     def _on_failure(self, failure: Failure) -> None:
@@ -237,7 +256,7 @@ class _Attempt:
             self.outcome.set_result(failure)
 
     def _on_response(self, response: Response) -> None:
-        self._heard_of = True
+        self.heard_of = True
         if response.code < 200:
             if self._abandoned:
                 self._cancel()
