@@ -18,6 +18,7 @@ class MemoryJournal:
         self.cause = ""
         self.consents: list[tuple[Consent, int]] = []
         self.ends = 0
+        self.dictation = ""
 
     def begin_call(self, call_id: str, info: LegInfo, started_at: datetime, flow_version: str) -> None:
         self.begun.append(call_id)
@@ -33,6 +34,9 @@ class MemoryJournal:
 
     def set_goal(self, call_id: str, goal: str, *, reached: bool) -> None:
         self.goals.append((goal, reached))
+
+    def note_dictation(self, call_id: str, note: str) -> None:
+        self.dictation = note
 
     def end_call(self, call_id: str, ended_at: datetime, outcome: Outcome, cause: str) -> None:
         self.outcome = outcome

@@ -104,6 +104,8 @@ async def _until(happened: Callable[[], bool]) -> None:
 async def test_a_call_comes_back_as_it_was_and_satisfies_the_schema(store: Store, failures: _Failures) -> None:
     _whole_call(store.journal)
     store.journal.note_recording("c1", "2026-11-21/c1")
+    store.journal.note_dictation("c1", "Not written down.")
+    store.journal.note_dictation("c1", "Written down by scripted 1.")
     await store.journal.flush()
     record = await store.get("c1")
     assert record is not None
@@ -123,6 +125,7 @@ async def test_a_call_comes_back_as_it_was_and_satisfies_the_schema(store: Store
         "caller": "+15550100",
         "called": "+15550199",
         "carrier_call_id": "CA1",
+        "dictation": "Written down by scripted 1.",
         "recording": {
             "path": "2026-11-21/c1",
             "rate_hz": 8000,

@@ -35,10 +35,10 @@ from voicebot.calls.transfer.desks import Desks
 from voicebot.calls.transfer.elsewhere import Ways
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.lines import AgentLines
-from voicebot.calls.transfer.other_servers import OtherServers, finding_desks, talk_notice
+from voicebot.calls.transfer.other_servers import OtherServers, finding_desks, line_notice, talk_notice
 from voicebot.calls.transfer.party import AgentParty
 from voicebot.calls.transfer.posting import HttpReceiver, MakePost, mapped, webhook
-from voicebot.calls.transfer.seams import TalkNews
+from voicebot.calls.transfer.seams import TalkLine, TalkNews
 from voicebot.dialog.flow import Bot
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.access.sight import SharedWith
@@ -148,6 +148,10 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         desks.talk_changed(claim, news)
         post.tell(talk_notice(claim, news))
 
+    def show_line(claim: Claim, line: TalkLine) -> None:
+        desks.talk_written(claim, line)
+        post.tell(line_notice(claim, line))
+
     desk = TransferDesk(
         centre,
         lines,
@@ -157,6 +161,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         now=now,
         elsewhere=Ways([*twilio.ways(make_party, question), by_sip]),
         show=show_talk,
+        said=show_line,
     )
     maker = CallbackMaker(
         callbacks,

@@ -61,6 +61,7 @@ from voicebot.records.store import Store
 from voicebot.records.vault.vault import Vault
 from voicebot.routing.loader import load_routing
 from voicebot.settings import FLOW_LIBRARY, Settings
+from voicebot.speech.scribe import Scribe
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.access.oidc import OidcProvider
 from voicebot.web.address import PublicAddress
@@ -177,6 +178,8 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         work = await stack.enter_async_context(
             working(settings, store, keys, editions, planned.of, twilio.rest, now=world.now)
         )
+        scribe = Scribe(lambda why: metrics.failed("dictation", why.value))
+        await stack.enter_async_context(scribe.running())
         factory = SessionFactory(
             settings=settings,
             editions=editions,
@@ -191,6 +194,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             now=world.now,
             new_seed=world.new_seed,
             find_transfers=lambda: people[0].desk if people else None,
+            scribe=scribe,
         )
         if first.routing is not None:
             parts = handing_over(settings, first.routing, store, editions, factory, dialers, world.now, twilio)

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -15,10 +16,12 @@ from voicebot.app.editions import Edition, Editions
 from voicebot.calls.continuations import Continuations
 from voicebot.calls.plan import CallPlan
 from voicebot.calls.registry import Session
-from voicebot.calls.seams import Operations, Recording, StandingPrompts
+from voicebot.calls.seams import Journal, Operations, Recording, StandingPrompts
 from voicebot.calls.session import CallSession
 from voicebot.calls.transfer.callback_call import CallbackCall, CallbackPlan
 from voicebot.calls.transfer.desk import TransferDesk
+from voicebot.calls.transfer.seams import Talk
+from voicebot.calls.transfer.talk import WrittenTalk
 from voicebot.calls.written import WrittenConversation
 from voicebot.dialog.continuing import continuation_of
 from voicebot.dialog.conversation import Conversation
@@ -43,6 +46,7 @@ from voicebot.routing.telling import moment_to_say
 from voicebot.routing.wording import Wording
 from voicebot.settings import Settings
 from voicebot.speech.listening.models import SpeechModel
+from voicebot.speech.scribe import Scribe
 from voicebot.telephony.leg import FRAME_MS, CallLeg
 from voicebot.work.supervision import Supervision
 
@@ -69,8 +73,9 @@ class SessionFactory:
         now: Callable[[], datetime],
         new_seed: Callable[[], int],
         find_transfers: Callable[[], TransferDesk | None],
+        scribe: Scribe,
     ) -> None:
-        """`find_transfers` gives who takes callers over, once they are there.
+        """`find_transfers` gives who takes callers over, once they are there; `scribe` writes down what they say.
 
         `now` is wall-clock time in the bot's zone; `new_seed` picks the wording of each call. `after_call` begins what
         follows a call or chat, by its id, what the flows remember, and what led it; `paused` are the intents that are
@@ -90,6 +95,7 @@ class SessionFactory:
         self._now = now
         self._new_seed = new_seed
         self._find_transfers = find_transfers
+        self._scribe = scribe
 
     def make(self, leg: CallLeg) -> Session:
         """Make the session of a call, on the version of the flows that is current now."""
@@ -153,6 +159,19 @@ class SessionFactory:
             now=self._now,
             history=self._history.goals,
             steer_recording=self._live_recordings.steer,
+            make_talk=partial(self._talk, call_id, edition),
+        )
+
+    def _talk(self, call_id: str, edition: Edition, journal: Journal, started_s: float) -> Talk:
+        """Make what takes down what the caller and people say to each other, as far as the call is recorded."""
+        return WrittenTalk(
+            call_id,
+            started_s=started_s,
+            dictation=edition.speech.dictation,
+            scribe=self._scribe,
+            journal=journal,
+            is_recorded=lambda: self._live_recordings.is_recording(call_id),
+            make_judge=SpeechModel,
         )
 
     def _recorder(self, call_id: str, policy: RecordingPolicy) -> tuple[Recording, str | None]:
@@ -214,6 +233,7 @@ class SessionFactory:
                     recording=recorder,
                     clock=time.monotonic,
                     now=self._now,
+                    make_talk=partial(self._talk, call_id, edition),
                 ).run()
         finally:
             self._live_recordings.closed(call_id)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -18,12 +19,20 @@ from voicebot.media.hearing import TurnModel
 from voicebot.media.speaking import Voice as SpeakingVoice
 from voicebot.settings import Settings
 from voicebot.speech.asr import Transcriber, Utterance
-from voicebot.speech.dictation import Dictation, dictates, phrases_of
+from voicebot.speech.dictation import Dictation, Standby, StandbyTranscriber, dictates, phrases_of
 from voicebot.speech.listening.end_of_turn import EndOfTurnClient
-from voicebot.speech.models import Recogniser, RecogniserWish, choose_recognisers
+from voicebot.speech.models import (
+    Recogniser,
+    RecogniserChoice,
+    RecogniserWish,
+    choose_dictation,
+    choose_recognisers,
+    engine_name,
+)
 from voicebot.speech.published import installed_models
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
+from voicebot.speech.recognition.utterance import Deadlines
 from voicebot.speech.synthesis.lexicon import Lexicon, load_lexicon
 from voicebot.speech.synthesis.phrases import Performer, PhraseCache
 from voicebot.speech.synthesis.recorded import RecordedPrompts, load_recorded, text_id
@@ -37,6 +46,11 @@ log = structlog.get_logger(__name__)
 
 #: For rendering prompts before the first call.
 PATIENT = VoiceDeadlines(worker_s=60, first_audio_s=60, next_audio_s=60)
+
+#: Whatever a caller waits for goes before talk that is only written down.
+TALK_NICENESS = 15
+#: Nobody waits for it, so it may take its time.
+TALK_DEADLINES = Deadlines(worker_s=30.0, finish_s=60.0, next_engine_s=60.0)
 
 Progress = Callable[[str], None]
 
@@ -115,12 +129,13 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
                 group.create_task(pool.start())
     except* EngineUnavailable as failures:
         raise failures.exceptions[0] from None  # the first reason is enough
+    talk = _TalkEars.of(settings, stack)
     directory = settings.data / "cache" / "phrases"
     turn_model = EndOfTurnClient(turn_pool)
 
     async def learn(bot: Bot, progress: Progress) -> Speech:
         transcriber: Transcriber = _Deaf()
-        talk: Transcriber | None = None
+        domain: Path | None = None
         if hearing:
             progress("compiling what callers may say")
             domain = await asyncio.to_thread(compile_domain, bot.domain(), settings.data / "cache" / "recognition")
@@ -128,11 +143,6 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
             stack.push_async_callback(worker_transcriber.close)
             await worker_transcriber.prepare()
             transcriber = worker_transcriber
-            # People among themselves say nothing of what the flows expect: who can dictate is told of none of it.
-            talk = worker_transcriber
-            if dictates(hearing[0].status().engine):
-                talk = WorkerTranscriber(hearing)
-                stack.push_async_callback(talk.close)
         texts = bot.static_prompts()
         lexicon, recorded = await asyncio.to_thread(pronunciation, bot, texts)
 
@@ -150,14 +160,42 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
         await cache(WorkerSynthesizer(speaking, deadlines=PATIENT)).warm(texts, _tenths(progress, "rendering prompts"))
         phrases = cache(WorkerSynthesizer(speaking))
         await phrases.warm(texts, _nothing)
-        dictation = Dictation(
-            talk,
-            phrases_of(bot.domain()),
-            engine=hearing[0].status().engine if hearing else "",
-        )
-        return Speech(transcriber, phrases, turn_model, pools, dictation, learn)
+        return Speech(transcriber, phrases, turn_model, pools, talk.dictation(bot, domain, stack), learn)
 
     return await learn(bot, progress)
+
+
+class _TalkEars:
+    """What hears people after a transfer: a worker of its own, begun when first needed, that yields to all others."""
+
+    def __init__(self, choice: RecogniserChoice | None, why_not: str, stack: AsyncExitStack) -> None:
+        self._why_not = why_not
+        self._choice = choice
+        self._pool: WorkerPool | None = None
+        if choice is not None:
+            log.info("talk is written down by", engine=choice.engine.value, model=choice.model, why=choice.why)
+            self._pool = choice.pool(1, niceness=TALK_NICENESS)
+            stack.push_async_callback(self._pool.stop)
+            self._standby = Standby(self._pool.start)
+
+    @classmethod
+    def of(cls, settings: Settings, stack: AsyncExitStack) -> _TalkEars:
+        if settings.dictation == "off":
+            return cls(None, "dictation is switched off", stack)
+        if settings.recognizer == "off":
+            return cls(None, "recognition is switched off", stack)
+        return cls(choose_dictation(recogniser_wish(settings)), "", stack)
+
+    def dictation(self, bot: Bot, domain: Path | None, stack: AsyncExitStack) -> Dictation:
+        """Return what writes talk down about `bot`, whose `domain` is for an engine that only knows what flows say."""
+        if self._choice is None or self._pool is None:
+            return Dictation(None, why_not=self._why_not)
+        engine = engine_name(self._choice.engine)
+        # People among themselves say nothing of what the flows expect: who can dictate is told of none of it.
+        known = WorkerTranscriber([self._pool], domain=None if dictates(engine) else domain, deadlines=TALK_DEADLINES)
+        stack.push_async_callback(known.close)
+        hears = StandbyTranscriber(self._standby, known)
+        return Dictation(hears, phrases_of(bot.domain()), engine=engine, model=self._choice.model)
 
 
 def pronunciation(bot: Bot, texts: Sequence[str]) -> tuple[Lexicon, RecordedPrompts]:

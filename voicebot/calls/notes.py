@@ -193,5 +193,8 @@ class NotingJournal:
         self._notes.goal(goal, reached=reached)
         self._journal.set_goal(call_id, goal, reached=reached)
 
+    def note_dictation(self, call_id: str, note: str) -> None:
+        self._journal.note_dictation(call_id, note)
+
     def end_call(self, call_id: str, ended_at: datetime, outcome: Outcome, cause: str) -> None:
         self._journal.end_call(call_id, ended_at, outcome, cause)

@@ -36,7 +36,7 @@ from voicebot.calls.seams import (
 from voicebot.calls.timers import Timer, TimerRan, Timers
 from voicebot.calls.transfer.handing_over import HandingOver, TransferEnded, Transfers
 from voicebot.calls.transfer.held_caller import HeldCaller
-from voicebot.calls.transfer.seams import FlowRun
+from voicebot.calls.transfer.seams import FlowRun, MakeTalk, not_written
 from voicebot.calls.transfer.steps import StepCalledOff, StepWanted, asked_by
 from voicebot.calls.turns import TurnLog
 from voicebot.dialog.events import (
@@ -101,14 +101,20 @@ class CallSession:
         transfers: Transfers | None = None,
         history: History = no_history,
         steer_recording: SteerRecording = unsteered,
+        make_talk: MakeTalk = not_written,
     ) -> None:
-        """`transfers` hand callers over to people; without them a flow says that nobody is there."""
+        """`transfers` hand callers over to people; without them a flow says that nobody is there.
+
+        `make_talk` makes what takes down what a caller says to people.
+        """
         inbox = Inbox()
         call_log = log.bind(call_id=plan.call_id)
         notes = CallNotes(leg.info, plan.call_id, now(), plan.title_of)
         noting = NotingJournal(journal, notes)
         line = PartyLine(make_line, tell=inbox.put, clock=clock)
-        turns = TurnLog(plan.call_id, noting, meter, clock())
+        self._started_s = clock()
+        turns = TurnLog(plan.call_id, noting, meter, self._started_s)
+        self._with_people = make_talk(noting, self._started_s)
         unheard = Unheard(line, leg, turns)
 
         def interpret(turn: CallerTurn, expectation: Expectation) -> tuple[Interpretation, ...]:
@@ -119,7 +125,14 @@ class CallSession:
             transfers,
             call_id=plan.call_id,
             info=leg.info,
-            caller=HeldCaller(TappedLeg(leg, recording, clock), line, unheard, interpret, asked_by(inbox.put)),
+            caller=HeldCaller(
+                TappedLeg(leg, recording, clock),
+                line,
+                unheard,
+                interpret,
+                talk=self._with_people,
+                run_flow=asked_by(inbox.put),
+            ),
             notes=notes,
             dialog=dialog,
             now=now,
@@ -153,7 +166,6 @@ class CallSession:
         #: What the bot does with a caller whom a transfer has lent it.
         self._step: BotStep | None = None
         self._history = history
-        self._started_s = clock()
 
     async def run(self) -> None:
         """Carry the call until its leg has ended and all work begun for it is done."""
@@ -359,10 +371,12 @@ class CallSession:
                 await asyncio.gather(*line, *parts.backends.tasks, return_exceptions=True)
         if parts.line.running:
             parts.line.running.cancel()
+        ended_at = parts.now()
+        await self._with_people.close()
         parts.turns.close()
         outcome = Outcome(talk.outcome or Outcome.FAILED)
         cause = talk.cause or EndCause.WE_HUNG_UP
-        parts.journal.end_call(parts.plan.call_id, parts.now(), outcome, cause.value)
+        parts.journal.end_call(parts.plan.call_id, ended_at, outcome, cause.value)
         # After the last turn is taken down: from then on the recording may be redacted.
         parts.recording.close()
         parts.meter.call_ended(outcome, parts.clock() - self._started_s)

@@ -97,7 +97,7 @@ class TurnLog:
         draft.over_prompt = turn.over_prompt
         draft.alternatives = tuple(texts[1:])
         if turn.final.hypotheses:
-            draft.words = tuple(_in_recording(word, draft.at_ms) for word in turn.final.hypotheses[0].words)
+            draft.words = tuple(in_recording(word, draft.at_ms) for word in turn.final.hypotheses[0].words)
         draft.zero_s = timings.last_speech_s
         draft.timings_ms = {
             Stage.END_OF_TURN: _ms(timings.turn_ended_s - timings.last_speech_s),
@@ -212,7 +212,7 @@ class TurnLog:
         return max(0, round((at_s - self._started_s) * 1000))
 
 
-def _in_recording(word: Word, turn_at_ms: int) -> HeardWord:
+def in_recording(word: Word, turn_at_ms: int) -> HeardWord:
     """Place a word, timed from the beginning of its utterance, in the recording."""
     start_ms, end_ms = (turn_at_ms + max(0, round(at_s * 1000)) for at_s in (word.start_s, word.end_s))
     return HeardWord(word.text, start_ms, end_ms, min(1.0, max(0.0, word.confidence)))

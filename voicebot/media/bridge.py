@@ -51,7 +51,7 @@ class BridgeEnded:
     cause: EndCause
 
 
-#: Sees everything that either party does while bridged; must not block.
+#: Sees everything that a party does while bridged, once it was passed on; must not block.
 Observe = Callable[[Side, LegEvent], None]
 SendKeys = Callable[[str], None]
 
@@ -138,7 +138,6 @@ class Bridge:
     async def _read(self, side: Side, leg: CallLeg, onward: _Way, back: _Way) -> BridgeEnded:
         """Pass on what a party does; what it reports as played steers the way towards it."""
         async for event in leg.events():
-            self._observe(side, event)
             match event:
                 case FrameReceived(payload):
                     onward.forward(payload)
@@ -146,10 +145,11 @@ class Bridge:
                     onward.press(key)
                 case AudioPlayed():
                     back.elastic.reported()
-                case LegEnded(cause):
-                    return BridgeEnded(side, cause)
-                case LegAnswered() | LegHeld():
+                case LegEnded() | LegAnswered() | LegHeld():
                     pass
+            self._observe(side, event)
+            if isinstance(event, LegEnded):
+                return BridgeEnded(side, event.cause)
         return BridgeEnded(side, EndCause.CONNECTION_LOST)
 
 
@@ -213,7 +213,6 @@ class Conference:
 
     async def _read(self, side: Side, leg: CallLeg) -> BridgeEnded:
         async for event in leg.events():
-            self._observe(side, event)
             match event:
                 case FrameReceived(payload):
                     self._voices[side].put(payload)
@@ -221,10 +220,11 @@ class Conference:
                     self._pressed(side, key)
                 case AudioPlayed():
                     self._ways[side].elastic.reported()
-                case LegEnded(cause):
-                    return BridgeEnded(side, cause)
-                case LegAnswered() | LegHeld():
+                case LegEnded() | LegAnswered() | LegHeld():
                     pass
+            self._observe(side, event)
+            if isinstance(event, LegEnded):
+                return BridgeEnded(side, event.cause)
         return BridgeEnded(side, EndCause.CONNECTION_LOST)
 
     async def _mix(self) -> None:

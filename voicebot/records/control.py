@@ -52,6 +52,11 @@ class LiveRecordings:
     def closed(self, call_id: str) -> None:
         self._live.pop(call_id, None)
 
+    def is_recording(self, call_id: str) -> bool:
+        """Tell whether there is such a live call here and its recording is not stopped."""
+        live = self._live.get(call_id)
+        return live is not None and not live.stoppers
+
     def stop(self, call_id: str, by: str) -> bool:
         """Record silence from now on; False when there is no such live call here. Stopping twice changes nothing."""
         return self._stop(call_id, _Stopper.PERSON, by)

@@ -73,6 +73,7 @@ class _Kind(StrEnum):
     RECORDING = "recording"
     RECORDING_CHANGED = "recording_changed"
     GOAL = "goal"
+    DICTATION = "dictation"
     CALL_ENDED = "call_ended"
     SHARED = "shared"
     AUDITED = "audited"
@@ -187,6 +188,10 @@ class Journal:
     def set_goal(self, call_id: str, goal: str, *, reached: bool) -> None:
         """Note what the caller came for, and whether it is done; the last goal of a call stands."""
         self._add(_Kind.GOAL, call_id, {"goal": goal, "goal_reached": reached})
+
+    def note_dictation(self, call_id: str, note: str) -> None:
+        """Note how the talk with an agent is written down; the last note stands."""
+        self._add(_Kind.DICTATION, call_id, {"dictation": note})
 
     def end_call(self, call_id: str, ended_at: datetime, outcome: Outcome, cause: str) -> None:
         """Close the call; the first end stands."""
@@ -338,7 +343,7 @@ async def _insert(connection: AsyncConnection, entries: Sequence[_Entry]) -> Hea
                 for entry in alike:
                     its = RECORDINGS.c.call_id == entry.call_id
                     await connection.execute(update(RECORDINGS).where(its).values(entry.values))
-            case _Kind.GOAL:
+            case _Kind.GOAL | _Kind.DICTATION:
                 for entry in alike:
                     await connection.execute(update(CALLS).where(CALLS.c.id == entry.call_id).values(entry.values))
             case _Kind.CALL_ENDED:

@@ -100,6 +100,9 @@ class TurnRecord:
     the stages of the reply, counted from the caller's last speech (see `timings.py`). `signals` is what was measured
     for the escalation policy and, under "decision", what it decided; numbers and names, never words.
 
+    What a caller and an agent say to each other after a transfer has neither intent nor prompt, and as `confidence` the
+    engine's. Where it only spots phrases, `text` is those and a mark for what is between them.
+
     `redactions` are numbers of cards and the like that were taken out of the words and are silence in the recording.
     `intents` are what the words may have been about, the likeliest first, of which the dialog took `intent`.
     `backend_calls` are those to customers' systems that were answered at this turn: a caller's that led to them, or the
@@ -188,6 +191,7 @@ class CallRecord:
 
     `goal` is the intent that the caller came with and `goal_reached` whether it was done. `caller` and `called` are
     what the carrier gave, `cause` is why the line ended, and `flow_version` names the flows that led the call.
+    `dictation` says how the talk with an agent was written down, or why it was not; null where there was none.
     """
 
     id: str
@@ -203,5 +207,6 @@ class CallRecord:
     caller: str = ""
     called: str = ""
     carrier_call_id: str = ""
+    dictation: str | None = None
     recording: RecordingRecord | None = None
     turns: tuple[TurnRecord, ...] = ()

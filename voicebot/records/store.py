@@ -188,6 +188,7 @@ def _call(row: Row[Any], turns: Sequence[TurnRecord]) -> CallRecord:
         caller=row.caller,
         called=row.called,
         carrier_call_id=row.carrier_call_id,
+        dictation=row.dictation,
         recording=_recording(row),
         turns=tuple(turns),
     )

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from voicebot.calls.notes import CallNotes
 from voicebot.calls.transfer.delivery import Deliveries
 from voicebot.calls.transfer.floor import ContactCentre
-from voicebot.calls.transfer.seams import FlowRun, Place, Reached, RingFailed
+from voicebot.calls.transfer.seams import FlowRun, NotWritten, Place, Reached, RingFailed, Talk
 from voicebot.calls.transfer.transfer import Transfer
 from voicebot.dialog.actions import TransferTo
 from voicebot.dialog.expectation import Expectation
@@ -159,14 +159,19 @@ class PlayedLeg:
 class PlayedCaller:
     """A caller who hears everything in `say_s`; hanging up is up to whoever plays them."""
 
-    def __init__(self, name: str, chances: Chances) -> None:
+    def __init__(self, name: str, chances: Chances, talk: Talk | None = None) -> None:
         self._chances = chances
+        self._talk = talk or NotWritten()
         self._line = PlayedLeg(name)
         self.said: list[str] = []
 
     @property
     def leg(self) -> PlayedLeg:
         return self._line
+
+    @property
+    def talk(self) -> Talk:
+        return self._talk
 
     async def say(self, prompt: str, text: str, *, personal: bool = False) -> None:
         del text, personal

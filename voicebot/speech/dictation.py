@@ -6,10 +6,13 @@ two people's talk is not what they said, so none of it is kept but the names and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from voicebot.dialog.expectation import AnswerKind, Domain, Expectation
+from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Final, Transcriber, Utterance, Word
 
 #: By the names that engines give themselves in `Final.engine`.
@@ -26,28 +29,46 @@ class Written:
     """One person's turn. Either its whole `text`, or only `phrases` that occurred in it; never both.
 
     `dictated` says which: where it is False, `text` is empty and the record should say that the talk was not written
-    down.
+    down. `words` are those of the text, timed from the beginning of the audio, where the engine tells them, and
+    `confidence` is its own, None without any text.
     """
 
     dictated: bool
     text: str
     phrases: tuple[str, ...]
     engine: str
+    confidence: float | None = None
+    words: tuple[Word, ...] = ()
 
 
 class Dictation:
     """Writes down talk that no flow expects. One for all calls of a version; it holds nothing of any of them."""
 
-    def __init__(self, transcriber: Transcriber | None, phrases: Iterable[str] = (), *, engine: str = "") -> None:
-        """Take what hears, the phrases worth spotting, and the engine that hears first.
+    def __init__(
+        self,
+        transcriber: Transcriber | None,
+        phrases: Iterable[str] = (),
+        *,
+        engine: str = "",
+        model: str = "",
+        why_not: str = "recognition is switched off",
+    ) -> None:
+        """Take what hears, the phrases worth spotting, the engine that hears first, and its model's name.
 
-        Without a transcriber nothing is written. `engine` only decides what `available` promises: what is done with a
-        turn goes by the engine that has really heard it.
+        Without a transcriber nothing is written, and `why_not` says why. `engine` only decides what `available`
+        promises: what is done with a turn goes by the engine that has really heard it.
         """
         self._transcriber = transcriber
         self._engine = engine
+        self._model = model
+        self._why_not = why_not
         spelled = {tuple(phrase.lower().split()): phrase for phrase in phrases}
         self._phrases = {words: phrase for words, phrase in spelled.items() if len("".join(words)) >= _LEAST_LETTERS}
+
+    @property
+    def listens(self) -> bool:
+        """Whether anything at all hears what is said."""
+        return self._transcriber is not None
 
     @property
     def available(self) -> bool:
@@ -58,9 +79,9 @@ class Dictation:
     def note(self) -> str:
         """What the record of a transferred call says about it."""
         if self._transcriber is None:
-            return "Not written down: recognition is switched off."
+            return f"Not written down: {self._why_not}."
         if self.available:
-            return f"Written down by {self._engine}."
+            return f"Written down by {' '.join(filter(None, (self._engine, self._model)))}."
         return "Not written down: no dictation engine is installed. Only phrases that the flows know are shown."
 
     async def start(self) -> Utterance | None:
@@ -70,8 +91,18 @@ class Dictation:
     def write(self, final: Final) -> Written:
         """Return what of a finished turn may be shown."""
         if final.engine not in _CLOSED_ENGINES:
-            text = final.hypotheses[0].text if final.hypotheses else ""
-            return Written(dictated=True, text=text, phrases=(), engine=final.engine)
+            if not final.hypotheses:
+                return Written(dictated=True, text="", phrases=(), engine=final.engine)
+            best = final.hypotheses[0]
+            sure = min(1.0, max(0.0, best.confidence))
+            return Written(
+                dictated=True,
+                text=best.text.strip(),
+                phrases=(),
+                engine=final.engine,
+                confidence=sure,
+                words=best.words,
+            )
         words = final.hypotheses[0].words if final.hypotheses else ()
         return Written(dictated=False, text="", phrases=self._spotted(words), engine=final.engine)
 
@@ -85,6 +116,49 @@ class Dictation:
             if tuple(sure[start : start + len(phrase_words)]) == phrase_words
         }
         return tuple(dict.fromkeys(found[start] for start in sorted(found)))
+
+
+#: So long after workers could not be started they are not started again.
+_GIVE_UP_S = 60.0
+
+
+class Standby:
+    """Workers that are started when somebody first needs them: most servers seldom do, and they cost memory."""
+
+    def __init__(self, start: Callable[[], Awaitable[None]], clock: Callable[[], float] = time.monotonic) -> None:
+        """`start` returns once they run; `EngineUnavailable` when they do not."""
+        self._start = start
+        self._clock = clock
+        self._starting = asyncio.Lock()
+        self._runs = False
+        self._failed_s: float | None = None
+
+    async def ready(self) -> None:
+        """Return once they run; `EngineUnavailable` when they cannot, or lately could not."""
+        async with self._starting:
+            if self._runs:
+                return
+            if self._failed_s is not None and self._clock() - self._failed_s < _GIVE_UP_S:
+                raise EngineUnavailable("The workers that write talk down could not be started a moment ago.")
+            try:
+                await self._start()
+            except EngineUnavailable:
+                self._failed_s = self._clock()
+                raise
+            self._runs = True
+
+
+class StandbyTranscriber:
+    """A `Transcriber` whose workers are started when it is first used."""
+
+    def __init__(self, standby: Standby, transcriber: Transcriber) -> None:
+        self._standby = standby
+        self._transcriber = transcriber
+
+    async def start(self, expectation: Expectation) -> Utterance:
+        """Begin an utterance; `EngineUnavailable` when nothing can hear."""
+        await self._standby.ready()
+        return await self._transcriber.start(expectation)
 
 
 def dictates(engine: str) -> bool:

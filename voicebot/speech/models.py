@@ -60,9 +60,9 @@ class RecogniserChoice:
     options: Mapping[str, object] = field(default_factory=dict)
     servers: tuple[str, ...] = ()
 
-    def pool(self, workers: int) -> WorkerPool:
+    def pool(self, workers: int, *, niceness: int = 5) -> WorkerPool:
         """Return a pool, not yet started, of `workers` processes; of the servers where there are some."""
-        spec = WorkerSpec("asr", self.options, workers, environment=_ENVIRONMENTS[self.engine])
+        spec = WorkerSpec("asr", self.options, workers, environment=_ENVIRONMENTS[self.engine], niceness=niceness)
         return WorkerPool(spec, remote=self.servers)
 
 
@@ -85,6 +85,7 @@ class RecogniserWish:
     installed_dir: Path | None = None
 
 
+_NO_DICTATION = "only spots phrases that the flows know; `voicebot models pull whisper-tiny.en` gets what dictates"
 #: Measured on two cores (decision 11).
 _PRICE_OF_BOTH = "it hears better, and answers ten calls at once too late on two cores; VOICEBOT_RECOGNIZER=two-pass"
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -99,6 +100,15 @@ _ENVIRONMENTS: Mapping[Recogniser, Mapping[str, str]] = {
     # One decoding thread per worker is the whole design; the linear algebra must not start its own.
     Recogniser.POCKETSPHINX: _ONE_THREAD,
 }
+
+
+#: What engines call themselves in what they heard, where that is not their name here.
+_OWN_NAMES: Mapping[Recogniser, str] = {Recogniser.WHISPER: "faster-whisper"}
+
+
+def engine_name(engine: Recogniser) -> str:
+    """Return the name that an engine gives itself."""
+    return _OWN_NAMES.get(engine, engine.value)
 
 
 def list_recognisers(wish: RecogniserWish) -> tuple[RecogniserReport, ...]:
@@ -147,6 +157,21 @@ def choose_recogniser(wish: RecogniserWish) -> RecogniserChoice:
     raise EngineUnavailable(f"No recogniser is installed: {'; '.join(passed_over)}")
 
 
+def choose_dictation(wish: RecogniserWish) -> RecogniserChoice:
+    """Return what hears people's talk after a transfer: a dictation engine where one is present.
+
+    Also the Whisper model that set-up installs unasked, since nobody waits for it. Then Vosk, the servers that were
+    named, and pocketsphinx, which only spots phrases. `EngineUnavailable` when there is none at all.
+    """
+    reports = {report.engine: report for report in list_recognisers(wish)}
+    for engine in (Recogniser.WHISPER, Recogniser.VOSK, Recogniser.WYOMING):
+        if reports[engine].present:
+            return _choice(reports[engine], wish, "writes talk down")
+    if reports[Recogniser.POCKETSPHINX].present:
+        return _choice(reports[Recogniser.POCKETSPHINX], wish, _NO_DICTATION)
+    raise EngineUnavailable("No recogniser is installed.")
+
+
 def _wishes_for_whisper(wish: RecogniserWish) -> bool:
     """Tell whether the operator named a Whisper model, or has one of their own."""
     return wish.whisper_model is not None or find_whisper_model(None, wish.models_dir) is not None
@@ -159,6 +184,7 @@ def describe_models(wish: RecogniserWish, voice: Voice | None) -> str:
         _line(report.present, f"{report.engine}/{report.model}", report.note) for report in list_recognisers(wish)
     ]
     lines += _reasons(lambda: choose_recognisers(wish))
+    lines += ["talk after a transfer", *_reasons(lambda: (choose_dictation(wish),))]
     lines.append("voices")
     lines += [
         _line(report.present, f"{report.voice.engine}/{report.voice.name}", report.note)

@@ -13,7 +13,7 @@ import pytest
 from tests.calls.test_notes import late_order, packet
 from tests.fakes.leg import FakeLeg
 from tests.routing.examples import NOW, routing
-from voicebot.calls.transfer.seams import FlowRun, Place, Reached, RingFailed, Said
+from voicebot.calls.transfer.seams import FlowRun, NotWritten, Place, Reached, RingFailed, Said, Talk
 from voicebot.calls.transfer.transfer import Outcome, Transfer
 from voicebot.dialog.expectation import Expectation
 from voicebot.records.context import ContextPacket
@@ -38,6 +38,7 @@ class Caller:
 
     def __init__(self) -> None:
         self.leg: CallLeg = FakeLeg()
+        self.talk: Talk = NotWritten()
         self.heard: list[str] = []
         self.flows: list[str] = []
 

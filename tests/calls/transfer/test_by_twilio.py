@@ -21,7 +21,7 @@ from voicebot.calls.transfer import by_twilio
 from voicebot.calls.transfer.by_twilio import ByTwilio
 from voicebot.calls.transfer.carriers import Carriers, Following
 from voicebot.calls.transfer.elsewhere import Sending, Sent, Ways
-from voicebot.calls.transfer.seams import FlowRun, Place, Reached, RingFailed
+from voicebot.calls.transfer.seams import FlowRun, NotWritten, Place, Reached, RingFailed, Talk
 from voicebot.calls.transfer.transfer import Outcome, Transfer
 from voicebot.dialog.expectation import Expectation
 from voicebot.records.context import ContextPacket
@@ -60,6 +60,7 @@ class Caller:
 
     def __init__(self, leg: CallLeg, left: Callable[[], None]) -> None:
         self.leg = leg
+        self.talk: Talk = NotWritten()
         self.moves: list[str] = []
         self._left = left
         self._reading: asyncio.Task[None] | None = None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from voicebot.calls.transfer.agent_keys import AgentKey, AgentKeys
 from voicebot.calls.transfer.errands import Errands
-from voicebot.calls.transfer.seams import Floor, Lines, Party, Place, RingFailed
+from voicebot.calls.transfer.seams import Floor, Lines, Party, Place, RingFailed, Talk, TalkLine
 from voicebot.calls.transfer.third import Invitations, Third
 from voicebot.calls.transfer.timings import Timings
 from voicebot.media.bridge import Bridge, BridgeEnded, Conference, Side
@@ -56,8 +57,15 @@ class AgentSide:
         clock: Callable[[], float],
         tell: Callable[[Event], None],
         commanded: Callable[[AgentKey], None],
+        talk: Talk,
+        said: Callable[[Claim, TalkLine], None],
     ) -> None:
-        """`commanded` is told what the agent asks for by the keys of a telephone."""
+        """`commanded` is told what the agent asks for by the keys of a telephone.
+
+        `talk` takes down what is said in a joined call, and `said` gets it for the desk of the agent.
+        """
+        self._talk_heard = talk
+        self._said = said
         self._floor = floor
         self._lines = lines
         self._make_party = make_party
@@ -158,7 +166,7 @@ class AgentSide:
         third = self._third
         if third is not None:
             legs = {**legs, Side.THIRD: third.party.leg}
-        ended = await self._joined(legs)
+        ended = await self._joined(claim, legs)
         talked_s = self._clock() - (self._timings.joined_s or self._clock())
         if ended.side is Side.CALLER:
             self._tell(CallerLeft())
@@ -169,23 +177,24 @@ class AgentSide:
         else:
             self._tell(AgentLeft(claim))
 
-    async def _joined(self, legs: dict[Side, CallLeg]) -> BridgeEnded:
-        if len(legs) > 2:  # two are a bridge
-            return await Conference(legs, clock=self._clock, observe=_nobody, pressed=self._pressed_in(legs)).run()
+    async def _joined(self, claim: Claim, legs: dict[Side, CallLeg]) -> BridgeEnded:
         agent = legs[Side.AGENT]
         caller = legs.get(Side.CALLER)
         if caller is None:
             mixed = Conference(legs, clock=self._clock, observe=_nobody, pressed=self._pressed_in({}))
             return await mixed.run()
-        to_caller = key_sender(caller)
-        return await Bridge(
-            caller,
-            agent,
-            clock=self._clock,
-            observe=_nobody,
-            keys_to_caller=lambda key: self._agent_pressed(key, to_caller),
-            keys_to_agent=key_sender(agent),
-        ).run()
+        with self._talk_heard.listening(partial(self._said, claim)) as observe:
+            if len(legs) > 2:  # two are a bridge
+                return await Conference(legs, clock=self._clock, observe=observe, pressed=self._pressed_in(legs)).run()
+            to_caller = key_sender(caller)
+            return await Bridge(
+                caller,
+                agent,
+                clock=self._clock,
+                observe=observe,
+                keys_to_caller=lambda key: self._agent_pressed(key, to_caller),
+                keys_to_agent=key_sender(agent),
+            ).run()
 
     def _pressed_in(self, legs: dict[Side, CallLeg]) -> Callable[[Side, str], None]:
         to_caller = key_sender(legs[Side.CALLER]) if Side.CALLER in legs else None
@@ -289,5 +298,5 @@ class AgentSide:
 
 
 def _nobody(side: Side, event: LegEvent) -> None:
-    """See nothing: recording is the legs' own."""
+    """Take nothing down: the caller is not there."""
     del side, event

@@ -15,7 +15,7 @@ from voicebot.calls.party_line import PartyLine
 from voicebot.calls.said import Unheard
 from voicebot.calls.seams import Journal, Meter, Recording, SpokenLine, Understanding
 from voicebot.calls.transfer.held_caller import HeldCaller
-from voicebot.calls.transfer.seams import Said
+from voicebot.calls.transfer.seams import MakeTalk, Said, not_written
 from voicebot.calls.transfer.transfer import Outcome as TransferOutcome
 from voicebot.calls.transfer.transfer import Transfer
 from voicebot.calls.turns import TurnLog
@@ -69,6 +69,7 @@ class CallbackCall:
         recording: Recording,
         clock: Callable[[], float],
         now: Callable[[], datetime],
+        make_talk: MakeTalk = not_written,
     ) -> None:
         self._plan = plan
         self._leg = leg
@@ -79,9 +80,13 @@ class CallbackCall:
         self._now = now
         self._events: asyncio.Queue[LineEvent] = asyncio.Queue()
         self._line = PartyLine(make_line, tell=self._events.put_nowait, clock=clock)
-        self._turns = TurnLog(plan.call_id, journal, meter, clock())
+        started_s = clock()
+        self._turns = TurnLog(plan.call_id, journal, meter, started_s)
+        self._talk = make_talk(journal, started_s)
         unheard = Unheard(self._line, leg, self._turns)
-        self._caller = HeldCaller(TappedLeg(leg, recording, clock), self._line, unheard, self._interpret)
+        self._caller = HeldCaller(
+            TappedLeg(leg, recording, clock), self._line, unheard, self._interpret, talk=self._talk
+        )
         self._transfer: Transfer | None = None
         self._there: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
 
@@ -111,11 +116,13 @@ class CallbackCall:
             await asyncio.gather(listening, return_exceptions=True)
             await self._line.step_aside()
             await self._leg.hang_up(HangUpReason.COMPLETED)
+            ended_at = self._now()
+            await self._talk.close()
             self._turns.close()
             self._recording.close()
             ended = Outcome.PERSON if outcome and outcome.talked else Outcome.SILENT
             result = "unwanted" if there is False else "not_there"
-            self._journal.end_call(self._plan.call_id, self._now(), ended, outcome.ending if outcome else result)
+            self._journal.end_call(self._plan.call_id, ended_at, ended, outcome.ending if outcome else result)
         # Whoever got another callback, or anything else instead, is not called for this one again.
         return outcome is not None or there is False
 

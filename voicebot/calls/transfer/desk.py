@@ -15,7 +15,7 @@ from voicebot.calls.transfer.elsewhere import Elsewhere, Ways
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.handing_over import MakePacket
 from voicebot.calls.transfer.held_caller import HeldCaller
-from voicebot.calls.transfer.seams import CallerSide, Lines, Party, Place, TalkNews
+from voicebot.calls.transfer.seams import CallerSide, Lines, Party, Place, TalkLine, TalkNews
 from voicebot.calls.transfer.transfer import Transfer
 from voicebot.dialog.actions import Takeover, TransferTo
 from voicebot.records.context import ContextPacket
@@ -52,7 +52,7 @@ def _urgent_introduction(packet: ContextPacket) -> str:
 class TransferDesk:
     """`make_party` gives an agent's leg ears and a voice; `music` is mu-law. `now` is in the bot's zone.
 
-    `show` tells an agent's desk how the call they have stands, None once they have it no more.
+    `show` tells an agent's desk how the call they have stands, None once they have it no more; `said` what is said.
     """
 
     def __init__(
@@ -66,7 +66,9 @@ class TransferDesk:
         now: Callable[[], datetime],
         elsewhere: Elsewhere = Ways(()),  # noqa: B008  # it holds nothing
         show: Callable[[Claim, TalkNews | None], None] = lambda _claim, _news: None,
+        said: Callable[[Claim, TalkLine], None] = lambda _claim, _line: None,
     ) -> None:
+        self._said = said
         self._show = show
         self._centre = centre
         self._lines = lines
@@ -139,6 +141,7 @@ class TransferDesk:
             now=self._now,
             elsewhere=self._elsewhere,
             show=self._show,
+            said=self._said,
         )
         self._transfers.add(transfer)
         return transfer

@@ -7,7 +7,7 @@ does are the methods of `Desks`. A call taken in the page brings its audio as a 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, suppress
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from voicebot.calls.transfer.seams import RingFailed, TalkNews
+from voicebot.calls.transfer.seams import RingFailed, TalkLine, TalkNews
 from voicebot.records.context import ContextPacket
 from voicebot.routing.agents import Agent
 from voicebot.routing.events import Claim
@@ -24,6 +24,8 @@ from voicebot.telephony.leg import CallLeg, HangUpReason
 
 #: Events waiting for a page that does not read; more and it is told to look at the board anew.
 MOST_WAITING = 200
+#: So much of what was said is shown to a page that is opened later; the record has all of it.
+MOST_LINES = 100
 
 
 class Withdrawal(StrEnum):
@@ -64,7 +66,15 @@ class TalkChanged:
     news: TalkNews | None
 
 
-DeskEvent = CallOffered | OfferWithdrawn | BoardChanged | TalkChanged
+@dataclass(frozen=True, slots=True)
+class TalkWritten:
+    """Something was said in the agent's call."""
+
+    claim: Claim
+    line: TalkLine
+
+
+DeskEvent = CallOffered | OfferWithdrawn | BoardChanged | TalkChanged | TalkWritten
 
 
 class DeskSession:
@@ -120,6 +130,7 @@ class Desks:
         self._sessions: defaultdict[str, set[DeskSession]] = defaultdict(set)
         self._offers: dict[Claim, _Offer] = {}
         self._talks: dict[Claim, TalkNews] = {}
+        self._lines: dict[Claim, deque[TalkLine]] = {}
         self._told_by_others: set[Claim] = set()
         #: Offers of other servers, each with the server's name.
         self._others: dict[Claim, tuple[str, CallOffered]] = {}
@@ -139,6 +150,8 @@ class Desks:
         for claim, news in self._talks.items():
             if claim.agent_id == agent_id:
                 session.tell(TalkChanged(claim, news))
+                for line in self._lines.get(claim, ()):
+                    session.tell(TalkWritten(claim, line))
         try:
             yield session
         finally:
@@ -232,9 +245,16 @@ class Desks:
         """Show how the call of an agent stands, also to a page that is opened later."""
         if news is None:
             self._talks.pop(claim, None)
+            self._lines.pop(claim, None)
         else:
             self._talks[claim] = news
         self._tell(claim, TalkChanged(claim, news))
+
+    def talk_written(self, claim: Claim, line: TalkLine) -> None:
+        """Show what was said in the call of an agent; what comes when they have it no more, too, if a page is open."""
+        if claim in self._talks:
+            self._lines.setdefault(claim, deque(maxlen=MOST_LINES)).append(line)
+        self._tell(claim, TalkWritten(claim, line))
 
     # --- what other servers offer, and how the calls of our agents stand there
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from voicebot.calls.party_line import PartyLine
 from voicebot.calls.said import Unheard
-from voicebot.calls.transfer.seams import FlowRun, Said
+from voicebot.calls.transfer.seams import FlowRun, Said, Talk
 from voicebot.calls.transfer.steps import RunFlow
 from voicebot.dialog.actions import PromptPart, Say
 from voicebot.dialog.events import Interpretation
@@ -42,10 +42,18 @@ class HeldCaller:
     """A `CallerSide`. The session gives `take` what happens on the line; sounds return once heard or cut."""
 
     def __init__(
-        self, leg: CallLeg, line: PartyLine, unheard: Unheard, interpret: Interpret, run_flow: RunFlow | None = None
+        self,
+        leg: CallLeg,
+        line: PartyLine,
+        unheard: Unheard,
+        interpret: Interpret,
+        *,
+        talk: Talk,
+        run_flow: RunFlow | None = None,
     ) -> None:
         """Without `run_flow` there is no dialog that could run one."""
         self._leg = leg
+        self._talk = talk
         self._line = line
         self._unheard = unheard
         self._interpret = interpret
@@ -58,6 +66,10 @@ class HeldCaller:
     @property
     def leg(self) -> CallLeg:
         return self._leg
+
+    @property
+    def talk(self) -> Talk:
+        return self._talk
 
     async def say(self, prompt: str, text: str, *, personal: bool = False) -> None:
         utterance_id = await self._unheard.say(Say(prompt, (PromptPart(text, static=not personal),), personal=personal))

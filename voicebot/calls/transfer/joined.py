@@ -66,7 +66,8 @@ class Joined:
         if state.claim is None or state.phase not in {Phase.JOINED, Phase.HELD, Phase.WITH_BOT}:
             return None
         third = self._agent.third_name if state.third else ""
-        return TalkNews(state.phase.value, state.inviting, third, self._flow, self._run, self._failed)
+        writing = self._caller.talk.note
+        return TalkNews(state.phase.value, state.inviting, third, self._flow, self._run, self._failed, writing)
 
     def third_failed(self, failure: Failure) -> None:
         """Keep for the desk why nobody came."""

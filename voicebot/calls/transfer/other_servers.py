@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from voicebot.calls.transfer.desks import CallOffered, Desks, Withdrawal
 from voicebot.calls.transfer.enduring import enduring
-from voicebot.calls.transfer.seams import TalkNews
+from voicebot.calls.transfer.seams import TalkLine, TalkNews
 from voicebot.records.board import BUSY, LEASE, OFFLINE, RINGING, WRAP_UP, AgentRow, EntryRow, QueueBoard, Snapshot
 from voicebot.records.context import read_context
 from voicebot.records.contexts import Contexts
@@ -117,11 +117,15 @@ class OtherServers:
 
     def _hear(self, told: Mapping[str, Any]) -> None:
         try:
-            talk = _TALK.validate_python(told)
+            news = _NEWS.validate_python(told)
         except ValidationError as error:
             log.warning("another server told what is not known here", problems=error.error_count())
             return
-        self._desks.talk_of_another(Claim(talk.agent, talk.token), talk.news)
+        claim = Claim(news.agent, news.token)
+        if isinstance(news, _Talk):
+            self._desks.talk_of_another(claim, news.news)
+        else:
+            self._desks.talk_written(claim, news.line)
 
     async def _keep(self) -> None:
         self._look_soon.set()
@@ -175,12 +179,30 @@ class _Talk:
     news: TalkNews | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    agent: str
+    token: int
+    line: TalkLine
+
+
 _TALK: TypeAdapter[_Talk] = TypeAdapter(_Talk)
+_LINE: TypeAdapter[_Line] = TypeAdapter(_Line)
+_NEWS: TypeAdapter[_Talk | _Line] = TypeAdapter(_Talk | _Line)
+#: A notice has little room, and every letter may take six bytes of it.
+_MOST_LETTERS = 1000
 
 
 def talk_notice(claim: Claim, news: TalkNews | None) -> dict[str, Any]:
     """Return how other servers are told how the call of an agent stands."""
     told: dict[str, Any] = _TALK.dump_python(_Talk(claim.agent_id, claim.token, news), mode="json")
+    return told
+
+
+def line_notice(claim: Claim, line: TalkLine) -> dict[str, Any]:
+    """Return how other servers are told what was said in the call of an agent; the record has the rest of it."""
+    short = replace(line, text=line.text[:_MOST_LETTERS])
+    told: dict[str, Any] = _LINE.dump_python(_Line(claim.agent_id, claim.token, short), mode="json")
     return told
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from voicebot.calls.seams import Journal
 from voicebot.dialog.events import Interpretation
 from voicebot.dialog.expectation import Expectation
 from voicebot.errors import VoicebotError
+from voicebot.media.bridge import Observe
 from voicebot.records.context import ContextPacket
 from voicebot.routing.agents import Agent, Reach
 from voicebot.routing.events import Claim
@@ -63,7 +66,7 @@ class TalkNews:
     """What an agent's desk shows of their call: how it stands, whom they have asked in, and what the bot's step did.
 
     `state` is the phase of the hand-over. `inviting` is a queue, `third` a name, `failed` why nobody came. `run` is
-    None while the bot is still at its `flow`.
+    None while the bot is still at its `flow`. `writing` says how the talk is written down, or why it is not.
     """
 
     state: str
@@ -72,6 +75,60 @@ class TalkNews:
     flow: str = ""
     run: FlowRun | None = None
     failed: Failure | None = None
+    writing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TalkLine:
+    """What was said in a joined call, as the record has it; without text where nobody knows what. See `Speaker`."""
+
+    speaker: str
+    at_ms: int
+    text: str
+
+
+ShowLine = Callable[[TalkLine], None]
+
+
+class Talk(Protocol):
+    """What the caller and agents say to each other, taken down."""
+
+    @property
+    def note(self) -> str: ...
+
+    def listening(self, show: ShowLine) -> AbstractContextManager[Observe]:
+        """Listen while the block lasts, to all that the yielded function is told; `show` gets what was said."""
+        ...
+
+    async def close(self) -> None:
+        """Take down what was said last, and no more; the call is over."""
+        ...
+
+
+#: Makes what takes down the talk of a call, by its journal and where on the monotonic clock its recording begins.
+MakeTalk = Callable[[Journal, float], Talk]
+
+
+class NotWritten:
+    """A `Talk` that nobody takes down."""
+
+    @property
+    def note(self) -> str:
+        return ""
+
+    @contextmanager
+    def listening(self, show: ShowLine) -> Iterator[Observe]:
+        del show
+        yield lambda _side, _event: None
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to write."""
+
+
+def not_written(journal: Journal, started_s: float) -> Talk:
+    """Make what takes nothing down."""
+    del journal, started_s
+    return NotWritten()
 
 
 class CallerSide(Protocol):
@@ -79,6 +136,11 @@ class CallerSide(Protocol):
 
     @property
     def leg(self) -> CallLeg: ...
+
+    @property
+    def talk(self) -> Talk:
+        """What takes down the caller's talk with agents."""
+        ...
 
     async def say(self, prompt: str, text: str, *, personal: bool = False) -> None: ...
     async def play(self, audio: bytes) -> None: ...

@@ -19,7 +19,7 @@ from voicebot.calls.transfer.elsewhere import Elsewhere, Ways
 from voicebot.calls.transfer.errands import Errands
 from voicebot.calls.transfer.far_side import FarSide
 from voicebot.calls.transfer.joined import Joined, commanded
-from voicebot.calls.transfer.seams import CallerSide, Floor, Lines, Party, Place, Said, TalkNews
+from voicebot.calls.transfer.seams import CallerSide, Floor, Lines, Party, Place, Said, TalkLine, TalkNews
 from voicebot.calls.transfer.sounds import HoldMusic, Sounds, choice_expectation
 from voicebot.calls.transfer.timings import Timings
 from voicebot.records.context import ContextPacket
@@ -130,11 +130,12 @@ class Transfer:
         now: Callable[[], datetime],
         elsewhere: Elsewhere = Ways(()),  # noqa: B008  # it holds nothing
         show: Callable[[Claim, TalkNews | None], None] = lambda _claim, _news: None,
+        said: Callable[[Claim, TalkLine], None] = lambda _claim, _line: None,
     ) -> None:
         """`instead` is what to arrange at once, without trying to reach anybody.
 
         `packet` makes the context packet for a queue; `make_party` gives an agent's leg ears and a voice. `show` tells
-        an agent's desk how their call stands, and that it is over.
+        an agent's desk how their call stands, and that it is over; `said` what is said in it.
         """
         self._place = place
         self._first_queue = queue
@@ -173,6 +174,8 @@ class Transfer:
             clock=clock,
             tell=self._inbox.put_nowait,
             commanded=self._commanded,
+            talk=caller.talk,
+            said=said,
         )
         self._joined = Joined(
             caller,

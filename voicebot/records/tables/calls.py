@@ -26,6 +26,7 @@ CALLS = Table(
     Column("flow_version", String(128), nullable=False),
     Column("audio_deleted_at", UtcTime),
     Column("transcript_deleted_at", UtcTime),
+    Column("dictation", Text),
     Index(None, "started_at", "id"),
     Index(None, "ended_at"),
     Index(None, "caller", "started_at"),

@@ -10,7 +10,15 @@ from typing import Any, assert_never
 import structlog
 from aiohttp import WSMsgType
 
-from voicebot.calls.transfer.desks import BoardChanged, CallOffered, Desks, DeskSession, OfferWithdrawn, TalkChanged
+from voicebot.calls.transfer.desks import (
+    BoardChanged,
+    CallOffered,
+    Desks,
+    DeskSession,
+    OfferWithdrawn,
+    TalkChanged,
+    TalkWritten,
+)
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.seams import TalkNews
 from voicebot.errors import RemoteProtocolError
@@ -127,6 +135,8 @@ class DeskConversation:
                     self._wire.changed.set()
                 case TalkChanged(claim, news):
                     await self._wire.tell({"type": "talk", "token": claim.token, "talk": self._talk(news)})
+                case TalkWritten(claim, line):
+                    await self._wire.tell({"type": "said", "token": claim.token, **asdict(line)})
                 case _:
                     assert_never(event)
 
@@ -157,6 +167,7 @@ class DeskConversation:
             "step": self._parts.steps().get(news.flow, news.flow),
             "run": asdict(news.run) if news.run else None,
             "failed": news.failed.value if news.failed else None,
+            "writing": news.writing,
         }
 
     # --- from the page

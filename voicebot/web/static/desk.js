@@ -94,6 +94,7 @@ function show() {
   $("call-bar").hidden = !hasCall;
   $("work").hidden = !current;
   $("notes").hidden = !current || now === "ringing";
+  showSaid();
   if (me) showMe();
   if (!hasCall && me) [$("idle-title").textContent, $("idle-text").textContent] = IDLE[me.state] ?? ["", ""];
   if ($("call-phase").textContent !== phaseWords(now)) $("call-phase").textContent = phaseWords(now);
@@ -177,6 +178,25 @@ function chosen() {
 
 const invite = () => socket.tell({ type: "invite", ...(talk?.third || talk?.inviting ? {} : chosen()) });
 const sendOn = () => socket.tell({ type: "send_on", ...chosen() });
+
+/** Shows what was said last, and how it is written down. */
+function showSaid() {
+  const isOver = !["talking", "elsewhere", "wrap_up"].includes(phase());
+  if (isOver) {
+    $("writing").textContent = "";
+    $("said-turns").replaceChildren();
+  }
+  if (talk?.writing) $("writing").textContent = talk.writing;
+  $("said").hidden = !$("writing").textContent && !$("said-turns").childElementCount;
+}
+
+function addSaid({ speaker, text }) {
+  const list = $("said-turns");
+  const atEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 4;
+  const words = text ? text : element("span", { class: "secret" }, "no words");
+  list.append(element("li", { class: speaker }, element("span", { class: "who" }, sentence(speaker)), words));
+  if (atEnd) list.scrollTop = list.scrollHeight;
+}
 
 function showCallTime(now) {
   const at = $("call-time");
@@ -447,6 +467,10 @@ const TOLD = {
   talk(told) {
     talk = told.talk;
     if (talk) held = talk.state === "held";
+    show();
+  },
+  said(line) {
+    addSaid(line);
     show();
   },
   audio: openAudio,

@@ -50,7 +50,7 @@ function conversation(turns) {
       element(
         "li",
         { class: turn.speaker },
-        element("span", { class: "who" }, turn.speaker === "bot" ? "Bot" : "Caller"),
+        element("span", { class: "who" }, sentence(turn.speaker)),
         turn.secret ? element("span", { class: "secret" }, "kept secret") : turn.text,
       ),
     ),

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.buzz import buzz
+from tests.fakes.transcriber import ScriptedTranscriber
+from tests.fakes.whisper_model import write_whisper_model
+from voicebot import g711
+from voicebot.errors import EngineUnavailable
+from voicebot.speech.dictation import Dictation, Standby, StandbyTranscriber, Written
+from voicebot.speech.models import RecogniserWish, choose_dictation, engine_name
+from voicebot.speech.recognition.transcriber import WorkerTranscriber
+from voicebot.speech.recognition.utterance import Deadlines
+from voicebot.speech.scribe import Scribe, Unwritten
+
+SECOND = b"\0" * 16_000
+
+
+def scribe(told: list[Unwritten], *, most_waiting_s: float = 10.0) -> Scribe:
+    return Scribe(told.append, most_waiting_s=most_waiting_s)
+
+
+async def test_passages_are_written_one_after_the_other() -> None:
+    transcriber = ScriptedTranscriber(["good morning", "hello"], delay_s=0.02)
+    dictation = Dictation(transcriber, engine="scripted")
+    told: list[Unwritten] = []
+    writes = scribe(told)
+    async with writes.running():
+        first, second = writes.write(dictation, SECOND), writes.write(dictation, 2 * SECOND)
+        texts = [written.text for written in await asyncio.gather(first, second) if isinstance(written, Written)]
+    assert texts == ["good morning", "hello"]
+    assert transcriber.fed_samples == [8000, 16_000]
+    assert told == []
+
+
+async def test_what_would_wait_too_long_is_not_written_and_counted() -> None:
+    dictation = Dictation(ScriptedTranscriber(["one", "three"]), engine="scripted")
+    told: list[Unwritten] = []
+    writes = scribe(told, most_waiting_s=2.0)
+    first, second = writes.write(dictation, SECOND), writes.write(dictation, 2 * SECOND)
+    assert await second is Unwritten.BUSY
+    assert told == [Unwritten.BUSY]
+    async with writes.running():
+        assert isinstance(await first, Written)
+        assert isinstance(await writes.write(dictation, 2 * SECOND), Written), "there is room again"
+
+
+async def test_an_engine_that_fails_leaves_a_passage_unwritten_and_the_next_is_tried() -> None:
+    dictation = Dictation(ScriptedTranscriber([None, "better"]), engine="scripted")
+    told: list[Unwritten] = []
+    writes = scribe(told)
+    async with writes.running():
+        assert await writes.write(dictation, SECOND) is Unwritten.FAILED
+        assert isinstance(await writes.write(dictation, SECOND), Written)
+    assert told == [Unwritten.FAILED]
+
+
+async def test_who_no_longer_waits_for_a_passage_holds_up_nobody() -> None:
+    dictation = Dictation(ScriptedTranscriber(["two"]), engine="scripted")
+    writes = scribe([])
+    writes.write(dictation, SECOND).cancel()
+    async with writes.running():
+        assert isinstance(await writes.write(dictation, SECOND), Written)
+
+
+async def test_workers_are_started_once_when_first_needed() -> None:
+    starts = []
+
+    async def start() -> None:
+        starts.append(1)
+        await asyncio.sleep(0.01)
+
+    standby = Standby(start)
+    dictation = Dictation(StandbyTranscriber(standby, ScriptedTranscriber(["a word", "another"])), engine="scripted")
+    writes = scribe([])
+    assert not starts
+    async with writes.running():
+        await asyncio.gather(writes.write(dictation, SECOND), writes.write(dictation, SECOND))
+    assert len(starts) == 1
+
+
+async def test_workers_that_cannot_start_are_not_tried_again_at_once() -> None:
+    now_s = 0.0
+    starts = []
+
+    async def start() -> None:
+        starts.append(1)
+        raise EngineUnavailable("no model")
+
+    standby = Standby(start, clock=lambda: now_s)
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable):
+            await standby.ready()
+    assert len(starts) == 1
+    now_s = 61.0
+    with pytest.raises(EngineUnavailable):
+        await standby.ready()
+    assert len(starts) == 2
+
+
+async def test_a_whisper_model_in_a_worker_of_its_own_writes_talk_down(tmp_path: Path) -> None:
+    write_whisper_model(tmp_path / "models" / "whisper-tiny.en", says="I will see to it")
+    choice = choose_dictation(RecogniserWish(installed_dir=tmp_path / "models"))
+    async with choice.pool(1, niceness=15) as pool:
+        patient = Deadlines(worker_s=30.0, finish_s=60.0, next_engine_s=60.0)
+        dictation = Dictation(
+            WorkerTranscriber([pool], deadlines=patient), engine=engine_name(choice.engine), model=choice.model
+        )
+        writes = scribe([])
+        async with writes.running():
+            written = await writes.write(dictation, g711.decode(b"".join(buzz(2.0))).tobytes())
+    assert isinstance(written, Written)
+    assert (written.text, written.engine) == ("I will see to it", "faster-whisper")
+    assert written.confidence is not None
+    assert dictation.note == "Written down by faster-whisper whisper-tiny.en."
