@@ -1,8 +1,8 @@
 """The messages of the desk's WebSocket. Both ways each is one JSON object, told apart by its `type`.
 
 What a page sends is parsed here. What it is told stands in `voicebot.web.desk.board_view` and in `socket`: ``hello``,
-``board``, ``offer``, ``withdrawn``, ``talk``, ``said``, ``audio``, ``noted`` and ``refused``. A page passes over types that it
-does not know, so that more can be told later.
+``board``, ``offer``, ``withdrawn``, ``talk``, ``said``, ``audio``, ``noted`` and ``refused``. A page passes over types
+that it does not know, so that more can be told later.
 """
 
 from __future__ import annotations
