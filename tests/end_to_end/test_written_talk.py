@@ -122,5 +122,5 @@ async def test_a_real_model_writes_what_was_said(tmp_path: Path, voices: Voices)
 
 def alike(written: str, said: str) -> float:
     """Return the share of words that two texts have in common, in order."""
-    plain = [re.sub(r"[^a-z ]", "", text.lower()).split() for text in (written, said)]
-    return SequenceMatcher(None, *plain, autojunk=False).ratio()
+    first, second = (re.sub(r"[^a-z ]", "", text.lower()).split() for text in (written, said))
+    return SequenceMatcher(None, first, second, autojunk=False).ratio()
