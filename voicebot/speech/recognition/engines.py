@@ -18,8 +18,9 @@ def build(options: Mapping[str, object]) -> Engine:
     """Build the engine that ``options["engine"]`` names; `EngineUnavailable` for one that there is not.
 
     For ``"sphinx"``: ``acoustic_model`` (a directory; without it the wheel's English model) and ``max_sessions``.
-    For ``"whisper"``: ``model`` (a directory or a hub name), ``compute_type``, ``context_s``, ``threads``,
-    ``max_sessions``, and ``download``, without which a hub name must already be in the local cache.
+    For ``"whisper"``: ``model`` (a directory or a hub name), ``compute_type``, ``context_s``, ``threads`` of each
+    decoding, how many decodings run ``at_once``, ``max_sessions``, and ``download``, without which a hub name must
+    already be in the local cache.
     For ``"two-pass"``, pocketsphinx and Whisper together: the options of both, and ``late_s``, how long a final
     waits for Whisper.
     For ``"vosk"``: ``model`` (a directory) and ``max_sessions``.
@@ -66,6 +67,7 @@ def _whisper(options: Mapping[str, object]) -> WhisperEngine:
         compute_type=str(options.get("compute_type", "int8")),
         context_s=_number(options, "context_s", CONTEXT_S),
         local_only=not options.get("download", False),
+        at_once=int(_number(options, "at_once", 1)),
     )
     return WhisperEngine(model, max_sessions=int(_number(options, "max_sessions", 12)))
 
@@ -73,7 +75,9 @@ def _whisper(options: Mapping[str, object]) -> WhisperEngine:
 def _two_pass(options: Mapping[str, object]) -> Engine:
     from voicebot.speech.recognition.two_pass.engine import LATE_S, TwoPassEngine  # noqa: PLC0415
 
-    return TwoPassEngine(_sphinx(options), _whisper(options), late_s=_number(options, "late_s", LATE_S))
+    # Callers finish in bursts; the second decoding costs no memory for the model, only a core while both run.
+    second = _whisper({"at_once": 2, **options})
+    return TwoPassEngine(_sphinx(options), second, late_s=_number(options, "late_s", LATE_S))
 
 
 def _vosk(options: Mapping[str, object]) -> Engine:

@@ -45,6 +45,18 @@ async def test_finals_overtake_guesses_and_partials(desk: Desk) -> None:
     assert order == ["running", "first final", "second final", "guess", "partial"]
 
 
+async def test_a_desk_of_two_threads_runs_two_jobs_at_once() -> None:
+    desk = Desk(2)
+    together = threading.Barrier(2)
+
+    def meet(_cancelled: Callable[[], bool]) -> None:
+        together.wait(5)
+
+    await asyncio.gather(*(desk.submit(meet, Urgency.FINAL).result for _ in range(2)))
+    assert desk.idle
+    await desk.close()
+
+
 async def test_a_job_cancelled_while_it_waits_never_runs(desk: Desk) -> None:
     order: list[str] = []
     gate = threading.Event()

@@ -236,6 +236,31 @@ async def test_a_number_read_out_comes_before_the_text_and_after_words_that_are_
         await engine.close()
 
 
+def test_a_text_that_is_enough_gets_no_alternatives(tmp_path: Path) -> None:
+    model = HintsUnread.like(write_whisper_model(tmp_path / "says", says=TEXT))
+    asked: list[str] = []
+
+    def enough(text: str) -> bool:
+        asked.append(text)
+        return len(asked) == 1
+
+    quiet = np.zeros(48000, dtype=np.float32)
+    one = model.decode(quiet, Cue(enough=enough), lambda: False)
+    several = model.decode(quiet, Cue(enough=enough), lambda: False)
+    assert one is not None
+    assert several is not None
+    assert asked == [TEXT, TEXT]
+    assert [each.text for each in one.texts] == [TEXT]
+    assert len(several.texts) > 1
+
+
+def test_a_text_without_end_is_stopped_where_nobody_speaks_so_fast(tmp_path: Path) -> None:
+    model = load(write_whisper_model(tmp_path / "endless", says="where is my order and when"))
+    decoded = model.decode(np.zeros(16000, dtype=np.float32), Cue(), lambda: False)
+    assert decoded is not None
+    assert len(decoded.texts[0].text) <= 18, "this model's tokens are letters"
+
+
 def test_a_damaged_model_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"not a model")
     with pytest.raises(EngineUnavailable, match=str(tmp_path)):

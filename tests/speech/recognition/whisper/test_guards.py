@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicebot.speech.recognition.whisper.guards import agreed, invented, repeats
+from voicebot.speech.recognition.whisper.guards import agreed, before_loop, invented, repeats
 
 
 def believed(text: str, *, no_speech: float = 0.05, log_probability: float = -0.3, speech_s: float = 3.0) -> bool:
@@ -42,6 +42,23 @@ def test_fluent_text_over_probable_silence_is_an_invention() -> None:
 
 def test_more_text_than_a_mouth_can_say_is_an_invention() -> None:
     assert not believed("I would like to ask about the order that I placed last week", speech_s=0.4)
+
+
+@pytest.mark.parametrize(
+    ("text", "once"),
+    [
+        ("Can I have a light roast? can I have a light roast? Can I ha", "Can I have a light roast?"),
+        # What was missed at first is part of the repeat.
+        ("have a drip coffee. May I have a drip coffee. May I have a drip", "have a drip coffee."),
+        ("a mocha with soy milk and a mocha with soy milk and a mocha", "a mocha with soy milk and"),
+        ("I want a latte with soy milk and a lot of sugar", "I want a latte with soy milk and a lot of sugar"),
+        ("Thank you. Thank you. Thank you. Thank you.", "Thank you. Thank you. Thank you. Thank you."),
+        ("5 5 5 5 5 0 5 5", "5 5 5 5 5 0 5 5"),
+        ("", ""),
+    ],
+)
+def test_what_is_said_again_at_the_end_is_left_out(text: str, once: str) -> None:
+    assert before_loop(text) == once
 
 
 def test_four_times_the_same_words_is_still_speech() -> None:

@@ -59,6 +59,12 @@ def choose_number(dictated: Sequence[Hypothesis], expected: Sequence[Hypothesis]
     return tuple(ranked.values())
 
 
+def all_known(text: str, known: Collection[str]) -> bool:
+    """Say whether `text` has words and each of them is one that the question expects, or a number."""
+    words = words_of(text)
+    return bool(words) and all(word in known or word.isdecimal() for word in words)
+
+
 def words_of(text: str) -> list[str]:
     """Return the words of `text` as they are said, figures below a hundred too: "12-ounce" is "twelve", "ounce"."""
     said: list[str] = []
@@ -81,7 +87,7 @@ def _spoken(figures: str) -> list[str]:
 def _first(dictated: Sequence[Hypothesis], expected: Sequence[Hypothesis], known: Collection[str]) -> Hypothesis:
     best = dictated[0]
     for each in dictated:
-        if _behind(each, best) <= _NEAR and all(word in known or word.isdecimal() for word in words_of(each.text)):
+        if _behind(each, best) <= _NEAR and all_known(each.text, known):
             return each
     if expected and _sounds_like(words_of(expected[0].text), words_of(best.text)):
         return expected[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -11,7 +12,7 @@ from voicebot.dialog.expectation import AnswerKind
 from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.engine import OnPartial
 from voicebot.speech.recognition.sphinx.engine import SphinxEngine, SphinxStream
-from voicebot.speech.recognition.two_pass.choosing import choose, choose_number
+from voicebot.speech.recognition.two_pass.choosing import all_known, choose, choose_number
 from voicebot.speech.recognition.whisper.engine import WhisperEngine, WhisperStream
 from voicebot.speech.recognition.wire import Request
 from voicebot.speech.workers.capabilities import Capabilities, Feature
@@ -57,7 +58,7 @@ class TwoPassEngine:
             return await self._second.open(request, on_partial)
         first = await self._first.open(request, on_partial)
         try:
-            second = await self._second.open(request, None)
+            second = await self._second.open(request, None, enough=partial(all_known, known=first.words))
         except BaseException:
             await first.close()
             raise

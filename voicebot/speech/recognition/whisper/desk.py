@@ -1,4 +1,4 @@
-"""One thread of decoding, shared by all utterances of a worker: finals first, guesses next, partials when idle."""
+"""A few threads of decoding, shared by all utterances of a worker: finals first, guesses next, partials when idle."""
 
 from __future__ import annotations
 
@@ -37,18 +37,20 @@ class Job:
 
 
 class Desk:
-    """Runs jobs one at a time by urgency, then by age."""
+    """Runs as many jobs at once as it has threads, by urgency, then by age."""
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+    def __init__(self, threads: int = 1) -> None:
+        self._count = threads
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._waiting: asyncio.PriorityQueue[tuple[int, int, Job]] = asyncio.PriorityQueue()
         self._number = itertools.count()
         self._pending: set[Job] = set()
-        self._busy = False
-        self._runner: asyncio.Task[None] | None = None
+        self._busy = 0
+        self._runners: list[asyncio.Task[None]] = []
 
     @property
     def idle(self) -> bool:
+        """Whether no job runs or waits."""
         return not self._busy and self._waiting.empty()
 
     def submit(self, work: Work, urgency: Urgency) -> Job:
@@ -56,8 +58,8 @@ class Desk:
         job = Job(work, asyncio.get_running_loop())
         self._waiting.put_nowait((urgency, next(self._number), job))
         self._pending.add(job)
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._run(), name="decoding desk")
+        if not self._runners:
+            self._runners = [asyncio.create_task(self._run(), name="decoding desk") for _ in range(self._count)]
         return job
 
     @property
@@ -71,10 +73,10 @@ class Desk:
             self._waiting.put_nowait((urgency, next(self._number), job))
 
     async def close(self) -> None:
-        if self._runner is not None:
-            self._runner.cancel()
-            await asyncio.gather(self._runner, return_exceptions=True)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for runner in self._runners:
+            runner.cancel()
+        await asyncio.gather(*self._runners, return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -83,9 +85,9 @@ class Desk:
             if job not in self._pending:
                 continue  # it was hurried, and is done
             self._pending.remove(job)
-            self._busy = True
+            self._busy += 1
             try:
-                decoded = await loop.run_in_executor(self._thread, job.run)
+                decoded = await loop.run_in_executor(self._threads, job.run)
             except Exception as error:  # noqa: BLE001 - whatever a decoding raises belongs to whoever waits for it
                 if not job.result.done():
                     job.result.set_exception(error)
@@ -93,4 +95,4 @@ class Desk:
                 if not job.result.done():
                     job.result.set_result(decoded)
             finally:
-                self._busy = False
+                self._busy -= 1

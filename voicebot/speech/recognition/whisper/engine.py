@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,13 +33,13 @@ _FULL_SCALE = 32768.0
 
 
 class WhisperEngine:
-    """One model, one decoding thread, an admission limit."""
+    """One model, as many decoding threads as it decodes at once, an admission limit."""
 
     def __init__(self, model: Model, *, max_sessions: int) -> None:
         self._model = model
         self._max_sessions = max_sessions
         self._open = 0
-        self._desk = Desk()
+        self._desk = Desk(model.at_once)
         #: By domain, the names in its data and its most telling examples.
         self._hints: dict[Path | None, tuple[tuple[str, ...], tuple[str, ...]]] = {None: ((), ())}
 
@@ -60,14 +60,20 @@ class WhisperEngine:
         material = read_material(domain)
         self._hints[domain] = (material.names, await asyncio.to_thread(telling, material.requests))
 
-    async def open(self, request: Request, on_partial: OnPartial | None) -> WhisperStream:
-        """Begin an utterance, with partial texts only where somebody takes them."""
+    async def open(
+        self, request: Request, on_partial: OnPartial | None, *, enough: Callable[[str], bool] | None = None
+    ) -> WhisperStream:
+        """Begin an utterance, with partial texts only where somebody takes them.
+
+        A first text that is `enough` gets no alternatives; without it every one does.
+        """
         if self._open >= self._max_sessions:
             raise EngineUnavailable("This worker decodes as many utterances as it can.")
         if request.domain is not None and request.domain not in self._hints:
             await self.prepare(request.domain)
         self._open += 1
-        return WhisperStream(self, cue_for(request, *self._hints[request.domain]), on_partial)
+        cue = replace(cue_for(request, *self._hints[request.domain]), enough=enough)
+        return WhisperStream(self, cue, on_partial)
 
     async def close(self) -> None:
         await self._desk.close()

@@ -11,6 +11,8 @@ _MOST_COMPRESSION = 2.4
 _MOST_CHARACTERS_PER_S = 30.0
 _MOST_REPEATS = 4
 _LONGEST_REPEATED = 6
+_SHORTEST_LOOP = 3
+_LAST_SENTENCE = re.compile(r".*[.?!,](?=\s)", re.DOTALL)
 _DIGIT = re.compile(r"[\d ,.-]+|zero|one|two|three|four|five|six|seven|eight|nine|oh", re.IGNORECASE)
 
 
@@ -44,6 +46,27 @@ def repeats(text: str) -> bool:
             if words[start : start + length * (_MOST_REPEATS + 1)] == piece * (_MOST_REPEATS + 1):
                 return True
     return False
+
+
+def before_loop(text: str) -> str:
+    """Return `text` without what repeats itself at its end; the last word may be half a one.
+
+    In a short context the model often misses the end of the speech and says all of it again, until it is stopped.
+    A word or two again and again are no such loop, but made up.
+    """
+    found = list(re.finditer(r"[\w']+", text.lower()))[:-1]
+    words = [each.group() for each in found]
+    for period in range(1, len(words) - _SHORTEST_LOOP + 1):
+        start = len(words)
+        while start > period and words[start - 1] == words[start - 1 - period]:
+            start -= 1
+        if len(words) - start >= _SHORTEST_LOOP:
+            if period < _SHORTEST_LOOP:
+                break
+            said = text[: found[start].start()]
+            # The repeat may hold words that were missed at first ("have a coffee. May I have a coffee. May I").
+            return (said[: end.end()] if (end := _LAST_SENTENCE.match(said)) else said).strip()
+    return text
 
 
 def agreed(earlier: str, later: str) -> str:

@@ -1,4 +1,4 @@
-"""A Whisper model: audio in, ranked transcripts out, on one CTranslate2 thread."""
+"""A Whisper model: audio in, ranked transcripts out, each on one CTranslate2 thread."""
 
 from __future__ import annotations
 
@@ -17,13 +17,21 @@ from faster_whisper.transcribe import get_suppressed_tokens
 
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Word
+from voicebot.speech.recognition.whisper.guards import before_loop
 
 RATE_HZ = 16000
 LONGEST_S = 30.0
-#: Of the 30 s that the model was trained with. On answers of a few seconds no loss was seen (docs/benchmarks.md).
-CONTEXT_S = 8.0
+#: Of the 30 s that the model was trained with; longer speech gets more. On answers of a few seconds no loss was seen
+#: (docs/benchmarks.md).
+CONTEXT_S = 4.0
+#: The model was trained with silence after the last word.
+_QUIET_S = 0.5
 _FRAMES_PER_S = 100
 _MOST_TOKENS = 224
+#: As much as most say in a second, and more than any mouth can. A text that reaches the first is mostly a loop: of 13
+#: orders eleven, each right up to its end, and without a limit one takes two seconds. For any speech, and for a second.
+_USUAL_TOKENS = (6, 5)
+_MOUTHS_TOKENS = (10, 8)
 #: Alternatives of free speech: the third or fourth is often the one that holds only words of the domain.
 _BEAM = 4
 #: Of a number many alternatives are worth having: its check digit and the numbers in use rule most of them out.
@@ -37,11 +45,13 @@ Samples = npt.NDArray[np.float32]
 class Cue:
     """What is known of the answer: the text that came before it, and for numbers how many digits they may have.
 
-    `lengths` is None where no number is asked for, and empty where any length will do.
+    `lengths` is None where no number is asked for, and empty where any length will do. `enough` tells a text that
+    needs no alternatives: most of the time goes into those. None where they are always wanted.
     """
 
     prompt: str = ""
     lengths: tuple[int, ...] | None = None
+    enough: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,14 @@ class Model:
     """
 
     def __init__(
-        self, name_or_path: str, *, threads: int, compute_type: str, context_s: float, local_only: bool
+        self,
+        name_or_path: str,
+        *,
+        threads: int,
+        compute_type: str,
+        context_s: float,
+        local_only: bool,
+        at_once: int = 1,
     ) -> None:
         try:
             self._whisper = WhisperModel(
@@ -83,11 +100,13 @@ class Model:
                 device="cpu",
                 compute_type=compute_type,
                 cpu_threads=threads,
+                num_workers=at_once,
                 local_files_only=local_only,
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineUnavailable(f"The Whisper model {name_or_path} cannot be loaded: {error}") from error
         self._context_s = context_s
+        self.at_once = at_once
         self._tokenizer = Tokenizer(
             self._whisper.hf_tokenizer, self._whisper.model.is_multilingual, task="transcribe", language="en"
         )
@@ -110,27 +129,39 @@ class Model:
         if cancelled():
             return None
         tokens = self._prompt(cue.prompt)
-        result = self._generate(
-            encoded,
-            tokens,
-            most=_MOST_TOKENS,
-            beam=1 if draft else _BEAM,
-            suppress_blank=True,
-            suppress_tokens=self._suppressed,
-        )
-        said = [[token for token in ids if token < self._tokenizer.eot] for ids in result.sequences_ids]
-        texts = tuple(
-            Text(self._tokenizer.decode(ids).strip(), float(score))
-            for ids, score in zip(said, result.scores, strict=True)
-        )
+        beam = _BEAM if cue.enough is None and not draft else 1
+        seconds = len(samples) / RATE_HZ
+        said, texts, no_speech = self._transcribe(encoded, tokens, beam, seconds)
         if draft or cancelled():
-            return Decoded(texts, float(result.no_speech_prob))
+            return Decoded(texts, no_speech)
+        if cue.enough is not None and not cue.enough(texts[0].text):
+            said, texts, no_speech = self._transcribe(encoded, tokens, _BEAM, seconds)
         return Decoded(
             texts,
-            float(result.no_speech_prob),
-            words=self._words(encoded, said[0], len(samples)) if texts[0].text else (),
+            no_speech,
+            words=self._words(encoded, said, len(samples)) if texts[0].text else (),
             numbers=() if cue.lengths is None or not self._digits else self._numbers(encoded, tokens, cue.lengths),
         )
+
+    def _transcribe(
+        self, encoded: ctranslate2.StorageView, tokens: list[int], beam: int, seconds: float
+    ) -> tuple[list[int], tuple[Text, ...], float]:
+        """Return the first text's tokens, all texts, and the probability that nobody spoke."""
+        for least, per_s in (_USUAL_TOKENS, _MOUTHS_TOKENS):
+            most = min(_MOST_TOKENS, least + math.ceil(per_s * seconds))
+            result = self._generate(
+                encoded, tokens, most=most, beam=beam, suppress_blank=True, suppress_tokens=self._suppressed
+            )
+            said = [[token for token in ids if token < self._tokenizer.eot] for ids in result.sequences_ids]
+            full = [self._tokenizer.decode(ids).strip() for ids in said]
+            texts = [before_loop(text) if len(ids) >= most else text for text, ids in zip(full, said, strict=True)]
+            if len(said[0]) < most or texts[0] != full[0]:
+                break
+        first = said[0]
+        while len(self._tokenizer.decode(first).strip()) > len(texts[0]):
+            first = first[:-1]
+        scored = tuple(Text(text, float(score)) for text, score in zip(texts, result.scores, strict=True))
+        return first, scored, float(result.no_speech_prob)
 
     def _generate(
         self, encoded: ctranslate2.StorageView, tokens: list[int], *, most: int, beam: int, **options: object
@@ -150,7 +181,7 @@ class Model:
         return result
 
     def _features(self, samples: Samples) -> ctranslate2.StorageView:
-        seconds = min(LONGEST_S, max(self._context_s, math.ceil(len(samples) / RATE_HZ)))
+        seconds = min(LONGEST_S, max(self._context_s, math.ceil(len(samples) / RATE_HZ + _QUIET_S)))
         padded = np.zeros(int(seconds * RATE_HZ), dtype=np.float32)
         padded[: len(samples)] = samples[: len(padded)]
         mel = self._whisper.feature_extractor(padded, padding=0)
