@@ -71,3 +71,22 @@ def test_a_rung_that_puts_callers_through_without_a_word_is_found(
     path.write_text(text[:start] + text[end:], encoding="utf-8")
     found = [str(finding) for finding in check(folder).errors]
     assert any(what in one for one in found), found
+
+
+def test_a_flow_that_only_a_queue_names_is_led_to(tmp_path: Path) -> None:
+    found = findings(tmp_path, "    survey: survey\n", "")
+    assert found == [], "another queue still names it"
+    text = (tmp_path / "flows" / "queues.yaml").read_text(encoding="utf-8")
+    (tmp_path / "flows" / "queues.yaml").write_text(text.replace("    survey: survey\n", ""), encoding="utf-8")
+    found = [str(finding) for finding in check(tmp_path / "flows").errors]
+    assert any("Nothing leads to the flow 'survey'." in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    "queues", ["queues: [service]", "- a", "queues: {service: 1}", "queues: {service: {survey: [x]}}"]
+)
+def test_queues_of_any_shape_are_no_reason_for_a_crash(tmp_path: Path, queues: str) -> None:
+    folder = tmp_path / "flows"
+    shutil.copytree(FLOWS, folder)
+    (folder / "queues.yaml").write_text(queues + "\n", encoding="utf-8")
+    assert check(folder, beside=(queues_findings,)).errors

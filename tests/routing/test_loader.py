@@ -93,6 +93,7 @@ def test_the_published_schema_is_the_current_one() -> None:
         ("[browser,", "[sip,", 15, "'sip' needs an address."),
         ("ring_s: 12", "ring_s: soon", 11, "'soon' is no whole number"),
         ('number: "+1 555 0100"', "max_tries: 0", 5, "A number is offered, and none is written."),
+        ("ring_s: 12", "survey_always: yes", 5, "Every call ends with a survey, and none is named."),
         ("slot_minutes: 20", "slot_minutes: 45", 17, "A slot must divide an hour."),
         ("earliest_hour: 10", "earliest_hour: 22", 17, "The hours of the day make no sense."),
         ("second: {title: second line", "second: {title: second line, topics: [balance]", 13, "belongs to 'service'"),

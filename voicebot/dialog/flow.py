@@ -249,6 +249,8 @@ class Bot:
     hours: Mapping[str, Hours] = field(default_factory=dict)
     policy: EscalationPolicy | None = None
     recording: RecordingRules = field(default_factory=RecordingRules)
+    #: The flows that people whom a caller talks to have the bot run, as queues.yaml names them.
+    for_people: frozenset[str] = frozenset()
 
     @property
     def intents(self) -> Mapping[str, tuple[str, ...]]:
@@ -256,7 +258,7 @@ class Bot:
         return {intent.name: intent.examples for intent in self.intents_by_name.values()}
 
     def entrances(self) -> frozenset[str]:
-        """The flows that begin on their own, not as a part of another: asked for, in a menu, or when all else fails."""
+        """The flows that begin on their own: asked for, in a menu, wanted by a person, or when all else fails."""
         ladders = (self.ladders.silence, self.ladders.no_match, self.ladders.hearing)
         requests = [
             step for flow in self.flows.values() for step in flow.steps.values() if isinstance(step, RequestStep)
@@ -271,6 +273,7 @@ class Bot:
                 *(step.unknown for step in requests if step.unknown),
                 *(self.policy.flows if self.policy else ()),
                 *((self.recording.asks,) if self.recording.asks else ()),
+                *(self.for_people & self.flows.keys()),
             )
         )
 

@@ -57,6 +57,8 @@ RECORDINGS = "recordings"
 SYSTEMS = "systems.yaml"
 #: Who takes callers that want a person: a part of the bot's version, read by `routing`.
 QUEUES = "queues.yaml"
+#: What a queue names flows by that the bot runs for the person a caller talks to.
+FLOWS_FOR_PEOPLE = ("survey", "step")
 AFTER_CALL = "after_call.yaml"
 #: When a person takes over: `dialog.escalation`.
 POLICY = "policy.yaml"
@@ -93,6 +95,7 @@ def load_bot(directory: Path) -> Bot:
     documents: list[Source] = []
     wordings: dict[str, Source] = {}
     policy: tuple[Source, str] | None = None
+    for_people: frozenset[str] = frozenset()
     digest = sha256()
     paths = bot_files(directory)
     if not any(path.suffix == ".yaml" for path in paths):
@@ -101,10 +104,12 @@ def load_bot(directory: Path) -> Bot:
     for path in paths:
         name = path.relative_to(directory).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-        if path.suffix != ".yaml" or path.name in {SYSTEMS, LEXICON, QUEUES, AFTER_CALL}:
+        if path.suffix != ".yaml" or path.name in {SYSTEMS, LEXICON, AFTER_CALL}:
             continue
         document = read_yaml(path, name, problems)
-        if document and path.name == POLICY:
+        if document and path.name == QUEUES:
+            for_people = _flows_for_people(document)
+        elif document and path.name == POLICY:
             policy = document, sha256(path.read_bytes()).hexdigest()[:12]
         elif document and PROMPTS in path.relative_to(directory).parts[:-1]:
             wordings[path.stem] = document
@@ -113,13 +118,21 @@ def load_bot(directory: Path) -> Bot:
     loader = _Loader(problems, policy)
     for document in documents:
         loader.declare(document)
-    bot = loader.build(digest.hexdigest()[:12], directory)
+    bot = loader.build(digest.hexdigest()[:12], directory, for_people)
     if bot and bot.language in wordings:
         bot = reword(bot, wordings[bot.language])
     if problems or bot is None:
         # The policy's phrases are read twice: for its questions, and for itself.
         raise ConfigurationError(sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line or 0)))
     return bot
+
+
+def _flows_for_people(queues: Source) -> frozenset[str]:
+    """Return the flows that queues name; `routing` reads them in full, and says what is wrong with them."""
+    found = queues.fields().get("queues") if queues.is_fields else None
+    entries = [entry.fields() for _, entry in found.fields() if entry.is_fields] if found and found.is_fields else []
+    named = [entry.get(key) for entry in entries for key in FLOWS_FOR_PEOPLE]
+    return frozenset(source.text() for source in named if source and source.is_text)
 
 
 def load_policy(path: Path, bot: Bot) -> EscalationPolicy:
@@ -214,7 +227,7 @@ class _Loader:
         # Types may be declared in a file that is read after this one.
         self._later.append(lambda: head.slots.update(read_slots(fields.get("slots"), name, self._declared)))
 
-    def build(self, version: str, folder: Path) -> Bot | None:
+    def build(self, version: str, folder: Path, for_people: frozenset[str]) -> Bot | None:
         declared = self._declared
         declared.remembered = read_slots(self._sections.get("remember"), "", declared)
         for resolve in self._later:
@@ -254,6 +267,7 @@ class _Loader:
             hours=declared.hours,
             policy=self._policy(flows),
             recording=read_recording(self._sections.get("recording"), flows),
+            for_people=for_people,
         )
 
     def _policy(self, flows: dict[str, Flow]) -> EscalationPolicy | None:

@@ -20,6 +20,7 @@ from voicebot.dialog.actions import (
     StopRecording,
     TransferTo,
 )
+from voicebot.dialog.conversation import Conversation
 from voicebot.dialog.coverage import Setback, Shown, setbacks_met
 from voicebot.dialog.events import (
     BackendAnswered,
@@ -106,14 +107,15 @@ def rehearse(bot: Bot, story: Story, understand: Understand | None = None) -> Re
 
 class _Player:
     def __init__(self, bot: Bot, story: Story, understand: Understand | None) -> None:
-        self.bot = bot
+        # A flow that a person has the bot run is told as it is run then: alone.
+        self.bot = Conversation(bot).aside(story.begins).bot if story.begins in bot.flows else bot
         self.story = story
         self.understand = understand
         self._walked: set[tuple[str, str]] = set()
         self._setbacks: set[Setback] = set()
         self.lines: list[str] = []
         self.exchanges: list[tuple[CallerStep | None, list[str]]] = [(None, [])]
-        self._state = new_state(bot)
+        self._state = new_state(self.bot)
         self._now = story.at.replace(tzinfo=ZoneInfo(story.zone))
         self._actions: list[Action] = []
         self._calls: list[CallBackend] = []

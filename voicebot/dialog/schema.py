@@ -321,6 +321,7 @@ def story_schema() -> Schema:
         "channel": {"enum": ["phone", "chat", "sms"]},
         "seed": _COUNT,
         "caller_number": _SCALAR,
+        "begins": _SCALAR,
         "steps": {"type": "array", "items": {"oneOf": [{"enum": list(HAPPENINGS)}, *steps]}},
     }
     return {

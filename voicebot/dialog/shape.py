@@ -141,7 +141,8 @@ def _entrances(bot: Bot) -> Iterator[Finding]:
     for flow in bot.flows.values():
         if flow.name not in bot.entrances() | run:
             what = f"Nothing leads to the flow '{flow.name}'."
-            yield error("unused_flow", at(flow), what, "Give it 'intents:', a menu's key, or remove it.")
+            fix = "Give it 'intents:', a menu's key, a queue's 'survey:' or 'step:', or remove it."
+            yield error("unused_flow", at(flow), what, fix)
     start = bot.flows[bot.start]
     if not any(isinstance(start.steps[step_id], RequestStep) for step_id in reachable(start)):
         what = f"'{start.name}' begins every call and never asks what the caller wants."

@@ -133,7 +133,7 @@ StoryStep = (
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """`at` is the local time of the call in `zone`."""
+    """`at` is the local time of the call in `zone`. `begins` is the flow it begins with, if not that of every call."""
 
     name: str
     file: str
@@ -143,11 +143,12 @@ class Story:
     seed: int
     caller: str
     steps: tuple[StoryStep, ...]
+    begins: str = ""
 
 
 _DEFAULT_AT = "2026-03-02 10:00"
 _DEFAULT_ZONE = "America/New_York"
-STORY_KEYS = ("story", "at", "zone", "channel", "seed", "caller_number", "steps")
+STORY_KEYS = ("story", "at", "zone", "channel", "seed", "caller_number", "begins", "steps")
 STORY_STEP_KEYS = {
     "bot": (),
     "caller": ("means", "or_heard"),
@@ -186,7 +187,9 @@ class _StoryReader:
         at_text = fields.text("at", _DEFAULT_AT)
         steps = fields.require("steps")
         seed = fields.get("seed")
-        name = fields.require("story")
+        name, begins = fields.require("story"), fields.get("begins")
+        if begins:
+            self._known(begins.text(), self._bot.flows, begins, "flow")
         try:
             at = datetime.fromisoformat(at_text)
         except ValueError:
@@ -201,6 +204,7 @@ class _StoryReader:
             seed=seed.number() if seed else 1,
             caller=fields.text("caller_number", "+12025550123"),
             steps=tuple(step for item in (steps.items() if steps else []) if (step := self._step(item))),
+            begins=begins.text() if begins else "",
         )
 
     def _step(self, source: Source) -> StoryStep | None:

@@ -26,6 +26,7 @@ class Rules:
     overflow: str = ""
     offers: tuple[Choice, ...] = (Choice.CALLBACK, Choice.MESSAGE)
     max_tries: int = 5
+    #: Whether a survey follows when the agent has hung up.
     survey: bool = False
     elsewhere: tuple[Destination, ...] = ()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from voicebot.dialog.document import Fields, Source, read_yaml, suggestion
-from voicebot.dialog.loader import QUEUES
+from voicebot.dialog.loader import FLOWS_FOR_PEOPLE, QUEUES
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.routing.agents import Agent, Reach, ReachKind
 from voicebot.routing.destinations import Conference, Destination, Dial, Refer, TaskQueue
@@ -28,6 +28,7 @@ QUEUE_KEYS = (
     "after_hours",
     "number",
     "survey",
+    "survey_always",
     "step",
     "then",
     "elsewhere",
@@ -125,10 +126,13 @@ def _queue(name: str, source: Source, schedules: Collection[str] | None) -> Queu
         after_hours=_choices(fields.get("after_hours"), usual.after_hours),
         number=fields.text("number"),
         survey=fields.text("survey"),
+        survey_always=fields.flag("survey_always"),
         step=fields.text("step"),
         then=_steps(fields.get("then")),
         elsewhere=_destinations(fields.get("elsewhere")),
     )
+    if queue.survey_always and not queue.survey:
+        source.problem("Every call ends with a survey, and none is named.", "Add 'survey: <flow>'.")
     if Choice.NUMBER in {*queue.offers, *queue.after_hours} and not queue.number:
         source.problem("A number is offered, and none is written.", "Add 'number: +1 555 0100'.")
     if queue.max_tries < 1:
@@ -214,7 +218,7 @@ def _written(fields: Fields, name: str, form: re.Pattern[str], what: str, exampl
 def _check_flows(document: Source, flows: Collection[str]) -> None:
     queues = document.fields().get("queues")
     for _, queue in queues.fields() if queues and queues.is_fields else ():
-        for key in ("survey", "step"):
+        for key in FLOWS_FOR_PEOPLE:
             named = queue.fields().get(key) if queue.is_fields else None
             if named and named.text() not in flows:
                 named.problem(f"There is no flow '{named.text()}'.", suggestion(named.text(), flows))

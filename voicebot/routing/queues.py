@@ -55,9 +55,10 @@ class Queue:
     `hours` names a schedule, empty when it is always open. A caller who waits `max_wait_s` goes to the queue `overflow`
     or is offered what else there is, as is one who comes when `max_waiting` wait. `offer_above_s` is the expected wait
     from which a choice is offered at once. An agent rings `ring_s`, has `accept_s` to accept after the introduction,
-    and `wrap_up_s` afterwards. `survey` is the flow that asks the caller how it was, `step` the one that the bot runs
-    for an agent who asks for it by key. After `max_tries` agents the caller is offered what else there is.
-    While the queue is open, callers are sent to the destinations `elsewhere` first, one after the other.
+    and `wrap_up_s` afterwards. `survey` is the flow that asks the caller how it was, where the agent wants it or
+    `survey_always`; `step` is the one that the bot runs for an agent who asks for it by key. After `max_tries` agents
+    the caller is offered what else there is. While the queue is open, callers are sent to the destinations `elsewhere`
+    first, one after the other.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Queue:
     after_hours: tuple[Choice, ...] = (Choice.CALLBACK, Choice.MESSAGE)
     number: str = ""
     survey: str = ""
+    survey_always: bool = False
     step: str = ""
     then: Mapping[Failure, NextStep] = field(default_factory=lambda: USUAL_STEPS)
     elsewhere: tuple[Destination, ...] = ()

@@ -49,7 +49,8 @@ _QUEUE: Schema = {
     "after_hours": {"description": "What a caller can have when the queue is closed.", **_CHOICES},
     "number": {"description": "A number that callers are told, for emergencies after hours.", **_TEXT},
     "step": {"description": "The flow that the bot runs with the caller when an agent keys star two.", **_TEXT},
-    "survey": {"description": "The flow that asks how it was, when the agent has hung up.", **_TEXT},
+    "survey": {"description": "The flow that asks how it was, when the agent ends with a survey.", **_TEXT},
+    "survey_always": {"description": "Whether the survey follows whenever the agent hangs up.", "type": "boolean"},
     "then": {
         "description": "What follows when an agent does not take a caller.",
         "type": "object",

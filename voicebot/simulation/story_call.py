@@ -76,6 +76,8 @@ class StoryCall:
 
 def unspeakable(story: Story) -> str:
     """Why a story cannot be told by telephone; empty when it can."""
+    if story.begins:
+        return "it begins when a person has ended the call"
     if story.channel != "phone":
         return f"it goes by {story.channel}"
     whats = (step.what for step in story.steps if isinstance(step, Happens))

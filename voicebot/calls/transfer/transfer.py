@@ -358,7 +358,7 @@ class Transfer:
 
     async def _find_queue(self, queue: Queue) -> None:
         outlook = await self._floor.look(queue, self._place.priority)
-        rules = Rules(queue.then, queue.overflow, queue.offers, queue.max_tries, bool(queue.survey), queue.elsewhere)
+        rules = Rules(queue.then, queue.overflow, queue.offers, queue.max_tries, queue.survey_always, queue.elsewhere)
         self._inbox.put_nowait(QueueFound(outlook, rules))
 
     async def _enter(self, action: EnterQueue) -> None:
@@ -503,7 +503,8 @@ class Transfer:
         with contextlib.suppress(TimeoutError):
             if ending is Ending.SURVEY and self._queue.survey:
                 async with asyncio.timeout(SURVEY_LIMIT_S):
-                    await self._caller.run_flow(self._queue.survey)
+                    if (await self._caller.run_flow(self._queue.survey)).wants_person:
+                        ending = Ending.NOTED
             async with asyncio.timeout(GOODBYE_LIMIT_S):
                 await self._goodbye(ending)
         self._ending = ending
