@@ -183,6 +183,9 @@ class Finish:
     ending: Ending
 
 
+#: What is done with a caller who has an agent.
+JoinedAction = Hold | RunBot | InviteThird | JoinThird | DropThird | Promote
+
 Action = (
     FindQueue
     | EnterQueue
@@ -194,12 +197,7 @@ Action = (
     | BriefAgent
     | TellCaller
     | Join
-    | Hold
-    | RunBot
-    | InviteThird
-    | JoinThird
-    | DropThird
-    | Promote
+    | JoinedAction
     | FreeAgent
     | Offer
     | Arrange

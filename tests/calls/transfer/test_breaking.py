@@ -303,7 +303,7 @@ async def test_the_key_a_waiting_caller_is_told_is_the_key_that_counts() -> None
 async def test_a_caller_does_not_wait_for_nobody_once_all_who_could_take_them_declined(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("voicebot.calls.transfer.transfer.LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr("voicebot.calls.transfer.in_queue.LOOK_EVERY_S", 0.02)
     caller, floor = Caller(), PlayedFloor(staff=frozenset({"ana"}))
     one = transfer(caller, floor, Lines())
     running = asyncio.create_task(run(one))

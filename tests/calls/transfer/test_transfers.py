@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from voicebot.calls.transfer import transfer
+from voicebot.calls.transfer import offering
 from voicebot.records.database import Database, locate
 from voicebot.simulation.contact_centre import Chances, Played, play
 
@@ -14,7 +14,7 @@ from voicebot.simulation.contact_centre import Chances, Played, play
 @pytest.fixture(autouse=True)
 def decides_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody takes eight seconds to choose nothing."""
-    monkeypatch.setattr(transfer, "CHOOSE_S", 0.05)
+    monkeypatch.setattr(offering, "CHOOSE_S", 0.05)
 
 
 async def played(tmp_path: Path, chances: Chances, *, transfers: int, agents: int) -> Played:

@@ -229,8 +229,9 @@ class AgentSide:
 
     # --- somebody else in the call
 
-    def invite(self, queue: Queue, packet: ContextPacket, *, only: str) -> None:
-        """Ask somebody of `queue` into the call."""
+    def invite(self, queue_name: str, packet: ContextPacket, *, only: str) -> None:
+        """Ask somebody of a queue into the call."""
+        queue = self._floor.routing.queue_named(queue_name)
         introduction = f"{self._wording.text('third_asks', agent=self.name)} {self._introduction(packet)}"
         self._invitations.invite(queue, introduction, packet, only=only)
 

@@ -14,6 +14,8 @@ from voicebot.calls.transfer.bots_place import BotsPlace
 from voicebot.calls.transfer.errands import Errands
 from voicebot.calls.transfer.seams import CallerSide, FlowRun, TalkNews
 from voicebot.calls.transfer.sounds import Sounds
+from voicebot.records.context import ContextPacket
+from voicebot.routing.actions import DropThird, Hold, InviteThird, JoinedAction, JoinThird, Promote, RunBot
 from voicebot.routing.events import (
     AgentFailed,
     AgentHeld,
@@ -48,7 +50,12 @@ class Joined:
         wording: Wording,
         errands: Errands,
         tell: Callable[[Event], None],
+        show: Callable[[Claim, TalkNews | None], None],
     ) -> None:
+        """`show` tells an agent's desk how their call stands, and that it is over."""
+        self._show = show
+        #: The agent whose desk shows the call.
+        self._shown: Claim | None = None
         self._caller = caller
         self._agent = agent
         self._place = place
@@ -61,7 +68,43 @@ class Joined:
         self._run: FlowRun | None = None
         self._failed: Failure | None = None
 
-    def news(self, state: Handover) -> TalkNews | None:
+    async def do(self, action: JoinedAction, state: Handover, packet: ContextPacket, *, wrap_up_s: float) -> None:
+        """Do what the table wants, which stands at `state` then; an agent who goes has `wrap_up_s`."""
+        held = state.phase is Phase.HELD
+        match action:
+            case Hold(claim, on):
+                await self._hold(claim, held=on)
+            case RunBot(claim, flow):
+                await self._run_bot(claim, flow)
+            case InviteThird(queue, agent):
+                self._agent.invite(queue, packet, only=agent)
+            case JoinThird(third):
+                if state.claim is not None:
+                    await self._join_third(state.claim, third, held=held)
+            case DropThird():
+                going_on = state.claim if held or state.phase is Phase.JOINED else None
+                await self._drop_third(going_on, held=held, wrap_up_s=wrap_up_s)
+            case Promote(third):
+                await self._promote(third)
+            case _:
+                assert_never(action)
+
+    def show(self, state: Handover) -> None:
+        """Tell the desk of the agent who has the caller how it stands, and one who had them that it is over."""
+        claim, news = state.claim, self._news(state)
+        if self._shown != claim:
+            self.hide()
+        if claim is not None and news is not None:
+            self._shown = claim
+            self._show(claim, news)
+
+    def hide(self) -> None:
+        """Tell the desk that shows the call that it is over."""
+        shown, self._shown = self._shown, None
+        if shown is not None:
+            self._show(shown, None)
+
+    def _news(self, state: Handover) -> TalkNews | None:
         """Return what the agent's desk shows of the call; None while they have no caller."""
         if state.claim is None or state.phase not in {Phase.JOINED, Phase.HELD, Phase.WITH_BOT}:
             return None
@@ -73,7 +116,7 @@ class Joined:
         """Keep for the desk why nobody came."""
         self._failed = failure
 
-    async def hold(self, claim: Claim, *, held: bool) -> None:
+    async def _hold(self, claim: Claim, *, held: bool) -> None:
         """Give the caller music while the agent is elsewhere, or join them again."""
         if not self._agent.reached:
             return
@@ -92,7 +135,7 @@ class Joined:
 
     # --- the bot's step
 
-    async def run_bot(self, claim: Claim, flow: str) -> None:
+    async def _run_bot(self, claim: Claim, flow: str) -> None:
         """Have the bot run a flow with the caller, of whom the agent hears nothing meanwhile."""
         await self._agent.stop_work()
         await self._place.come_back()
@@ -118,21 +161,21 @@ class Joined:
 
     # --- somebody else in the call
 
-    async def join_third(self, claim: Claim, third: Claim, *, held: bool) -> None:
+    async def _join_third(self, claim: Claim, third: Claim, *, held: bool) -> None:
         self._failed = None
         if await self._agent.take_third(third):
             self._rejoin(claim, held=held)
         else:
             self._tell(ThirdLeft(third))
 
-    async def drop_third(self, claim: Claim | None, *, held: bool, wrap_up_s: float) -> None:
+    async def _drop_third(self, claim: Claim | None, *, held: bool, wrap_up_s: float) -> None:
         """Let the third go; `claim` is the agent who goes on, None when the call is over."""
         had_third = self._agent.has_third
         await self._agent.drop_third(wrap_up_s=wrap_up_s)
         if claim is not None and had_third:
             self._rejoin(claim, held=held)
 
-    async def promote(self, third: Claim) -> None:
+    async def _promote(self, third: Claim) -> None:
         """Leave the caller, on hold or not, to the third."""
         if not await self._agent.promote(third):
             self._tell(AgentFailed(third, Failure.CLAIM_LOST))
