@@ -14,6 +14,7 @@ import structlog
 
 from voicebot import __version__
 from voicebot.commands.access import add_tokens, add_users
+from voicebot.commands.actions import add_actions
 from voicebot.commands.audit import add_audit
 from voicebot.commands.backup import add_backup, add_restore
 from voicebot.commands.escalation import add_explain, add_label_command, add_replay
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_models(commands.add_parser("models", help="what hears and speaks here, and why"))
     add_flows(commands.add_parser("flows", help="check, try, draw and publish a bot's flows"))
     add_recordings(commands.add_parser("recordings", help="check recordings, and exchange their key"))
+    add_actions(commands.add_parser("actions", help="what the bot did or will do, and how it is cancelled or undone"))
     add_audit(commands.add_parser("audit", help="find what was changed in the trail of decisions"))
     add_explain(commands.add_parser("explain", help="why a call went to a person or not, turn by turn"))
     add_label_command(commands.add_parser("label", help="say at which turn of a call a person was due"))

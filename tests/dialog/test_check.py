@@ -310,12 +310,17 @@ MISTAKES = {
         "undo: {operation: books.renew, with: {member: member}}",
         finds="cannot undo this",
     ),
+    "an undo that says two things": Mistake(
+        "bot.yaml",
+        "undo: {by_hand: Put the former day back.}",
+        "undo: {by_hand: Put the former day back., never: Days go by.}",
+        finds="or why nobody can",
+    ),
     "a write that nothing undoes": Mistake(
         "bot.yaml",
         "    undo: {by_hand: Put the former day back.}\n",
         "",
         finds="nothing says how it is undone",
-        severity=Severity.WARNING,
     ),
     "an approval whose refusal nothing follows": Mistake(
         "bot.yaml",

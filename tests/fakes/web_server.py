@@ -33,6 +33,7 @@ from voicebot.records.access.sessions import Sessions
 from voicebot.records.access.sight import Sight
 from voicebot.records.access.tokens import ApiTokens
 from voicebot.records.access.users import Users
+from voicebot.records.actions import ActionBook
 from voicebot.records.audit import AuditEntry, Head
 from voicebot.records.database import Database, _engine, locate
 from voicebot.records.deeds import Deeds
@@ -363,7 +364,7 @@ async def serving(
     async with _database() as database:
         users = Users(database, Passwords(), now=clock.now)
         tokens = ApiTokens(database, now=clock.now)
-        work = FakeWork(Deeds(database, now=clock.now))
+        work = FakeWork(Deeds(database, now=clock.now), ActionBook(database, now=clock.now))
         app = build_app(
             accept=accept,
             admission=admission,

@@ -10,12 +10,15 @@ from voicebot.backends.backends import BackendResult
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import Operation, Undo
 from voicebot.dialog.values import ValueKind
+from voicebot.records.actions import ActionBook
 from voicebot.records.deeds import Deeds
 from voicebot.web.server import WorkParts
-from voicebot.work.durable import Errand, ErrandReport, ErrandState
+from voicebot.work.actions import Actions
+from voicebot.work.durable import Errand, ErrandReport, ErrandState, Step, WorkFailed
 from voicebot.work.plan import Plan
 from voicebot.work.planned import Planned
 from voicebot.work.supervision import Supervision
+from voicebot.work.undoing import UNDO, Undoing
 
 CONTRACTS = {
     "calendar.book": Operation(
@@ -25,7 +28,13 @@ CONTRACTS = {
         write=True,
         undo=Undo("calendar.cancel", {"reference": "reference"}),
     ),
-    "calendar.cancel": Operation("calendar.cancel", {"reference": ValueKind.DIGITS}, {}, write=True),
+    "calendar.cancel": Operation(
+        "calendar.cancel",
+        {"reference": ValueKind.DIGITS},
+        {},
+        write=True,
+        undo=Undo(never="The time may be somebody else's by now."),
+    ),
     "letters.send": Operation("letters.send", {}, {}, write=True, undo=Undo(by_hand="Run after the postman.")),
 }
 
@@ -56,16 +65,39 @@ class FakeErrands:
 
 
 @dataclass
+class AtOnce:
+    """Undoes at once what durable work would undo soon, and gives up what is refused or away."""
+
+    step: Step
+
+    async def take_up(self, errand: Errand) -> None:
+        assert errand.job == UNDO
+        try:
+            await self.step.work(errand.subject)
+        except WorkFailed:
+            assert self.step.given_up is not None
+            await self.step.given_up(errand.subject)
+
+
+@dataclass
 class FakeWork:
     """What `serving` puts behind its routes."""
 
     deeds: Deeds
+    book: ActionBook
     systems: FakeSystems = field(default_factory=FakeSystems)
     errands: FakeErrands = field(default_factory=FakeErrands)
 
     @property
     def parts(self) -> WorkParts:
-        return WorkParts(Supervision(self.deeds), self._planned, self.errands)
+        supervision = Supervision(self.deeds)
+        (step,) = Undoing(self.deeds, self._planned).jobs()[UNDO]
+        actions = Actions(self.book, supervision, self._contracts_of, AtOnce(step))
+        return WorkParts(supervision, actions, self.errands)
+
+    async def _contracts_of(self, version: str) -> Mapping[str, Operation]:
+        del version
+        return CONTRACTS
 
     @asynccontextmanager
     async def _planned(self, version: str) -> AsyncIterator[Planned]:

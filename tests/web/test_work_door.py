@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -91,20 +92,77 @@ async def test_without_the_pages_own_token_nothing_is_decided() -> None:
         assert answer.status == 403
 
 
+async def actions_of(server: RunningServer) -> dict[str, dict[str, object]]:
+    answer = await server.http.get(server.base + "/api/actions?call=c1", headers=BEARER)
+    return {action["name"]: action for action in (await answer.json())["actions"]}
+
+
 async def test_an_action_is_listed_and_undone_once() -> None:
     async with office() as server:
-        listed = await (await server.http.get(server.base + "/api/actions?call=c1", headers=BEARER)).json()
-        (action,) = listed["actions"]
-        assert action["arguments"] == {"day": "2026-03-06"}
-        path = f"{server.base}/api/actions/{DEED}/undo"
-        undone = await server.http.post(path, headers=BEARER)
-        assert (undone.status, (await undone.json())["state"]) == (200, "undone")
+        listed = await actions_of(server)
+        assert set(listed) == {"orders.credit", "calendar.book"}
+        assert listed["calendar.book"]["arguments"] == {"day": "2026-03-06"}
+        for _ in range(2):
+            undone = await server.http.post(f"{server.base}/api/actions/{DEED}/undo", headers=BEARER)
+            assert (undone.status, (await undone.json())["state"]) == (200, "undone")
         assert server.work.systems.done == [("calendar.cancel", {"reference": "472"})]
-        again = await server.http.post(path, headers=BEARER)
-        assert again.status == 409
-        assert (await server.http.post(f"{server.base}/api/actions/{'0' * 32}/undo", headers=BEARER)).status == 409
-        assert (await server.http.post(f"{server.base}/api/actions/other/undo", headers=BEARER)).status == 404
+        for unknown in ("0" * 32, "other"):
+            assert (await server.http.post(f"{server.base}/api/actions/{unknown}/undo", headers=BEARER)).status == 404
         assert (await server.http.get(server.base + "/api/actions?call=../x", headers=BEARER)).status == 400
+
+
+async def test_what_waits_for_approval_is_cancelled_and_no_longer_asked() -> None:
+    async with office() as server:
+        for _ in range(2):
+            cancelled = await server.http.post(f"{server.base}/api/actions/{APPROVAL}/cancel", headers=BEARER)
+            body = await cancelled.json()
+            assert (cancelled.status, body["state"]) == (200, "cancelled")
+            assert body["told"]
+        approvals = await (await server.http.get(server.base + "/api/approvals", headers=BEARER)).json()
+        assert approvals == {"approvals": []}
+
+
+async def test_what_a_person_must_undo_is_left_to_them_and_what_nobody_can_is_refused_with_the_reason() -> None:
+    async with office() as server:
+        letter, cancelled = "c" * 32, "e" * 32
+        await server.work.deeds.note(letter, "c1", "letters.send", "{}", "{}")
+        await server.work.deeds.note(cancelled, "c1", "calendar.cancel", "{}", "{}")
+        refused = await server.http.post(f"{server.base}/api/actions/{letter}/cancel", headers=BEARER)
+        assert refused.status == 409
+        assert "Run after the postman." in (await refused.json())["error"]
+        asked = await server.http.post(f"{server.base}/api/actions/{letter}/undo", headers=BEARER)
+        assert (asked.status, (await asked.json())["state"]) == (202, "with_person")
+        left = (await (await server.http.get(server.base + "/api/follow-ups", headers=BEARER)).json())["follow_ups"]
+        (task,) = [one["id"] for one in left if "postman" in one["text"]]
+        done = await server.http.post(f"{server.base}/api/follow-ups/{task}", json={"state": "done"}, headers=BEARER)
+        assert done.status == 200
+        assert (await actions_of(server))["letters.send"]["state"] == "undone"
+        never = await server.http.post(f"{server.base}/api/actions/{cancelled}/undo", headers=BEARER)
+        assert never.status == 409
+        assert "somebody else's by now" in (await never.json())["error"]
+
+
+async def test_the_page_does_what_its_buttons_say_and_needs_its_token() -> None:
+    async with office() as server:
+        await server.signed_in_as(Role.SUPERVISOR)
+        page = await (await server.http.get(server.base + "/actions")).text()
+        assert "calendar · book" in page
+        form = {"action": DEED, "verb": "undo"}
+        headers = {"Origin": server.base}
+        assert (await server.http.post(server.base + "/actions", data=form, headers=headers)).status == 403
+        (token,) = set(re.findall(r'name="csrf" value="([^"]+)"', page))
+        undone = await server.http.post(server.base + "/actions", data={**form, "csrf": token}, headers=headers)
+        assert undone.status == 200
+        assert "It is undone." in await undone.text()
+        wrong = {"action": DEED, "verb": "burn", "csrf": token}
+        assert (await server.http.post(server.base + "/actions", data=wrong, headers=headers)).status == 400
+
+
+async def test_who_may_not_undo_sees_no_actions() -> None:
+    async with office() as server:
+        await server.signed_in_as(Role.QA)
+        assert (await server.http.get(server.base + "/actions")).status == 403
+        assert (await server.http.get(server.base + "/api/actions")).status == 403
 
 
 async def test_an_intent_is_paused_and_goes_on() -> None:

@@ -18,9 +18,11 @@ from voicebot.backends.backends import BackendResult
 from voicebot.backends.sqlite import to_json
 from voicebot.dialog.events import SlotValue
 from voicebot.errors import BackendUnavailable
+from voicebot.records.actions import ActionBook, ActionState
 from voicebot.records.deeds import ALL, Deeds, FollowUpState
 from voicebot.records.record import Outcome, Speaker, TurnRecord
 from voicebot.records.store import Store
+from voicebot.records.tasks import Tasks
 from voicebot.records.vault.keys import RecordingKeys
 from voicebot.telephony.leg import Channel as CallChannel
 from voicebot.telephony.leg import Direction, LegInfo
@@ -127,6 +129,7 @@ async def house(
         after = AfterCall(
             calls=store,
             deeds=deeds,
+            tasks=Tasks(store.database, now=lambda: NOW),
             customers=customers,
             planned=planned,
             senders={Channel.SMS: phone},
@@ -290,3 +293,34 @@ async def test_what_a_call_leaves_is_kept_though_the_work_began_without_it(tmp_p
         memory = MemorySystem(here.deeds, here.customers, now=lambda: NOW)
         found = await memory.call(RECALL, {"customer": "400121"}, idempotency_key=None)
         assert found.outcome == "ok"
+
+
+async def test_a_task_that_was_given_up_is_listed_so_and_once_cancelled_it_is_not_done_when_tried_again(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with house(tmp_path, database_url, Crm(away=10**6), Phone(reason=MessageRefused("no such number"))) as here:
+        here.phone.fails = 1
+        here.call("c1")
+        await here.after("c1")
+        for task in ("note", "sms"):
+            assert await here.work.settled(Errand(TASK, f"c1/{task}")) is ErrandState.FAILED
+        book = ActionBook(here.store.database, now=lambda: NOW)
+        found = {action.subject: action for action in await book.of_call("c1")}
+        assert {subject: action.state for subject, action in found.items()} == {
+            "c1/note": ActionState.FAILED,
+            "c1/sms": ActionState.FAILED,
+        }
+        assert found["c1/sms"].problem == "no such number"
+        assert found["c1/note"].problem == "crm.note is away"
+        assert await book.stop(found["c1/note"], "ana")
+        here.crm.away = 0
+        for task in ("note", "sms"):
+            await here.work.again(Errand(TASK, f"c1/{task}"))
+        async with asyncio.timeout(10):
+            while not here.phone.taken or await here.work.failed():
+                await asyncio.sleep(0.05)
+        for task in ("note", "sms"):
+            assert await here.work.settled(Errand(TASK, f"c1/{task}")) is ErrandState.DONE
+        assert (here.crm.told, len(here.phone.taken)) == ({}, 1)
+        states = {action.subject: action.state for action in await book.of_call("c1")}
+        assert states == {"c1/note": ActionState.CANCELLED, "c1/sms": ActionState.DONE}

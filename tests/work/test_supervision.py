@@ -21,9 +21,7 @@ from voicebot.errors import BackendUnavailable
 from voicebot.records.database import Database, locate
 from voicebot.records.deeds import ALL, Approval, ApprovalState, Deeds, DeedState
 from voicebot.records.tables import AUDIT, CALLS
-from voicebot.work.plan import Plan
-from voicebot.work.planned import Planned
-from voicebot.work.supervision import NotUndone, Supervision
+from voicebot.work.supervision import Supervision
 
 MONEY = {"account": ValueKind.DIGITS, "amount": ValueKind.MONEY, "pin": ValueKind.DIGITS}
 CONTRACTS = {
@@ -61,18 +59,12 @@ class Office:
         self.database = database
         self.deeds = Deeds(database, now=lambda: self.now)
         self.told: list[Approval] = []
-        self.versions: list[str] = []
         self.supervision = Supervision(self.deeds, self._tell, limit_s=limit_s)
         self.bank = Bank()
         self.operations = self.supervision.of_call(lambda: "c1", self.bank, CONTRACTS)
 
     async def _tell(self, approval: Approval) -> None:
         self.told.append(approval)
-
-    @asynccontextmanager
-    async def planned(self, version: str) -> AsyncIterator[Planned]:
-        self.versions.append(version)
-        yield Planned(Plan(), self.bank, CONTRACTS)
 
     async def pay(self, amount: int, key: str = "k1") -> str:
         arguments: dict[str, SlotValue] = {"account": "400121", "amount": Decimal(amount), "pin": "4071"}
@@ -181,32 +173,18 @@ async def test_a_caller_who_leaves_withdraws_the_question(tmp_path: Path, databa
         assert here.bank.done == []
 
 
-async def test_a_write_is_undone_once_by_the_operation_its_contract_names(tmp_path: Path, database_url: str) -> None:
+async def test_a_person_who_takes_a_question_back_lets_the_caller_hear_that_it_is_not_done(
+    tmp_path: Path, database_url: str
+) -> None:
     async with office(tmp_path, database_url) as here:
-        await here.pay(50)
-        (deed,) = await here.deeds.deeds()
-        here.bank.answers["bank.take_back"] = "gone"
-        with pytest.raises(NotUndone, match="answered: gone"):
-            await here.supervision.undo(deed.id, here.planned, by="ana")
-        here.bank.answers.clear()
-        await here.supervision.undo(deed.id, here.planned, by="ana")
-        assert here.versions == ["c1", "c1"]  # the flows that led the call
-        assert here.bank.done[-1] == ("bank.take_back", {"reference": "472"}, f"undo:{deed.id}")
-        with pytest.raises(NotUndone, match="already"):
-            await here.supervision.undo(deed.id, here.planned, by="ana")
-        (undone,) = await here.deeds.deeds()
-        assert (undone.state, undone.undone_by) == (DeedState.UNDONE, "ana")
-        assert await here.audited() == [("ana", "undo_begun"), ("ana", "undone")]
-
-
-async def test_what_no_operation_undoes_says_what_a_person_does(tmp_path: Path, database_url: str) -> None:
-    async with office(tmp_path, database_url) as here:
-        await here.operations.call("bank.letter", {}, idempotency_key="k2")
-        (deed,) = await here.deeds.deeds()
-        with pytest.raises(NotUndone, match="Run after the postman"):
-            await here.supervision.undo(deed.id, here.planned, by="ana")
-        with pytest.raises(NotUndone, match="no such action"):
-            await here.supervision.undo("0" * 32, here.planned, by="ana")
+        paying = asyncio.create_task(here.pay(150))
+        approval = await here.asked()
+        withdrawn = await here.supervision.withdraw(approval.id, by="ana")
+        assert withdrawn is not None
+        assert withdrawn.state is ApprovalState.WITHDRAWN
+        assert await paying == "not_approved"
+        assert here.bank.done == []
+        assert await here.audited() == [("ana", "approval_withdrawn")]
 
 
 async def test_while_all_is_paused_nothing_is_written_and_reading_goes_on(tmp_path: Path, database_url: str) -> None:

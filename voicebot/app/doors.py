@@ -130,7 +130,7 @@ def web_app(behind: Behind) -> web.Application:
             max_requests_per_minute=settings.max_requests_per_minute,
         ),
         chats=behind.chats,
-        work=WorkParts(behind.work.supervision, behind.work.planned, behind.work.durable),
+        work=WorkParts(behind.work.supervision, behind.work.actions, behind.work.durable),
         desks=behind.desks,
         journeys=behind.twilio.journeys,
         calls_out=behind.twilio.dialer,

@@ -16,11 +16,15 @@ import structlog
 from voicebot.app.editions import Edition, Editions
 from voicebot.calls.transfer.posting import SIGNATURE_HEADER, signature
 from voicebot.dialog.events import SlotValue
+from voicebot.dialog.flow import Operation
+from voicebot.records.actions import ActionBook
 from voicebot.records.deeds import ALL, Approval, Deeds
 from voicebot.records.store import Store
+from voicebot.records.tasks import Tasks
 from voicebot.records.vault.keys import RecordingKeys
 from voicebot.settings import Settings
 from voicebot.telephony.twilio.rest import TwilioRest
+from voicebot.work.actions import Actions
 from voicebot.work.after_call import AFTER_CALL, AfterCall
 from voicebot.work.customers import Customers
 from voicebot.work.durable import DurableWork, Errand, durable_work
@@ -29,6 +33,7 @@ from voicebot.work.messages import MailSender, MailServer, MailTls, Sender, SmsS
 from voicebot.work.plan import Channel
 from voicebot.work.planned import PlannedFor
 from voicebot.work.supervision import Notify, Supervision
+from voicebot.work.undoing import UNDO, Undoing
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +54,7 @@ class Work:
 
     supervision: Supervision
     durable: DurableWork
-    planned: PlannedFor
+    actions: Actions
     #: Begins the work after a call or chat, by its id, what the flows remember of it, and the edition that led it.
     after: Callable[[str, Mapping[str, SlotValue], Edition], None]
     #: The intents that are paused now.
@@ -77,16 +82,18 @@ async def working(  # noqa: PLR0917  # everything it may need, from one place
 
     `twilio` sends text messages, where there is an account.
     """
-    deeds = Deeds(store.database, now=now)
+    deeds, book = Deeds(store.database, now=now), ActionBook(store.database, now=now)
     customers = Customers(deeds, keys)
     after_call = AfterCall(
         calls=store,
         deeds=deeds,
+        tasks=Tasks(store.database, now=now),
         customers=customers,
         planned=planned,
         senders=_senders(settings, twilio),
     )
-    async with durable_work(store.database.url, instance=settings.instance, jobs=after_call.jobs()) as durable:
+    jobs = {**after_call.jobs(), **Undoing(deeds, planned).jobs()}
+    async with durable_work(store.database.url, instance=settings.instance, jobs=jobs) as durable:
         paused: set[str] = set()
         beginning: set[asyncio.Task[None]] = set()
 
@@ -108,6 +115,15 @@ async def working(  # noqa: PLR0917  # everything it may need, from one place
             for call_id in await deeds.unworked(now() - _SWEEP_BACK, now() - _SWEEP_AFTER):
                 await durable.begin(Errand(AFTER_CALL, call_id))
 
+        async def contracts_of(version: str) -> Mapping[str, Operation]:
+            async with planned(version) as found:
+                return found.contracts
+
+        async def undo_what_is_asked_for() -> None:
+            # By `voicebot actions`, or by a server that died before it could begin.
+            for deed_id in await book.undoing():
+                await durable.take_up(Errand(UNDO, deed_id))
+
         async def look() -> None:
             found = {pause.subject for pause in await deeds.pauses()}
             if ALL in found:
@@ -119,11 +135,13 @@ async def working(  # noqa: PLR0917  # everything it may need, from one place
         # In no task group, which would wrap a fault of whatever runs inside this block: a port that is taken, say.
         repeating = [
             asyncio.create_task(_every(_LOOK_EVERY_S, look)),
+            asyncio.create_task(_every(_LOOK_EVERY_S, undo_what_is_asked_for)),
             asyncio.create_task(_every(_SWEEP_EVERY_S, sweep)),
         ]
         supervision = Supervision(deeds, _webhook(settings), limit_s=settings.approval_limit_s)
         try:
-            yield Work(supervision, durable, planned, after, lambda: frozenset(paused))
+            actions = Actions(book, supervision, contracts_of, durable)
+            yield Work(supervision, durable, actions, after, lambda: frozenset(paused))
         finally:
             # A database that is away holds up the end no longer than this; the next run's sweep finds those calls.
             if beginning:

@@ -110,7 +110,7 @@ def as_yaml(operations: Sequence[ImportedOperation], system: str, url: str) -> s
     system_entry = {"name": system, "http": url, "operations": requests}
     return (
         "# operations.yaml: what flows may ask for. Take out what they need not know, and add 'needs:',\n"
-        "# 'secret:' and 'person_when:' where they belong.\n"
+        "# 'secret:' and 'person_when:' where they belong. Each write needs 'undo:', which 'flows check' asks for.\n"
         + _dumped({"operations": declared})
         + "\n# systems.yaml: how it is asked for. Add 'auth:'; for writes, 'once: header' where the service\n"
         "# promises to do a request with the same Idempotency-Key once.\n" + _dumped({"systems": [system_entry]})

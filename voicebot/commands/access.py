@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from voicebot.commands.actor import actor
 from voicebot.errors import VoicebotError
 from voicebot.records.access.passwords import Passwords
 from voicebot.records.access.roles import Right, Role
@@ -127,17 +128,9 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _actor() -> str:
-    """Who the audit trail names: the account of this machine."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container's user need not have a name
-        return "cli:unknown"
-
-
 async def _add_user(given: argparse.Namespace, access: _Access) -> None:
     password = _password()
-    user = await access.users.add(given.name, given.role, password, queues=given.queue, actor=_actor())
+    user = await access.users.add(given.name, given.role, password, queues=given.queue, actor=actor())
     print(f"{user.name} may sign in as {user.role}")
 
 
@@ -151,33 +144,33 @@ async def _list_users(given: argparse.Namespace, access: _Access) -> None:
 
 
 async def _set_role(given: argparse.Namespace, access: _Access) -> None:
-    await access.users.set_role(given.name, given.role, actor=_actor())
+    await access.users.set_role(given.name, given.role, actor=actor())
     print(f"{given.name} is {given.role} now and has to sign in again")
 
 
 async def _set_queues(given: argparse.Namespace, access: _Access) -> None:
-    await access.users.set_queues(given.name, given.queues, actor=_actor())
+    await access.users.set_queues(given.name, given.queues, actor=actor())
     print(f"{given.name} sees the calls of {', '.join(given.queues) or 'no queue'} and has to sign in again")
 
 
 async def _disable(given: argparse.Namespace, access: _Access) -> None:
-    await access.users.set_disabled(given.name, disabled=True, actor=_actor())
+    await access.users.set_disabled(given.name, disabled=True, actor=actor())
     print(f"{given.name} is signed out and cannot sign in")
 
 
 async def _enable(given: argparse.Namespace, access: _Access) -> None:
-    await access.users.set_disabled(given.name, disabled=False, actor=_actor())
+    await access.users.set_disabled(given.name, disabled=False, actor=actor())
     print(f"{given.name} may sign in")
 
 
 async def _set_password(given: argparse.Namespace, access: _Access) -> None:
-    await access.users.set_password(given.name, _password(), actor=_actor())
+    await access.users.set_password(given.name, _password(), actor=actor())
     print(f"{given.name} has a new password and has to sign in again")
 
 
 async def _create_token(given: argparse.Namespace, access: _Access) -> None:
     lifetime = timedelta(days=given.days) if given.days else None
-    token = await access.tokens.create(given.name, given.scope, lifetime=lifetime, actor=_actor())
+    token = await access.tokens.create(given.name, given.scope, lifetime=lifetime, actor=actor())
     print("This is the token; it is not shown again:", file=sys.stderr)
     print(token)
 
@@ -193,7 +186,7 @@ async def _list_tokens(given: argparse.Namespace, access: _Access) -> None:
 
 
 async def _revoke_token(given: argparse.Namespace, access: _Access) -> None:
-    await access.tokens.revoke(given.name, actor=_actor())
+    await access.tokens.revoke(given.name, actor=actor())
     print(f"{given.name} opens nothing any more")
 
 

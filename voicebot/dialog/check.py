@@ -99,8 +99,8 @@ def _permission_findings(bot: Bot) -> Iterator[Finding]:
         limits = (operation.person_when, operation.approve_when)
         if operation.write and operation.undo is None:
             what = f"'{operation.name}' writes, and nothing says how it is undone."
-            fix = "Add 'undo:' with an operation, or with 'by_hand: what a person does'."
-            yield warning("no_undo", declared_at(bot, f"operation {operation.name}"), what, fix)
+            fix = "Add 'undo:' with an operation, with 'by_hand: what a person does' or 'never: why nobody can'."
+            yield error("no_undo", declared_at(bot, f"operation {operation.name}"), what, fix)
         if operation.write and not any(limits) and ValueKind.MONEY in operation.arguments.values():
             what = f"'{operation.name}' moves any amount of money without a person."
             fix = "Add 'person_when: amount > 500' with your limit."

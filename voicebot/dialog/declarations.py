@@ -321,7 +321,7 @@ def _read_limit(source: Source | None, arguments: Collection[str]) -> Condition 
 
 
 def _read_undo(operation: Fields, given: Mapping[str, ValueKind], declared: Declared) -> Undo | None:
-    """Read ``undo: {operation: calendar.cancel, with: {reference: reference}}`` or ``undo: {by_hand: …}``.
+    """Read ``undo: {operation: calendar.cancel, with: {reference: reference}}``, ``{by_hand: …}`` or ``{never: …}``.
 
     What stands on the right is an argument or a result of the operation that is undone; which operations there are is
     known once every file is read.
@@ -329,10 +329,11 @@ def _read_undo(operation: Fields, given: Mapping[str, ValueKind], declared: Decl
     source = operation.get("undo")
     if source is None:
         return None
-    fields = source.fields(("operation", "with", "by_hand"))
-    name, by_hand = fields.text("operation"), fields.text("by_hand")
-    if bool(name) == bool(by_hand):
-        source.problem("An undo has an operation, or says what a person does.", "Write 'operation:' or 'by_hand:'.")
+    fields = source.fields(("operation", "with", "by_hand", "never"))
+    name, by_hand, never = fields.text("operation"), fields.text("by_hand"), fields.text("never")
+    if sum(map(bool, (name, by_hand, never))) != 1:
+        what = "An undo has an operation, or says what a person does, or why nobody can."
+        source.problem(what, "Write one of 'operation:', 'by_hand:' and 'never:'.")
     if not operation.flag("write"):
         source.problem("Only a write can be undone.", "Add 'write: yes', or remove 'undo:'.")
     with_source = fields.get("with")
@@ -351,7 +352,7 @@ def _read_undo(operation: Fields, given: Mapping[str, ValueKind], declared: Decl
 
     if name:
         declared.later.append(check_target)
-    return Undo(name, arguments, by_hand)
+    return Undo(name, arguments, by_hand, never)
 
 
 def _read_no_such(operation: Fields, arguments: Mapping[str, ValueKind]) -> dict[str, str]:

@@ -23,12 +23,13 @@ from voicebot.dialog.values import ValueKind
 class Undo:
     """How a write is taken back: by an `operation` whose `arguments` are named after what the write took or gave.
 
-    Or, where no operation can, `by_hand` says what a person does.
+    Or, where no operation can, `by_hand` says what a person does; `never` says why nobody can take it back.
     """
 
     operation: str = ""
     arguments: Mapping[str, str] = field(default_factory=dict)
     by_hand: str = ""
+    never: str = ""
 
 
 #: How an operation with `approve_when` may end besides: a person refused it, or nobody decided in time.

@@ -190,12 +190,13 @@ def bot_schema() -> Schema:
         "person_when": _CONDITION,
         "approve_when": _CONDITION,
         "undo": {
-            "description": "How a write is taken back: by another operation, or what a person does.",
+            "description": "How a write is taken back: by another operation, what a person does, or why never.",
             **_object(
                 {
                     "operation": _SCALAR,
                     "with": {"type": "object", "additionalProperties": _SCALAR},
                     "by_hand": _SCALAR,
+                    "never": _SCALAR,
                 }
             ),
         },

@@ -6,13 +6,14 @@ import asyncio
 import fcntl
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, event, make_url, text
+from sqlalchemy import Connection, Insert, Table, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, OperationalError
@@ -35,6 +36,12 @@ _POSTGRESQL_CONNECTION = {
 }
 #: Execution option of transactions that will write.
 _WRITES = "voicebot_writes"
+
+
+def insert_new(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> Insert:
+    """Return what adds a row unless one like it is there, which stands then."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return insert(table).values(values).on_conflict_do_nothing()
 
 
 def locate(data: Path, url: str | None = None) -> URL:

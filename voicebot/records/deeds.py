@@ -11,22 +11,27 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Insert, Row, Table, delete, exists, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Row, delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voicebot.records.audit import AuditEntry, append
-from voicebot.records.database import Database
+from voicebot.records.database import Database, insert_new
 from voicebot.records.tables import AFTER_CALLS, APPROVALS, CALLBACKS, CALLS, DEEDS, FOLLOW_UPS, MESSAGES, PAUSES
 
 #: The subject of a pause that stops everything.
 ALL = "all"
+#: How follow-ups are named that ask a person to undo something, before the id of what is to be undone.
+_UNDO = "undo_"
+_UNDO_BY_HAND_WITHIN = timedelta(hours=24)
 
 
 class DeedState(StrEnum):
     DONE = "done"
-    #: Somebody is undoing it, or died while doing so.
+    #: An operation undoes it, and is tried until it has, or is refused.
     UNDOING = "undoing"
+    #: A person was asked to undo it by hand.
+    WITH_PERSON = "with_person"
+    UNDO_FAILED = "undo_failed"
     UNDONE = "undone"
 
 
@@ -36,7 +41,7 @@ class ApprovalState(StrEnum):
     REFUSED = "refused"
     #: Nobody decided in time.
     EXPIRED = "expired"
-    #: The caller left before anybody decided.
+    #: The caller left before anybody decided, or a person took it back.
     WITHDRAWN = "withdrawn"
 
 
@@ -59,6 +64,9 @@ class Deed:
     state: DeedState
     undone_at: datetime | None = None
     undone_by: str | None = None
+    problem: str | None = None
+    #: How often its undoing was answered and refused.
+    refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +137,7 @@ class Deeds:
             "state": DeedState.DONE.value,
         }
         async with self._database.begin() as connection:
-            await connection.execute(_insert_new(connection, DEEDS, values))
+            await connection.execute(insert_new(connection, DEEDS, values))
 
     async def deed(self, deed_id: str) -> Deed | None:
         async with self._database.connect() as connection:
@@ -149,17 +157,40 @@ class Deeds:
         async with self._database.connect() as connection:
             return await connection.scalar(select(CALLS.c.flow_version).where(CALLS.c.id == call_id)) or ""
 
-    async def change(self, deed: Deed, state: DeedState, by: str, *, action: str) -> bool:
-        """Move a deed on from the state it is in, audited as `action`; False when somebody else has done so."""
-        values: dict[str, Any] = {"state": state.value, "undone_by": by}
+    async def change(
+        self, deed: Deed, state: DeedState, by: str, *, action: str, problem: str | None = None, by_hand: str = ""
+    ) -> bool:
+        """Move a deed on from the state it is in, audited as `action`; False when somebody else has done so.
+
+        With `by_hand` a person is left that to do; settling it moves the deed on.
+        """
+        values: dict[str, Any] = {"state": state.value, "undone_by": by, "problem": problem}
         if state is DeedState.UNDONE:
             values["undone_at"] = self._now()
         as_it_was = (DEEDS.c.id == deed.id) & (DEEDS.c.state == deed.state.value)
         async with self._database.begin() as connection:
             changed = await connection.execute(update(DEEDS).where(as_it_was).values(values))
-            if changed.rowcount:
-                await self._audit(connection, by, action, deed.call_id, {"deed": deed.id, "operation": deed.operation})
-            return bool(changed.rowcount)
+            if not changed.rowcount:
+                return False
+            if by_hand:
+                follow_up = {
+                    "id": undoing_of(deed),
+                    "call_id": deed.call_id,
+                    "text": by_hand,
+                    "due_at": self._now() + _UNDO_BY_HAND_WITHIN,
+                    "state": FollowUpState.OPEN.value,
+                }
+                await connection.execute(delete(FOLLOW_UPS).where(FOLLOW_UPS.c.id == follow_up["id"]))
+                await connection.execute(insert_new(connection, FOLLOW_UPS, follow_up))
+            await self._audit(connection, by, action, deed.call_id, {"deed": deed.id, "operation": deed.operation})
+            return True
+
+    async def note_problem(self, deed: Deed, problem: str, *, refused: bool = False) -> None:
+        """Note why a deed is not undone yet; `refused` when the system has answered, so that nothing is in doubt."""
+        mine = (DEEDS.c.id == deed.id) & (DEEDS.c.state == DeedState.UNDOING.value)
+        values = {"problem": problem[:256], "refusals": deed.refusals + refused}
+        async with self._database.begin() as connection:
+            await connection.execute(update(DEEDS).where(mine).values(values))
 
     # What waits for a person
 
@@ -176,7 +207,7 @@ class Deeds:
             "state": ApprovalState.WAITING.value,
         }
         async with self._database.begin() as connection:
-            await connection.execute(_insert_new(connection, APPROVALS, values))
+            await connection.execute(insert_new(connection, APPROVALS, values))
             row = (await connection.execute(select(APPROVALS).where(APPROVALS.c.id == approval_id))).one()
         return _approval(row)
 
@@ -223,7 +254,7 @@ class Deeds:
         """Stop an intent, or `ALL`; stopped already, it stays as it was."""
         values = {"subject": subject, "paused_at": self._now(), "paused_by": by, "reason": reason}
         async with self._database.begin() as connection:
-            changed = await connection.execute(_insert_new(connection, PAUSES, values))
+            changed = await connection.execute(insert_new(connection, PAUSES, values))
             if changed.rowcount:
                 await self._audit_subject(connection, by, "paused", f"automation:{subject}", {"reason": reason})
 
@@ -242,7 +273,7 @@ class Deeds:
         # The work may have begun without them, and the first that are kept stand.
         missing = (AFTER_CALLS.c.call_id == call_id) & AFTER_CALLS.c.facts.is_(None)
         async with self._database.begin() as connection:
-            await connection.execute(_insert_new(connection, AFTER_CALLS, {"call_id": call_id}))
+            await connection.execute(insert_new(connection, AFTER_CALLS, {"call_id": call_id}))
             await connection.execute(update(AFTER_CALLS).where(missing).values(customer=customer, facts=facts))
 
     async def facts(self, call_id: str) -> bytes | None:
@@ -255,7 +286,7 @@ class Deeds:
         """Keep what a call was about; made again, it stands as it was made first."""
         mine = (AFTER_CALLS.c.call_id == call_id) & AFTER_CALLS.c.summary.is_(None)
         async with self._database.begin() as connection:
-            await connection.execute(_insert_new(connection, AFTER_CALLS, {"call_id": call_id}))
+            await connection.execute(insert_new(connection, AFTER_CALLS, {"call_id": call_id}))
             await connection.execute(update(AFTER_CALLS).where(mine).values(summary=summary))
 
     async def summary(self, call_id: str) -> str | None:
@@ -306,7 +337,7 @@ class Deeds:
             "state": FollowUpState.OPEN.value,
         }
         async with self._database.begin() as connection:
-            await connection.execute(_insert_new(connection, FOLLOW_UPS, values))
+            await connection.execute(insert_new(connection, FOLLOW_UPS, values))
 
     async def follow_ups(self, *, customer: Collection[str] | None = None, limit: int = 100) -> Sequence[FollowUp]:
         """Return what is still to be done, the most urgent first, for one customer or for all."""
@@ -322,7 +353,7 @@ class Deeds:
             ]
 
     async def settle(self, follow_up_id: str, state: FollowUpState, by: str) -> bool:
-        """Close what was to be done; False when it is not open."""
+        """Close what was to be done; False when it is not open. It may have been to undo something by hand."""
         mine = (FOLLOW_UPS.c.id == follow_up_id) & (FOLLOW_UPS.c.state == FollowUpState.OPEN.value)
         values = {"state": state.value, "done_at": self._now(), "done_by": by}
         async with self._database.begin() as connection:
@@ -330,7 +361,17 @@ class Deeds:
             changed = await connection.execute(update(FOLLOW_UPS).where(mine).values(values))
             if changed.rowcount:
                 await self._audit(connection, by, f"follow_up_{state}", call_id, {"follow_up": follow_up_id})
+                await self._settle_by_hand(connection, follow_up_id, state)
             return bool(changed.rowcount)
+
+    async def _settle_by_hand(self, connection: AsyncConnection, follow_up_id: str, state: FollowUpState) -> None:
+        """Move on the deed that a person was asked to undo, if it was that."""
+        _, _, deed_id = follow_up_id.rpartition(f"/{_UNDO}")
+        values: dict[str, Any] = {"state": DeedState.DONE.value}
+        if state is FollowUpState.DONE:
+            values = {"state": DeedState.UNDONE.value, "undone_at": self._now()}
+        mine = (DEEDS.c.id == deed_id) & (DEEDS.c.state == DeedState.WITH_PERSON.value)
+        await connection.execute(update(DEEDS).where(mine).values(values))
 
     async def was_sent(self, message_id: str) -> bool:
         async with self._database.connect() as connection:
@@ -352,7 +393,7 @@ class Deeds:
             "reference": reference,
         }
         async with self._database.begin() as connection:
-            await connection.execute(_insert_new(connection, MESSAGES, values))
+            await connection.execute(insert_new(connection, MESSAGES, values))
 
     async def _audit(
         self, connection: AsyncConnection, by: str, action: str, call_id: str, content: Mapping[str, Any]
@@ -363,11 +404,6 @@ class Deeds:
         self, connection: AsyncConnection, by: str, action: str, subject: str, content: Mapping[str, Any]
     ) -> None:
         await append(connection, [AuditEntry(self._now(), by, action, subject, content)])
-
-
-def _insert_new(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> Insert:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return insert(table).values(values).on_conflict_do_nothing()
 
 
 def _deed(row: Row[Any]) -> Deed:
@@ -381,7 +417,14 @@ def _deed(row: Row[Any]) -> Deed:
         DeedState(row.state),
         row.undone_at,
         row.undone_by,
+        row.problem,
+        row.refusals,
     )
+
+
+def undoing_of(deed: Deed) -> str:
+    """Return the name of the follow-up by which a person undoes a deed."""
+    return f"{deed.call_id}/{_UNDO}{deed.id}"
 
 
 def _approval(row: Row[Any]) -> Approval:

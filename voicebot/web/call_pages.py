@@ -9,15 +9,18 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from voicebot.records.access.roles import Right
+from voicebot.records.actions import Action
 from voicebot.records.record import Outcome, RecordingState, Speaker
 from voicebot.web.access.declared import requires
 from voicebot.web.access.principal import principal_of
+from voicebot.web.actions import shown_actions
 from voicebot.web.call_query import QueryRefused
 from voicebot.web.contexts import ContextReader
 from voicebot.web.excerpts import Excerpt, excerpt
 from voicebot.web.pages import Pages
 from voicebot.web.records import CallReader, Found, Record, find_call, search_calls
 from voicebot.web.turn_view import shown_turns
+from voicebot.work.actions import Actions
 
 #: What the form asks for, by the names that the API takes too.
 _FIELDS = ("words", "said_by", "caller", "intent", "outcome", "flow_version")
@@ -27,8 +30,11 @@ _BOUNDS = ("min_duration_s", "max_duration_s", "since", "until")
 class CallPagesDoor:
     """Serves the pages to those who may read calls. Both work without script, which adds the player."""
 
-    def __init__(self, *, calls: CallReader, contexts: ContextReader | None, pages: Pages) -> None:
+    def __init__(
+        self, *, calls: CallReader, contexts: ContextReader | None, actions: Actions | None, pages: Pages
+    ) -> None:
         self._calls = calls
+        self._actions = actions
         self._contexts = contexts
         self._pages = pages
 
@@ -68,9 +74,13 @@ class CallPagesDoor:
         ready = recording is not None and recording["state"] == RecordingState.READY
         context = await self._contexts.get(record["id"]) if self._contexts else None
         deliveries = await self._contexts.deliveries(record["id"]) if self._contexts and context else ()
+        actions: Sequence[Action] = ()
+        if self._actions is not None and principal_of(request).may(Right.UNDO_ACTIONS):
+            actions = await self._actions.of_call(record["id"])
         return self._pages.html(
             request,
             "call.html",
+            actions=shown_actions(actions),
             call=record,
             turns=shown_turns(record["turns"]),
             is_ready=ready,

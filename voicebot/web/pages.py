@@ -27,6 +27,7 @@ PLACES = (
     Place("/floor", "Floor", Right.WATCH_QUEUES),
     Place("/calls", "Calls", Right.READ_CALLS),
     Place("/approvals", "Approvals", Right.DECIDE_APPROVALS),
+    Place("/actions", "Actions", Right.UNDO_ACTIONS),
 )
 _OF_DESKS = frozenset({"/desk", "/floor"})
 

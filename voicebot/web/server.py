@@ -29,6 +29,7 @@ from voicebot.web.access.identity import Identity
 from voicebot.web.access.oidc import OidcClient, OidcProvider
 from voicebot.web.access.oidc_door import OidcDoor
 from voicebot.web.access.sign_in import SESSION_COOKIE, Entrance, SignInDoor
+from voicebot.web.actions import ActionsDoor
 from voicebot.web.address import PublicAddress
 from voicebot.web.browser import OUT_OF_DATE, BrowserDoor
 from voicebot.web.call_pages import CallPagesDoor
@@ -50,7 +51,7 @@ from voicebot.web.twilio import RefusalPrompt, TwilioDoor
 from voicebot.web.twilio_calls import CallsOut, TwilioCallsDoor
 from voicebot.web.twilio_forms import TwilioAccess, TwilioForms
 from voicebot.web.work import Errands, WorkDoor
-from voicebot.work.planned import PlannedFor
+from voicebot.work.actions import Actions
 from voicebot.work.supervision import Supervision
 
 #: Larger than any form of Twilio's, and nothing else is posted.
@@ -84,7 +85,7 @@ class WorkParts:
     """What is decided by people, and the work after calls."""
 
     supervision: Supervision
-    planned: PlannedFor
+    actions: Actions
     errands: Errands
 
 
@@ -114,7 +115,7 @@ class WebLimits:
     max_wrong_tokens_per_minute: int = 30
 
 
-def build_app(
+def build_app(  # noqa: PLR0915  # every door there is, one after the other
     *,
     accept: Accept,
     admission: Admission,
@@ -270,14 +271,15 @@ def build_app(
             language=refusal.language,
         ).routes()
     )
+    call_pages = CallPagesDoor(calls=calls, contexts=contexts, actions=work.actions if work else None, pages=pages)
     app.add_routes(records_door.routes() + recordings_door.routes() + ContextsDoor(contexts).routes())
-    app.add_routes(CallPagesDoor(calls=calls, contexts=contexts, pages=pages).routes() + sign_in_door.routes())
+    app.add_routes(call_pages.routes() + sign_in_door.routes())
     app.add_routes(OpenApiDoor(openapi_document(schema)).routes())
     if chats is not None:
         app.add_routes(_written_routes(chats, forms, identity, chat_tickets, public, clock, new_id, limits))
     if work is not None:
-        work_door = WorkDoor(supervision=work.supervision, planned=work.planned, work=work.errands, pages=pages)
-        app.add_routes(work_door.routes())
+        work_door = WorkDoor(supervision=work.supervision, book=work.actions.book, work=work.errands, pages=pages)
+        app.add_routes(work_door.routes() + ActionsDoor(work.actions, pages).routes())
     if access.oidc is not None:
         oidc_door = OidcDoor(
             client=OidcClient(access.oidc, clock=clock),

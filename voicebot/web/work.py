@@ -10,20 +10,20 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from voicebot.backends.sqlite import from_json
 from voicebot.records.access.roles import Right
-from voicebot.records.deeds import ALL, Approval, ApprovalState, Deed, Deeds, FollowUp, FollowUpState
+from voicebot.records.actions import ActionBook
+from voicebot.records.deeds import ALL, Approval, ApprovalState, Deeds, FollowUp, FollowUpState
 from voicebot.web.access.declared import requires
 from voicebot.web.access.principal import principal_of
+from voicebot.web.actions import values
 from voicebot.web.doors import BODY_TIMEOUT_S, read_form
 from voicebot.web.pages import Pages
+from voicebot.work.after_call import AFTER_CALL, TASK
 from voicebot.work.durable import Errand, ErrandReport
-from voicebot.work.planned import PlannedFor
-from voicebot.work.supervision import NotUndone, Supervision
+from voicebot.work.supervision import Supervision
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _PAUSED = re.compile(r"[a-z][a-z0-9_]{0,127}")
-_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]{1,128}(/[a-z][a-z0-9_]{0,127})?")
 _MOST_REASON_CHARS = 500
 #: No database keeps a NUL or half a surrogate pair in a text.
@@ -42,13 +42,13 @@ class WorkDoor:
         self,
         *,
         supervision: Supervision,
-        planned: PlannedFor,
+        book: ActionBook,
         work: Errands,
         pages: Pages,
     ) -> None:
         self._supervision = supervision
         self._deeds: Deeds = supervision.deeds
-        self._planned = planned
+        self._book = book
         self._work = work
         self._pages = pages
 
@@ -56,8 +56,6 @@ class WorkDoor:
         return [
             web.get("/api/approvals", self.approvals),
             web.post("/api/approvals/{approval}", self.decide),
-            web.get("/api/actions", self.actions),
-            web.post("/api/actions/{action}/undo", self.undo),
             web.get("/api/pauses", self.pauses),
             web.put("/api/pauses/{subject}", self.pause),
             web.delete("/api/pauses/{subject}", self.resume),
@@ -95,29 +93,6 @@ class WorkDoor:
         if approval.state is not wanted:
             raise web.HTTPConflict(text=f"Too late: this was {_STATES[approval.state]}.")
         return approval
-
-    @requires(Right.UNDO_ACTIONS)
-    async def actions(self, request: web.Request) -> web.Response:
-        """List what the bot did last, of one `call` or of all."""
-        call_id = request.query.get("call")
-        if call_id is not None and not _CALL_ID.fullmatch(call_id):
-            raise web.HTTPBadRequest(text="`call` is a call's id.")
-        return web.json_response({"actions": [_deed(one) for one in await self._deeds.deeds(call_id=call_id)]})
-
-    @requires(Right.UNDO_ACTIONS, audited="action_undone")
-    async def undo(self, request: web.Request) -> web.Response:
-        """Undo an action with the operation that its contract names; 409 says why not, and what helps."""
-        action_id = request.match_info["action"]
-        if not _ID.fullmatch(action_id):
-            raise web.HTTPNotFound(text="There is no such action.")
-        try:
-            await self._supervision.undo(action_id, self._planned, by=principal_of(request).actor)
-        except NotUndone as reason:
-            raise web.HTTPConflict(text=str(reason)) from None
-        deed = await self._deeds.deed(action_id)
-        if deed is None:
-            raise web.HTTPNotFound(text="There is no such action.")
-        return web.json_response(_deed(deed))
 
     @requires(Right.PAUSE_AUTOMATION)
     async def pauses(self, request: web.Request) -> web.Response:
@@ -171,7 +146,7 @@ class WorkDoor:
     async def failed_work(self, request: web.Request) -> web.Response:
         """List the work after calls that was given up after many tries."""
         del request
-        failed = [{"job": one.errand.job, "subject": one.errand.subject} for one in await self._work.failed()]
+        failed = [{"job": one.job, "subject": one.subject} for one in await self._failed()]
         return web.json_response({"failed": failed})
 
     @requires(Right.UNDO_ACTIONS, audited="work_tried_again")
@@ -179,10 +154,16 @@ class WorkDoor:
         """Take up again what ``job`` and ``subject`` of the body name, as the list gives them."""
         body = await _body(request)
         errand = Errand(str(body.get("job")), str(body.get("subject")))
-        if errand not in [one.errand for one in await self._work.failed()]:
+        if errand not in await self._failed():
             raise web.HTTPNotFound(text="There is no such failed work.")
         await self._work.again(errand)
         return web.json_response({"job": errand.job, "subject": errand.subject}, status=202)
+
+    async def _failed(self) -> Sequence[Errand]:
+        """Return what may be tried again: no task that was cancelled, and no undoing, which is tried again as such."""
+        cancelled = await self._book.cancelled_tasks()
+        failed = [one.errand for one in await self._work.failed()]
+        return [one for one in failed if one.job in {AFTER_CALL, TASK} and one.subject not in cancelled]
 
     @requires(Right.DECIDE_APPROVALS)
     async def page(self, request: web.Request) -> web.Response:
@@ -206,7 +187,7 @@ _STATES = {
     ApprovalState.GRANTED: "granted by somebody else",
     ApprovalState.REFUSED: "refused by somebody else",
     ApprovalState.EXPIRED: "not decided in time",
-    ApprovalState.WITHDRAWN: "withdrawn, as the caller left",
+    ApprovalState.WITHDRAWN: "withdrawn, by a person or as the caller left",
 }
 
 
@@ -230,33 +211,16 @@ def _subject(request: web.Request) -> str:
     return subject
 
 
-def _values(text: str) -> dict[str, str]:
-    return {name: str(value) for name, value in from_json(text).items() if value is not None}
-
-
 def _approval(approval: Approval) -> dict[str, Any]:
     return {
         "id": approval.id,
         "call": approval.call_id,
         "operation": approval.operation,
-        "arguments": _values(approval.arguments),
+        "arguments": values(approval.arguments),
         "asked_at": approval.asked_at.isoformat(),
         "expires_at": approval.expires_at.isoformat(),
         "state": approval.state.value,
         "decided_by": approval.decided_by,
-    }
-
-
-def _deed(deed: Deed) -> dict[str, Any]:
-    return {
-        "id": deed.id,
-        "call": deed.call_id,
-        "operation": deed.operation,
-        "arguments": _values(deed.arguments),
-        "result": _values(deed.result),
-        "done_at": deed.done_at.isoformat(),
-        "state": deed.state.value,
-        "undone_by": deed.undone_by,
     }
 
 

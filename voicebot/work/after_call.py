@@ -8,14 +8,15 @@ from typing import Any, Protocol
 
 from voicebot.backends.sqlite import to_json
 from voicebot.calls.seams import Operations
+from voicebot.errors import VoicebotError
 from voicebot.records.deeds import ALL, Deeds
+from voicebot.records.tasks import PlannedTask, TaskKind, Tasks, TaskState, id_of, key_of_task
 from voicebot.work.customers import Customers
 from voicebot.work.durable import Errand, Step, WorkFailed, WorkRefused
 from voicebot.work.messages import MessageRefused, Sender
 from voicebot.work.plan import KNOWN, Channel, Operate, Remind, Task, Write, fill
 from voicebot.work.planned import PlannedFor
 from voicebot.work.summary import facts_of, summarise
-from voicebot.work.supervision import id_of
 
 AFTER_CALL = "after_call"
 TASK = "task"
@@ -37,12 +38,14 @@ class AfterCall:
         *,
         calls: Calls,
         deeds: Deeds,
+        tasks: Tasks,
         customers: Customers,
         planned: PlannedFor,
         senders: Mapping[Channel, Sender],
     ) -> None:
         self._calls = calls
         self._deeds = deeds
+        self._tasks = tasks
         self._customers = customers
         self._planned = planned
         self._senders = senders
@@ -53,7 +56,7 @@ class AfterCall:
                 Step("summarise", self._summarise),
                 Step("plan", self._follow_plan),
             ),
-            TASK: (Step("task", self._do_task),),
+            TASK: (Step("task", self._do_task, self._tasks.give_up),),
         }
 
     async def _summarise(self, call_id: str) -> Sequence[Errand]:
@@ -68,8 +71,9 @@ class AfterCall:
             return ()
         facts, version = known
         async with self._planned(version) as planned:
-            due = [task for task in planned.plan.tasks.values() if task.applies(facts)]
-        return [Errand(TASK, f"{call_id}/{task.name}") for task in due]
+            due = [_named(call_id, task) for task in planned.plan.tasks.values() if task.applies(facts)]
+        await self._tasks.plan(due)
+        return [Errand(TASK, task.subject) for task in due]
 
     async def _do_task(self, subject: str) -> Sequence[Errand]:
         call_id, _, name = subject.rpartition("/")
@@ -79,32 +83,43 @@ class AfterCall:
         facts, version = known
         async with self._planned(version) as planned:
             # The flows' version may be gone, and the task with it: then nobody wants it done.
-            if task := planned.plan.tasks.get(name):
-                await self._work(subject, call_id, task, facts, planned.operations)
+            if (task := planned.plan.tasks.get(name)) and await self._tasks.begin(_named(call_id, task)):
+                try:
+                    problem = await self._work(subject, call_id, task, facts, planned.operations)
+                except Exception as error:  # whatever it is, it is noted where people look, and then tried again
+                    await self._tasks.end(subject, TaskState.RETRYING, _reason(error))
+                    raise
+                await self._tasks.end(subject, TaskState.NOT_DONE if problem else TaskState.DONE, problem)
         return ()
 
     async def _work(
         self, subject: str, call_id: str, task: Task, facts: Mapping[str, str], operations: Operations
-    ) -> None:
+    ) -> str | None:
+        """Do a task; returns why nothing came of it, if another try would change nothing."""
         match task.work:
             case Operate(operation, names):
                 if any(pause.subject == ALL for pause in await self._deeds.pauses()):
                     # Tried again for a while, then among the failed work, to be taken up when all goes on.
                     raise WorkFailed("automation is paused")
                 arguments = {argument: facts.get(name, "") for argument, name in names.items()}
-                answer = await operations.call(operation, arguments, idempotency_key=f"after:{subject}")
-                if answer.outcome == _DONE:
-                    await self._deeds.note(
-                        id_of(f"after:{subject}"), call_id, operation, to_json(arguments), to_json(answer.result)
-                    )
+                key = key_of_task(subject)
+                answer = await operations.call(operation, arguments, idempotency_key=key)
+                if answer.outcome != _DONE:
+                    return f"The system answered: {answer.outcome.replace('_', ' ')}."
+                await self._deeds.note(id_of(key), call_id, operation, to_json(arguments), to_json(answer.result))
             case Write(channel, to, title, text):
                 sender, address = self._senders.get(channel), facts.get(to)
-                if sender and address and not await self._deeds.was_sent(subject):
+                if not sender:
+                    return f"Nothing is set up that sends {channel.value}."
+                if not address:
+                    return f"'{to}' is not known of this call."
+                if not await self._deeds.was_sent(subject):
                     words = fill(text, facts)
                     reference = await self._send(sender, subject, address, title, words)
                     await self._deeds.note_message(subject, call_id, channel.value, words, reference)
             case Remind(text, due_hours):
                 await self._deeds.note_follow_up(subject, call_id, fill(text, facts), timedelta(hours=due_hours))
+        return None
 
     async def _send(self, sender: Sender, subject: str, address: str, title: str, words: str) -> str:
         """Send a message that is not noted as sent, unless a server that died before it could note it has."""
@@ -123,3 +138,19 @@ class AfterCall:
         summary = await self._deeds.summary(call_id) or ""
         facts = {**facts_of(record), **await self._customers.facts(call_id), **known, "summary": summary}
         return facts, str(record["flow_version"])
+
+
+def _named(call_id: str, task: Task) -> PlannedTask:
+    match task.work:
+        case Operate(operation, _):
+            kind, name = TaskKind.OPERATION, operation
+        case Write(channel, _, _, _):
+            kind, name = TaskKind.MESSAGE, channel.value
+        case Remind():
+            kind, name = TaskKind.FOLLOW_UP, task.name
+    return PlannedTask(f"{call_id}/{task.name}", call_id, kind, name)
+
+
+def _reason(error: Exception) -> str:
+    """Return why a try failed. Our own errors say so without anybody's data; of others only the kind is told."""
+    return str(error) if isinstance(error, VoicebotError) else type(error).__name__

@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowHandleAsync, WorkflowStatus
+from dbos import error as dbos_error
 from sqlalchemy.engine import URL
 
 from voicebot.errors import VoicebotError
@@ -56,8 +57,11 @@ Work = Callable[[str], Awaitable[Sequence[Errand]]]
 
 @dataclass(frozen=True, slots=True)
 class Step:
+    """`given_up` is told of a subject that was tried often enough, or refused; it may be told more than once."""
+
     name: str
     work: Work
+    given_up: Callable[[str], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,14 @@ class DurableWork:
     async def begin(self, errand: Errand) -> None:
         """Begin an errand unless it was begun before; it is then done even if the server dies at once."""
         await _begin(self._workflows, errand)
+
+    async def take_up(self, errand: Errand) -> None:
+        """Begin an errand, or take it up again if it has failed; one that is under way or done is left alone."""
+        found = await DBOS.list_workflows_async(workflow_ids=[errand.id], load_input=False, load_output=False)
+        if not found:
+            await self.begin(errand)
+        elif _report(found[0]).state is ErrandState.FAILED:
+            await self.again(errand)
 
     async def again(self, errand: Errand) -> None:
         """Take up a failed errand with the step that failed."""
@@ -169,19 +181,24 @@ def _workflow(name: str, steps: Sequence[Step], patience: Patience, workflows: M
 
     async def run(subject: str) -> None:
         for step in steps:
-            following = await DBOS.run_step_async(
-                {
-                    "name": step.name,
-                    "retries_allowed": True,
-                    "max_attempts": patience.attempts,
-                    "interval_seconds": patience.first_wait_s,
-                    "backoff_rate": patience.factor,
-                    "should_retry": _may_change,
-                },
-                _attempt,
-                step,
-                subject,
-            )
+            try:
+                following = await DBOS.run_step_async(
+                    {
+                        "name": step.name,
+                        "retries_allowed": True,
+                        "max_attempts": patience.attempts,
+                        "interval_seconds": patience.first_wait_s,
+                        "backoff_rate": patience.factor,
+                        "should_retry": _may_change,
+                    },
+                    _attempt,
+                    step,
+                    subject,
+                )
+            except (WorkFailed, dbos_error.DBOSMaxStepRetriesExceeded):
+                if step.given_up is not None:
+                    await step.given_up(subject)
+                raise
             for job, about in following:
                 await _begin(workflows, Errand(job, about))
 

@@ -1,9 +1,8 @@
-"""Between a call and the customer's systems: writes wait for approval where they must, are noted, and can be undone."""
+"""Between a call and the customer's systems: writes wait for approval where they must, and are noted."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,15 +10,15 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from voicebot.backends.backends import BackendResult
-from voicebot.backends.sqlite import from_json, to_json
+from voicebot.backends.sqlite import to_json
 from voicebot.calls.seams import OperationResult, Operations
 from voicebot.dialog.condition import holds
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import NOBODY_DECIDED, NOT_APPROVED, Operation
 from voicebot.errors import BackendUnavailable
-from voicebot.records.deeds import ALL, Approval, ApprovalState, Deed, Deeds, DeedState
+from voicebot.records.deeds import ALL, Approval, ApprovalState, Deeds
+from voicebot.records.tasks import id_of
 from voicebot.work.plan import NO_DAY
-from voicebot.work.planned import PlannedFor
 
 log = structlog.get_logger(__name__)
 
@@ -30,10 +29,6 @@ _LOOK_EVERY_S = 1.0
 
 #: Tells whoever is to decide that something waits.
 Notify = Callable[[Approval], Awaitable[None]]
-
-
-class NotUndone(Exception):  # an answer to whoever asked, not a fault
-    """An undo that cannot be; the message says why and what helps."""
 
 
 async def _no_one(approval: Approval) -> None:
@@ -58,47 +53,16 @@ class Supervision:
 
     async def decide(self, approval_id: str, *, granted: bool, by: str) -> Approval | None:
         """Grant or refuse; returns the approval as it stands, which somebody else may have decided before."""
-        state = ApprovalState.GRANTED if granted else ApprovalState.REFUSED
+        return await self._decide(approval_id, ApprovalState.GRANTED if granted else ApprovalState.REFUSED, by)
+
+    async def withdraw(self, approval_id: str, *, by: str) -> Approval | None:
+        """Take back what waits for an approval, so that it is not done; returns the approval as it stands."""
+        return await self._decide(approval_id, ApprovalState.WITHDRAWN, by)
+
+    async def _decide(self, approval_id: str, state: ApprovalState, by: str) -> Approval | None:
         approval = await self.deeds.decide(approval_id, state, by)
         self.decided.set()
         return approval
-
-    async def undo(self, deed_id: str, planned: PlannedFor, *, by: str) -> None:
-        """Undo a write with the operation that its contract named when it was done.
-
-        NotUndone when there is none, or it did not work.
-        """
-        deed = await self.deeds.deed(deed_id)
-        if deed is None:
-            raise NotUndone("There is no such action.")
-        async with planned(await self.deeds.flow_version(deed.call_id)) as systems:
-            await self._undo(deed, systems.operations, systems.contracts, by=by)
-
-    async def _undo(self, deed: Deed, operations: Operations, contracts: Mapping[str, Operation], *, by: str) -> None:
-        if deed.state is DeedState.UNDONE:
-            raise NotUndone("It has been undone already.")
-        contract = contracts.get(deed.operation)
-        undo = contract.undo if contract else None
-        if undo is None:
-            raise NotUndone(f"Nothing says how '{deed.operation}' is undone; add 'undo:' to the operation.")
-        if not undo.operation:
-            raise NotUndone(f"A person does this by hand: {undo.by_hand}")
-        known = from_json(deed.arguments) | from_json(deed.result)
-        if undo.arguments and not known:
-            raise NotUndone("What was done is not kept any more, as retention says; undo it in the system itself.")
-        arguments = {argument: value for argument, name in undo.arguments.items() if (value := known.get(name))}
-        # Whoever died while undoing is followed by somebody with the same key.
-        if deed.state is DeedState.DONE:
-            await self.deeds.change(deed, DeedState.UNDOING, by, action="undo_begun")
-        try:
-            answer = await operations.call(undo.operation, arguments, idempotency_key=f"undo:{deed.id}")
-        except BackendUnavailable:
-            raise NotUndone("The system cannot be reached; try again later.") from None
-        if answer.outcome != "ok":
-            raise NotUndone(f"The system answered: {answer.outcome.replace('_', ' ')}.")
-        undoing = await self.deeds.deed(deed.id)
-        if undoing is not None:
-            await self.deeds.change(undoing, DeedState.UNDONE, by, action="undone")
 
 
 class SupervisedOperations:
@@ -131,7 +95,7 @@ class SupervisedOperations:
             except SQLAlchemyError as error:
                 raise BackendUnavailable(f"Nobody can be asked to approve: {type(error).__name__}.") from None
             if state is not ApprovalState.GRANTED:
-                return BackendResult(NOT_APPROVED if state is ApprovalState.REFUSED else NOBODY_DECIDED)
+                return BackendResult(NOBODY_DECIDED if state is ApprovalState.EXPIRED else NOT_APPROVED)
         answer = await self._operations.call(operation, arguments, idempotency_key=idempotency_key)
         if answer.outcome == "ok":
             try:
@@ -176,11 +140,6 @@ class SupervisedOperations:
             telling.cancel()
         log.info("approval decided", call_id=call_id, operation=contract.name, state=approval.state.value)
         return approval.state
-
-
-def id_of(idempotency_key: str) -> str:
-    """Return the id that people and programs name a write by; the key itself may hold the caller's number."""
-    return hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]
 
 
 async def _told(notify: Notify, approval: Approval) -> None:

@@ -16,7 +16,7 @@ from voicebot.records.tables.handover import (
     SERVERS,
 )
 from voicebot.records.tables.trail import AUDIT, AUDIT_CONTENTS
-from voicebot.records.tables.work import AFTER_CALLS, APPROVALS, DEEDS, FOLLOW_UPS, MESSAGES, PAUSES
+from voicebot.records.tables.work import AFTER_CALLS, APPROVALS, DEEDS, FOLLOW_UPS, MESSAGES, PAUSES, TASKS
 
 __all__ = [
     "AFTER_CALLS",
@@ -46,6 +46,7 @@ __all__ = [
     "SERVERS",
     "SESSIONS",
     "SIGN_IN_FAILURES",
+    "TASKS",
     "TURNS",
     "USERS",
     "UtcTime",

@@ -73,6 +73,7 @@ CALLBACKS = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("result", String(64)),
     Index(None, "state", "due_at"),
+    Index(None, "call_id"),
 )
 
 #: The servers that share the database, and where browsers reach each and no other; `until` it lives if it says no more.

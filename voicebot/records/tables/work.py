@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, LargeBinary, String, Table, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from voicebot.records.tables.base import METADATA, UtcTime
 
@@ -36,6 +36,10 @@ DEEDS = Table(
     Column("state", String(16), nullable=False),
     Column("undone_at", UtcTime),
     Column("undone_by", String(128)),
+    # Why it could not be undone, or not yet.
+    Column("problem", String(256)),
+    # How often the system would not have it undone: each further try is another write, with a key of its own.
+    Column("refusals", Integer, nullable=False, server_default="0"),
     Index(None, "call_id"),
     Index(None, "done_at"),
 )
@@ -54,6 +58,27 @@ APPROVALS = Table(
     Column("decided_at", UtcTime),
     Column("decided_by", String(128)),
     Index(None, "state", "expires_at"),
+    Index(None, "call_id"),
+)
+
+#: What the plan wants done after a call: each task, whether it has happened yet, and what it left behind.
+TASKS = Table(
+    "tasks",
+    METADATA,
+    # As people and programs name the action; what was done of it goes by the same id, or by `subject`.
+    Column("id", String(32), primary_key=True),
+    Column("subject", String(256), nullable=False, unique=True),
+    _of_call(),
+    Column("kind", String(16), nullable=False),
+    # The operation, or the kind of message.
+    Column("name", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("planned_at", UtcTime, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+    Column("changed_by", String(128)),
+    Column("problem", String(256)),
+    Index(None, "call_id"),
+    Index(None, "planned_at"),
 )
 
 #: What a supervisor has stopped: ``"all"``, or an intent by its name.
