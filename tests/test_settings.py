@@ -67,6 +67,14 @@ def test_a_setting_that_does_not_exist_is_told_with_the_likeliest_one() -> None:
         load_settings()
 
 
+def test_a_setting_that_does_not_exist_in_a_table_is_told_with_the_likeliest_one_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VOICEBOT_TWILIO__CALLR", "+15550100")
+    with pytest.raises(ConfigurationError, match=r"`twilio\.callr`.*Did you mean `twilio\.caller`\?"):
+        load_settings()
+
+
 def test_a_list_in_the_environment_that_is_not_json_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOICEBOT_TRUSTED_PROXIES", "10.0.0.0/8")
     with pytest.raises(ConfigurationError, match=r"trusted_proxies.*is JSON"):
@@ -82,3 +90,8 @@ def test_a_variable_that_no_setting_has_is_found_with_the_likeliest_one() -> Non
     assert unread_variables(good) == {}
     assert unread_variables([*good, "VOICEBOT_MAXCALLS"]) == {"VOICEBOT_MAXCALLS": "VOICEBOT_MAX_CALLS"}
     assert "VOICEBOT_RECORDING_POLICY" in unread_variables(["VOICEBOT_RECORDING_POLICY"])
+
+
+def test_a_variable_that_goes_by_another_name_than_the_settings_is_found() -> None:
+    assert unread_variables(["TWILIO_AUTH_TOKEN"]) == {}
+    assert unread_variables(["VOICEBOT_TWILIO_AUTH_TOKEN"]) == {"VOICEBOT_TWILIO_AUTH_TOKEN": "TWILIO_AUTH_TOKEN"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import time
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -379,7 +379,8 @@ def load_settings(**overrides: object) -> Settings:
 
 def unread_variables(environment: Iterable[str]) -> dict[str, str]:
     """Return the variables that begin like a setting and are none, each with the likeliest one or an empty text."""
-    known = [f"VOICEBOT_{name.upper()}" for name in Settings.model_fields]
+    # Some, such as Twilio's, are read by the names that they have everywhere, and by no other.
+    known = [str(field.validation_alias or f"VOICEBOT_{name.upper()}") for name, field in Settings.model_fields.items()]
     beside = {"VOICEBOT_PYTHON", "VOICEBOT_SYSTEM"}  # what scripts/setup reads
     given = {name for name in environment if name.startswith("VOICEBOT_")} - beside
     unread = sorted(name for name in given if name.partition("__")[0] not in known)
@@ -388,9 +389,19 @@ def unread_variables(environment: Iterable[str]) -> dict[str, str]:
 
 def _problem(detail: ErrorDetails) -> Problem:
     name = ".".join(str(part) for part in detail["loc"])
-    what, fix = detail["msg"].removeprefix("Value error, "), "See docs/operations.md for every setting."
+    what = detail["msg"].removeprefix("Value error, ").rstrip(".")
+    fix = "See docs/operations.md for every setting."
     if detail["type"] == "extra_forbidden":
         what = "There is no such setting"
-        near = get_close_matches(name, Settings.model_fields, n=1)
+        near = get_close_matches(name, _names(), n=1)
         fix = f"Did you mean `{near[0]}`? {fix}" if near else fix
     return Problem("settings", None, f"`{name}`: {what}.", fix)
+
+
+def _names() -> Iterator[str]:
+    """Give the names of all settings, those in a table after its own as ``sip.trunks``."""
+    for name, field in Settings.model_fields.items():
+        yield name
+        table = field.annotation
+        if isinstance(table, type) and issubclass(table, BaseModel):
+            yield from (f"{name}.{inner}" for inner in table.model_fields)

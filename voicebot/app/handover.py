@@ -96,7 +96,9 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         desks.board_changed()
         post.tell_changed()
 
-    receivers = _receivers(settings)
+    receivers, tickets = _receivers(settings), _desk_tickets(settings)
+    music = await asyncio.to_thread(hold_music, settings.hold_music)
+    # After what may find the settings wrong, since it must be closed.
     http = aiohttp.ClientSession()
     deliveries = Deliveries(
         contexts,
@@ -156,7 +158,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         centre,
         lines,
         make_party=make_party,
-        music=await asyncio.to_thread(hold_music, settings.hold_music),
+        music=music,
         clock=time.monotonic,
         now=now,
         elsewhere=Ways([*twilio.ways(make_party, question), by_sip]),
@@ -202,7 +204,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         callbacks,
         CallNotes(store.database, now=now),
         server=settings.instance,
-        tickets=_desk_tickets(settings),
+        tickets=tickets,
         neighbours=others if has_others else NoNeighbours(),
         steps=steps,
     )
