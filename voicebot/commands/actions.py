@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voicebot.commands.actor import actor
 from voicebot.dialog.flow import Operation
@@ -17,12 +18,13 @@ from voicebot.records.actions import Action, ActionBook
 from voicebot.records.database import Database, locate
 from voicebot.records.deeds import Deeds
 from voicebot.settings import FLOW_LIBRARY, Settings, load_settings
-from voicebot.work.actions import Actions, Told
-from voicebot.work.durable import Errand
-from voicebot.work.supervision import Supervision
 from voicebot.work.verbs import Verb
 
-_Task = Callable[[Actions, argparse.Namespace], Awaitable[int]]
+if TYPE_CHECKING:
+    from voicebot.work.actions import Actions
+    from voicebot.work.durable import Errand
+
+_Task = Callable[["Actions", argparse.Namespace], Awaitable[int]]
 #: Longer than a server needs to notice what it is asked for, and to do it.
 _WAIT_S = 10.0
 
@@ -62,6 +64,9 @@ async def _run(run: _Task, given: argparse.Namespace) -> int:
 
 @asynccontextmanager
 async def _actions(settings: Settings) -> AsyncIterator[Actions]:
+    from voicebot.work.actions import Actions  # noqa: PLC0415  # it needs the libraries of calls, other commands do not
+    from voicebot.work.supervision import Supervision  # noqa: PLC0415  # likewise
+
     library = Library(settings.data / FLOW_LIBRARY)
 
     def contracts(version: str) -> Mapping[str, Operation]:
@@ -92,6 +97,8 @@ async def _list(actions: Actions, given: argparse.Namespace) -> int:
 
 def _doing(verb: Verb) -> _Task:
     async def do(actions: Actions, given: argparse.Namespace) -> int:
+        from voicebot.work.actions import Told  # noqa: PLC0415  # see _actions
+
         answer = await actions.do(verb, given.id, by=actor())
         if answer is None:
             print(f"There is no action {given.id}. 'voicebot actions list' names them.")
