@@ -165,6 +165,8 @@ async def test_a_caller_who_leaves_withdraws_the_question(tmp_path: Path, databa
         paying.cancel()
         with pytest.raises(asyncio.CancelledError):
             await paying
+        left = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]  # coroutines
+        assert "Event.wait" not in left, "nobody waits on for a decision"
         async with asyncio.timeout(5):
             while (found := await here.deeds.approval(approval.id)) and found.state is ApprovalState.WAITING:
                 await asyncio.sleep(0.02)

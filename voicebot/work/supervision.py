@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -125,11 +126,9 @@ class SupervisedOperations:
             async with asyncio.timeout(supervision.limit_s):
                 while approval.state is ApprovalState.WAITING:
                     supervision.decided.clear()
-                    _, waiting = await asyncio.wait(
-                        {asyncio.create_task(supervision.decided.wait())}, timeout=_LOOK_EVERY_S
-                    )
-                    for task in waiting:
-                        task.cancel()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_EVERY_S):
+                            await supervision.decided.wait()
                     approval = await deeds.approval(key) or approval
         except TimeoutError:
             approval = await deeds.decide(key, ApprovalState.EXPIRED, "bot") or approval
