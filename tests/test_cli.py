@@ -77,23 +77,40 @@ def test_intents_that_sound_alike_are_found_with_the_real_classifier(
 def test_a_check_shows_the_levels_with_the_figures_behind_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["flows", "check", "--flows", FLOWS]) == 0
     said = capsys.readouterr().out
-    level = re.search(r"acted on from 55%, asked about from (\d+)%\.", said)
+    level = re.search(r"(\d+)% sure or more, the bot does what it understood;", said)
     assert level
     assert 25 <= int(level[1]) <= 60
-    examples = re.search(r"(\d+) examples, each left out of training: .* acted on .* (\d+)% turned away\.", said)
+    examples = re.search(r"(\d+) of your examples, each as if it were new: .* (\d+)% not understood\.", said)
     assert examples
     assert int(examples[1]) > 100
     assert int(examples[2]) < 40
-    assert re.search(r"\d+ sentences that are none of the bot's: .* turned away", said)
-    assert len(re.findall(r"where it was \d+% to \d+% sure, \d+% were right \(\d+ sentences\)", said)) >= 3
+    assert re.search(r"\d+ sentences that are none of the bot", said)
+    assert re.search(r"\d+% taken for a request, \d+% asked about, \d+% rightly not understood", said)
+    assert len(re.findall(r"\d+% to \d+% sure: \d+% right \(\d+ sentences\)", said)) >= 3
 
     assert cli.main(["flows", "check", "--flows", FLOWS, "--format", "json"]) == 0
     figures = json.loads(capsys.readouterr().out)["understanding"]
-    assert f"{figures['none_below']:.0%}" == f"{level[1]}%"
+    assert f"{max(figures['none_below'], figures['act_from']):.0%}" == f"{level[1]}%"
     assert figures["examples"]["trials"] == int(examples[1])
     assert f"{figures['examples']['none']:.0%}" == f"{examples[2]}%"
     assert sum(figures["examples"][part] for part in ("acted", "asked", "none")) == pytest.approx(1)
     assert sum(each["weight"] for each in figures["reliability"]) == pytest.approx(1)
+
+
+def test_a_storys_words_are_understood_as_callers_are_where_it_does_not_say_what_they_mean(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_bot(tmp_path)
+    (tmp_path / "stories").mkdir()
+    story = tmp_path / "stories" / "words.yaml"
+    story.write_text(
+        "- story: Read, not told\n  steps:\n    - caller: i would like to talk to a person\n    - person: asked\n",
+        encoding="utf-8",
+    )
+    assert cli.main(["flows", "test", "--flows", str(tmp_path)]) == 0
+    assert "1 passed, 0 failed" in capsys.readouterr().out
+    story.write_text(story.read_text(encoding="utf-8").replace("talk to a person", "know a joke"), encoding="utf-8")
+    assert cli.main(["flows", "test", "--flows", str(tmp_path)]) == 1
 
 
 def test_a_quick_check_has_no_figures(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +123,7 @@ def test_a_publish_shows_the_figures_and_leaves_the_training_for_the_server(
 ) -> None:
     assert cli.main(["flows", "publish", "--flows", FLOWS, "--data", str(tmp_path / "server")]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"\d+ examples, each left out of training: ", said)
+    assert re.search(r"\d+ of your examples, each as if it were new: ", said)
     assert said.strip().endswith("calls that go on keep theirs.")
     with patch("voicebot.language.intents.validate") as trained:
         learn_requests(load_bot(Path(FLOWS)).intents, None, tmp_path / "server")

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from voicebot.redaction import Context, Sensitive, TimedWord, asked_by, asked_in, find, redact, silent_spans
+from voicebot.redaction import (
+    Context,
+    Sensitive,
+    TimedWord,
+    asked_by,
+    asked_in,
+    find,
+    redact,
+    says_card,
+    silent_spans,
+)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +93,29 @@ def test_a_number_split_over_turns_is_found_in_both() -> None:
     context = context.after_answer(first).after_question("Go on.", "pattern.go_on")
     second = find("one one one one two two", asked=context.asked, begun=context.begun)
     assert [each.kind for each in second] == [Sensitive.CARD]
+
+
+def test_so_many_digits_are_a_cards_whatever_was_asked_for() -> None:
+    (found,) = find("4111 1111 1111 1111", asked=Sensitive.ACCOUNT)
+    assert found.kind is Sensitive.CARD
+    (found,) = find("four zero zero one two one", asked=Sensitive.ACCOUNT)
+    assert found.kind is Sensitive.ACCOUNT
+
+
+@pytest.mark.parametrize(
+    ("said", "is_card"),
+    [
+        ("four one one one one one please one one one one one one one one one one", True),
+        ("4111 1111 1111 1111", True),
+        ("411111 got it 111111 then 1111", True),
+        ("four zero zero one two one", False),
+        ("it's 400121 and my phone number is 555 123 4567", False),
+        ("account 400121 zip code 10001 born 1981", False),
+        ("", False),
+    ],
+)
+def test_a_card_is_told_by_how_many_digits_were_said_in_one_go(said: str, is_card: bool) -> None:
+    assert says_card(said) is is_card
 
 
 def test_the_words_times_say_where_to_be_silent() -> None:

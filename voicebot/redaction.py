@@ -46,6 +46,10 @@ _MARKS: Mapping[Sensitive, str] = {
 
 #: Digits that are a card's whatever was asked.
 _CARD_SHAPE = 9
+#: Digits of a card's number (ISO/IEC 7812, and the shortest that are in use), whatever else was asked for.
+_CARD_LENGTHS = range(13, 20)
+#: Other words in a row at which a caller who reads out a card goes on with it ("please", "got that").
+_MOST_WITHIN_CARD = 2
 #: Digits with which a number that is more may begin; fewer are house numbers and counts.
 _BEGINNING = 2
 #: A number that was not asked for may begin with a single one, and is kept from so many digits on only if it is named.
@@ -70,6 +74,8 @@ _BETWEEN = frozenset(
 )
 #: After these a number is another's: "ending in 1234" is how a card is told from its neighbours, and may be kept.
 _HARMLESS_BEFORE = frozenset({"ending", "ends", "order", "reference", "ticket", "zip", "dollars", "phone", "born"})
+#: Between two numbers, these say that the second is another one.
+_OTHERS_BEFORE = _HARMLESS_BEFORE | {"number", "code", "postcode", "telephone", "mobile", "date", "birthday"}
 #: Right before a number that nobody asked for, these say that it is a time, a place or a number to call.
 _PLACES_BEFORE = frozenset(
     "at in since until by from room page flight gate item call january february march april may june july august"
@@ -183,6 +189,23 @@ def find(
             if not any(each.start < end and start < each.end for each in found):
                 found.append(Finding(kind, start, end))
     return tuple(sorted(found, key=lambda each: each.start))
+
+
+def says_card(text: str) -> bool:
+    """Say whether as many digits were said in one go as a card has, or more, with small words between them or not."""
+    tokens = _tokens(text)
+    digits, last = 0, 0
+    for run in _runs(tokens):
+        between = tokens[last : run.first]
+        goes_on = digits and sum(token.text not in _BETWEEN for token in between) <= _MOST_WITHIN_CARD
+        said = " ".join(token.text for token in between)
+        is_named = any(name.search(said) for _, name in _NAMES)
+        is_other = is_named or any(token.text in _OTHERS_BEFORE for token in between)
+        digits = digits + run.digits if goes_on and not is_other else run.digits
+        last = run.last
+        if digits >= _CARD_LENGTHS.start:
+            return True
+    return False
 
 
 def redact(text: str, findings: Sequence[Finding] | None = None) -> str:
@@ -343,6 +366,8 @@ def _kind(
     at_end = _is_at_end(tokens, run)
     if named is not None and (run.digits >= _FEWEST[named] or at_end):
         return named
+    if run.digits in _CARD_LENGTHS:
+        return named or Sensitive.CARD
     if run.digits >= _CARD_SHAPE:
         return asked or named or Sensitive.CARD
     if asked is not None and (run.digits >= 3 or at_start or at_end) and not _is_harmless(tokens, run):

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from voicebot.backends.openapi import as_yaml, read_openapi
-from voicebot.commands.learning import Learning
+from voicebot.commands.learning import Learning, reader
 from voicebot.dialog.check import Report, check
 from voicebot.dialog.coverage import FlowCoverage, coverage
 from voicebot.dialog.finding import Finding, Severity
@@ -149,7 +149,8 @@ def _test(given: argparse.Namespace) -> int:
     folder = _settings(given).flows
     bot = load_bot(folder)
     stories = [story for story in load_stories(folder / "stories", bot) if (given.only or "") in story.name]
-    rehearsed = [rehearse(bot, story) for story in stories]
+    understand = reader(bot, stories, _settings(given))
+    rehearsed = [rehearse(bot, story, understand) for story in stories]
     failed = [one for one in rehearsed if one.mismatch is not None]
     for one in failed:
         print(f"{one.story.file}: {one.story.name}: {one.mismatch}")

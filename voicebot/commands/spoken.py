@@ -19,6 +19,7 @@ from voicebot.app.backends import BACKEND_TIMEOUT_S
 from voicebot.app.serving import serving
 from voicebot.app.surroundings import Surroundings
 from voicebot.backends.backends import Backends
+from voicebot.commands.learning import reader
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.loader import load_bot
 from voicebot.dialog.rehearsal import Rehearsed, rehearse
@@ -52,7 +53,7 @@ def tell_stories(settings: Settings, names: Sequence[str], write: Callable[[str]
             if names:
                 write(f"{story.file}: {story.name}: cannot be told by telephone: {why}")
             continue
-        rehearsed = rehearse(bot, story)
+        rehearsed = rehearse(bot, story, reader(bot, [story], settings))
         if rehearsed.mismatch is not None:
             silent_failures += 1
             write(f"{story.file}: {story.name}: fails without audio already: {rehearsed.mismatch}")

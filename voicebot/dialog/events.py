@@ -81,10 +81,8 @@ class CallStarted:
     """`zone` is an IANA name; `seed` picks prompt variants; `caller` is what the carrier gave and may be empty.
 
     `call_id` is unique for ever: the idempotency keys of the call's writes begin with it. `continues` is what the same
-    customer was about the last time, `tier` how the company ranks them, `earlier_calls` how often they
-    called lately, by intent.
-    customer was about the last time, `tier` how the company ranks them, `earlier_calls` how often they called lately.
-    `paused` are the intents that a supervisor has stopped: who asks for one goes to a person.
+    customer was about the last time, `tier` how the company ranks them, `earlier_calls` how often they called lately,
+    by intent. `paused` are the intents that a supervisor has stopped: who asks for one goes to a person.
     """
 
     at: datetime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -14,6 +15,7 @@ from voicebot.dialog.slots import Verdict, judge, keyed_candidates, spoken_candi
 from voicebot.dialog.spelled import Spelled
 from voicebot.dialog.steps import AskStep, ConfirmStep, QuestionStep, RequestStep, Rule, Slot, SlotType
 from voicebot.dialog.values import SPELT, ValueKind
+from voicebot.redaction import says_card
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,13 @@ _LEAST_WEIGHT = 0.05
 _BARE_ANSWER_WORDS = 2
 #: A turn that is mostly the answer to the question asks for a person only from here.
 _CLEAR_WISH = 0.9
+#: What stands around a value that is said once more, and adds nothing to it.
+_AROUND_A_VALUE = frozenset(
+    "no nope nah oh um uh well wait sorry yes i said say mean meant want wanted it it's its that's make was is at on"
+    " for the to of please actually exactly".split()
+)
+#: With these a value that was offered is turned down: "no, four is too late".
+_TURNS_DOWN = re.compile(r"\b(?:too|not|never|no good|bad|impossible|(?:do|does|is|wo|ca|could|would)n't|cannot)\b")
 _NEITHER = frozenset({"neither", "neither of them", "none", "none of them", "none of those", "something else"})
 #: Two intents to choose from by "the first one"; nothing else that is said counts as a value.
 _OPTION_TYPE = SlotType("option", ValueKind.MOMENT)
@@ -113,11 +122,11 @@ _OPTION_TYPE = SlotType("option", ValueKind.MOMENT)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The question and everything around it that decides what an answer means."""
+    """The question and everything around it that decides what an answer means. `under_way` are the flows begun."""
 
     bot: Bot
     step: QuestionStep
-    flow: str
+    under_way: frozenset[str]
     slots: Mapping[str, Slot]
     rules: Mapping[str, tuple[Rule, ...]]
     correctable: tuple[str, ...]
@@ -142,6 +151,8 @@ class Scene:
 def read_turn(scene: Scene, interpretations: Sequence[Interpretation]) -> Reading | None:
     """Give every interpretation its meaning and return the one that counts most; None when none has any."""
     best: Reading | None = None
+    if interpretations and _is_a_card(scene, interpretations[0]):
+        interpretations = interpretations[:1]  # what was heard with fewer digits is no account number either
     for rank, said in enumerate(interpretations):
         meaning = _meaning(scene, said)
         if meaning is None:
@@ -153,6 +164,14 @@ def read_turn(scene: Scene, interpretations: Sequence[Interpretation]) -> Readin
     if best and isinstance(best.meaning, Answered | Refused) and isinstance(scene.step, AskStep):
         return _spelled(scene, scene.step, interpretations) or best
     return best
+
+
+def _is_a_card(scene: Scene, said: Interpretation) -> bool:
+    """Whether a question for a shorter number was answered with one as long as a card's."""
+    slot = scene.slots[scene.step.slot] if isinstance(scene.step, AskStep) else None
+    if slot is None or slot.type.kind not in SPELT or not says_card(said.text):
+        return False
+    return bool(slot.type.lengths) and scene.verdict_on(slot.name, said, scene.options).candidate is None
 
 
 def _spelled(scene: Scene, step: AskStep, interpretations: Sequence[Interpretation]) -> Reading | None:
@@ -239,27 +258,31 @@ def _answered(scene: Scene, step: AskStep, said: Interpretation) -> Meaning | No
     aside = _aside(scene, said)
     if verdict.candidate:
         entity = verdict.candidate.entity
+        is_offered = step.no is not None and verdict.candidate.value in scene.options
+        if is_offered and said.affirmative is False and _TURNS_DOWN.search(said.text):
+            return SaidNo()
         # "What time do you open on Tuesday" holds a day, but answers no question about one.
         if aside and verdict.candidate.words * 2 < len(said.text.split()):
             return aside
         return Answered(verdict.candidate.value, _besides(said, [entity] if entity else []))
     if step.no is not None and _declines(said):
         return SaidNo()
-    if aside and _is_command(scene, aside.intent):
+    is_mostly_refused = verdict.refused_words * 2 > len(said.text.split())
+    if aside and _is_command(scene, aside.intent) and not is_mostly_refused:
         return aside
     names = scene.correctable
     if verdict.refused is not None and not said.correction:
         # A house number of five digits is one that will not do; without a "no" it is no zip code given anew.
         asked = scene.slots[step.slot].type.kind
         names = tuple(name for name in names if name not in scene.slots or scene.slots[name].type.kind is not asked)
-    if verdict.refused_words * 2 > len(said.text.split()):  # "5 am" is a time that will not do, and no request
+    if is_mostly_refused:  # "5 am" is a time that will not do, and no request
         return _correction(scene, said, names) or _refusal(verdict, step.slot)
     return _correction(scene, said, names) or aside or _refusal(verdict, step.slot)
 
 
 def _confirmed(scene: Scene, step: ConfirmStep, said: Interpretation) -> Meaning | None:
     asked = [name for name in step.slots if name in scene.askable]  # the rest came from a system and is as it is
-    correction = _correction(scene, said, asked)
+    correction = _correction(scene, said, asked) or _restated(scene, said, asked)
     if correction:
         return correction
     refusals = (_refusal(scene.verdict_on(name, said), name) for name in asked if _typed(scene, name))
@@ -296,6 +319,21 @@ def _correction(scene: Scene, said: Interpretation, names: Sequence[str]) -> Cor
     return Corrected(changes, _besides(said, used))
 
 
+def _restated(scene: Scene, said: Interpretation, names: Sequence[str]) -> Corrected | None:
+    """Take "no, at four" where four was read back for what it says: it is read back once more, and not given up."""
+    if said.affirmative is not False:
+        return None
+    same: dict[str, SlotValue] = {}
+    around = said.text
+    for name in names:
+        candidate = scene.verdict_on(name, said).candidate if _typed(scene, name) else None
+        if candidate and candidate.entity and candidate.value == scene.lookup(name):
+            same[name] = candidate.value
+            start, end = candidate.entity.start, candidate.entity.end
+            around = around[:start] + " " * (end - start) + around[end:]
+    return Corrected(same) if same and set(spoken_words(around).split()) <= _AROUND_A_VALUE else None
+
+
 def _besides(said: Interpretation, used: Sequence[Entity]) -> tuple[Entity, ...]:
     """What was said besides `used`: another reading of the same words is not."""
     return tuple(
@@ -317,7 +355,7 @@ def _aside(scene: Scene, said: Interpretation) -> Asked | None:
     needed = scene.bot.understanding
     if _is_command(scene, top.intent):
         return Asked(top.intent, top.confidence) if top.confidence >= needed.accept else None
-    leads_elsewhere = scene.bot.intents_by_name[top.intent].flow != scene.flow
+    leads_elsewhere = scene.bot.intents_by_name[top.intent].flow not in scene.under_way
     if leads_elsewhere and top.confidence >= needed.digress:
         return Asked(top.intent, top.confidence, said.entities)
     return None

@@ -17,6 +17,7 @@ from voicebot.dialog.flow import spoken_words
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.steps import Rule, SlotType
 from voicebot.dialog.values import SPELT, ValueKind
+from voicebot.redaction import says_card
 
 _MORNING = re.compile(r"\b(a\.? ?m\.?|morning)\b", re.IGNORECASE)
 _NAME_WORDS_MOST = 4
@@ -104,11 +105,36 @@ def _of_kind(said: Interpretation, kinds: Collection[str], value_kind: ValueKind
 
 def _codes(said: Interpretation, kinds: Collection[str]) -> Iterator[Candidate]:
     found = list(_of_kind(said, kinds, ValueKind.DIGITS))
-    yield from found
+    if (card := _card(said, found)) is not None:
+        yield card
+        return
+    for candidate in found:  # said twice, it accounts for the words of both
+        same = [other.words for other in found if other.value == candidate.value]
+        yield replace(candidate, words=sum(same))
     if len(found) > 1:  # a number said in pieces, with a breath between them
         yield Candidate(
             "".join(str(candidate.value) for candidate in found), words=sum(candidate.words for candidate in found)
         )
+
+
+def _card(said: Interpretation, found: Sequence[Candidate]) -> Candidate | None:
+    """Return a card's number that was said, whole: six of its sixteen digits are no account number."""
+    pieces: list[Candidate] = []
+    for candidate in sorted(found, key=_place):
+        if not pieces or _place(candidate)[0] >= _end(pieces[-1]):
+            pieces.append(candidate)
+    if len(pieces) < 2 or len({piece.value for piece in pieces}) == 1 or not says_card(said.text):
+        return None
+    return Candidate("".join(str(piece.value) for piece in pieces), words=len(said.text.split()))
+
+
+def _place(candidate: Candidate) -> tuple[int, int]:
+    """Where in the words a value was found, the longer of two that begin there first."""
+    return (candidate.entity.start, -candidate.entity.end) if candidate.entity else (0, 0)
+
+
+def _end(candidate: Candidate) -> int:
+    return candidate.entity.end if candidate.entity else 0
 
 
 def _both_halves_of_the_day(candidate: Candidate) -> Iterator[Candidate]:

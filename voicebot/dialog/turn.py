@@ -144,7 +144,7 @@ class Turn:
         return Scene(
             bot=self.bot,
             step=step,
-            flow=flow.name,
+            under_way=frozenset(frame.flow for frame in self.state.stack),
             slots={**self.bot.remembered, **flow.slots},
             rules={other.slot: other.rules for other in asks if other.rules},
             correctable=tuple(name for name, _ in self.frame.asked if self.value(name) is not None),

@@ -38,6 +38,7 @@ _FIRST_WORDS = frozenset({"a", *ZERO, *UNITS, *TEENS, *TENS, *REPEATS, *HOMOPHON
 #: A run said as groups has few readings; more means noise, and the likeliest come first.
 _MAX_READINGS = 16
 _SHORTEST_IN_OPEN_TEXT = 3
+_DIGITS_THAT_GO_ON = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +144,18 @@ def _readings(words: Sequence[Word], first: int, *, homophones: bool) -> list[_G
             if run.digits:
                 done.append(run)
             continue
-        if groups[0].cost and homophones and words[start].text in HOMOPHONES and run.digits:
+        is_homophone = homophones and groups[0].cost and words[start].text in HOMOPHONES
+        if is_homophone and run.digits and not _goes_on(words, start + 1):
             done.append(run)
         open_ends.extend(
             _Group(run.digits + group.digits, group.after, run.cost + group.cost) for group in reversed(groups)
         )
     return done
+
+
+def _goes_on(words: Sequence[Word], index: int) -> bool:
+    """Say whether so many single digits follow a word like a digit that it must have been one."""
+    return all(digit_at(words, index + place) is not None for place in range(_DIGITS_THAT_GO_ON))
 
 
 def find_digits(words: Sequence[Word], *, expected: bool = False, lengths: Sequence[int] = ()) -> list[Span]:
