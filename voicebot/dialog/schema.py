@@ -282,7 +282,8 @@ def policy_schema() -> Schema:
 
 def story_schema() -> Schema:
     """The schema of a file of stories."""
-    entity: Schema = {"oneOf": [_NAMES, _object({"is": _SCALAR, "words": _SCALAR}, required=("is",))]}
+    placed = _object({"is": _SCALAR, "words": _SCALAR}, required=("is",))
+    entity: Schema = {"oneOf": [_SCALAR, placed, {"type": "array", "items": {"oneOf": [_SCALAR, placed]}}]}
     means = _object(
         _exactly(
             {
