@@ -68,15 +68,3 @@ async def test_a_question_for_digits_hears_anger_and_a_wish_for_a_person_and_dig
     heard = [await heard_first(engine, pin, domain, text) for text in said]
     assert heard == list(said)
     await engine.close()
-
-
-@pytest.mark.parametrize(
-    ("free", "holds"),
-    [
-        ("well i want a person now", True),
-        ("i want", False),  # too little to overrule a grammar
-        ("five i want two", False),
-    ],
-)
-def test_only_a_phrase_word_for_word_overrules_a_grammar(free: str, holds: bool) -> None:  # a table's column
-    assert engine_module._holds_a_phrase(free, ("i want a person", "i want")) is holds  # its rule alone

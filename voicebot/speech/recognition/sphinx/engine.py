@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +14,7 @@ from typing import TypeVar
 from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.expectation import AnswerKind
 from voicebot.errors import EngineUnavailable
-from voicebot.speech.asr import Hypothesis, Word
+from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.engine import OnPartial
 from voicebot.speech.recognition.sphinx.decoder import (
     FRAMES_PER_S,
@@ -29,6 +27,7 @@ from voicebot.speech.recognition.sphinx.digits import DigitReader
 from voicebot.speech.recognition.sphinx.domain import Compiled, Material, Shape, read_compiled, read_material
 from voicebot.speech.recognition.sphinx.features import CEPSTRA, FeatureStream, FrontEnd
 from voicebot.speech.recognition.sphinx.lexicon import cmu_dictionary
+from voicebot.speech.recognition.sphinx.weighing import alike, confidence_of, holds_a_phrase, hypothesis_of, ranked
 from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Request
 from voicebot.speech.workers.capabilities import Capabilities, Feature
 
@@ -42,12 +41,6 @@ _SPELT = frozenset((AnswerKind.DIGITS, AnswerKind.ALPHANUMERIC))
 _ALTERNATIVES = 5
 #: Six digits give a million strings; so many are worth checking against those that there are.
 _DIGIT_STRINGS = 30
-#: What an alternative's confidence is of that of the one before it, at most.
-_NEXT = 0.97
-#: The share of words that two searches have in common (0 to 1) from which on they heard the same thing.
-_ALIKE = 0.5
-#: So many words of a phrase, one after the other, are not heard where none was said.
-_NO_ACCIDENT_WORDS = 3
 _KEPT_QUESTIONS = 64
 _KEPT_DECODERS = 48
 _T = TypeVar("_T")
@@ -316,19 +309,19 @@ class SphinxStream:
         if free is None or not free.words:
             return ()
         closed = self._decoders[Search.GRAMMAR].result() if Search.GRAMMAR in self._decoders else None
-        sure = _confidence(free)
-        hypotheses = [_hypothesis(free, sure, posteriors=True)]
+        sure = confidence_of(free)
+        hypotheses = [hypothesis_of(free, sure, posteriors=True)]
         hypotheses += [Hypothesis(text, sure) for text in free_decoder.alternatives(_ALTERNATIVES)]
         if closed is None or not closed.words:
-            return _ranked(hypotheses, _ALTERNATIVES)
+            return ranked(hypotheses, _ALTERNATIVES)
         answers = self._answers(closed, sure)
-        if not _alike(closed.text, free.text) and (self._is_open or _holds_a_phrase(free.text, self._phrases)):
-            return _ranked([hypotheses[0], answers[0], *hypotheses[1:]], _ALTERNATIVES)
-        return _ranked([*answers, *hypotheses], max(_ALTERNATIVES, len(answers)))
+        if not alike(closed.text, free.text) and (self._is_open or holds_a_phrase(free.text, self._phrases)):
+            return ranked([hypotheses[0], answers[0], *hypotheses[1:]], _ALTERNATIVES)
+        return ranked([*answers, *hypotheses], max(_ALTERNATIVES, len(answers)))
 
     def _answers(self, closed: Result, sure: float) -> list[Hypothesis]:
         """Return what the grammar heard, and other digits where it heard digits, likeliest first."""
-        heard = _hypothesis(closed, sure)
+        heard = hypothesis_of(closed, sure)
         if AnswerKind.DIGITS not in self._question.shape.kinds:
             return [heard]
         read = self._engine.digit_reader().read(closed, bytes(self._heard), _DIGIT_STRINGS, self._check_digit)
@@ -349,55 +342,3 @@ class SphinxStream:
 
 def _searches(question: _Question) -> tuple[Search, ...]:
     return (Search.LANGUAGE_MODEL, *((Search.GRAMMAR,) if question.compiled.grammar else ()))
-
-
-def _ranked(hypotheses: Sequence[Hypothesis], most: int) -> tuple[Hypothesis, ...]:
-    """Return each text once, in the given order, every one a little less sure than the one before it."""
-    ranked: dict[str, Hypothesis] = {}
-    ceiling = 1.0
-    for hypothesis in hypotheses:
-        if hypothesis.text and hypothesis.text not in ranked and len(ranked) < most:
-            ceiling = min(hypothesis.confidence, ceiling)
-            ranked[hypothesis.text] = replace(hypothesis, confidence=ceiling)
-            ceiling *= _NEXT
-    return tuple(ranked.values())
-
-
-def _alike(closed: str, free: str) -> bool:
-    """Say whether both searches heard much the same.
-
-    A grammar finds something that fits in whatever was said, and its scores cannot be compared with those of a language
-    model. But where it was an answer, the language model, which knows answers too, hears most of the same words; then
-    the grammar, which knows more, is right about the rest.
-    """
-    return SequenceMatcher(None, closed.split(), free.split(), autojunk=False).ratio() >= _ALIKE
-
-
-def _holds_a_phrase(free: str, phrases: Sequence[str]) -> bool:
-    """Say whether a language model heard one of the question's phrases word for word, and one that is no accident.
-
-    A grammar of digits or dates makes digits or dates of "I want a person", as it must make something of it.
-    """
-    said = f" {free} "
-    return any(len(phrase.split()) >= _NO_ACCIDENT_WORDS and f" {phrase} " in said for phrase in phrases)
-
-
-def _confidence(result: Result) -> float:
-    return math.exp(min(0.0, result.posterior) / max(1, result.frames))
-
-
-def _hypothesis(result: Result, confidence: float, *, posteriors: bool = False) -> Hypothesis:
-    """Return what was heard; with `posteriors` each word has its own confidence, else that of the whole.
-
-    Only a language model's lattice gives words a posterior; a grammar's figures are no probabilities.
-    """
-    words = tuple(
-        Word(
-            word.text,
-            word.start_frame / FRAMES_PER_S,
-            (word.end_frame + 1) / FRAMES_PER_S,
-            min(1.0, word.probability) if posteriors else confidence,
-        )
-        for word in result.words
-    )
-    return Hypothesis(result.text, confidence, words)
