@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.buzz import buzz
-from tests.fakes.transcriber import ScriptedTranscriber
+from tests.fakes.transcriber import ScriptedTranscriber, ScriptedUtterance
 from tests.fakes.whisper_model import write_whisper_model
 from voicebot import g711
+from voicebot.dialog.expectation import Expectation
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.dictation import Dictation, Standby, StandbyTranscriber, Written
 from voicebot.speech.models import RecogniserWish, choose_dictation, engine_name
@@ -55,6 +56,22 @@ async def test_an_engine_that_fails_leaves_a_passage_unwritten_and_the_next_is_t
     async with writes.running():
         assert await writes.write(dictation, SECOND) is Unwritten.FAILED
         assert isinstance(await writes.write(dictation, SECOND), Written)
+    assert told == [Unwritten.FAILED]
+
+
+async def test_an_engine_that_breaks_down_as_nobody_expects_costs_its_own_passage_only() -> None:
+    class Broken(ScriptedTranscriber):
+        async def start(self, expectation: Expectation) -> ScriptedUtterance:
+            del expectation
+            raise OSError("no more processes")
+
+    told: list[Unwritten] = []
+    writes = scribe(told)
+    async with asyncio.timeout(2), writes.running():
+        broken = Dictation(Broken([]), engine="scripted")
+        assert await writes.write(broken, SECOND) is Unwritten.FAILED
+        good = Dictation(ScriptedTranscriber(["better"]), engine="scripted")
+        assert isinstance(await writes.write(good, SECOND), Written)
     assert told == [Unwritten.FAILED]
 
 

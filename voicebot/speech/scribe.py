@@ -96,3 +96,6 @@ async def _written(job: _Job) -> Written | Unwritten:
     except EngineUnavailable as error:
         log.warning("talk was not written down", problem=str(error))
         return Unwritten.FAILED
+    except Exception:  # whatever an engine breaks down with, the passages of all other calls wait behind this one
+        log.exception("talk was not written down")
+        return Unwritten.FAILED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -118,19 +119,19 @@ class Invitations:
                 found.set_result(claim)
 
         await self._floor.enter(place, queue.name, tried, claimed)
+        claim: Claim | None = None
         try:
-            async with asyncio.timeout(queue.ring_s):
-                return await asyncio.shield(found)
-        except TimeoutError:
-            return None
-        except asyncio.CancelledError:
-            if found.done():  # they were claimed in the same moment
-                await self._floor.free(found.result(), None, talked=False, wrap_up_s=0.0)
-            raise
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(queue.ring_s):
+                    claim = await asyncio.shield(found)
         finally:
-            if not found.done():
-                await self._floor.leave(place, "nobody_free")
+            if claim is None:
+                if not found.done():
+                    await self._floor.leave(place, "nobody_free")
+                if found.done():  # they were claimed in the moment in which nobody waited any more
+                    await self._floor.free(found.result(), None, talked=False, wrap_up_s=0.0)
                 found.cancel()
+        return claim
 
     async def _ring(
         self, claim: Claim, queue: Queue, introduction: str, packet: ContextPacket, place: Place
