@@ -10,10 +10,11 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from voicebot.calls.notes import CallNotes
@@ -47,10 +48,13 @@ from voicebot.telephony.leg import (
     LegInfo,
 )
 
-#: What the database did not take is tried again after four seconds at the latest.
-CATCH_UP_S = 5.0
+#: What the database did not take is tried again after four seconds, and what nobody has is found after two beats of
+#: four, at the latest.
+CATCH_UP_S = 12.0
 _RING_FAILURES = (Failure.BUSY, Failure.NO_ANSWER, Failure.DECLINED, Failure.UNREACHABLE)
 _ASK_FAILURES = (Failure.DECLINED, Failure.VOICEMAIL, Failure.HUNG_UP)
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Chances:
     receiver_late: float = 0.0
     #: Of each reading and each change of the queues' board.
     board_fails: float = 0.0
+    #: And of each, that it is done and the answer is lost, as when the connection dies.
+    board_answer_lost: float = 0.0
     think_s: float = 0.05
     say_s: float = 0.05
     talk_s: float = 1.7
@@ -74,7 +80,7 @@ class BoardFailed(VoicebotError):
 
 
 class ChancyBoard(QueueBoard):
-    """A board whose database fails by chance, before anything is changed, from `failing` on."""
+    """A board whose database fails by chance, from `failing` on: changing nothing, or with its answer lost."""
 
     def __init__(self, database: Database, chances: Chances, chance: random.Random) -> None:
         super().__init__(database, instance="bench", now=_now)
@@ -82,37 +88,38 @@ class ChancyBoard(QueueBoard):
         self._chance = chance
         self.failing = False
 
-    def _may_fail(self) -> None:
-        if self.failing and self._chance.random() < self._chances.board_fails:
+    async def _by_chance(self, change: Coroutine[None, None, _Answer]) -> _Answer:
+        if self._happens(self._chances.board_fails):
+            change.close()
             raise BoardFailed("the board failed")
+        answer = await change
+        if self._happens(self._chances.board_answer_lost):
+            raise BoardFailed("the board did it, and did not say so")
+        return answer
+
+    def _happens(self, how_likely: float) -> bool:
+        return self.failing and self._chance.random() < how_likely
 
     async def enter(self, entry: EntryRow) -> None:
-        self._may_fail()
-        await super().enter(entry)
+        await self._by_chance(super().enter(entry))
 
     async def leave(self, entry_id: str, ending: str) -> None:
-        self._may_fail()
-        await super().leave(entry_id, ending)
+        await self._by_chance(super().leave(entry_id, ending))
 
     async def joined(self, entry_id: str, agent_id: str) -> None:
-        self._may_fail()
-        await super().joined(entry_id, agent_id)
+        await self._by_chance(super().joined(entry_id, agent_id))
 
     async def claim(self, entry_id: str, agent_id: str) -> int | None:
-        self._may_fail()
-        return await super().claim(entry_id, agent_id)
+        return await self._by_chance(super().claim(entry_id, agent_id))
 
     async def hold(self, agent_id: str, token: int, state: str) -> bool:
-        self._may_fail()
-        return await super().hold(agent_id, token, state)
+        return await self._by_chance(super().hold(agent_id, token, state))
 
     async def free(self, agent_id: str, token: int, state: str, *, until: datetime | None = None) -> bool:
-        self._may_fail()
-        return await super().free(agent_id, token, state, until=until)
+        return await self._by_chance(super().free(agent_id, token, state, until=until))
 
     async def snapshot(self) -> Snapshot:
-        self._may_fail()
-        return await super().snapshot()
+        return await self._by_chance(super().snapshot())
 
 
 class PlayedLeg:
@@ -339,12 +346,21 @@ async def play(
         returning.cancel()
         with suppress(asyncio.CancelledError):
             await returning
-        if chances.board_fails:
-            await asyncio.sleep(CATCH_UP_S)
-        left = await board.snapshot()
+        left = await _left(board, CATCH_UP_S if chances.board_fails or chances.board_answer_lost else 0.0)
     played.callers_left_on_board = len(left.entries)
     played.agents_left_claimed = sum(row.entry_id is not None for row in left.agents)
     return played
+
+
+async def _left(board: QueueBoard, within_s: float) -> Snapshot:
+    """Return the board as soon as nobody is on it any more, and after `within_s` in any case."""
+    until_s = time.monotonic() + within_s
+    while True:
+        left = await board.snapshot()
+        is_clean = not left.entries and all(row.entry_id is None for row in left.agents)
+        if is_clean or time.monotonic() > until_s:
+            return left
+        await asyncio.sleep(0.1)
 
 
 async def _return(centre: ContactCentre, agents: Mapping[str, Agent]) -> None:

@@ -11,7 +11,7 @@ from tests.calls.transfer.test_breaking import PLACE, Caller, PlayedFloor
 from tests.routing.examples import NOW, routing
 from voicebot.calls.transfer import arranging
 from voicebot.calls.transfer.arranging import Arranger
-from voicebot.calls.transfer.seams import Place, Said
+from voicebot.calls.transfer.seams import NotKept, Place, Said
 from voicebot.calls.transfer.sounds import TONE
 from voicebot.dialog.events import Interpretation
 from voicebot.dialog.expectation import Expectation
@@ -118,3 +118,25 @@ async def test_a_caller_whom_the_server_cuts_off_is_called_back() -> None:
 def test_the_tone_is_heard_and_ends_in_whole_frames() -> None:
     assert len(TONE) % 160 == 0
     assert len(set(TONE)) > 50
+
+
+class AwayFloor(KeepingFloor):
+    """Its records take nothing."""
+
+    async def book(self, place: Place, queue: Queue, *, number: str, at: datetime, reason: str) -> None:
+        raise NotKept("away")
+
+
+async def test_a_callback_that_cannot_be_booked_is_said_to_be_none() -> None:
+    caller, floor = AskedCaller(), AwayFloor()
+    answers = {"callback_number": [YES], "callback_slot": [YES]}
+    arranged, happened = await answered(arranger_for(caller, floor), caller, Choice.CALLBACK, answers)
+    assert not arranged
+    assert happened[-1] == "callback_failed"
+
+
+async def test_a_caller_who_is_cut_off_while_nothing_can_be_booked_is_noted_for_a_person() -> None:
+    caller, floor = AskedCaller(), AwayFloor()
+    await arranger_for(caller, floor).promise(QUEUE)
+    assert floor.noted == [PLACE.call_id]
+    assert "cut_off" not in caller.happened

@@ -16,12 +16,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from sqlalchemy.exc import OperationalError
 
 from tests.calls.test_notes import late_order, packet
+from voicebot.calls.transfer import delivery
 from voicebot.calls.transfer.connectors import load_connector, shipped
 from voicebot.calls.transfer.delivery import DELIVERY_LIMIT_S, Deliveries
 from voicebot.calls.transfer.posting import KEY_HEADER, SIGNATURE_HEADER, HttpReceiver, mapped, webhook
 from voicebot.errors import ConfigurationError
+from voicebot.records.context import ContextPacket
 from voicebot.records.contexts import Contexts
 from voicebot.records.database import Database, locate
 
@@ -170,3 +173,25 @@ def test_a_mistake_in_a_mapping_is_shown_where_it_stands(tmp_path: Path, text: s
 def test_a_connector_that_does_not_exist_is_named_with_those_that_do() -> None:
     with pytest.raises(ConfigurationError, match="Did you mean 'zendesk'"):
         load_connector("zendesc", {})
+
+
+async def test_records_that_are_away_hold_up_no_transfer_and_get_the_packet_once_they_are_back(
+    contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "KEEP_LIMIT_S", 0.1)
+    put, away = contexts.put, [True]
+
+    async def put_if_there(packet: ContextPacket) -> None:
+        if away[0]:
+            raise OperationalError("insert", {}, OSError())
+        await put(packet)
+
+    monkeypatch.setattr(contexts, "put", put_if_there)
+    deliveries = Deliveries(contexts, receivers=[], clock=time.monotonic)
+    async with deliveries.running():
+        assert await deliveries.deliver(PACKET) == ("records",)
+        assert await contexts.get(PACKET.call_id) is None
+        away[0] = False
+        async with asyncio.timeout(10):
+            while await contexts.get(PACKET.call_id) is None:
+                await asyncio.sleep(0.05)

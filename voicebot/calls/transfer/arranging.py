@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
-from voicebot.calls.transfer.seams import CallerSide, Floor, Place, Said
+from voicebot.calls.transfer.seams import CallerSide, Floor, NotKept, Place, Said
 from voicebot.calls.transfer.sounds import TONE
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
 from voicebot.routing.queues import Choice, Queue
@@ -71,23 +72,28 @@ class Arranger:
 
     async def promise(self, queue: Queue) -> None:
         """Book a callback for a caller whom we cut off in the queue, and say so; else note them down."""
-        slots = await self._floor.slots(queue, self._place.number) if self._place.number else ()
-        if not slots:
+        try:
+            slots = await self._floor.slots(queue, self._place.number) if self._place.number else ()
+            if slots:
+                await self._floor.book(self._place, queue, number=self._place.number, at=slots[0], reason="cut_off")
+        except NotKept:
+            slots = ()
+        if slots:
+            await self._say("cut_off", slot=moment_to_say(slots[0], self._now()))
+        else:
             await self.note_down(queue)
-            return
-        await self._floor.book(self._place, queue, number=self._place.number, at=slots[0], reason="cut_off")
-        await self._say("cut_off", slot=moment_to_say(slots[0], self._now()))
 
     async def _callback(self, queue: Queue) -> bool:
         number = await self._number()
         if number is None:
             return False
-        for slot in (await self._floor.slots(queue, number))[:MOST_SLOTS]:
-            said_slot = moment_to_say(slot, self._now())
-            if await self._yes("callback_slot", slot=said_slot):
-                await self._floor.book(self._place, queue, number=number, at=slot, reason="asked")
-                await self._say("callback_booked", slot=said_slot)
-                return True
+        with suppress(NotKept):
+            for slot in (await self._floor.slots(queue, number))[:MOST_SLOTS]:
+                said_slot = moment_to_say(slot, self._now())
+                if await self._yes("callback_slot", slot=said_slot):
+                    await self._floor.book(self._place, queue, number=number, at=slot, reason="asked")
+                    await self._say("callback_booked", slot=said_slot)
+                    return True
         await self._say("callback_failed")
         return False
 

@@ -7,8 +7,8 @@ for its own callers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -17,9 +17,10 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from voicebot.calls.transfer.enduring import enduring
-from voicebot.calls.transfer.seams import Place, RingFailed
+from voicebot.calls.transfer.overdue import Overdue
+from voicebot.calls.transfer.seams import NotKept, Place, RingFailed
 from voicebot.dialog.hours import Hours
-from voicebot.records.board import BUSY, LEASE, EntryRow, QueueBoard, Snapshot
+from voicebot.records.board import BUSY, LEASE, RINGING, EntryRow, QueueBoard, Snapshot
 from voicebot.records.callbacks import CallbackBook
 from voicebot.records.context import ContextPacket
 from voicebot.routing.agents import SET_BY_AGENT, Agent, AgentState, Presence, Reach, ReachKind, is_on_duty
@@ -27,7 +28,7 @@ from voicebot.routing.callbacks import free_slots
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Failure, Queue, Routing
 from voicebot.routing.selection import Waiting, pairs
-from voicebot.routing.waiting import InLine, Outlook, in_line, outlook
+from voicebot.routing.waiting import InLine, Outlook, Standing, in_line, outlook
 
 log = structlog.get_logger(__name__)
 
@@ -74,9 +75,13 @@ class ContactCentre:
         self._now = now
         self._changed = changed
         self._waiting: dict[str, Callable[[Claim], None]] = {}
-        #: Changes that the database has not taken yet, by the caller's place or the claim.
-        self._overdue: dict[str | Claim, Callable[[], Awaitable[None]]] = {}
-        self._has_overdue = asyncio.Event()
+        #: The places of callers whom transfers of ours have on the board, waiting or not.
+        self._places: set[str] = set()
+        self._overdue = Overdue()
+        #: The last claim on each agent that a transfer was told of, by its token.
+        self._known: dict[str, int] = {}
+        #: Agents in our name without a caller of ours, as they were seen at the last beat.
+        self._strays: set[Claim] = set()
         self._poked = asyncio.Event()
 
     @property
@@ -91,7 +96,10 @@ class ContactCentre:
         matching = enduring(self._match, part="the queues' board", every_s=LOOK_EVERY_S, soon=self._poked)
         beating = enduring(self._beat, part="the lease on callers and agents", every_s=LEASE.total_seconds() / 3)
         catching_up = enduring(
-            self._catch_up, part="changes of the queues' board", every_s=LOOK_EVERY_S, soon=self._has_overdue
+            self._overdue.catch_up,
+            part="changes of the queues' board",
+            every_s=LOOK_EVERY_S,
+            soon=self._overdue.some,
         )
         tasks = [asyncio.create_task(work) for work in (matching, beating, catching_up)]
         try:
@@ -112,7 +120,12 @@ class ContactCentre:
         return hours.opens_next(at) if hours else None
 
     async def look(self, queue: Queue, priority: int) -> Outlook:
-        board = await self._board.snapshot()
+        board = await self._seen()
+        if board is None:
+            # Whoever is there will be found once the board is: nothing says that nobody could take them.
+            if self.is_open(queue, self._now()):
+                return Outlook(queue.name, Standing.OPEN, 0, None, ())
+            return Outlook(queue.name, Standing.CLOSED, 0, None, queue.after_hours)
         return outlook(
             self.routing,
             queue,
@@ -125,15 +138,21 @@ class ContactCentre:
         )
 
     async def can_serve(self, queue: Queue, tried: tuple[str, ...]) -> bool:
-        try:
-            present = _presences(await self._board.snapshot())
-        except SQLAlchemyError as error:
-            log.error("the queues' board cannot be read", error=type(error).__name__)
+        board = await self._seen()
+        if board is None:
             return True  # nothing says that nobody could
         return any(
             one.agent_id not in tried and is_on_duty(one) and self.routing.serves(one.agent_id, queue)
-            for one in present
+            for one in _presences(board)
         )
+
+    async def _seen(self) -> Snapshot | None:
+        """Return the board; None while it cannot be read: a word less exact is better than a caller lost."""
+        try:
+            return await self._board.snapshot()
+        except Exception as error:  # noqa: BLE001  # what a driver may raise nobody can name, and callers wait on
+            log.error("the queues' board cannot be read", error=type(error).__name__)
+            return None
 
     async def enter(
         self, place: Place, queue: str, tried: tuple[str, ...], on_claimed: Callable[[Claim], None]
@@ -141,17 +160,21 @@ class ContactCentre:
         entry = EntryRow(
             place.entry_id, place.call_id, queue, place.priority, place.number, place.entered_at, tried=tried
         )
-        self._overdue.pop(place.entry_id, None)  # they are back before they could be taken off
-        await self._board.enter(entry)
+        # Before they are on the board: whoever matches may be faster than the answer that they are.
+        self._places.add(place.entry_id)
         self._waiting[place.entry_id] = on_claimed
+
+        async def come_in() -> None:
+            # Told late that it failed although it did not, they may have been claimed since.
+            if place.entry_id in self._waiting:
+                await self._board.enter(entry)
+
+        await self._overdue.surely(place.entry_id, come_in)
         self._told()
 
     async def in_line(self, place: Place, queue: Queue, tried: tuple[str, ...]) -> InLine:
-        try:
-            board = await self._board.snapshot()
-        except SQLAlchemyError as error:
-            # They wait on: a word less exact is better than a caller lost.
-            log.error("the queues' board cannot be read", error=type(error).__name__)
+        board = await self._seen()
+        if board is None:
             return InLine()
         return in_line(
             self.routing,
@@ -165,23 +188,33 @@ class ContactCentre:
 
     async def leave(self, place: Place, ending: str) -> None:
         self._waiting.pop(place.entry_id, None)
-        await self._surely(place.entry_id, partial(self._board.leave, place.entry_id, ending))
+        self._places.discard(place.entry_id)
+        await self._overdue.surely(place.entry_id, partial(self._board.leave, place.entry_id, ending))
         self._told()
 
     async def reach_of(self, claim: Claim) -> tuple[Agent, Reach]:
-        board = await self._board.snapshot()
         agent = self.routing.agents.get(claim.agent_id)
         if agent is None:  # a version without them was published after they were claimed
             raise RingFailed(Failure.UNREACHABLE)
-        wanted = next((row.reach for row in board.agents if row.id == claim.agent_id), "")
+        board = await self._seen()
+        wanted = next((row.reach for row in board.agents if row.id == claim.agent_id), "") if board else ""
         return agent, next((reach for reach in agent.reaches if reach.kind.value == wanted), agent.reaches[0])
 
     async def joined(self, place: Place, claim: Claim) -> bool:
-        if not await self._board.hold(claim.agent_id, claim.token, BUSY):
-            return False
-        await self._board.joined(place.entry_id, claim.agent_id)
+        lost = False
+
+        async def note() -> None:
+            nonlocal lost
+            lost = not await self._board.hold(claim.agent_id, claim.token, BUSY)
+            if lost:
+                log.warning("a claim was lost", agent=claim.agent_id)
+            else:
+                await self._board.joined(place.entry_id, claim.agent_id)
+
+        # An agent who has said yes and a caller who was told so are not parted for a database that is away.
+        await self._overdue.surely(claim, note)
         self._told()
-        return True
+        return not lost
 
     async def free(self, claim: Claim, failure: Failure | None, *, talked: bool, wrap_up_s: float) -> None:
         state = AgentState.AVAILABLE if failure is None else _AFTER_FAILURE[failure]
@@ -193,40 +226,23 @@ class ContactCentre:
             if not await self._board.free(claim.agent_id, claim.token, state.value, until=until):
                 log.warning("a claim was lost", agent=claim.agent_id)
 
-        await self._surely(claim, give_back)
+        await self._overdue.surely(claim, give_back)
         self._told()
-
-    async def _surely(self, what: str | Claim, change: Callable[[], Awaitable[None]]) -> None:
-        """Take a caller or an agent off the board; later, if the database does not take it now.
-
-        Nobody else would: this server lives, and renews the lease on all that it has on the board.
-        """
-        try:
-            await change()
-        except Exception as error:  # noqa: BLE001  # what a driver may raise nobody can name; it is made up for below
-            log.error("a change of the queues' board is made later", error=type(error).__name__)
-            self._overdue[what] = change
-            self._has_overdue.set()
-
-    async def _catch_up(self) -> None:
-        """Make the changes that the database did not take."""
-        for what, change in tuple(self._overdue.items()):
-            await change()
-            self._overdue.pop(what, None)
 
     async def deliver(self, packet: ContextPacket) -> tuple[str, ...]:
         return await self._deliver(packet)
 
     async def book(self, place: Place, queue: Queue, *, number: str, at: datetime, reason: str) -> None:
-        await self._callbacks.book(
-            call_id=place.call_id,
-            queue=queue.name,
-            number=number,
-            zone=str(self._zone_of(number)),
-            consent=True,
-            reason=reason,
-            at=at,
-        )
+        with _kept():
+            await self._callbacks.book(
+                call_id=place.call_id,
+                queue=queue.name,
+                number=number,
+                zone=str(self._zone_of(number)),
+                consent=True,
+                reason=reason,
+                at=at,
+            )
         self._told()
 
     async def take_message(self, place: Place, queue: Queue) -> None:
@@ -237,18 +253,24 @@ class ContactCentre:
 
     async def _keep(self, place: Place, queue: Queue, *, reason: str) -> None:
         zone = str(self._zone_of(place.number))
-        await self._callbacks.keep(
-            call_id=place.call_id, queue=queue.name, number=place.number, zone=zone, reason=reason
-        )
+
+        async def keep() -> None:
+            await self._callbacks.keep(
+                call_id=place.call_id, queue=queue.name, number=place.number, zone=zone, reason=reason
+            )
+
+        await self._overdue.surely(("noted", place.call_id), keep)
         self._told()
 
     async def slots(self, queue: Queue, number: str) -> tuple[datetime, ...]:
+        with _kept():
+            booked = await self._callbacks.booked(queue.name)
         found = free_slots(
             self._now(),
             rules=self.routing.callbacks,
             zone=self._zone_of(number),
             is_open=lambda at: self.is_open(queue, at),
-            booked=await self._callbacks.booked(queue.name),
+            booked=booked,
             most=3,
         )
         return tuple(found)
@@ -256,8 +278,7 @@ class ContactCentre:
     async def soonest(self, queue: Queue, number: str) -> datetime | None:
         try:
             return next(iter(await self.slots(queue, number)), None)
-        except SQLAlchemyError as error:
-            log.error("the callbacks cannot be read", error=type(error).__name__)
+        except NotKept:
             return None
 
     # --- for the desk
@@ -287,6 +308,7 @@ class ContactCentre:
         if not self._waiting:
             return
         board = await self._board.snapshot()
+        self._take_up(board)
         for pair in pairs(self.routing, _waiting(board), _presences(board), self._now()):
             if pair.entry_id not in self._waiting:
                 continue  # another process holds this caller, and claims for them itself
@@ -295,6 +317,7 @@ class ContactCentre:
                 self._poked.set()  # somebody was faster
                 continue
             claim = Claim(pair.agent_id, token)
+            self._known[pair.agent_id] = token
             on_claimed = self._waiting.pop(pair.entry_id, None)
             if on_claimed is None:  # they left while the claim was made
                 await self.free(claim, None, talked=False, wrap_up_s=0.0)
@@ -302,9 +325,45 @@ class ContactCentre:
             self._changed()
             on_claimed(claim)
 
+    def _take_up(self, board: Snapshot) -> None:
+        """Take up claims that were made although we were told that they failed: the answer was lost, not the claim."""
+        for row in board.agents:
+            claim = Claim(row.id, row.token)
+            if row.state != RINGING or row.instance != self._board.instance or self._known.get(row.id) == row.token:
+                continue
+            on_claimed = self._waiting.pop(row.entry_id or "", None)
+            if on_claimed is not None:
+                log.warning("a claim is taken up whose answer was lost", agent=claim.agent_id)
+                self._known[claim.agent_id] = claim.token
+                on_claimed(claim)
+
     async def _beat(self) -> None:
         await self._board.heartbeat()
         await self._call_back_lost()
+        await self._let_go_of_strays()
+
+    async def _let_go_of_strays(self) -> None:
+        """Take off the board what is there in our name and nobody's here: a change was made though it seemed to fail.
+
+        Nobody else would ever find it, since we renew its lease. An agent is only let go of when twice seen so, since
+        a transfer may be about to.
+        """
+        board = await self._board.snapshot()
+        ours = self._board.instance
+        for entry in board.entries:
+            if entry.instance == ours and entry.id not in self._places and entry.id not in self._overdue:
+                log.warning("a caller is taken off the board whom nobody has", call_id=entry.call_id)
+                await self._board.leave(entry.id, "stray")
+        strays = {
+            Claim(row.id, row.token)
+            for row in board.agents
+            if row.instance == ours and row.entry_id is not None and row.entry_id not in self._places
+        }
+        for claim in strays & self._strays:
+            if claim not in self._overdue:
+                log.warning("an agent is let go of who has nobody", agent=claim.agent_id)
+                await self._board.free(claim.agent_id, claim.token, AgentState.AVAILABLE.value)
+        self._strays = strays
 
     async def _call_back_lost(self, *, starting: bool = False) -> None:
         """Call back whoever a dead process had in a queue: at once, if it is a decent time."""
@@ -323,6 +382,16 @@ class ContactCentre:
             )
             log.warning("a caller whose server died is called back", call_id=entry.call_id)
         self._told()
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Say that the records of callbacks do not do what they should, where a database does not."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        log.error("the callbacks can be neither read nor booked", error=type(error).__name__)
+        raise NotKept("the database did not take a callback") from error
 
 
 def _waiting(board: Snapshot) -> list[Waiting]:

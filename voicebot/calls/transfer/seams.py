@@ -29,6 +29,10 @@ class RingFailed(VoicebotError):
         self.failure = failure
 
 
+class NotKept(VoicebotError):
+    """The records did not take what a caller was to be promised."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reached:
     """An agent's open line. `accepted`: they took the call before they opened it.
@@ -238,7 +242,9 @@ class Floor(Protocol):
         """Put the packet on the desk and send it to everybody else; return who did not have it within a second."""
         ...
 
-    async def book(self, place: Place, queue: Queue, *, number: str, at: datetime, reason: str) -> None: ...
+    async def book(self, place: Place, queue: Queue, *, number: str, at: datetime, reason: str) -> None:
+        """Book a callback; raises `NotKept`."""
+        ...
 
     async def take_message(self, place: Place, queue: Queue) -> None:
         """Note that the caller left a message, which is in the call's recording."""
@@ -248,7 +254,9 @@ class Floor(Protocol):
         """Put the caller on the list of those whom somebody should see to; they have asked for no call."""
         ...
 
-    async def slots(self, queue: Queue, number: str) -> tuple[datetime, ...]: ...
+    async def slots(self, queue: Queue, number: str) -> tuple[datetime, ...]:
+        """Return when a number could be called back; raises `NotKept`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
