@@ -20,6 +20,7 @@ import structlog
 import uvloop
 from _stubs import stub_speech, stub_words
 
+from voicebot.app import work
 from voicebot.app.serving import serving
 from voicebot.app.speech import MakeSpeech
 from voicebot.logs import configure_logs
@@ -92,7 +93,10 @@ async def main() -> None:
     parser.add_argument("--port", type=int)
     parser.add_argument("--sip-port", type=int)
     parser.add_argument("--speech", choices=sorted(MAKE_SPEECH), default="stubbed")
+    parser.add_argument("--sweep-every", type=float, help="look for calls whose work was not begun so often, in s")
     given = parser.parse_args()
+    if given.sweep_every:
+        work._SWEEP_EVERY_S = given.sweep_every  # noqa: SLF001  # a minute is longer than the measurement
     settings = load_settings(data=given.data, flows=given.flows, port=given.port, sip_port=given.sip_port)
     configure_logs(settings.log_format, settings.log_level)
     stop = asyncio.Event()

@@ -28,7 +28,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -37,6 +37,7 @@ import uvloop
 from _load import Line, Load, Said, Topic, place_calls
 from _report import Report, parser, percentile
 from _usage import Usage, pin, usage
+from _waiting import Worked, leave, worked
 
 from voicebot import g711
 from voicebot.records.timings import Stage
@@ -107,6 +108,8 @@ class Measured:
     callers_cpu: float
     #: What the server's records say of each spoken turn: milliseconds from its last speech to each stage.
     stages: tuple[dict[str, float], ...]
+    #: What became of the work after calls that was left to be done meanwhile.
+    worked: Worked | None = None
 
     @property
     def cpu_per_call(self) -> float:
@@ -202,14 +205,21 @@ class Bench:
     cache: Path
 
 
-async def measure(system: str, count: int, seconds: float, bench: Bench, ending: int = 0) -> Measured:
-    """Start a server, put it under load, and stop it. `ending` further calls are over when the window begins."""
+async def measure(
+    system: str, count: int, seconds: float, bench: Bench, *, ending: int = 0, waiting: int = 0
+) -> Measured:
+    """Start a server, put it under load, and stop it. `ending` further calls are over when the window begins.
+
+    The work after `waiting` others, which nobody carries, is done during the window.
+    """
     with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as folder:
         data = Path(folder)
         (data / "cache").symlink_to(bench.cache)
         more = bench.models.environment(system) if bench.models else {}
         options = bench.models.options(system) if bench.models else ()
         plan = ServerPlan(data, ROOT / "flows", environment=ENVIRONMENT | more, command=(*COMMANDS[system], *options))
+        if waiting:
+            plan = replace(plan, command=(*plan.command, "--sweep-every", "1"))
         async with running(plan, lambda _: None) as server:
             pid = server.process.pid
             if system not in WITH_MODELS:
@@ -226,7 +236,10 @@ async def measure(system: str, count: int, seconds: float, bench: Bench, ending:
                 for number in range(ending):
                     others.create_task(_end(network, number, over))
                 await asyncio.sleep(0.1 * ending)
-                return await _under_load(server, network, count, seconds, topics, begun=over, records=records)
+                if waiting:
+                    others.create_task(leave(data, waiting, seconds, over))
+                measured = await _under_load(server, network, count, seconds, topics, begun=over, records=records)
+            return replace(measured, worked=await worked(data)) if waiting else measured
 
 
 async def _warm_up(network: Network) -> None:
@@ -333,6 +346,7 @@ def tell(report: Report, system: str, count: int, measured: Measured) -> None:
     report.figure(section, "set-up, webhook to first frame, p50", percentile(set_up, 0.5), "ms", n=len(set_up))
     report.figure(section, "set-up, worst", max(set_up, default=math.nan), "ms", n=len(set_up))
     report.figure(section, "server, core per call", 100 * measured.cpu_per_call, "%", n=count)
+    _tell_work(report, section, measured.worked)
     if measured.after.workers_uss_mb:
         report.figure(section, "workers, core per call", 100 * measured.workers_cpu_per_call, "%", n=count)
         report.figure(section, "workers, memory in all (USS)", measured.after.workers_uss_mb, "MB")
@@ -343,6 +357,12 @@ def tell(report: Report, system: str, count: int, measured: Measured) -> None:
     sent_late, sent = load.sent()
     report.rate(section, "check: callers' own frames sent late", sent_late, sent)
     report.figure(section, "check: callers' core", 100 * measured.callers_cpu, "%")
+
+
+def _tell_work(report: Report, section: str, worked: Worked | None) -> None:
+    if worked is not None:
+        report.figure(section, "calls left behind that were summed up", worked.summaries, "")
+        report.figure(section, "their tasks that were done", worked.tasks, "")
 
 
 def interval(values: Sequence[float], share: float) -> tuple[float | None, float | None]:
@@ -366,7 +386,10 @@ async def run(options: argparse.Namespace, report: Report, cache: Path) -> None:
         for system in options.only or ORDER:
             # A server starts faster on both cores; it is pinned when it is ready.
             print(f"{system}, {count} calls", file=sys.stderr, flush=True)
-            tell(report, system, count, await measure(system, count, options.seconds, bench, options.ending))
+            measured = await measure(
+                system, count, options.seconds, bench, ending=options.ending, waiting=options.waiting
+            )
+            tell(report, system, count, measured)
             if options.json is not None:
                 report.save(options.json)
 
@@ -380,6 +403,9 @@ def main() -> None:
     options_parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement (20)")
     options_parser.add_argument(
         "--ending", type=int, default=0, metavar="N", help="further calls that are over as the measurement begins (0)"
+    )
+    options_parser.add_argument(
+        "--waiting", type=int, default=0, metavar="N", help="the work after so many others is done meanwhile (0)"
     )
     options_parser.add_argument("--whisper", type=Path, metavar="DIR", help="a CTranslate2 model, for `engines`")
     options_parser.add_argument("--piper", type=Path, metavar="FILE", help="a Piper voice's .onnx, for `engines`")

@@ -46,6 +46,7 @@ def _options() -> argparse.Namespace:
     made = parser("How much of what must not be kept is found in what was said, and how much else.")
     made.add_argument("--calls", type=int, default=1200, metavar="N", help="calls to make up")
     made.add_argument("--clips", type=int, default=0, metavar="N", help="speak and recognise so many of them too")
+    made.add_argument("--only-unheard", action="store_true", help="of the clips, only what no turn holds: seconds")
     return made.parse_args()
 
 
@@ -69,8 +70,27 @@ def main() -> None:
         for kind, number in sorted(alarms.items()):
             report.rate(name, f"… {kind}", number, sum(case.kind == kind for case in harmless))
     if options.clips:
-        _measure_audio(report, made, options.clips)
+        if not options.only_unheard:
+            _measure_audio(report, made, options.clips)
+        _measure_unheard(report, options.clips)
     report.finish(options.json)
+
+
+def _measure_unheard(report: Report, clips: int) -> None:
+    """What is said where no turn holds it, with and without noise on the line."""
+    from _redacted_audio import Speaking  # noqa: PLC0415  # the speech libraries take seconds
+    from _unheard_audio import NOISES, hide  # noqa: PLC0415
+
+    sensitive = [case for case in cases(4 * clips, seed=_AUDIO_SEED) if case.is_sensitive][:clips]
+    speaking = Speaking("rms")
+    for noise_db in NOISES:
+        for agent in (False, True):
+            found = hide(sensitive, speaking, noise_db, agent=agent)
+            name = f"no turn holds it, {'agent' if agent else 'caller'}, noise {noise_db or 'none'}"
+            report.rate(name, "calls with the number wholly silent", found.calls_safe, found.calls, yardstick="95 %")
+            report.rate(name, "words of numbers silent", found.numbers_gone, found.numbers)
+            report.rate(name, "words beside them silent", found.beside_gone, found.beside)
+            report.rate(name, "words of the turn before silent", found.held_gone, found.held, yardstick="1 %")
 
 
 def _measure_audio(report: Report, made: list[Case], clips: int) -> None:

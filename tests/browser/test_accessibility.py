@@ -56,7 +56,13 @@ async def test_axe_finds_no_serious_fault(
         await page.get_by_label("Password").fill(PASSWORD)
         await page.keyboard.press("Enter")
         await page.locator(".results").wait_for()
-        for path in ("/calls?words=order", "/calls?min_duration_s=x&outcome=failed", "/calls/unrecorded", "/approvals"):
+        for path in (
+            "/calls?words=order",
+            "/calls?min_duration_s=x&outcome=failed",
+            "/calls/unrecorded",
+            "/approvals",
+            "/actions",
+        ):
             await page.goto(server.base + path)
             found += await faults(page)
         await page.goto(server.base + "/calls/short")

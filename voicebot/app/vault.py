@@ -83,7 +83,9 @@ async def recording(
     """Record calls and finish their recordings while the context lasts; `written` waits for the journal."""
     objects = recording_objects(settings)
     tapes: Path = settings.data / TAPES
-    plan = FinishingPlan(tapes, objects, keys, Codec(settings.recording.codec))
+    plan = FinishingPlan(
+        tapes, objects, keys, Codec(settings.recording.codec), keeps_unheard=settings.recording.unheard == "keep"
+    )
     finisher = Finisher(plan, index, written=written, on_failure=on_failure)
     recorders = Recordings(tapes, keys=keys, now=now, on_failure=on_failure, on_closed=finisher.tape_closed)
     async with finisher.working(), recorders:

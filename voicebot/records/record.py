@@ -14,6 +14,7 @@ from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.recording import Consent
 
 __all__ = [
+    "SPOTTED",
     "BackendCall",
     "CallRecord",
     "Consent",
@@ -26,11 +27,15 @@ __all__ = [
     "Redaction",
     "Speaker",
     "TurnRecord",
+    "UnheardSpeech",
 ]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[int, Field(ge=0)]
 
+
+#: The decision of a turn begins so of which single phrases were made out, and not what lies between them.
+SPOTTED = "only spotted phrases"
 
 #: What is left of a secret turn's content.
 _NO_WORDS: Mapping[str, object] = {
@@ -164,6 +169,18 @@ class RecordingPause:
 
 
 @dataclass(frozen=True, slots=True)
+class UnheardSpeech:
+    """A stretch in which a lane (`"caller"` or `"bot"`) is silence because what was said there was not written down.
+
+    Nothing could be searched for numbers that must not be kept.
+    """
+
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingRecord:
     """The call's recording, two lanes: left the caller and right the bot.
 
@@ -183,6 +200,7 @@ class RecordingRecord:
     consent: Consent | None = None
     consent_ms: Milliseconds | None = None
     pauses: tuple[RecordingPause, ...] = ()
+    unheard: tuple[UnheardSpeech, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

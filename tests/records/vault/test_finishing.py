@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.fakes.buzz import buzz
 from voicebot.records.disposal import Disposal
 from voicebot.records.record import Outcome, RecordingState, Redaction, Speaker, TurnRecord
 from voicebot.records.recorder import Recordings
@@ -448,3 +449,57 @@ async def test_whatever_a_recorder_wrote_is_finished_when_its_call_ends(
     assert found is not None
     assert len(decode(await found.read(0, found.size))) == 16_000
     assert failures == []
+
+
+def _spoken_tape(data: Path) -> None:
+    """Ten seconds in which both sides speak from 1 to 3 s, and again from 6 to 8 s."""
+    speech, hush = b"".join(buzz(2)), bytes([SILENT])
+    lane = hush * 8000 + speech + hush * 24_000 + speech + hush * 16_000
+    tape = Tape(data / "tapes" / DAY / "c1.tape", KEYS)
+    for second in range(len(lane) // 8000):
+        part = lane[second * 8000 : (second + 1) * 8000]
+        tape.write(second * 8000, part, part)
+    tape.close()
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+async def test_speech_that_nobody_wrote_down_is_silence_and_the_record_says_so(
+    tmp_path: Path, store: Store, failures: _Failures, *, keeps: bool
+) -> None:
+    plan = replace(_plan(tmp_path), keeps_unheard=keeps)
+    _spoken_tape(tmp_path)
+    said = TurnRecord(Speaker.CALLER, "hello there", at_ms=1000, heard_ms=2000)
+    agent = TurnRecord(Speaker.AGENT, "hello", at_ms=1000, heard_ms=2000)
+    _call(store, "c1", said, agent)
+    async with _finishing(plan, store, failures) as finisher:
+        await finisher.idle()
+    found = await _vault(plan, store).open("c1")
+    assert found is not None
+    samples = decode(await found.read(0, found.size))
+    assert np.abs(samples[9000:23_000]).max(axis=0).min() > 1000
+    assert bool(np.abs(samples[48_800:63_000]).max()) is keeps
+    record = await store.get("c1")
+    assert record is not None
+    hidden = record["recording"]["unheard"]
+    assert [span["lane"] for span in hidden] == ([] if keeps else ["caller", "bot"])
+    assert all(5700 <= span["start_ms"] <= 6000 and 8000 <= span["end_ms"] <= 8300 for span in hidden)
+
+
+@pytest.mark.parametrize(
+    ("turns", "dictated", "talk_from_ms"),
+    [
+        ((), None, None),
+        ((TurnRecord(Speaker.BOT, "hello", at_ms=700, heard_ms=900),), None, None),
+        # Talk of which nothing could be written down: from when the bot had spoken last.
+        ((TurnRecord(Speaker.BOT, "hello", at_ms=700, heard_ms=900),), "no engine", 700),
+        ((TurnRecord(Speaker.AGENT, "", at_ms=4000, heard_ms=900),), "no engine", 4000),
+    ],
+)
+async def test_where_an_agent_came_is_known(
+    store: Store, turns: tuple[TurnRecord, ...], dictated: str | None, talk_from_ms: int | None
+) -> None:
+    _call(store, "c1", *turns)
+    if dictated:
+        store.journal.note_dictation("c1", dictated)
+    await store.journal.flush()
+    assert (await store.recordings.searched("c1")).talk_from_ms == talk_from_ms

@@ -17,7 +17,7 @@ import structlog
 from voicebot.calls.transfer.seams import ShowLine, TalkLine
 from voicebot.calls.turns import in_recording
 from voicebot.media.bridge import Observe, Side
-from voicebot.records.record import Speaker, TurnRecord
+from voicebot.records.record import SPOTTED, Speaker, TurnRecord
 from voicebot.records.redacting import TurnRedactor
 from voicebot.speech.dictation import Dictation, Written
 from voicebot.speech.listening.passages import Passage, PassageFinder
@@ -188,7 +188,7 @@ class WrittenTalk:
             heard_ms=pending.passage.spoken_ms,
             engine=written.engine,
             confidence=written.confidence,
-            decision=None if written.dictated else "only spotted phrases: no dictation engine is installed",
+            decision=None if written.dictated else f"{SPOTTED}: no dictation engine is installed",
             words=tuple(in_recording(word, at_ms) for word in written.words),
         )
 

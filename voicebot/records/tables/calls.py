@@ -79,6 +79,8 @@ RECORDINGS = Table(
     Column("consent", String(16)),
     Column("consent_ms", Integer),
     Column("pauses", JSON, nullable=False, server_default="[]"),
+    # Speech that was not written down and is silence.
+    Column("unheard", JSON, nullable=False, server_default="[]"),
 )
 
 #: To whom a call was given, by name of the user or queue: who sees own calls only sees these.

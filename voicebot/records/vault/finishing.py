@@ -20,8 +20,9 @@ from sqlalchemy.exc import DBAPIError
 
 from voicebot import g711
 from voicebot.records.lane import RATE_HZ
-from voicebot.records.record import RecordingState
+from voicebot.records.record import RecordingState, UnheardSpeech
 from voicebot.records.tape import SUFFIX, Lanes, is_being_written, read_tape
+from voicebot.records.unheard import Searched, unheard
 from voicebot.records.vault.codec import Codec, encode
 from voicebot.records.vault.index import FinishedRecording, SilentSpan
 from voicebot.records.vault.keys import RecordingKeys, UnknownKeyError
@@ -34,6 +35,7 @@ log = structlog.get_logger(__name__)
 #: Ends the name of a recording's waveform.
 WAVEFORM = ".waveform"
 _SILENCE = 0xFF
+_LANES = ("caller", "bot")
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
 
@@ -42,18 +44,23 @@ class CallIndex(Protocol):
     """What finishing reads and notes."""
 
     async def silences(self, call_id: str) -> Sequence[SilentSpan]: ...
+    async def searched(self, call_id: str) -> Searched: ...
     async def finished(self, call_id: str, recording: FinishedRecording) -> bool: ...
     async def set_state(self, call_id: str, state: RecordingState) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class FinishingPlan:
-    """Where tapes come from and recordings go to, and in what form."""
+    """Where tapes come from and recordings go to, and in what form.
+
+    With `keeps_unheard` speech that was not written down stays in them, with whatever was said.
+    """
 
     tapes: Path
     objects: Objects
     keys: RecordingKeys
     codec: Codec = Codec.FLAC
+    keeps_unheard: bool = False
 
 
 class Finisher:
@@ -143,7 +150,8 @@ class Finisher:
     async def _finish_once(self, path: Path, call_id: str) -> None:
         await self._written()
         silences = await self._index.silences(call_id)
-        finished = await asyncio.to_thread(finish_tape, path, self._plan, silences)
+        searched = None if self._plan.keeps_unheard else await self._index.searched(call_id)
+        finished = await asyncio.to_thread(finish_tape, path, self._plan, silences, searched)
         if not await self._index.finished(call_id, finished):
             await asyncio.to_thread(_take_back, self._plan.objects, finished.path)
             await asyncio.to_thread(_remove, path)
@@ -155,15 +163,19 @@ class Finisher:
         )
 
 
-def finish_tape(path: Path, plan: FinishingPlan, silences: Sequence[SilentSpan]) -> FinishedRecording:
+def finish_tape(
+    path: Path, plan: FinishingPlan, silences: Sequence[SilentSpan], searched: Searched | None = None
+) -> FinishedRecording:
     """Store what a tape holds, sealed, with the spans silenced, and its waveform; it blocks, and leaves the tape.
 
+    Speech outside of what was `searched` is silenced too, and named in what is returned; None keeps it.
     FileNotFoundError, SealBrokenError, UnknownKeyError, StoreUnavailableError.
     """
     content = read_tape(path, plan.keys)
     if content.lost_bytes:
         log.warning("a crash tore the end of a tape", tape=path.name, lost_bytes=content.lost_bytes)
     silence(content.lanes, silences)
+    hidden = silence_unheard(content.lanes, searched) if searched else ()
     samples = g711.decode(content.lanes.tobytes()).reshape(-1, 2)
     stem = f"{path.parent.name}/{path.name.removesuffix(SUFFIX)}"
     name = stem + plan.codec.suffix
@@ -179,6 +191,7 @@ def finish_tape(path: Path, plan: FinishingPlan, silences: Sequence[SilentSpan])
         sha256=hashlib.sha256(sealed).hexdigest(),
         key_id=key.id,
         duration_ms=waveform.duration_ms,
+        unheard=hidden,
     )
 
 
@@ -187,6 +200,17 @@ def silence(lanes: Lanes, spans: Sequence[SilentSpan]) -> None:
     for span in spans:
         start, end = max(0, span.start_ms) * RATE_HZ // 1000, -(-span.end_ms * RATE_HZ // 1000)
         lanes[start:end, : 2 if span.bot_too else 1] = _SILENCE
+
+
+def silence_unheard(lanes: Lanes, searched: Searched) -> tuple[UnheardSpeech, ...]:
+    """Put silence over speech that was not written down, each lane for itself, and return where."""
+    found = unheard(g711.decode(lanes.tobytes()).reshape(-1, 2), searched)
+    hidden = []
+    for lane, (name, spans) in enumerate(zip(_LANES, found, strict=True)):
+        for start_ms, end_ms in spans:
+            lanes[start_ms * RATE_HZ // 1000 : -(-end_ms * RATE_HZ // 1000), lane] = _SILENCE
+            hidden.append(UnheardSpeech(start_ms, end_ms, name))
+    return tuple(sorted(hidden, key=lambda span: span.start_ms))
 
 
 def _abandoned(tapes: Path) -> list[Path]:

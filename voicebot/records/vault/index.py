@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from voicebot.records.database import Database
-from voicebot.records.record import Consent, RecordingPause, RecordingRecord, RecordingState, Speaker
-from voicebot.records.tables import CALLS, RECORDINGS, TURNS
+from voicebot.records.record import (
+    SPOTTED,
+    Consent,
+    RecordingPause,
+    RecordingRecord,
+    RecordingState,
+    Speaker,
+    UnheardSpeech,
+)
+from voicebot.records.tables import CALLS, QUEUE_ENTRIES, RECORDINGS, TURNS
+from voicebot.records.unheard import Passage, Searched
 from voicebot.records.untold import HeldTurn, untold
 
 #: The cause of a call that a dead server left open; its end is not known until its recording has been read.
 SERVER_DIED = "server_died"
 _PAGE = 500
+_KEYS = "keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,7 @@ class FinishedRecording:
     sha256: str
     key_id: str
     duration_ms: int
+    unheard: tuple[UnheardSpeech, ...] = ()
 
 
 class RecordingIndex:
@@ -83,6 +94,36 @@ class RecordingIndex:
             *(SilentSpan(start_ms, end_ms, bot_too=False) for start_ms, end_ms in untold(held)),
         ]
 
+    async def searched(self, call_id: str) -> Searched:
+        """Return what of the call was written down, and from when on an agent was heard."""
+        names = ("speaker", "at_ms", "heard_ms", "text", "words", "secret", "engine", "decision")
+        query = select(*(TURNS.c[name] for name in names)).where(TURNS.c.call_id == call_id)
+        joined = select(func.min(QUEUE_ENTRIES.c.joined_at)).where(QUEUE_ENTRIES.c.call_id == call_id)
+        async with self._database.connect() as connection:
+            turns = (await connection.execute(query)).all()
+            call = (
+                await connection.execute(select(CALLS.c.started_at, CALLS.c.dictation).where(CALLS.c.id == call_id))
+            ).first()
+            joined_at = await connection.scalar(joined)
+        passages = tuple(
+            Passage(
+                Speaker(turn.speaker),
+                turn.at_ms,
+                turn.heard_ms,
+                # Of a secret turn nothing was recorded, and what was keyed is no speech.
+                bool(turn.text) and turn.engine != _KEYS,
+                tuple((word["start_ms"], word["end_ms"]) for word in turn.words),
+                spotted=bool(turn.decision) and turn.decision.startswith(SPOTTED),
+            )
+            for turn in turns
+        )
+        begins = [turn.at_ms for turn in passages if turn.speaker is Speaker.AGENT]
+        if call is not None and joined_at is not None:
+            begins.append(max(0, round((joined_at - call.started_at).total_seconds() * 1000)))
+        if call is not None and call.dictation is not None and not begins:
+            begins.append(max((turn.at_ms for turn in passages if turn.speaker is Speaker.BOT), default=0))
+        return Searched(passages, min(begins, default=None))
+
     async def finished(self, call_id: str, recording: FinishedRecording) -> bool:
         """Note that the recording can be played; False when it was deleted meanwhile, and nothing is noted.
 
@@ -96,6 +137,7 @@ class RecordingIndex:
             "sha256": recording.sha256,
             "key_id": recording.key_id,
             "duration_ms": recording.duration_ms,
+            "unheard": [asdict(span) for span in recording.unheard],
         }
         insert = postgresql.insert if self._database.is_postgresql else sqlite.insert
         row = insert(RECORDINGS).values(call_id=call_id, rate_hz=8000, **values)
@@ -147,4 +189,5 @@ def recording_of(row: Row[Any]) -> RecordingRecord:
         consent=Consent(row.consent) if row.consent else None,
         consent_ms=row.consent_ms,
         pauses=tuple(RecordingPause(**pause) for pause in row.pauses),
+        unheard=tuple(UnheardSpeech(**span) for span in row.unheard),
     )
