@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from voicebot.calls.transfer import calling_back
 from voicebot.calls.transfer.calling_back import CallbackMaker
+from voicebot.records import callbacks
 from voicebot.records.callbacks import BOOKED, DONE, FAILED, CallbackBook, CallbackRow
 from voicebot.records.context import ContextPacket
 from voicebot.records.contexts import Contexts
@@ -122,6 +123,35 @@ async def test_one_that_nobody_took_is_made_again_later(tmp_path: Path) -> None:
     assert row.attempts == 1
     assert row.due_at > now()
     assert network.followings == [Again(row.due_at)], "called again at another time than was said"
+
+
+async def test_one_that_breaks_is_an_attempt_and_made_again_later(tmp_path: Path) -> None:
+    class Broken(Dialled):
+        async def talk(self, leg: CallLeg, row: CallbackRow, packet: ContextPacket, following: Again | GivenUp) -> bool:
+            raise ValueError("the talk broke")
+
+    network = Broken()
+    async with making(tmp_path, network) as book:
+        await promised(book)
+        row = await row_in(book, BOOKED, result="broken")
+    assert (row.attempts, network.numbers) == (1, ["+15550100"])
+    assert row.due_at > now()
+
+
+async def test_one_at_which_servers_die_is_given_up_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Database.served(locate(tmp_path), instance="test") as database:
+        book = CallbackBook(database, instance="test", now=now)
+        await promised(book)
+        monkeypatch.setattr(callbacks, "LEASE", timedelta(seconds=-1))  # who claims it has died at once
+        claimed = [await book.claim_due() for _ in range(ROUTING.callbacks.attempts)]
+        assert all(claimed)
+    monkeypatch.undo()
+    network = Dialled()
+    async with making(tmp_path, network) as book:
+        await row_in(book, FAILED, result="broken")
+    assert network.numbers == []
 
 
 async def test_nobody_is_called_to_be_told_that_nobody_is_there_and_that_is_no_attempt(tmp_path: Path) -> None:

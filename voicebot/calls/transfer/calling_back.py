@@ -86,6 +86,10 @@ class CallbackMaker:
             why = "no_consent" if not row.consent else "no_queue"
             await self._book.finish(row, why, failed=True)
             return
+        if row.attempts > self._find_routing().callbacks.attempts:
+            # Servers died at it, or could not write how it went: nobody is rung without end for that.
+            await self._book.finish(row, "broken", failed=True)
+            return
         if not self._may_call(row, queue):
             await self._go_on(row, self._following(row, queue, tried=False), tried=False, why="not_now")
             return
@@ -94,24 +98,33 @@ class CallbackMaker:
             return
         following = self._following(row, queue, tried=True)
         renewing = asyncio.create_task(self._renew(row))
+        nothing: str | None
+        try:
+            nothing = await self._called(dialer, row, self._packet(row, document), following)
+        except Exception:  # whatever breaks, it was an attempt: left as it is, they would be rung again at once
+            log.exception("a callback broke", call_id=row.call_id)
+            nothing = "broken"
+        finally:
+            renewing.cancel()
+        if nothing is None:
+            await self._book.finish(row, "taken")
+        else:
+            await self._go_on(row, following, tried=True, why=nothing)
+
+    async def _called(
+        self, dialer: Dialer, row: CallbackRow, packet: ContextPacket, following: Again | GivenUp
+    ) -> str | None:
+        """Call and talk; return why it came to nothing, None when it was taken."""
         try:
             leg = await dialer.dial(row.number, timeout_s=RING_S)
         except DialFailed as failed:
-            await self._go_on(row, following, tried=True, why=failed.reason.value)
-            return
-        else:
-            carrying = asyncio.create_task(leg.run())
-            try:
-                taken = await self._talk(leg, row, self._packet(row, document), following)
-            finally:
-                await leg.hang_up(HangUpReason.COMPLETED)
-                await asyncio.gather(carrying, return_exceptions=True)
+            return failed.reason.value
+        carrying = asyncio.create_task(leg.run())
+        try:
+            return None if await self._talk(leg, row, packet, following) else "nobody_took_it"
         finally:
-            renewing.cancel()
-        if taken:
-            await self._book.finish(row, "taken")
-        else:
-            await self._go_on(row, following, tried=True, why="nobody_took_it")
+            await leg.hang_up(HangUpReason.COMPLETED)
+            await asyncio.gather(carrying, return_exceptions=True)
 
     async def _renew(self, row: CallbackRow) -> None:
         while True:
