@@ -40,7 +40,7 @@ def measure_phrases(bench: Bench) -> None:
     Of the later ones every second row was held back when the rules for the rest were made.
     """
     sys.path.insert(0, str(ROOT))
-    from tests.language.test_phrases import LATER, phrases, read_phrase  # noqa: PLC0415  # tests are no installed package
+    from tests.language.test_phrases import FURTHER, LATER, phrases, read_phrase  # noqa: PLC0415  # tests are no installed package
 
     def measure(section: str, rows: Sequence[tuple[str, str, str, tuple[int, ...]]]) -> None:
         counts: dict[str, list[bool]] = {}
@@ -51,7 +51,7 @@ def measure_phrases(bench: Bench) -> None:
         everything = [right for rights in counts.values() for right in rights]
         bench.report.rate(section, "all", sum(everything), len(everything))
 
-    measure("spoken values, phrases that a test keeps right", phrases())
+    measure("spoken values, phrases that a test keeps right", phrases() + phrases(FURTHER))
     numbered: dict[str, int] = {}
     halves: tuple[list[tuple[str, str, str, tuple[int, ...]]], ...] = ([], [])
     for row in phrases(LATER):

@@ -27,6 +27,8 @@ EXPECTED = {
     "birth_date": AnswerKind.DATE,
 }
 LATER = "phrases/later"
+#: Written down before the rules for them: further ways of saying days, names, yes and no.
+FURTHER = "phrases/further"
 
 
 def phrases(folder: str = "phrases") -> list[tuple[str, str, str, tuple[int, ...]]]:
@@ -56,7 +58,7 @@ def read_phrase(kind: str, said: str, lengths: tuple[int, ...]) -> str | None:
     return first_value(kind, said, lengths) or "none"
 
 
-@pytest.mark.parametrize(("kind", "said", "value", "lengths"), phrases())
+@pytest.mark.parametrize(("kind", "said", "value", "lengths"), phrases() + phrases(FURTHER))
 def test_a_phrase_is_read_as_it_is_meant(kind: str, said: str, value: str, lengths: tuple[int, ...]) -> None:
     assert read_phrase(kind, said, lengths) == value
 

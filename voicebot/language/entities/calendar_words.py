@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 
+from dateutil.easter import easter
 from dateutil.relativedelta import relativedelta
+from dateutil.relativedelta import weekday as which_weekday
 
 from voicebot.language.words import Phrases
 
@@ -58,6 +60,9 @@ NAMED_DAYS = Phrases(
         "this afternoon": 0,
         "this evening": 0,
         "same day next week": 7,
+        "this time next week": 7,
+        "same time next week": 7,
+        "this time tomorrow": 1,
         "this day next week": 7,
         "tomorrow": 1,
         "tomorrow's": 1,
@@ -79,6 +84,36 @@ HOLIDAYS = Phrases(
         "valentine's day": (2, 14),
         "valentines day": (2, 14),
         "halloween": (10, 31),
+        "independence day": (7, 4),
+        "saint patrick's day": (3, 17),
+        "st patrick's day": (3, 17),
+        "veterans day": (11, 11),
+        "juneteenth": (6, 19),
+    }
+)
+
+
+def _weekday_of(month: int, weekday: int, number: int) -> Callable[[int], date]:
+    """Return what gives the `number`-th such weekday of a month in a year, the last for -1."""
+    first_or_last = 31 if number < 0 else 1  # a day that a month has not is its last
+    return lambda year: date(year, month, 1) + relativedelta(day=first_or_last, weekday=which_weekday(weekday, number))
+
+
+#: Holidays that move, and when they are in a year.
+MOVABLE_HOLIDAYS: Phrases[Callable[[int], date]] = Phrases(
+    {
+        "good friday": lambda year: easter(year) - timedelta(days=2),
+        "easter monday": lambda year: easter(year) + timedelta(days=1),
+        "easter sunday": easter,
+        "easter": easter,
+        "thanksgiving day": _weekday_of(11, 3, 4),
+        "thanksgiving": _weekday_of(11, 3, 4),
+        "labor day": _weekday_of(9, 0, 1),
+        "labour day": _weekday_of(9, 0, 1),
+        "memorial day": _weekday_of(5, 0, -1),
+        "columbus day": _weekday_of(10, 0, 2),
+        "mother's day": _weekday_of(5, 6, 2),
+        "father's day": _weekday_of(6, 6, 3),
     }
 )
 

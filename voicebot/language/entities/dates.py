@@ -9,7 +9,15 @@ from datetime import date, timedelta
 
 from dateutil.relativedelta import relativedelta
 
-from voicebot.language.entities.calendar_words import HOLIDAYS, MONTHS, NAMED_DAYS, PERIODS, UNITS, WEEKDAYS
+from voicebot.language.entities.calendar_words import (
+    HOLIDAYS,
+    MONTHS,
+    MOVABLE_HOLIDAYS,
+    NAMED_DAYS,
+    PERIODS,
+    UNITS,
+    WEEKDAYS,
+)
 from voicebot.language.entities.months import month_after, within_month_at
 from voicebot.language.entities.numbers import TEENS, TENS, cardinal_at, literal, ordinal_at
 from voicebot.language.entities.span import Span
@@ -18,6 +26,8 @@ from voicebot.language.words import Word, matches
 
 _ISO = re.compile(r"(\d{4})/(\d{2})/(\d{2})")
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})(?:/(\d{2}|\d{4}))?")
+
+_THE_ONE_AFTER = (("next", "one"), ("next",), ("one", "after"), ("week", "after"), ("following", "one"), ("following",))
 
 #: Rival dates, the likeliest first, and the index of the word after them.
 _Found = tuple[tuple[date, ...], int]
@@ -67,6 +77,9 @@ def _named_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
     if holiday := HOLIDAYS.at(words, index):
         found = _coming(today, *holiday[0])
         return ((found,), holiday[1]) if found else None
+    if movable := MOVABLE_HOLIDAYS.at(words, index):
+        this_year, next_year = (movable[0](year) for year in (today.year, today.year + 1))
+        return (this_year if this_year >= today else next_year,), movable[1]
     return None
 
 
@@ -107,11 +120,13 @@ def _count_at(words: Sequence[Word], index: int) -> tuple[int, int] | None:
 
 
 def _relative_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
-    """Read "in two weeks", "three days from now", "a week from tuesday", "two weeks ago", "a week on monday"."""
+    """Read "in two weeks", "three days from now", "a week from tuesday", "two weeks ago", "the day before friday"."""
     leading = _text(words, index) in {"in", "within"}
     start = index + leading
     count = _count_at(words, start + (_text(words, start) in {"about", "around", "roughly"}))
-    if count is None or (unit := UNITS.get(_text(words, count[1]))) is None:
+    if count is None and _text(words, start) == "the":
+        count = 1, start + 1
+    if count is None or (unit := UNITS.get(_text(words, count[1]).removesuffix("'s"))) is None:
         return None
     number, after = count[0], count[1] + 1
     if number > 1000:
@@ -120,11 +135,14 @@ def _relative_at(words: Sequence[Word], index: int, today: date) -> _Found | Non
         return (_shift(today, -number, unit),), after + 1
     if _text(words, after) in {"today", "tomorrow"}:
         return (_shift(today + timedelta(days=_text(words, after) == "tomorrow"), number, unit),), after + 1
+    if _text(words, after) == "before" and (anchor := _anchor_at(words, after + 1, today)):
+        return (_shift(anchor[0][0], -number, unit),), anchor[1]
+    if _text(words, start) == "the" and _text(words, after) != "after":
+        return None
     if _text(words, after) in {"from", "after", "on"}:
         if _text(words, after + 1) in {"now", "today"}:
             return (_shift(today, number, unit),), after + 2
-        anchor = _named_at(words, after + 1, today) or _weekday_at(words, after + 1, today)
-        if anchor:
+        if anchor := _anchor_at(words, after + 1, today):
             return (_shift(anchor[0][0], number, unit),), anchor[1]
     if _text(words, after) in {"time", "later", "ahead"}:
         after += 1
@@ -133,6 +151,26 @@ def _relative_at(words: Sequence[Word], index: int, today: date) -> _Found | Non
     elif not leading:
         return None
     return (_shift(today, number, unit),), after
+
+
+def _anchor_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
+    """Read the day that another is counted from."""
+    named = _named_at(words, index, today) or _weekday_at(words, index, today)
+    return named or _month_day_at(words, index, today) or _day_of_month_at(words, index, today, expected=False)
+
+
+def _not_this_but_next_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
+    """Read "not this friday but the next", "not this friday, the one after"."""
+    if not matches(words, index, ("not", "this")):
+        return None
+    weekday = WEEKDAYS.get(_text(words, index + 2))
+    at = index + 3
+    while _text(words, at) in {"but", "the"}:
+        at += 1
+    for phrase in _THE_ONE_AFTER:
+        if weekday is not None and matches(words, at, phrase):
+            return (_coming_weekday(today, weekday) + timedelta(weeks=1),), at + len(phrase)
+    return None
 
 
 def _weekday_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
@@ -147,6 +185,8 @@ def _weekday_at(words: Sequence[Word], index: int, today: date) -> _Found | None
     if (weekday := WEEKDAYS.get(_text(words, at))) is None:
         return None
     coming, after = _coming_weekday(today, weekday), at + 1
+    if _text(words, after) in {"of", "in"} and _text(words, after + 1) in {"next", "this"}:
+        after += _text(words, after + 2) == "week"
     if which == "last":
         return (coming - timedelta(weeks=1 if coming - timedelta(weeks=1) < today else 2),), after
     in_next_week = today + timedelta(days=7 - today.weekday() + weekday)
@@ -159,6 +199,8 @@ def _weekday_at(words: Sequence[Word], index: int, today: date) -> _Found | None
         return (coming + timedelta(weeks=1),), after + 1
     if matches(words, after, ("this", "week")):
         after += 2
+    if _text(words, after) == "fortnight":
+        return (coming + timedelta(weeks=2),), after + 1
     # Someone who says the name of today's weekday rather than "today" means the one a week ahead.
     return ((coming, today) if weekday == today.weekday() else (coming,)), after
 
@@ -185,7 +227,7 @@ def _month_day_at(words: Sequence[Word], index: int, today: date) -> _Found | No
         if read is None:
             return None
         day, at = read
-        following = month_after(words, at, today)
+        following = month_after(words, at, today) or _numbered_month_after(words, at)
         if following is None:
             return None
         month, year, after = following
@@ -198,6 +240,29 @@ def _month_day_at(words: Sequence[Word], index: int, today: date) -> _Found | No
     if found and found < today and _text(words, after - 1) == "month":
         found = _coming_day_of_month(today, day)
     return ((found,), after) if found else None
+
+
+def _numbered_month_after(words: Sequence[Word], index: int) -> tuple[int, int | None, int] | None:
+    """Read "of the third" after a day: the month by its number."""
+    if not matches(words, index, ("of", "the")):
+        return None
+    read = ordinal_at(words, index + 2)
+    is_month = read is not None and 1 <= read[0] <= 12 and _text(words, read[1]) != "month"
+    return (read[0], None, read[1]) if read and is_month else None
+
+
+def _month_then_day_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
+    """Read "next month on the third", "this month the ninth"."""
+    for phrase, ahead in ((("next", "month"), 1), (("this", "month"), 0)):
+        if matches(words, index, phrase):
+            at = index + 2
+            at += _text(words, at) == "on"
+            at += _text(words, at) == "the"
+            read = _calendar_day_at(words, at)
+            first = today.replace(day=1) + relativedelta(months=ahead)
+            found = _day(first.year, first.month, read[0]) if read else None
+            return ((found,), read[1]) if read and found else None
+    return None
 
 
 def _numeric_at(words: Sequence[Word], index: int, today: date) -> _Found | None:
@@ -286,7 +351,9 @@ def find_dates(words: Sequence[Word], today: date, *, expected: bool = False) ->
     `today` is the caller's. Rival readings ("next friday") follow each other, the likeliest first.
     """
     readers: tuple[Callable[[Sequence[Word], int, date], _Found | None], ...] = (
+        _not_this_but_next_at,
         _weekday_with_day_at,
+        _month_then_day_at,
         within_month_at,
         _week_then_day_at,
         _relative_at,

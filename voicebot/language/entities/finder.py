@@ -21,7 +21,7 @@ from voicebot.language.entities.phones import find_phones
 from voicebot.language.entities.postcodes import find_postcodes
 from voicebot.language.entities.span import Span
 from voicebot.language.entities.times import find_parts_of_day, find_times
-from voicebot.language.words import Word, split
+from voicebot.language.words import Word, matches, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,10 @@ class Found:
 
     entities: tuple[Entity, ...]
     correction: bool
+
+
+_DENIES = frozenset({"not", "isn't", "can't", "cannot", "won't", "couldn't", "except"})
+_BEFORE_DENIED = frozenset({"the", "on", "at", "for", "do", "make", "manage", "come", "it", "this"})
 
 
 def find_entities(text: str, expectation: Expectation, now: datetime) -> Found:
@@ -100,11 +104,13 @@ def _larger(other: Span, span: Span) -> bool:
 
 
 def _denied(words: Sequence[Word], span: Span) -> bool:
-    """Say whether the caller names the value only to reject it: "not friday", "not the fifteenth"."""
+    """Say whether the caller names the value only to reject it: "not friday", "i can't do the fifteenth"."""
     before = span.first - 1
-    while before >= 0 and words[before].text in {"the", "on", "at", "for"}:
+    while before >= 0 and words[before].text in _BEFORE_DENIED:
         before -= 1
-    return before >= 0 and words[before].text in {"not", "isn't"}
+    return before >= 0 and (
+        words[before].text in _DENIES or (before > 0 and matches(words, before - 1, ("anything", "but")))
+    )
 
 
 def _not_inside(spans: Sequence[Span], *others: Sequence[Span]) -> list[Span]:

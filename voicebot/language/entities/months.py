@@ -1,4 +1,4 @@
-"""Days that are named by their month: "the first Monday in April", "the last Friday of the month", "mid May"."""
+"""Days that are named by their month: "the first Monday in April", "mid May", "the end of June"."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from dateutil.relativedelta import relativedelta
 
 from voicebot.language.entities.calendar_words import MONTHS, WEEKDAYS
 from voicebot.language.entities.numbers import ordinal_at
-from voicebot.language.words import Word, matches
+from voicebot.language.words import Phrases, Word, matches
 
 _MIDDLE = 15
+#: Whether the end of a month is meant.
+_EDGES = Phrases(
+    {"last day": True, "very end": True, "end": True, "first day": False, "beginning": False, "start": False}
+)
 _MOST_OF_A_WEEKDAY = 5
 
 
@@ -44,6 +48,10 @@ def within_month_at(words: Sequence[Word], index: int, today: date) -> tuple[tup
     if word_at(words, start) in {"mid", "middle"}:
         month = month_after(words, start + 1, today)
         return _coming(today, month, lambda year, number: date(year, number, _MIDDLE)) if month else None
+    if edge := _EDGES.at(words, start):
+        month = month_after(words, edge[1], today)
+        at_end = edge[0]
+        return _coming(today, month, lambda year, of: _edge(year, of, at_end=at_end)) if month else None
     count = (-1, start + 1) if word_at(words, start) == "last" else ordinal_at(words, start)
     if count is None or not -1 <= count[0] <= _MOST_OF_A_WEEKDAY:
         return None
@@ -53,6 +61,10 @@ def within_month_at(words: Sequence[Word], index: int, today: date) -> tuple[tup
         return None
     month = month_after(words, after + 1 + (word_at(words, after + 1) == "in"), today)
     return _coming(today, month, lambda year, of: _nth(year, of, weekday, number)) if month else None
+
+
+def _edge(year: int, month: int, *, at_end: bool) -> date:
+    return date(year, month, calendar.monthrange(year, month)[1] if at_end else 1)
 
 
 def _nth(year: int, month: int, weekday: int, number: int) -> date | None:

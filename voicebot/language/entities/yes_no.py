@@ -14,7 +14,10 @@ def _any_of(*phrases: str) -> re.Pattern[str]:
 _UNSURE = _any_of(
     r"not (?:really |quite |entirely )?(?:sure|certain)",
     r"don't know|dunno|no idea|maybe|perhaps|depends",
-    r"which one|what do you mean|pardon|repeat|say that again|come again",
+    r"which one|what do you mean|pardon|repeat|say (?:that )?again|come again|what (?:was that|did you say)",
+    r"(?:can't|cannot|don't|do not) (?:remember|recall)|i forget|didn't (?:catch|hear|get) (?:that|it|you)",
+    r"yes and no|good question|could be|might be|couldn't (?:say|tell)|who knows|hard to (?:say|tell)|fifty fifty",
+    r"let me (?:think|check|see|look)|beats me|either way|need to check|have to (?:check|look|think)",
 )
 # "No problem" is a yes and "yeah no" a no: fixed phrases are read before their words.
 _YES_PHRASES = _any_of(
@@ -22,6 +25,8 @@ _YES_PHRASES = _any_of(
     r"no (?:that's|that is|it's|it is|you're) (?:right|correct|fine|good|okay|ok|it|perfect|great)",
     r"yeah no (?:that's|it's) (?:right|correct|fine|good|okay|ok|perfect|great)",
     r"don't mind(?: if i do)?|i don't see why not|nothing wrong with that|can't complain|not wrong",
+    r"(?:no|without(?: a)?|not a) doubt(?: about it)?|(?:wouldn't|won't) (?:mind|say no)|nothing against (?:it|that)",
+    r"can't (?:argue with that|go wrong with that)|couldn't be better|no complaints|no objection",
 )
 _NO_PHRASES = _any_of(
     r"not (?:really|at all|right|correct|quite|now|today|yet|this time|exactly|that one|it|mine|me|yes|okay|ok|good)",
@@ -32,12 +37,41 @@ _NO_PHRASES = _any_of(
     r"i'd rather not|i would rather not|please don't|better not|by no means",
     r"(?:do not|don't) (?:do|bother|want|need|think|change|book|cancel|send|go)",
     r"no (?:way|chance|thanks|thank you)|that can't be|(?:absolutely|definitely|certainly|of course|hell) not?",
-    r"cancel that|forget it|never ?mind|leave it|neither|nothing|got it wrong",
+    r"cancel (?:that|it)|forget (?:it|about it)|never ?mind|leave it|let it be|drop it|scrap (?:that|it)",
+    r"neither|nothing",
+    r"got (?:it|that|this) wrong|far from it|(?:on the|quite the) (?:contrary|opposite)|the opposite",
+    r"i doubt (?:it|that)",
+    r"(?:skip|decline|reject) (?:it|that|this)|i(?:'ll| will| would|'d) (?:pass|skip|leave|decline)",
+    r"i (?:decline|refuse|object)",
+    r"i'm (?:good|fine|okay|ok|all right|alright)(?: thanks| thank you| for now| as it is)?$|i'm against",
+    r"(?:a|the|some) (?:mistake|error)|something(?:'s| is) (?:wrong|off)|hold off|hardly|count me out|i disagree",
+    r"(?:they|we|you|those|these) (?:aren't|are not|weren't|don't|didn't)",
+    r"(?:it|that|he|she) (?:hasn't|has not|isn't)",
+    r"none of (?:it|that|this|those|them)|changed my mind|(?:somebody|someone|something) else",
+    r"i'd (?:sooner|prefer) not",
+    r"out of the question|(?:some other|another) time|(?:maybe|perhaps) (?:later|another time|next time)",
+    r"no (?:can do|dice)",
+    r"(?:obviously|naturally|totally|surely|probably) not|thanks but|wrong (?:one|number|person)|no longer",
+    r"not any ?more",
 )
 _YES_WORDS = _any_of(
     r"yes|yeah|yep|yup|yah|ya|yea|aye|yessir|sure|surely|uh huh|mm hmm|mhm|mm hm|uhuh|please do|do it|do so",
     r"correct|exactly|precisely|absolutely|definitely|certainly|indeed|all right|alright|spot on|bingo|affirmative",
     r"confirmed?|agreed?|perfect|fair enough|by all means|of course|go ahead|go for it|book it|let's do (?:it|that)",
+    r"naturally|obviously|totally|(?:one |a )?hundred percent|roger(?: that)?|positive|gladly|with pleasure",
+    r"certain of it",
+    r"i (?:confirm|accept|approve|should (?:think|hope|say) so)|i'd (?:say|think) so|very much so",
+    r"if you (?:would|could)",
+    r"sounds like a plan|up for (?:that|it)|count me in|(?:it|that)(?:'s| is) a (?:yes|deal)|make it so|be my guest",
+    r"let's (?:go (?:with|for)|have|take|try) (?:it|that|this)|i'll (?:take|have) (?:it|that|this)",
+    r"go (?:on then|right ahead)",
+    r"checks out|that (?:matches|suits)|(?:looks|seems) (?:good|great|right|fine|correct|okay|ok)|got it in one",
+    r"bang on",
+    r"you(?:'ve| have) got it|that's (?:what i (?:want|wanted|meant|need|said)|how i (?:want|like) it)",
+    r"happy (?:to|with)",
+    r"that(?:'d| would) be (?:helpful|nice|perfect|wonderful|lovely|brilliant|me)|(?:yes|yep) sir(?:ee)?",
+    r"okey dokey|righto",
+    r"(?:good|fine|okay) enough|good to go|fire away|proceed|carry on then|i'd (?:love|like) to$|i want (?:that|it)",
     r"you got it|you bet|you (?:could|can|might) say (?:that|so)",
     r"sounds (?:good|great|right|fine|perfect)|that works|works for me|that'll do|that will do",
     r"that(?:'s| is) (?:it|right|fine|good|okay|ok|me|great|the one|true|mine|perfect)",
@@ -47,7 +81,9 @@ _YES_WORDS = _any_of(
 #: Words that agree only when they are nearly all that was said.
 _WEAK_YES_WORDS = _any_of(
     r"ok|okay|okey|right|true|fine|good|great|very well|go on|ya|i (?:do|did|would|will|am|have|can)",
-    r"it (?:is|does|was)|they (?:are|do)",
+    r"(?:it|that) (?:is|does|was|did|has|will)|(?:they|we) (?:are|do|did|have|will)",
+    r"(?:sure|can|will) (?:is|do|does|did)",
+    r"works|lovely|brilliant|cool|awesome|excellent|wonderful|fantastic|super|deal|done|continue|confirm|i have",
 )
 _SHORT_ANSWER_WORDS = 4
 _PLEASE = _any_of("please")
