@@ -10,7 +10,6 @@ import pytest
 
 from voicebot.errors import EngineUnavailable
 from voicebot.language.encoder import ENCODER_FILE, SentenceEncoder, find_encoder, installed_folder
-from voicebot.language.knowledge import Article, Retriever
 
 
 @cache
@@ -67,30 +66,3 @@ def test_an_encoder_among_the_models_is_found_before_the_installed_one(tmp_path:
     (own / ENCODER_FILE).write_bytes(b"")
     assert find_encoder(tmp_path) == own
     assert find_encoder(tmp_path / "nowhere") in {installed_folder(), None}
-
-
-ARTICLES = {
-    "returns": Article(
-        ("how do i return something", "can i send an item back"), "You can return anything within thirty days."
-    ),
-    "delivery": Article(("what does delivery cost", "how much is shipping"), "Delivery is free from fifty dollars."),
-    "branch": Article(
-        ("where is the branch", "what is your address"),
-        "We are at Harbour Square. You can park behind it.",
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("question", "article"),
-    [
-        ("i'd like to give my shoes back", "returns"),
-        ("what do you charge for postage", "delivery"),
-        ("is there anywhere to park", "branch"),
-        ("who won the football game", None),
-        ("how do i bake bread", None),
-    ],
-)
-def test_an_article_is_found_by_meaning_or_not_at_all(question: str, article: str | None) -> None:
-    found = Retriever(ARTICLES, encoder()).find(question)
-    assert (found and found.article) == article

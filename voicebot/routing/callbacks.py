@@ -15,16 +15,6 @@ from voicebot.routing.queues import Callbacks
 HORIZON = timedelta(days=7)
 
 
-class CallbackState(StrEnum):
-    BOOKED = "booked"
-    #: A process has claimed it and is making the call.
-    CALLING = "calling"
-    DONE = "done"
-    #: Every attempt is spent, or it may not be made.
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
 @dataclass(frozen=True, slots=True)
 class Again:
     """When the next attempt is due."""

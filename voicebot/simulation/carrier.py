@@ -128,11 +128,6 @@ class Carrier:
                 await told
                 await self._tell_stream_status(stream, form, line, "stream-stopped")
 
-    async def call_status(self, path: str, call_sid: str, numbers: Numbers, status: str, duration_s: int) -> int:
-        """Post a call's status callback to `path` and return the HTTP status of the answer."""
-        form = self._form(call_sid, numbers, status) | {"CallDuration": str(duration_s)}
-        return (await self._post(self._base_url + path, form))[0]
-
     def _form(self, call_sid: str, numbers: Numbers, status: str) -> dict[str, str]:
         return {
             "CallSid": call_sid,

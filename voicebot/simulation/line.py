@@ -111,11 +111,6 @@ class LineReport:
         """Messages that left the line dry for over 10 ms in mid-utterance."""
         return sum(arrival.late_s > LATE_S for arrival in self.arrivals)
 
-    @property
-    def frames_over_pace(self) -> int:
-        """Messages over 10 ms later than the pace of the utterance, whether or not the line still had audio."""
-        return sum(arrival.over_pace_s > LATE_S for arrival in self.arrivals)
-
 
 class CarrierLine:
     """A call's media stream. Say and press things on it; `listener` gets what the caller hears."""

@@ -202,17 +202,6 @@ async def never_answers(call: AgentCall) -> None:
     await call.over.wait()
 
 
-async def is_busy(call: AgentCall) -> None:
-    """Refuse the call."""
-    await call.hang_up(HangUpReason.REFUSED_BUSY)
-
-
-async def is_voicemail(call: AgentCall) -> None:
-    """Answer, and say nothing that a person would."""
-    await call.answer()
-    await call.over.wait()
-
-
 #: A telephone line on which nobody speaks is under this loudness, as mean magnitude of 16-bit samples.
 _SILENT = 60
 _PAUSE_S = 1.0

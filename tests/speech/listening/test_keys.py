@@ -65,14 +65,6 @@ def test_a_second_entry_begins_empty() -> None:
     assert [collector.press(key, 10.0 + at) for at, key in enumerate("9876#")][-1] == KeysCompleted("9876")
 
 
-def test_abandoned_keys_are_forgotten() -> None:
-    collector = KeyCollector(PIN)
-    press_all(collector, "12")
-    assert collector.collecting
-    collector.abandon()
-    assert press_all(collector, "34#")[-1] == KeysIncomplete("34", IncompleteReason.TERMINATED_EARLY)
-
-
 def test_an_entry_without_terminator_takes_every_key() -> None:
     collector = KeyCollector(KeyEntry(min_keys=1, max_keys=2, terminator=""))
     assert press_all(collector, "*#")[-1] == KeysCompleted("*#")

@@ -24,16 +24,3 @@ class Span:
 
     def covers(self, other: Span) -> bool:
         return self.first <= other.first and other.last <= self.last
-
-
-def longest_first(spans: Sequence[Span]) -> list[Span]:
-    """Return the spans without those lying inside a longer one of the same kind; rivals over the same words stay."""
-    kept = [
-        span
-        for span in spans
-        if not any(
-            other.kind == span.kind and other.covers(span) and (other.first, other.last) != (span.first, span.last)
-            for other in spans
-        )
-    ]
-    return sorted(kept, key=lambda span: span.first)

@@ -15,7 +15,6 @@ _COLUMNS_HZ = (1209.0, 1336.0, 1477.0, 1633.0)
 _KEYS = ("123A", "456B", "789C", "*0#D")
 
 _HOP_SAMPLES = FRAME_SAMPLES // 2
-_HOP_MS = 1000 * _HOP_SAMPLES // SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)

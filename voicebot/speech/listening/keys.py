@@ -79,10 +79,6 @@ class KeyCollector:
             return None
         return self._end(IncompleteReason.TIMED_OUT)
 
-    def abandon(self) -> None:
-        """Forget what was keyed: the question has changed or the caller answers by voice."""
-        self._keys = ""
-
     def _end(self, why: IncompleteReason) -> KeysEvent:
         keys, self._keys = self._keys, ""
         return KeysCompleted(keys) if len(keys) >= self._entry.min_keys else KeysIncomplete(keys, why)

@@ -21,7 +21,6 @@ from voicebot.speech.synthesis.speaker import Speaker
 from voicebot.speech.tts import Voice
 
 ESPEAK_DEFAULT = "en-us+klatt5"
-FLITE_DEFAULT = "rms"
 
 
 class EngineName(StrEnum):

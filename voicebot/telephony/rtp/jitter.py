@@ -84,11 +84,6 @@ class JitterBuffer:
         self._since_cut = 0
         self._speaks = 0
 
-    @property
-    def target_ms(self) -> float:
-        """How long a packet is kept at least, beyond the fastest one's travel."""
-        return self._target / _PER_MS
-
     def delay_ms(self, now_s: float) -> float:
         """Return how long after the fastest packet's arrival its audio is played now."""
         return self._delay(now_s) / _PER_MS

@@ -18,8 +18,6 @@ from voicebot.telephony.sip.message import (
 )
 
 MAX_FORWARDS = 70
-#: Methods whose Contact becomes the new remote target (section 12.2.2, RFC 3311).
-TARGET_REFRESH = frozenset({"INVITE", "UPDATE"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from twilio.twiml.voice_response import VoiceResponse
 #: Twilio takes no more of it in one request (the `Twiml` parameter: "Max 4000 characters").
 MAX_TWIML_CHARS = 4000
 #: Of the facts about a caller that go into a task, as JSON; the rest of the TwiML needs under a thousand.
-MAX_ATTRIBUTES_CHARS = 2500
+MAX_ATTRIBUTES_CHARS = MAX_TWIML_CHARS - 1500
 
 
 def dial_twiml(*, to: str, caller_id: str, ring_s: int, screen_url: str, action_url: str) -> str:
