@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from tests.fakes.leg import FakeLeg
 from voicebot import g711
 from voicebot.media.bridge import Bridge, BridgeEnded, Conference, Side, mixed
-from voicebot.telephony.leg import FRAME_BYTES, EndCause, FrameReceived, KeyPressed, LegEnded, LegEvent
+from voicebot.speech.listening.dtmf import DtmfDetector
+from voicebot.telephony.leg import FRAME_BYTES, Capability, EndCause, FrameReceived, KeyPressed, LegEnded, LegEvent
 
 CALLER_VOICE = b"\x10" * FRAME_BYTES
 AGENT_VOICE = b"\x20" * FRAME_BYTES
@@ -32,30 +34,70 @@ async def test_both_parties_hear_each_other_and_everything_is_observed() -> None
     assert isinstance(seen[-1][1], LegEnded)
 
 
-async def test_keys_go_on_unless_they_are_withheld() -> None:
-    caller, agent = FakeLeg(), FakeLeg(leg_id="leg-2")
-    passed: list[str] = []
+class KeyedLeg(FakeLeg):
+    """A leg that sends keys as messages."""
+
+    def __init__(self, leg_id: str) -> None:
+        super().__init__(leg_id=leg_id)
+        self._info = replace(self._info, capabilities=self._info.capabilities | {Capability.SEND_KEYS})
+        self.keys = ""
+
+    def send_keys(self, keys: str) -> None:
+        self.keys += keys
+
+
+async def test_a_key_goes_to_the_other_party_as_a_message_where_their_leg_can_send_one() -> None:
+    caller, agent = FakeLeg(), KeyedLeg("leg-2")
     observed: list[str] = []
 
     def observe(side: Side, event: LegEvent) -> None:
         if isinstance(event, KeyPressed):
-            observed.append(event.key)
+            observed.append(f"{side}{event.key}")
 
-    bridge = Bridge(caller, agent, clock=time.monotonic, observe=observe, keys_to_agent=passed.append)
-    running = asyncio.create_task(bridge.run())
+    running = asyncio.create_task(Bridge(caller, agent, clock=time.monotonic, observe=observe).run())
     caller.press("1")
-    await asyncio.sleep(0.05)
-    bridge.withhold_keys(on=True)
-    caller.press("4242")
-    await asyncio.sleep(0.05)
-    bridge.withhold_keys(on=False)
-    caller.press("2")
-    agent.press("9")
     await asyncio.sleep(0.05)
     caller.end()
     assert (await running).side is Side.CALLER
-    assert passed == ["1", "2"]
-    assert "".join(observed) == "1424229"
+    assert agent.keys == "1"
+    assert observed == ["caller1"]
+
+
+async def test_a_key_goes_as_a_tone_where_the_leg_can_send_none_and_holds_up_nothing() -> None:
+    caller, agent = FakeLeg(), FakeLeg(leg_id="leg-2")
+    running = asyncio.create_task(Bridge(caller, agent, clock=time.monotonic, observe=lambda _side, _event: None).run())
+    caller.press("5")
+    caller.press("#")
+    await caller.speak([CALLER_VOICE] * 40)
+    await asyncio.sleep(0.1)
+    caller.end()
+    await running
+    found, detector = "", DtmfDetector()
+    for frame in frames_of(bytes(agent.heard)):
+        found += "".join(heard.key for heard in detector.feed(g711.decode(frame).tobytes()))
+    assert found == "5#"
+    assert bytes(agent.heard).count(CALLER_VOICE) >= 40 - 24 - 6, "in the place of what was said, not before it"
+
+
+async def test_keys_may_be_read_before_they_go_anywhere() -> None:
+    caller, agent = KeyedLeg("leg-1"), KeyedLeg("leg-2")
+    pressed: list[tuple[Side, str]] = []
+    bridge = Bridge(
+        caller,
+        agent,
+        clock=time.monotonic,
+        observe=lambda _side, _event: None,
+        pressed=lambda side, key: pressed.append((side, key)),
+    )
+    running = asyncio.create_task(bridge.run())
+    caller.press("4")
+    agent.press("9")
+    await asyncio.sleep(0.05)
+    bridge.send_key(Side.CALLER, "9")
+    caller.end()
+    await running
+    assert sorted(pressed) == [(Side.AGENT, "9"), (Side.CALLER, "4")]
+    assert (caller.keys, agent.keys) == ("9", "")
 
 
 async def test_a_cancelled_bridge_leaves_the_legs_as_they_are() -> None:

@@ -135,6 +135,8 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
                 clock=time.monotonic,
                 now=now,
             ),
+            render=lambda text: editions.current.speech.phrases.render(text, cache=True),
+            clock=time.monotonic,
         )
 
     say_what_is_unusable(twilio, routing)

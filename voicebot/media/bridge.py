@@ -26,12 +26,16 @@ from voicebot.telephony.leg import (
     LegEnded,
     LegEvent,
     LegHeld,
+    key_sender,
 )
+from voicebot.telephony.rtp.events import tones
 
 _log = structlog.get_logger()
 
 #: A party's frames are mixed once so many wait, so that those that come in bunches leave no gaps.
 _WAITING_FRAMES = 2
+#: How long a key sounds where it goes as a tone, and the silence after it.
+_KEY_MS, _KEY_GAP_MS = 160, 80
 #: More than these are older than anybody should hear.
 _MOST_FRAMES = 5
 
@@ -53,29 +57,36 @@ class BridgeEnded:
 
 #: Sees everything that a party does while bridged, once it was passed on; must not block.
 Observe = Callable[[Side, LegEvent], None]
-SendKeys = Callable[[str], None]
+#: Is told of every key that a party presses; whoever it is for gets it by `send_key`.
+Pressed = Callable[[Side, str], None]
 
 
 class _Way:
-    """One direction: from `source` to `sink`."""
+    """What one party hears of the others."""
 
-    def __init__(self, sink: CallLeg, send_keys: SendKeys | None) -> None:
+    def __init__(self, sink: CallLeg) -> None:
         self._sink = sink
-        self._send_keys = send_keys
+        self._send_key = key_sender(sink)
+        self._tones: deque[bytes] = deque()
         self.elastic = Elastic(sink.queued_samples, measured=_measures(sink))
-        self.passes_keys = send_keys is not None
 
     def begin(self) -> None:
         """Start over with what waits in the leg now."""
         self.elastic = Elastic(self._sink.queued_samples, measured=_measures(self._sink))
 
     def forward(self, frame: bytes) -> None:
+        if self._tones:
+            # In the place of what is said, frame for frame: nothing is sent later for a key.
+            frame = self._tones.popleft()
         for _ in range(self.elastic.copies(frame, self._sink.queued_samples)):
             self._sink.send(frame)
 
     def press(self, key: str) -> None:
-        if self.passes_keys and self._send_keys is not None:
-            self._send_keys(key)
+        """Send a key as a message where the leg can, else as a tone in the audio, which any telephone understands."""
+        if self._send_key is not None:
+            self._send_key(key)
+        else:
+            self._tones += tones(key, key_ms=_KEY_MS, gap_ms=_KEY_GAP_MS)
 
 
 def _measures(sink: CallLeg) -> bool:
@@ -87,7 +98,7 @@ class Bridge:
     """Carries audio both ways from `run` until a leg ends or `run` is cancelled; then the legs are the owner's again.
 
     Nobody else may consume the legs' `events` meanwhile: `observe` is told of all of them, for recording and
-    transcription. `keys_to_caller` and `keys_to_agent` send a key to that leg, None where keys go no further.
+    transcription. Keys go to `pressed`; without it, to the other party.
     """
 
     def __init__(
@@ -97,19 +108,19 @@ class Bridge:
         *,
         clock: Callable[[], float],
         observe: Observe,
-        keys_to_caller: SendKeys | None = None,
-        keys_to_agent: SendKeys | None = None,
+        pressed: Pressed | None = None,
     ) -> None:
         self._caller = caller
         self._agent = agent
         self._observe = observe
         self._clock = clock
-        self._to_agent = _Way(agent, keys_to_agent)
-        self._to_caller = _Way(caller, keys_to_caller)
+        self._to_agent = _Way(agent)
+        self._to_caller = _Way(caller)
+        self._pressed = pressed
 
-    def withhold_keys(self, *, on: bool) -> None:
-        """Keep the caller's keys from the agent while a payment is taken."""
-        self._to_agent.passes_keys = not on
+    def send_key(self, side: Side, key: str) -> None:
+        """Let a party have a key."""
+        (self._to_caller if side is Side.CALLER else self._to_agent).press(key)
 
     async def run(self) -> BridgeEnded:
         """Carry audio until either leg ends, and return which did."""
@@ -142,7 +153,10 @@ class Bridge:
                 case FrameReceived(payload):
                     onward.forward(payload)
                 case KeyPressed(key):
-                    onward.press(key)
+                    if self._pressed is None:
+                        onward.press(key)
+                    else:
+                        self._pressed(side, key)
                 case AudioPlayed():
                     back.elastic.reported()
                 case LegEnded() | LegAnswered() | LegHeld():
@@ -185,14 +199,19 @@ class Conference:
         *,
         clock: Callable[[], float],
         observe: Observe,
-        pressed: Callable[[Side, str], None],
+        pressed: Pressed,
     ) -> None:
         self._legs = dict(legs)
         self._clock = clock
         self._observe = observe
         self._pressed = pressed
         self._voices = {side: _Voice() for side in legs}
-        self._ways = {side: _Way(leg, None) for side, leg in legs.items()}
+        self._ways = {side: _Way(leg) for side, leg in legs.items()}
+
+    def send_key(self, side: Side, key: str) -> None:
+        """Let a party have a key, if they are there."""
+        if side in self._ways:
+            self._ways[side].press(key)
 
     async def run(self) -> BridgeEnded:
         """Mix until a leg ends, and return which did."""

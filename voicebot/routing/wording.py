@@ -86,6 +86,7 @@ _TO_AGENTS: Mapping[str, str] = MappingProxyType(
         "agent_question": "Press 1 or say yes to take the call, 2 or no to decline.",
         "third_asks": "{agent} asks you into a call.",
         "third_question": "Press 1 or say yes to join the call, 2 or no to decline.",
+        "bot_has_caller": "I have the caller now. You hear music until they are back. Star two takes them back sooner.",
         "caller_gone": "The caller has hung up. Goodbye.",
         "not_delivered": "The details could not be sent everywhere. They are on your desk.",
     }

@@ -130,6 +130,8 @@ class PlayedLeg:
         self._inbox = LegInbox()
         self.sent_samples = 0
         self.queued_samples = 0
+        #: What was said to the party while they waited.
+        self.told: list[str] = []
 
     @property
     def info(self) -> LegInfo:
@@ -231,6 +233,11 @@ class PlayedParty:
     async def tell(self, text: str, *, limit_s: float) -> None:
         del text, limit_s
         await asyncio.sleep(self._chances.say_s)
+
+    async def entertain(self, text: str, music: Callable[[], bytes]) -> None:
+        del music
+        self._leg.told.append(text)
+        await asyncio.Event().wait()
 
     async def gone(self, pressed: Callable[[str], None] = lambda _key: None) -> None:
         async for event in self._leg.events():

@@ -201,6 +201,10 @@ class Party:
     async def tell(self, text: str, *, limit_s: float) -> None:
         """Nobody listens."""
 
+    async def entertain(self, text: str, music: Callable[[], bytes]) -> None:
+        del text, music
+        await asyncio.Event().wait()
+
     async def gone(self, pressed: Callable[[str], None] = lambda _key: None) -> None:
         del pressed
         await asyncio.Event().wait()

@@ -41,6 +41,10 @@ class AskedParty:
     async def tell(self, text: str, *, limit_s: float) -> None:
         """Nobody is told anything here."""
 
+    async def entertain(self, text: str, music: Callable[[], bytes]) -> None:
+        del text, music
+        await asyncio.Event().wait()
+
     async def gone(self, pressed: Callable[[str], None] = lambda _key: None) -> None:
         """Nobody waits for that here."""
 

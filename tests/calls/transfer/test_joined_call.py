@@ -11,6 +11,7 @@ from voicebot.calls.transfer import agent_side
 from voicebot.calls.transfer.agent_keys import STAR_S, AgentKey, AgentKeys, Pressed
 from voicebot.calls.transfer.seams import FlowRun
 from voicebot.routing.handover import Phase
+from voicebot.routing.wording import Wording
 from voicebot.simulation.contact_centre import PlayedLeg
 
 
@@ -39,6 +40,7 @@ async def test_the_bot_does_a_step_and_the_caller_is_joined_again(tmp_path: Path
         assert talk.desk.lend("ana", talk.token, "bill_payment")
         await until(lambda: talk.caller.moves == ["bot", "bridged"])
         assert talk.caller.said[-2:] == ["transfer.bot_step", "bill_payment"]
+        assert leg_of(talk, "ana").told == [Wording().text("bot_has_caller")]
         news = talk.shown[-1][1]
         assert news is not None
         assert (news.state, news.run) == ("joined", FlowRun(done=True, reached=("bill_payment",)))

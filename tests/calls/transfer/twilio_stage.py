@@ -151,6 +151,10 @@ class KeyedParty:
     async def tell(self, text: str, *, limit_s: float) -> None:
         """Nobody is told anything here."""
 
+    async def entertain(self, text: str, music: Callable[[], bytes]) -> None:
+        del text, music
+        await asyncio.Event().wait()
+
     async def gone(self, pressed: Callable[[str], None] = lambda _key: None) -> None:
         del pressed
         async for event in self._leg.events():

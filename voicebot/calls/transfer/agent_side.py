@@ -11,9 +11,10 @@ import structlog
 from voicebot.calls.transfer.agent_keys import AgentKey, AgentKeys
 from voicebot.calls.transfer.errands import Errands
 from voicebot.calls.transfer.seams import Floor, Lines, Party, Place, RingFailed, Talk, TalkLine
+from voicebot.calls.transfer.sounds import HoldMusic
 from voicebot.calls.transfer.third import Invitations, Third
 from voicebot.calls.transfer.timings import Timings
-from voicebot.media.bridge import Bridge, BridgeEnded, Conference, Side
+from voicebot.media.bridge import Bridge, BridgeEnded, Conference, Observe, Side
 from voicebot.records.context import ContextPacket
 from voicebot.routing.actions import FreeAgent
 from voicebot.routing.events import (
@@ -28,7 +29,7 @@ from voicebot.routing.events import (
 )
 from voicebot.routing.queues import Failure, Queue
 from voicebot.routing.wording import Wording
-from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason, LegEvent, key_sender
+from voicebot.telephony.leg import CallLeg, EndCause, HangUpReason, LegEvent
 
 log = structlog.get_logger(__name__)
 
@@ -57,13 +58,15 @@ class AgentSide:
         clock: Callable[[], float],
         tell: Callable[[Event], None],
         commanded: Callable[[AgentKey], None],
+        music: HoldMusic,
         talk: Talk,
         said: Callable[[Claim, TalkLine], None],
     ) -> None:
-        """`commanded` is told what the agent asks for by the keys of a telephone.
+        """`commanded` is told what the agent asks for by the keys of a telephone; `music` is what they wait with.
 
         `talk` takes down what is said in a joined call, and `said` gets it for the desk of the agent.
         """
+        self._music = music
         self._talk_heard = talk
         self._said = said
         self._floor = floor
@@ -178,53 +181,56 @@ class AgentSide:
             self._tell(AgentLeft(claim))
 
     async def _joined(self, claim: Claim, legs: dict[Side, CallLeg]) -> BridgeEnded:
-        agent = legs[Side.AGENT]
-        caller = legs.get(Side.CALLER)
-        if caller is None:
-            mixed = Conference(legs, clock=self._clock, observe=_nobody, pressed=self._pressed_in({}))
-            return await mixed.run()
+        if Side.CALLER not in legs:
+            return await self._together(legs, _nobody).run()
         with self._talk_heard.listening(partial(self._said, claim)) as observe:
-            if len(legs) > 2:  # two are a bridge
-                return await Conference(legs, clock=self._clock, observe=observe, pressed=self._pressed_in(legs)).run()
-            to_caller = key_sender(caller)
-            return await Bridge(
-                caller,
-                agent,
-                clock=self._clock,
-                observe=observe,
-                keys_to_caller=lambda key: self._agent_pressed(key, to_caller),
-                keys_to_agent=key_sender(agent),
-            ).run()
+            return await self._together(legs, observe).run()
 
-    def _pressed_in(self, legs: dict[Side, CallLeg]) -> Callable[[Side, str], None]:
-        to_caller = key_sender(legs[Side.CALLER]) if Side.CALLER in legs else None
+    def _together(self, legs: dict[Side, CallLeg], observe: Observe) -> Bridge | Conference:
+        """Return what lets these hear each other; the caller's keys go to the agent, the agent's are read first."""
 
         def pressed(side: Side, key: str) -> None:
             if side is Side.AGENT:
-                self._agent_pressed(key, to_caller)
+                self._agent_pressed(key, lambda one: between.send_key(Side.CALLER, one))
+            elif side is Side.CALLER:
+                between.send_key(Side.AGENT, key)
 
-        return pressed
+        between: Bridge | Conference
+        if Side.CALLER in legs and len(legs) == 2:  # two are a bridge
+            caller, agent = legs[Side.CALLER], legs[Side.AGENT]
+            between = Bridge(caller, agent, clock=self._clock, observe=observe, pressed=pressed)
+        else:
+            between = Conference(legs, clock=self._clock, observe=observe, pressed=pressed)
+        return between
 
-    def _agent_pressed(self, key: str, to_caller: Callable[[str], None] | None) -> None:
+    def _agent_pressed(self, key: str, to_caller: Callable[[str], None]) -> None:
         """Take a command, or send the key on to the caller."""
         pressed = self._keys.press(key, self._clock())
         if pressed.command is not None:
             self._commanded(pressed.command)
-        elif pressed.keys and to_caller is not None:
-            for one in pressed.keys:
-                to_caller(one)
+        for one in pressed.keys:
+            to_caller(one)
 
-    def wait(self, claim: Claim) -> None:
-        """Leave the agent without the caller: alone, of whom only keys and that they go are told, or with the third."""
+    def wait(self, claim: Claim, told: str = "") -> None:
+        """Leave the agent without the caller: alone, of whom only keys and that they go are told, or with the third.
+
+        Whoever waits alone for something that takes a while is `told` so, and hears music.
+        """
         if self._party is None:
             return
         if self._third is not None:
             self._work = self._errands.start(self._talk(claim, {Side.AGENT: self._party.leg}))
         else:
-            self._work = self._errands.start(self._watch(claim, self._party))
+            self._work = self._errands.start(self._watch(claim, self._party, told))
 
-    async def _watch(self, claim: Claim, party: Party) -> None:
-        await party.gone(lambda key: self._agent_pressed(key, None))
+    async def _watch(self, claim: Claim, party: Party, told: str) -> None:
+        playing = self._errands.start(party.entertain(told, self._music.stretch)) if told else None
+        try:
+            await party.gone(lambda key: self._agent_pressed(key, lambda _key: None))
+        finally:
+            if playing is not None:
+                playing.cancel()
+                await asyncio.gather(playing, return_exceptions=True)
         self._tell(AgentLeft(claim))
 
     # --- somebody else in the call

@@ -139,7 +139,7 @@ class Joined:
         """Have the bot run a flow with the caller, of whom the agent hears nothing meanwhile."""
         await self._agent.stop_work()
         await self._place.come_back()
-        self._agent.wait(claim)
+        self._agent.wait(claim, self._wording.text("bot_has_caller"))
         self._flow, self._run = flow, None
         self._step = self._errands.start(self._run_step(flow))
 

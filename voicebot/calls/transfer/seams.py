@@ -175,6 +175,10 @@ class Party(Protocol):
 
     async def tell(self, text: str, *, limit_s: float) -> None: ...
 
+    async def entertain(self, text: str, music: Callable[[], bytes]) -> None:
+        """Say something and play music, stretch after stretch, until cancelled; what they do is read by others."""
+        ...
+
     async def gone(self, pressed: Callable[[str], None] = ...) -> None:
         """Return when the line ends, while nobody else reads it; `pressed` is told of each key."""
         ...

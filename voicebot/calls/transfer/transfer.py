@@ -159,6 +159,7 @@ class Transfer:
             clock=clock,
             tell=self._inbox.put_nowait,
             commanded=self._commanded,
+            music=HoldMusic(music),
             talk=caller.talk,
             said=said,
         )
