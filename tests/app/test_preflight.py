@@ -10,6 +10,7 @@ import pytest
 from voicebot.app.preflight import look_over
 from voicebot.errors import ConfigurationError
 from voicebot.settings import load_settings
+from voicebot.wav import write_wav_mulaw
 
 
 def free_port() -> int:
@@ -47,3 +48,11 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path, monkeypatch: p
         with pytest.raises(ConfigurationError) as refused:
             look_over(settings)
     assert [problem.what.partition(":")[0] for problem in refused.value.problems] == ["`port`", "`hold_music`"]
+
+
+def test_music_of_which_there_is_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = tmp_path / "silent.wav"
+    silent.write_bytes(write_wav_mulaw(b""))
+    monkeypatch.setenv("VOICEBOT_HOLD_MUSIC", str(silent))
+    with pytest.raises(ConfigurationError, match=r"hold_music.*less than a second"):
+        look_over(load_settings(data=tmp_path, port=0, sip_port=0))

@@ -53,7 +53,7 @@ from voicebot.records.store import Store
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Routing
 from voicebot.settings import Settings
-from voicebot.telephony.leg import CallLeg
+from voicebot.telephony.leg import SAMPLE_RATE_HZ, CallLeg
 from voicebot.wav import WavError, read_mulaw_wav
 from voicebot.web.desk.conversation import DeskParts
 from voicebot.web.desk.neighbours import NoNeighbours, Wishes
@@ -275,9 +275,10 @@ def context_reference(packet: ContextPacket) -> tuple[tuple[str, str], ...]:
 def hold_music(path: Path) -> bytes:
     """Return what callers who wait hear, as mu-law; ConfigurationError when it cannot be played. It blocks."""
     try:
-        music = read_mulaw_wav(path)
-    except (OSError, WavError) as error:
-        what = f"`hold_music`: {path} cannot be played ({error})."
-        problem = Problem("settings", None, what, "Name a WAV file of 8 kHz mu-law, mono.")
-        raise ConfigurationError([problem]) from error
+        music, problem = read_mulaw_wav(path), ""
+    except WavError as error:
+        music, problem = b"", str(error)
+    if len(music) < SAMPLE_RATE_HZ:
+        what = f"`hold_music`: cannot be played: {problem or f'{path}: there is less than a second in it'}."
+        raise ConfigurationError([Problem("settings", None, what, "Name a WAV file of 8 kHz mu-law, mono.")])
     return music

@@ -192,17 +192,17 @@ async def _listen(endpoint: Endpoint, settings: Settings) -> tuple[str, int]:
     sip = settings.sip
     hosts = sip_hosts(settings)
     port = settings.sip_port
+    listening = "sip_port"
     try:
         for host in hosts:
             port = await endpoint.transports.listen(host, port)
         if sip.tls_port is not None:
-            tls = _server_tls(sip)
-            tls_port = sip.tls_port
+            listening, tls, tls_port = "sip.tls_port", _server_tls(sip), sip.tls_port
             for host in hosts:
                 tls_port = await endpoint.transports.listen_tls(host, tls_port, tls)
     except CannotListen as error:
-        fix = "Something else listens there. Choose another --sip-port, or 0 for any free one."
-        raise ConfigurationError([Problem("settings", None, f"`sip_port`: {error}.", fix)]) from error
+        fix = "Something else listens there. Choose another, or 0 for any free one."
+        raise ConfigurationError([Problem("settings", None, f"`{listening}`: {error}.", fix)]) from error
     return hosts[0], endpoint.transports.ports[Transport.UDP]
 
 

@@ -26,6 +26,7 @@ from voicebot.telephony.dialing import DialFailed, DialFailure
 from voicebot.telephony.leg import EndCause, HangUpReason
 from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.rtp.media import MediaPlan, RtpMedia
+from voicebot.telephony.sip import transport
 from voicebot.telephony.sip.dialer import Dialer, OutboundPolicy
 from voicebot.telephony.sip.hop import Hop, Transport
 from voicebot.telephony.sip.media import Media
@@ -160,6 +161,15 @@ async def test_a_port_nobody_listens_on_is_unreachable_at_once_over_tcp() -> Non
             await dialer.dial("sip:x@127.0.0.1:9;transport=tcp", timeout_s=5)
         assert failed.value.reason is DialFailure.UNREACHABLE
         await caller.lets_go()
+
+
+async def test_a_connection_too_many_fails_the_call_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with sip_bot() as caller, sip_bot() as callee, calling(caller) as dialer:
+        monkeypatch.setattr(transport, "MAX_CONNECTIONS", 0)
+        with pytest.raises(DialFailed) as failed:
+            await dialer.dial(f"sip:x@127.0.0.1:{callee.port};transport=tcp", timeout_s=3)
+        assert failed.value.reason is DialFailure.UNREACHABLE
+        assert "too_many_connections" in caller.violations
 
 
 async def test_messages_come_in_pieces_and_together_over_tcp() -> None:

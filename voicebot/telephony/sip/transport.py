@@ -224,7 +224,11 @@ class Transports:
             self._connecting.pop(hop, None)
             self._on_failed(hop)
             return
-        for data in self._connecting.pop(hop, []):
+        waiting = self._connecting.pop(hop, [])
+        if hop not in self._streams:  # there were too many, or it broke at once
+            self._on_failed(hop)
+            return
+        for data in waiting:
             stream.send(data)
 
     def stream_opened(self, hop: Hop, stream: _Stream) -> bool:
