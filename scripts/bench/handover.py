@@ -20,7 +20,8 @@ import structlog
 from _report import Report, parser, percentile
 
 from voicebot.records.database import Database, locate
-from voicebot.simulation.contact_centre import Chances, Played, play
+from voicebot.simulation.contact_centre import Played, play
+from voicebot.simulation.played_parties import Chances
 
 ROUGH = Chances(ring_fails=0.25, ask_fails=0.2, caller_leaves=0.15, agent_lost_at_once=0.1, receiver_late=0.1)
 

@@ -22,7 +22,7 @@ from voicebot.records.database import Database, locate
 from voicebot.routing.callbacks import Again, GivenUp
 from voicebot.routing.destinations import Dial
 from voicebot.routing.queues import Callbacks, Queue, Routing
-from voicebot.simulation.contact_centre import PlayedLeg
+from voicebot.simulation.played_parties import PlayedLeg
 from voicebot.telephony.leg import CallLeg
 
 QUEUE = Queue("service", "customer service")

@@ -12,7 +12,7 @@ from voicebot.calls.transfer.agent_keys import STAR_S, AgentKey, AgentKeys, Pres
 from voicebot.calls.transfer.seams import FlowRun
 from voicebot.routing.handover import Phase
 from voicebot.routing.wording import Wording
-from voicebot.simulation.contact_centre import PlayedLeg
+from voicebot.simulation.played_parties import PlayedLeg
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ import pytest
 
 from voicebot.calls.transfer import offering
 from voicebot.records.database import Database, locate
-from voicebot.simulation.contact_centre import Chances, Played, play
+from voicebot.simulation.contact_centre import Played, play
+from voicebot.simulation.played_parties import Chances
 
 
 @pytest.fixture(autouse=True)

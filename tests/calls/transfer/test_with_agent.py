@@ -25,7 +25,7 @@ from voicebot.records.database import Database, locate
 from voicebot.routing.agents import Agent, AgentState, Reach, ReachKind
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Queue, Routing
-from voicebot.simulation.contact_centre import Chances, PlayedCaller, PlayedLeg, PlayedLines, PlayedParty
+from voicebot.simulation.played_parties import Chances, PlayedCaller, PlayedLeg, PlayedLines, PlayedParty
 from voicebot.telephony.leg import SILENT_FRAME, CallLeg
 
 CHANCES = Chances(think_s=0.01, say_s=0.01, talk_s=60.0)
