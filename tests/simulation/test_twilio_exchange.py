@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -75,3 +76,24 @@ async def test_what_is_answered_late_is_done_once() -> None:
         account.troubles["CreateCall"] = [Trouble(late_s=0.05, done=True)]
         await TwilioRest(access(account), http).place_call(call)
         assert len(account.exchange.calls) == 1
+
+
+async def test_whoever_is_cut_off_at_the_end_has_no_last_word_on_a_line_that_is_closed() -> None:
+    began: list[str] = []
+
+    async def last_word() -> None:
+        began.append("last word")
+
+    async with account_served() as account:
+        exchange = account.exchange
+
+        async def talks() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                exchange.keep(last_word())
+
+        exchange.keep(talks())
+        await asyncio.sleep(0)
+    assert began == []
+    assert exchange.faults == []

@@ -275,13 +275,15 @@ class TwilioExchange:
         self.rooms: defaultdict[str, Room] = defaultdict(Room)
         self.tasks: dict[str, Task] = {}
         self._doing: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def keep(self, doing: Awaitable[None]) -> asyncio.Task[None]:
         """Do something beside; what it breaks down with is a fault, unless nobody was there to be told."""
 
         async def do() -> None:
             try:
-                await doing
+                if not self._closed:
+                    await doing
             except (aiohttp.ClientError, ConnectionError) as error:
                 self.undelivered.append(f"{type(error).__name__}: {error}")
             except Exception as error:  # noqa: BLE001  # whatever it is, a test must not pass over it
@@ -290,6 +292,9 @@ class TwilioExchange:
         task = asyncio.create_task(do())
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
+        if asyncio.iscoroutine(doing):
+            # One that was cut off, or came too late, before it began.
+            task.add_done_callback(lambda _task: doing.close())
         return task
 
     async def post(self, url: str, form: dict[str, str]) -> tuple[int, str]:
@@ -311,9 +316,12 @@ class TwilioExchange:
     async def close(self) -> None:
         """End every call, and whatever still goes on."""
         await self.end_all()
-        for task in [*self._doing]:
-            task.cancel()
-        await asyncio.gather(*self._doing, return_exceptions=True)
+        # What is cut off may have a last word, for which there is no line any more.
+        self._closed = True
+        while self._doing:
+            for task in [*self._doing]:
+                task.cancel()
+            await asyncio.gather(*self._doing, return_exceptions=True)
 
     def ring_in(self, server_url: str, numbers: Numbers = Numbers(), phone: Phone | None = None) -> PlayedCall:  # noqa: B008 # frozen
         """Have somebody call the server."""

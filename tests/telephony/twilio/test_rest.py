@@ -175,3 +175,13 @@ async def test_an_answer_that_is_none_of_twilios_is_a_failure_of_ours_to_reach_i
                 await TwilioRest(there, http).status_of("CA" + "0" * 32)
     finally:
         await runner.cleanup()
+
+
+async def test_a_server_that_has_ended_does_not_reach_twilio_any_more_and_says_so() -> None:
+    async with account_served() as account:
+        session = aiohttp.ClientSession()
+        rest = TwilioRest(access(account), session)
+        await session.close()
+        with pytest.raises(TwilioUnreachable, match="SessionClosed"):
+            await rest.end_call("CA" + "0" * 32)
+        assert account.requests == []

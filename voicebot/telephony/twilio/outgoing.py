@@ -151,7 +151,8 @@ class TwilioDialer:
 
     async def close(self) -> None:
         """Wait for the requests that end calls; nothing rings on."""
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        while self._ending:  # what ends may have more to end
+            await asyncio.gather(*self._ending, return_exceptions=True)
 
     # --- what Twilio tells
 

@@ -103,6 +103,9 @@ class _Http(AsyncHttpClient):  # type: ignore[misc]  # the package has no type h
     ) -> Response:
         """Make one request; raises `TwilioUnreachable`."""
         del timeout
+        if self._session.closed:
+            # The server has ended: aiohttp would raise what nobody who asks for a call's end looks out for.
+            raise _NeverSent("SessionClosed")
         try:
             async with self._session.request(
                 method.upper(),
