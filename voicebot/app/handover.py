@@ -117,13 +117,23 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         find_routing,
         board,
         callbacks,
-        hours=lambda: editions.current.bot.hours,
+        hours=lambda: {name: one.placed(settings.zone) for name, one in editions.current.bot.hours.items()},
         deliver=deliveries.deliver,
         zone_of=lambda number: zone_of(number, settings.sip.dial_region, ZoneInfo(settings.zone)),
         now=now,
         changed=changed,
     )
-    lines = AgentLines(find_dialer=lambda: dialers[0] if dialers else None, desks=desks, reference=context_reference)
+
+    def takes_number(number: str) -> bool:
+        has_carrier = twilio.number_dialer is not None or bool(settings.sip.outbound_proxy)
+        return has_carrier and bool(dialers) and twilio.allowed(number)
+
+    lines = AgentLines(
+        find_dialer=lambda: dialers[0] if dialers else None,
+        desks=desks,
+        reference=context_reference,
+        takes_number=takes_number,
+    )
 
     def make_party(leg: CallLeg) -> AgentParty:
         return AgentParty(
@@ -164,6 +174,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         clock=time.monotonic,
         now=now,
         elsewhere=Ways([*twilio.ways(make_party, question), by_sip]),
+        onward=lines,
         show=show_talk,
         said=show_line,
     )

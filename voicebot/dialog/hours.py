@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -49,6 +49,10 @@ class Hours:
     zone: str
     week: tuple[tuple[Opening, ...], ...]
     holidays: tuple[Holiday, ...] = ()
+
+    def placed(self, zone: str) -> Hours:
+        """Return the same hours in `zone`, unless they have their own."""
+        return self if self.zone else replace(self, zone=zone)
 
     def today(self, at: datetime) -> date:
         """Return the day it is there at a moment."""

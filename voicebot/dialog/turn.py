@@ -113,7 +113,7 @@ class Turn:
     def hours(self, name: str) -> Hours | None:
         """Opening hours by name, in their own zone or else in the bot's."""
         hours = self.bot.hours.get(name)
-        return replace(hours, zone=self._zone) if hours and not hours.zone else hours
+        return hours.placed(self._zone) if hours else None
 
     def lookup(self, name: str) -> SlotValue | Hours | None:
         """What a condition sees by a name."""

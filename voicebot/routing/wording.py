@@ -49,7 +49,7 @@ TO_CALLERS: Mapping[str, str] = MappingProxyType(
         "choose_callback_at": "To hang up and be called back, {slot} or later, press {key} or say call me back.",
         "choose_message": "To leave a message, press {key} or say message.",
         "choose_overflow": "To try another team, press {key} or say another team.",
-        "choose_number": "To hear another number you can call, press {key} or say number.",
+        "choose_number": "For the number to call when it can't wait, press {key} or say number.",
         "callback_number": "Shall we call you on {number}? Say yes or press 1. Otherwise press 2.",
         "callback_key_number": "Please key in the number to call, then the hash key.",
         "callback_slot": "We can call you {slot}. Press 1 or say yes to take it, or press 2 for a later time.",
@@ -64,6 +64,11 @@ TO_CALLERS: Mapping[str, str] = MappingProxyType(
             "Thank you. I've taken that down. Somebody will hear it on the next working day at the latest. Goodbye."
         ),
         "number_told": "The number is {number}. Once more, {number}. Goodbye.",
+        "number_offered": (
+            "The number is {number}. Once more, {number}. Press 1 or say yes to be connected now, or 2 to dial it."
+        ),
+        "number_connecting": "I'm calling there for you. It should take less than a minute. Please hold the line.",
+        "number_unreached": "Nobody answered there. Please hang up and dial {number} yourself. Goodbye.",
         "yes_or_no": "Sorry, was that a yes? Press 1 for yes, or 2 for no.",
         "noted": (
             "I've noted that you'd like to speak with somebody. A colleague will see what it's about"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -11,12 +13,14 @@ from tests.calls.transfer.test_breaking import PLACE, Caller, PlayedFloor
 from tests.routing.examples import NOW, routing
 from voicebot.calls.transfer import arranging
 from voicebot.calls.transfer.arranging import Arranger
-from voicebot.calls.transfer.seams import NotKept, Place, Said
-from voicebot.calls.transfer.sounds import TONE
+from voicebot.calls.transfer.dial_on import DialOn, NoOnward, Onward
+from voicebot.calls.transfer.seams import NotKept, Place, RingFailed, Said
+from voicebot.calls.transfer.sounds import TONE, HoldMusic, Sounds
 from voicebot.dialog.events import Interpretation
 from voicebot.dialog.expectation import Expectation
-from voicebot.routing.queues import Choice, Queue
+from voicebot.routing.queues import Choice, Failure, Queue
 from voicebot.routing.wording import Wording
+from voicebot.simulation.played_parties import PlayedLeg
 
 QUEUE = routing().queues["service"]
 YES, NO = Said("1"), Said("2")
@@ -53,10 +57,10 @@ class KeepingFloor(PlayedFloor):
 
 
 async def answered(
-    arranger: Arranger, caller: AskedCaller, choice: Choice, answers: dict[str, list[Said]]
+    arranger: Arranger, caller: AskedCaller, choice: Choice, answers: dict[str, list[Said]], queue: Queue = QUEUE
 ) -> tuple[bool, list[str]]:
     """Arrange `choice` with a caller who has these answers; tell whether it came about, and what happened."""
-    arranging_it = asyncio.create_task(arranger.arrange(choice, QUEUE))
+    arranging_it = asyncio.create_task(arranger.arrange(choice, queue))
     answered_to = 0
     while not arranging_it.done():
         await asyncio.sleep(0.005)
@@ -73,8 +77,33 @@ def answers_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arranging, "ANSWER_S", 0.05)
 
 
-def arranger_for(caller: AskedCaller, floor: PlayedFloor) -> Arranger:
-    return Arranger(PLACE, caller, floor, Wording(), now=lambda: NOW)
+class Emergency:
+    """A number at which somebody answers, or nobody."""
+
+    def __init__(self, *, answers: bool = True, can_call: bool = True) -> None:
+        self.answers = answers
+        self._can_call = can_call
+        self.legs: list[PlayedLeg] = []
+
+    def can_call(self, number: str) -> bool:
+        del number
+        return self._can_call
+
+    async def call(self, number: str, *, timeout_s: float) -> PlayedLeg:
+        del timeout_s
+        if not self.answers:
+            raise RingFailed(Failure.NO_ANSWER)
+        leg = PlayedLeg(number)
+        self.legs.append(leg)
+        asyncio.get_running_loop().call_later(0.05, leg.end)
+        return leg
+
+
+def arranger_for(caller: AskedCaller, floor: PlayedFloor, onward: Onward | None = None) -> Arranger:
+    wording = Wording()
+    sounds = Sounds(caller, HoldMusic(bytes(160)), broken=lambda error: pytest.fail(str(error)))
+    onto = DialOn(caller, sounds, onward or NoOnward(), wording, clock=time.monotonic, left=lambda: None)
+    return Arranger(PLACE, caller, floor, wording, dial_on=onto, now=lambda: NOW)
 
 
 @pytest.mark.parametrize("unclear", [[WHAT], []], ids=["neither yes nor no", "silence"])
@@ -140,3 +169,38 @@ async def test_a_caller_who_is_cut_off_while_nothing_can_be_booked_is_noted_for_
     await arranger_for(caller, floor).promise(QUEUE)
     assert floor.noted == [PLACE.call_id]
     assert "cut_off" not in caller.happened
+
+
+NIGHT = replace(QUEUE, number="+1 (555) 010-0999")
+
+
+async def number_taken(onward: Onward | None, answers: list[Said]) -> list[str]:
+    """What a caller hears who chooses the number that can be called after hours."""
+    caller = AskedCaller()
+    arranger = arranger_for(caller, KeepingFloor(), onward)
+    done, said = await answered(arranger, caller, Choice.NUMBER, {"number_offered": answers}, NIGHT)
+    assert done
+    assert all("1 5 5 5 0 1 0 0 9 9 9" in text for text in caller.heard if "number is" in text)
+    return [one for one in said if not one.startswith("listens") and one != "music"]
+
+
+async def test_the_number_is_told_where_it_cannot_be_dialled() -> None:
+    assert await number_taken(None, []) == ["number_told"]
+    assert await number_taken(Emergency(can_call=False), []) == ["number_told"]
+
+
+async def test_a_caller_who_says_yes_is_connected_with_the_number() -> None:
+    there = Emergency()
+    assert await number_taken(there, [YES]) == ["number_offered", "number_connecting"]
+    assert [leg.info.leg_id for leg in there.legs] == [NIGHT.number]
+
+
+async def test_a_caller_who_will_dial_it_themselves_is_not_connected() -> None:
+    there = Emergency()
+    assert await number_taken(there, [NO]) == ["number_offered", "thanks"]
+    assert there.legs == []
+
+
+async def test_where_nobody_answers_at_the_number_the_caller_hears_it_again() -> None:
+    said = await number_taken(Emergency(answers=False), [YES])
+    assert said == ["number_offered", "number_connecting", "number_unreached"]

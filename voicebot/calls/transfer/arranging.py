@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
+from voicebot.calls.transfer.dial_on import DialOn
 from voicebot.calls.transfer.seams import CallerSide, Floor, NotKept, Place, Said
 from voicebot.calls.transfer.sounds import TONE
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
@@ -32,12 +33,20 @@ class Arranger:
     """Talks with one caller about one choice at a time; `takes` hands it what they say."""
 
     def __init__(
-        self, place: Place, caller: CallerSide, floor: Floor, wording: Wording, *, now: Callable[[], datetime]
+        self,
+        place: Place,
+        caller: CallerSide,
+        floor: Floor,
+        wording: Wording,
+        *,
+        dial_on: DialOn,
+        now: Callable[[], datetime],
     ) -> None:
         self._place = place
         self._caller = caller
         self._floor = floor
         self._wording = wording
+        self._dial_on = dial_on
         self._now = now
         self._answer: asyncio.Future[Said] | None = None
 
@@ -56,9 +65,7 @@ class Arranger:
             case Choice.MESSAGE:
                 return await self._message(queue)
             case Choice.NUMBER:
-                number = " ".join(queue.number)
-                await self._say("number_told", number=number)
-                return bool(queue.number)
+                return await self._other_number(queue.number)
             case Choice.WAIT | Choice.OVERFLOW:
                 return False
 
@@ -96,6 +103,19 @@ class Arranger:
                     return True
         await self._say("callback_failed")
         return False
+
+    async def _other_number(self, number: str) -> bool:
+        """Tell the number to call instead, and connect the caller with it if they like and it can be done."""
+        said_number = " ".join(character for character in number if character.isdecimal())
+        if not self._dial_on.is_possible(number):
+            await self._say("number_told", number=said_number)
+        elif not await self._yes("number_offered", number=said_number):
+            await self._say("thanks")
+        else:
+            await self._say("number_connecting")
+            if not await self._dial_on.connect(number):
+                await self._say("number_unreached", number=said_number)
+        return bool(number)
 
     async def _number(self) -> str | None:
         number = self._place.number

@@ -11,6 +11,7 @@ from weakref import WeakSet
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from voicebot.calls.transfer.dial_on import NoOnward, Onward
 from voicebot.calls.transfer.elsewhere import Elsewhere, Ways
 from voicebot.calls.transfer.floor import ContactCentre
 from voicebot.calls.transfer.handing_over import MakePacket
@@ -65,6 +66,7 @@ class TransferDesk:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         elsewhere: Elsewhere = Ways(()),  # noqa: B008  # it holds nothing
+        onward: Onward = NoOnward(),  # noqa: B008  # it holds nothing
         show: Callable[[Claim, TalkNews | None], None] = lambda _claim, _news: None,
         said: Callable[[Claim, TalkLine], None] = lambda _claim, _line: None,
     ) -> None:
@@ -77,6 +79,7 @@ class TransferDesk:
         self._clock = clock
         self._now = now
         self._elsewhere = elsewhere
+        self._onward = onward
         self._transfers: WeakSet[Transfer] = WeakSet()
 
     def make(
@@ -140,6 +143,7 @@ class TransferDesk:
             clock=self._clock,
             now=self._now,
             elsewhere=self._elsewhere,
+            onward=self._onward,
             show=self._show,
             said=self._said,
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from voicebot.calls.transfer.arranging import Arranger
+from voicebot.calls.transfer.dial_on import DialOn
 from voicebot.calls.transfer.seams import CallerSide, Floor, Place, Said
 from voicebot.calls.transfer.sounds import choice_expectation
 from voicebot.routing.actions import Offer
@@ -30,6 +31,7 @@ class Offering:
         floor: Floor,
         wording: Wording,
         *,
+        dial_on: DialOn,
         now: Callable[[], datetime],
         tell: Callable[[Event], None],
     ) -> None:
@@ -39,7 +41,7 @@ class Offering:
         self._wording = wording
         self._now = now
         self._tell = tell
-        self._arranger = Arranger(place, caller, floor, wording, now=now)
+        self._arranger = Arranger(place, caller, floor, wording, dial_on=dial_on, now=now)
         self._choices: tuple[Choice, ...] = ()
 
     @property

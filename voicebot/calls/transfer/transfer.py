@@ -14,6 +14,7 @@ import structlog
 from voicebot.calls.transfer.agent_keys import AgentKey
 from voicebot.calls.transfer.agent_side import AgentSide
 from voicebot.calls.transfer.bots_place import BotsPlace
+from voicebot.calls.transfer.dial_on import DialOn, NoOnward, Onward
 from voicebot.calls.transfer.elsewhere import Elsewhere, Ways
 from voicebot.calls.transfer.errands import Errands
 from voicebot.calls.transfer.far_side import FarSide
@@ -107,13 +108,15 @@ class Transfer:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         elsewhere: Elsewhere = Ways(()),  # noqa: B008  # it holds nothing
+        onward: Onward = NoOnward(),  # noqa: B008  # it holds nothing
         show: Callable[[Claim, TalkNews | None], None] = lambda _claim, _news: None,
         said: Callable[[Claim, TalkLine], None] = lambda _claim, _line: None,
     ) -> None:
         """`instead` is what to arrange at once, without trying to reach anybody.
 
         `packet` makes the context packet for a queue; `make_party` gives an agent's leg ears and a voice. `show` tells
-        an agent's desk how their call stands, and that it is over; `said` what is said in it.
+        an agent's desk how their call stands, and that it is over; `said` what is said in it. `onward` calls
+        numbers that callers are told.
         """
         self._place = place
         self._first_queue = queue
@@ -126,7 +129,8 @@ class Transfer:
         self._clock = clock
         self._now = now
         self._inbox: asyncio.Queue[Event | BaseException] = asyncio.Queue()
-        self._offering = Offering(place, caller, floor, wording, now=now, tell=self._inbox.put_nowait)
+        dial_on = DialOn(caller, self._sounds, onward, wording, clock=clock, left=self.caller_left)
+        self._offering = Offering(place, caller, floor, wording, dial_on=dial_on, now=now, tell=self._inbox.put_nowait)
         self._state = Handover()
         self._queue: Queue = floor.routing.queue_named(queue)
         self._packet: ContextPacket | None = None
