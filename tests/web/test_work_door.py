@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import aiohttp
 import pytest
 
+from tests.fakes.recorded_call import short_call
 from tests.fakes.web_server import API_TOKEN, FakeCalls, FakeRecordings, RunningServer, serving
 from voicebot.backends.sqlite import to_json
 from voicebot.records.access.roles import Role
 from voicebot.records.deeds import ApprovalState
+from voicebot.records.schema import call_document
 from voicebot.records.tables import CALLS
 from voicebot.work.durable import Errand
 
@@ -156,6 +159,16 @@ async def test_the_page_does_what_its_buttons_say_and_needs_its_token() -> None:
         assert "It is undone." in await undone.text()
         wrong = {"action": DEED, "verb": "burn", "csrf": token}
         assert (await server.http.post(server.base + "/actions", data=wrong, headers=headers)).status == 400
+
+
+@pytest.mark.parametrize(("role", "sees"), [(Role.SUPERVISOR, True), (Role.QA, False)])
+async def test_the_page_of_a_call_has_its_actions_for_those_who_may_undo_them(role: Role, *, sees: bool) -> None:
+    call = replace(short_call(), id="c1")
+    async with office(calls=FakeCalls([call_document(call)])) as server:
+        await server.signed_in_as(role)
+        answer = await server.http.get(server.base + "/calls/c1")
+        assert answer.status == 200
+        assert ("calendar · book" in await answer.text()) is sees
 
 
 async def test_who_may_not_undo_sees_no_actions() -> None:
