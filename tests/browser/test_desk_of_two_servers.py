@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import MICROPHONE_HZ, OpenBrowser, tone
+from tests.browser.desks import CALLER_HZ, available, calling, shows, tone_on_tape
 from tests.browser.test_call_page import LISTEN
-from tests.browser.test_desk_page import CALLER_HZ, PASSWORD, ask_for_a_person, shows, sign_in, tone_on_tape
 from tests.end_to_end.server import is_over
 from tests.end_to_end.test_two_servers import flows, one_database, serving
 from voicebot import g711
-from voicebot.simulation.carrier import Numbers
-from voicebot.simulation.sip_carrier import SipCarrier
 
 pytestmark = [
     pytest.mark.browser,
@@ -36,15 +34,8 @@ async def test_a_page_at_one_server_takes_the_call_of_another(
         serving(tmp_path, flows, "west") as west,
         open_browser(microphone_file) as browser,
     ):
-        await west.add_user("ana", "agent", PASSWORD)
-        page = await browser.new_page()
-        await sign_in(page, west, "ana", "/desk")
-        await shows(page, "#my-state", "Away")
-        await page.keyboard.press("Alt+a")
-        await shows(page, "#my-state", "Available")
-        async with SipCarrier(east.sip_uri).dial(numbers=Numbers("+15550100199", "bot")) as line:
-            await ask_for_a_person(east, line)
-            await shows(page, "#call-phase", "A call for you")
+        page = await available(browser, west)
+        async with calling(east, page) as line:
             await shows(page, "#packet .summary", "Asked for a person")
             await page.keyboard.press("Control+Enter")
             await shows(page, "#call-phase", "You are talking")

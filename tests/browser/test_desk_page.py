@@ -7,25 +7,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.browser.conftest import MICROPHONE_HZ, OpenBrowser, tone
-from tests.browser.test_call_page import LISTEN, share_at
-from tests.end_to_end.server import FLOWS, Server, has_prompt, is_over, running
+from tests.browser.desks import CALLER_HZ, available, calling, shows, tone_on_tape
+from tests.browser.test_call_page import LISTEN
+from tests.end_to_end.server import FLOWS, has_prompt, is_over, running
 from voicebot import g711
-from voicebot.simulation.carrier import Numbers
-from voicebot.simulation.line import CarrierLine
-from voicebot.simulation.sip_carrier import SipCarrier
 
 # One browser at a time: a machine that runs several starves their audio threads.
 pytestmark = [pytest.mark.browser, pytest.mark.spoken, pytest.mark.timeout(300), pytest.mark.xdist_group("browser")]
 
-CALLER_HZ = 1000
-PASSWORD = "correct horse battery staple"  # opens nothing but a test's own server
-#: On a machine whose cores are busy everything takes longer; nothing here waits when it need not.
-PATIENCE_MS = 60_000
 QUEUES = """\
 default: service
 queues:
@@ -43,49 +36,12 @@ def serving(tmp_path: Path) -> Any:
     return running(tmp_path / "data", "--flows", str(flows), VOICEBOT_RECOGNIZER="off", VOICEBOT_DRAIN_S="1")
 
 
-async def sign_in(page: Page, server: Server, name: str, path: str) -> None:
-    page.set_default_timeout(PATIENCE_MS)
-    await page.goto(server.url + path)
-    await page.get_by_label("Name").fill(name)
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    await page.wait_for_url(server.url + path)
-
-
-async def shows(page: Page, selector: str, text: str) -> None:
-    await expect(page.locator(selector)).to_contain_text(text, timeout=PATIENCE_MS)
-
-
-async def ask_for_a_person(server: Server, line: CarrierLine) -> None:
-    await server.until(line.call_sid, has_prompt("welcome.first"))
-    line.press("0")
-
-
-async def tone_on_tape(line: CarrierLine, frequency_hz: float) -> float:
-    """Speak to the caller's side until what comes back is mostly one tone; return the best share of it there was."""
-    best = 0.0
-    async with asyncio.timeout(PATIENCE_MS / 1000):
-        while best < 0.5:
-            await asyncio.sleep(0.5)
-            heard = g711.decode(bytes(line.tape.bot[-8000:])).astype(np.float64)
-            windows = [heard[begin : begin + 1600] for begin in range(0, len(heard) - 1599, 1600)]
-            best = max([best, *(share_at(each, frequency_hz) for each in windows if np.square(each).mean() > 100**2)])
-    return best
-
-
 async def test_an_agent_is_rung_sees_who_calls_accepts_talks_and_writes_notes(
     tmp_path: Path, open_browser: OpenBrowser, microphone_file: Path
 ) -> None:
     async with serving(tmp_path) as server, open_browser(microphone_file) as browser:
-        await server.add_user("ana", "agent", PASSWORD)
-        page = await browser.new_page()
-        await sign_in(page, server, "ana", "/desk")
-        await shows(page, "#my-state", "Away")
-        await page.keyboard.press("Alt+a")
-        await shows(page, "#my-state", "Available")
-        async with SipCarrier(server.sip_uri).dial(numbers=Numbers("+15550100199", "bot")) as line:
-            await ask_for_a_person(server, line)
-            await shows(page, "#call-phase", "A call for you")
+        page = await available(browser, server)
+        async with calling(server, page) as line:
             assert (await page.title()).startswith("☎ Call for customer service")
             # Who calls and why is there before the call is accepted.
             await shows(page, "#packet h2", "+15550100199")
@@ -120,15 +76,8 @@ async def test_an_agent_has_the_bot_take_a_payment_and_sees_that_it_was_made(
     tmp_path: Path, open_browser: OpenBrowser, microphone_file: Path
 ) -> None:
     async with serving(tmp_path) as server, open_browser(microphone_file) as browser:
-        await server.add_user("ana", "agent", PASSWORD)
-        page = await browser.new_page()
-        await sign_in(page, server, "ana", "/desk")
-        await shows(page, "#my-state", "Away")
-        await page.keyboard.press("Alt+a")
-        await shows(page, "#my-state", "Available")
-        async with SipCarrier(server.sip_uri).dial(numbers=Numbers("+15550100199", "bot")) as line:
-            await ask_for_a_person(server, line)
-            await shows(page, "#call-phase", "A call for you")
+        page = await available(browser, server)
+        async with calling(server, page) as line:
             await page.keyboard.press("Control+Enter")
             await shows(page, "#call-phase", "You are talking")
             await page.get_by_label("Let the bot do a step").select_option("bill_payment")
