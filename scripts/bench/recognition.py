@@ -1,7 +1,7 @@
 """Measures recognition on 8 kHz mu-law: orders, digits, numbers, foreign speech, kitchen noise, and what it costs.
 
     scripts/bench/recognition --data DIR [--engine ENGINE] [--model DIR] [--whisper DIR] [--only PART ...] [--share N]
-        [--json FILE]
+        [--draw N] [--json FILE]
 
 Engines: sphinx (pocketsphinx alone), whisper (alone), two-pass (both, what calls use where a Whisper model is).
 It drives the engine that a recognition worker runs, with what a bot's flows would expect. Every threshold is set on
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -28,12 +29,14 @@ from _numbers import NumbersInUse, Tries, outcome
 from _orders import requests, slots_of
 from _recogniser import Recogniser
 from _report import Report, parser, percentile
-from _spoken import RATE_HZ, Recording, joined, speech_spans
+from _spoken import RATE_HZ, Recording, joined, speech_spans, spoken
 
 from voicebot import g711
 from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.expectation import AnswerKind, Expectation
-from voicebot.simulation.sounds import Wave, mixed, wave_of
+from voicebot.language.entities.finder import find_entities
+from voicebot.language.words import normalise
+from voicebot.simulation.sounds import Wave, mixed, silence, wave_of
 from voicebot.speech.asr import Hypothesis
 from voicebot.speech.published import installed_models
 from voicebot.speech.recognition.two_pass.choosing import words_of
@@ -44,8 +47,10 @@ NOISE_BELOW_DB = 12.0
 FALSE_REJECTION = 0.05
 ORDER = Expectation("order", (AnswerKind.OPEN,))
 DIGIT = Expectation("digit", (AnswerKind.DIGITS,), lengths=(1,))
+PIN = Expectation("pin", (AnswerKind.DIGITS,), lengths=(4,))
 NUMBER = Expectation("number", (AnswerKind.DIGITS,), lengths=(6,), check_digit=CheckDigit.LUHN)
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 _LEAD, _TRAIL = round(0.3 * RATE_HZ), round(0.5 * RATE_HZ)
 
 Heard = tuple[Hypothesis, ...]
@@ -63,13 +68,14 @@ class Order:
 class Bench:
     """What every part works with; what one part heard, another need not hear again."""
 
-    def __init__(self, report: Report, data: Path, recogniser: Recogniser, share: int) -> None:
+    def __init__(self, report: Report, data: Path, recogniser: Recogniser, share: int, draw: int = 0) -> None:
         self.report = report
         self.data = data
         self.recogniser = recogniser
         self.share = share
+        self.draw = draw
         self.wide = "8k" not in recogniser.name
-        self.domain = recogniser.compile(requests(), (ORDER, DIGIT, NUMBER))
+        self.domain = recogniser.compile(requests(), (ORDER, DIGIT, NUMBER, PIN))
 
     @cached_property
     def orders(self) -> list[Order]:
@@ -173,9 +179,9 @@ def _as_digits(text: str) -> str:
 
 
 def measure_numbers(bench: Bench) -> None:
-    """Two tries at each of 240 numbers of 10,000 in use, as the dialog takes them."""
-    in_use = NumbersInUse(random.Random(3))  # noqa: S311 - nothing secret
-    chance = np.random.default_rng(4)
+    """Two tries at each of 240 numbers of 10,000 in use, as the dialog takes them; another `draw` has others."""
+    in_use = NumbersInUse(random.Random(3 + 100 * bench.draw))  # noqa: S311 - nothing secret
+    chance = np.random.default_rng(4 + 100 * bench.draw)
     tried: dict[str, list[Tries]] = {}
     strings = digits = 0
     each = max(4, 60 // bench.share)
@@ -206,6 +212,60 @@ def measure_numbers(bench: Bench) -> None:
     bench.report.rate(section, "wrong one taken", wrong, count, yardstick="aim under 1 %")
     offered = sum(found.denied > 0 for found, _ in outcomes)
     bench.report.rate(section, "a wrong one read back, and denied", offered, count)
+
+
+#: Said where a PIN is asked for, by all the voices of this machine.
+NO_NUMBERS = (
+    "No, that's all.", "I don't know it.", "Can I talk to a person?", "Hold on a second.", "I forgot my PIN.",
+    "What do you mean?", "Can you repeat that?", "I'd like to check on an order.", "I want to cancel.", "Never mind.",
+    "Let me look for it.", "One moment please.", "I don't have one.", "Why do you need that?", "Thank you, goodbye.",
+    "Yes.", "Sorry, what was that?", "My wife has it.", "Is there another way?", "To whom am I speaking?",
+)  # fmt: skip
+ALSO_NO_NUMBERS = (
+    "I think I lost it.", "Who is this?", "It's in my other bag.", "Could we do that later?", "I'm not sure anymore.",
+    "Just tell me your opening hours.", "Please connect me with somebody.", "That is not what I asked.", "Excuse me?",
+    "Is it on the letter?",
+)  # fmt: skip
+
+
+def measure_none(bench: Bench) -> None:
+    """Other words than a number where one is asked for: how many are taken for one, and how many numbers are not."""
+    section = "a PIN of four digits is asked for"
+    for name, texts in (("the words that the rule was made on", NO_NUMBERS), ("other words", ALSO_NO_NUMBERS)):
+        waves = [wave for _, wave in spoken(texts)][:: bench.share]
+        heard = [bench.recogniser.hear(_with_silence(wave), PIN, bench.domain) for wave in waves]
+        first = sum(bool(each) and _reads_as_pin(each[0].text) for each in heard)
+        among = sum(any(_reads_as_pin(one.text) for one in each) for each in heard)
+        bench.report.rate(section, f"{name}: taken for a number", first, len(heard))
+        bench.report.rate(section, f"{name}: a number is among the alternatives", among, len(heard))
+    chance = np.random.default_rng(8)
+    lost = right = count = 0
+    for by_digit in bench.digits.values():
+        for _ in range(max(4, 40 // bench.share)):
+            number = [str(digit) for digit in chance.integers(10, size=4)]
+            waves = [by_digit[digit][int(chance.integers(len(by_digit[digit])))] for digit in number]
+            heard_one = bench.recogniser.hear(_on_quiet_line(waves, chance), PIN, bench.domain)
+            first_read = _digits_in(heard_one[0].text) if heard_one else ""
+            lost += not any(_reads_as_pin(each.text) for each in heard_one)
+            right += first_read == "".join(number)
+            count += 1
+    bench.report.rate(section, "four digits by four people: no number heard", lost, count)
+    bench.report.rate(section, "four digits by four people: right", right, count)
+
+
+def _with_silence(wave: Wave) -> Wave:
+    return np.concatenate([silence(300), wave, silence(500)])
+
+
+def _digits_in(text: str) -> str:
+    values = [
+        each.value for each in find_entities(normalise(text), PIN, NOW).entities if each.kind == AnswerKind.DIGITS
+    ]
+    return str(values[0]) if values else ""
+
+
+def _reads_as_pin(text: str) -> bool:
+    return len(_digits_in(text)) in PIN.lengths
 
 
 def measure_foreign(bench: Bench) -> None:
@@ -261,6 +321,7 @@ PARTS: Mapping[str, tuple[Callable[[Bench], None], tuple[str, ...]]] = {
     "noise": (measure_noise, ("commands",)),
     "digits": (measure_digits, ("digits",)),
     "numbers": (measure_numbers, ("digits",)),
+    "none": (measure_none, ("digits",)),
     "foreign": (measure_foreign, ("commands", "digits")),
     "costs": (measure_costs, ("commands",)),
 }
@@ -273,6 +334,7 @@ def main() -> int:
     options.add_argument("--whisper", type=Path, help="a Whisper model's folder, in place of the installed tiny.en")
     options.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts alone")
     options.add_argument("--share", type=int, default=1, metavar="N", help="take every N-th recording")
+    options.add_argument("--draw", type=int, default=0, metavar="N", help="draw other numbers than the usual ones (0)")
     given = options.parse_args()
     report = Report("recognition")
     with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as scratch:
@@ -283,7 +345,7 @@ def main() -> int:
         if given.model:
             engine["acoustic_model"] = str(given.model)
         recogniser = Recogniser(engine, Path(scratch))
-        bench = Bench(report, given.data or Path(), recogniser, given.share)
+        bench = Bench(report, given.data or Path(), recogniser, given.share, given.draw)
         print(f"heard by {recogniser.name}")
         for name in given.only or PARTS:
             measure, needs = PARTS[name]

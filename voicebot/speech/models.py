@@ -86,8 +86,6 @@ class RecogniserWish:
 
 
 _NO_DICTATION = "only spots phrases that the flows know; `voicebot models pull whisper-tiny.en` gets what dictates"
-#: Measured on two cores (decision 11).
-_PRICE_OF_BOTH = "it hears better, and answers ten calls at once too late on two cores; VOICEBOT_RECOGNIZER=two-pass"
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 # CTranslate2 allocates and frees tens of megabytes for every utterance. With glibc's usual thresholds each of them goes
 # back to the kernel and is faulted in again, a third of the decoding time.
@@ -132,7 +130,7 @@ def choose_recogniser(wish: RecogniserWish) -> RecogniserChoice:
     """Return the engine to run: the configured one, else the first that is present.
 
     The order is Wyoming servers where some are named, Whisper with pocketsphinx, Whisper alone and Vosk where a model
-    is present, pocketsphinx. The Whisper model that set-up installs unasked counts only where it is asked for by name.
+    is present, pocketsphinx.
     `EngineUnavailable` when the configured engine or model is missing (a worse one never takes its place unasked), or
     when there is none at all.
     """
@@ -143,12 +141,7 @@ def choose_recogniser(wish: RecogniserWish) -> RecogniserChoice:
             raise EngineUnavailable(f"The configured recogniser {report.engine} cannot run: {report.note}")
         return _choice(report, wish, "configured")
     passed_over: list[str] = []
-    waiting = set() if _wishes_for_whisper(wish) else {Recogniser.TWO_PASS, Recogniser.WHISPER}
     for report in reports.values():
-        if report.present and report.engine in waiting:
-            if report.engine is Recogniser.TWO_PASS:
-                passed_over.append(f"not {report.engine}: {_PRICE_OF_BOTH}")
-            continue
         if report.present:
             why = f"best present, {report.note}" + "".join(f"; {reason}" for reason in passed_over)
             return _choice(report, wish, why)
@@ -170,11 +163,6 @@ def choose_dictation(wish: RecogniserWish) -> RecogniserChoice:
     if reports[Recogniser.POCKETSPHINX].present:
         return _choice(reports[Recogniser.POCKETSPHINX], wish, _NO_DICTATION)
     raise EngineUnavailable("No recogniser is installed.")
-
-
-def _wishes_for_whisper(wish: RecogniserWish) -> bool:
-    """Tell whether the operator named a Whisper model, or has one of their own."""
-    return wish.whisper_model is not None or find_whisper_model(None, wish.models_dir) is not None
 
 
 def describe_models(wish: RecogniserWish, voice: Voice | None) -> str:

@@ -60,6 +60,15 @@ def test_where_the_second_pass_heard_nothing_the_first_one_counts() -> None:
     assert choose((), (), KNOWN) == ()
 
 
+def test_where_the_second_pass_is_sure_of_other_words_the_firsts_numbers_do_not_count() -> None:
+    first_pass = heard("oh nine two oh", "no that's all of it")
+    ranked = choose_number(heard("No, that's all."), first_pass)
+    assert [each.text for each in ranked] == ["No, that's all.", "no that's all of it"]
+    doubted = choose_number(heard("Bad for one.", "4 1"), heard("nine one"))
+    assert [each.text for each in doubted] == ["Bad for one.", "4 1", "nine one"], "it may have been one"
+    assert [each.text for each in choose_number((), heard("four one"))] == ["four one"]
+
+
 def test_of_a_number_all_alternatives_stay_the_second_passs_first() -> None:
     ranked = choose_number(heard("4 5 1 2", "4 5 1 3"), heard("four five one two", "nine five one two"))
     assert [each.text for each in ranked] == ["4 5 1 2", "4 5 1 3", "nine five one two"]

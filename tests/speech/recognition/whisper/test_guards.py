@@ -45,20 +45,21 @@ def test_more_text_than_a_mouth_can_say_is_an_invention() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "once"),
+    ("text", "speech_s", "once"),
     [
-        ("Can I have a light roast? can I have a light roast? Can I ha", "Can I have a light roast?"),
+        ("Can I have a light roast? can I have a light roast? Can I ha", 3.0, "Can I have a light roast?"),
         # What was missed at first is part of the repeat.
-        ("have a drip coffee. May I have a drip coffee. May I have a drip", "have a drip coffee."),
-        ("a mocha with soy milk and a mocha with soy milk and a mocha", "a mocha with soy milk and"),
-        ("I want a latte with soy milk and a lot of sugar", "I want a latte with soy milk and a lot of sugar"),
-        ("Thank you. Thank you. Thank you. Thank you.", "Thank you. Thank you. Thank you. Thank you."),
-        ("5 5 5 5 5 0 5 5", "5 5 5 5 5 0 5 5"),
-        ("", ""),
+        ("have a drip coffee. May I have a drip coffee. May I have a drip", 3.0, "have a drip coffee."),
+        ("a mocha with soy milk and a mocha with soy milk and a mocha", 3.0, "a mocha with soy milk and"),
+        ("I want a latte with soy milk and a lot of sugar", 3.0, "I want a latte with soy milk and a lot of sugar"),
+        ("Never mind. Never mind. Never mind. Nev", 0.9, "Never mind."),
+        ("Thank you. Thank you. Thank you. Thank you.", 3.0, "Thank you. Thank you. Thank you. Thank you."),
+        ("5 5 5 5 5 0 5 5", 3.0, "5 5 5 5 5 0 5 5"),
+        ("", 1.0, ""),
     ],
 )
-def test_what_is_said_again_at_the_end_is_left_out(text: str, once: str) -> None:
-    assert before_loop(text) == once
+def test_what_is_said_again_at_the_end_is_left_out(text: str, speech_s: float, once: str) -> None:
+    assert before_loop(text, speech_s) == once
 
 
 def test_four_times_the_same_words_is_still_speech() -> None:

@@ -13,8 +13,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from voicebot.numerals import TEENS, TENS, UNITS
+from voicebot.numerals import TEENS, TENS, UNITS, ZERO
 from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.whisper.figures import only_digits
 
 #: In natural logarithms: an alternative of known words may be a twentieth as likely as the first.
 _NEAR = 3.0
@@ -26,6 +27,7 @@ _MOST = 5
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*|\d+")
 #: The usual word of each number; the rarer spellings ("fourty") come after it in the tables.
 _NUMERALS = {number: word for word, number in reversed((*UNITS.items(), *TEENS.items(), *TENS.items()))}
+_NUMBER_WORDS = frozenset((*ZERO, *UNITS, *TEENS, *TENS))
 
 
 def choose(
@@ -50,7 +52,13 @@ def choose(
 
 
 def choose_number(dictated: Sequence[Hypothesis], expected: Sequence[Hypothesis]) -> tuple[Hypothesis, ...]:
-    """Return all alternatives for a number: Whisper's, then what only pocketsphinx heard, none surer than those."""
+    """Return all alternatives for a number: Whisper's, then what only pocketsphinx heard, none surer than those.
+
+    Where Whisper is sure that no number was said ("No, that's all."), those of pocketsphinx do not count, whose grammar
+    makes a number of everything.
+    """
+    if dictated and not any(only_digits(each.text) for each in dictated):
+        expected = [each for each in expected if _NUMBER_WORDS.isdisjoint(words_of(each.text))]
     ranked = {" ".join(words_of(each.text)): each for each in reversed(dictated)}
     ranked = dict(reversed(ranked.items()))
     ceiling = min((each.confidence for each in ranked.values()), default=1.0)

@@ -28,6 +28,9 @@ ENGINE = "faster-whisper"
 _PARTIAL_EVERY_MS = 600
 _LEAST_SPEECH_MS = 100
 _DOUBTFUL = 0.5
+#: How probable digits must be, rather than none, where the text holds nothing else and where it holds other words.
+_SURELY_NONE = 0.08
+_PROBABLY = 0.6
 _MARGIN_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 200 // 1000
 _FULL_SCALE = 32768.0
 
@@ -224,9 +227,11 @@ class WhisperStream:
         ]
         best = max((share for _, share in decoded.numbers), default=1.0)
         numbers = [Hypothesis(digits, _share(first) * share / best) for digits, share in decoded.numbers]
-        # Words that the model itself does not believe ("Bye." for a five) are a number's more often than a reply's.
-        is_number = only_digits(first.text) or _share(first) < _DOUBTFUL
-        return _distinct([*numbers, *free] if is_number else [*free, *numbers])
+        if _is_number(first, decoded.spelled):
+            return _distinct([*numbers, *free])
+        # Digits can be found in anything: in words that the model is sure of there are none.
+        sure = _share(first) >= _DOUBTFUL or decoded.spelled < _SURELY_NONE
+        return _distinct(free if sure else [*free, *numbers])
 
     def _invented(self, text: Text, no_speech: float) -> bool:
         return invented(
@@ -235,6 +240,17 @@ class WhisperStream:
             log_probability=text.log_probability,
             speech_s=self._pauses.speech_ms / 1000,
         )
+
+
+def _is_number(text: Text, spelled: float) -> bool:
+    """Say whether a number was read out, from the freely decoded text and the search among digits.
+
+    A short number is easily mistaken for a word ("Bye." for a five), and a stray word for a digit.
+    """
+    if only_digits(text.text):
+        return spelled >= _SURELY_NONE
+    doubtful = _share(text) < _DOUBTFUL or len(bare(text.text).split()) == 1
+    return doubtful and spelled >= _PROBABLY
 
 
 def _share(text: Text) -> float:

@@ -12,6 +12,7 @@ _MOST_CHARACTERS_PER_S = 30.0
 _MOST_REPEATS = 4
 _LONGEST_REPEATED = 6
 _SHORTEST_LOOP = 3
+_LEAST_WORDS_PER_S = 1.2
 _LAST_SENTENCE = re.compile(r".*[.?!,](?=\s)", re.DOTALL)
 _DIGIT = re.compile(r"[\d ,.-]+|zero|one|two|three|four|five|six|seven|eight|nine|oh", re.IGNORECASE)
 
@@ -48,11 +49,11 @@ def repeats(text: str) -> bool:
     return False
 
 
-def before_loop(text: str) -> str:
+def before_loop(text: str, speech_s: float) -> str:
     """Return `text` without what repeats itself at its end; the last word may be half a one.
 
     In a short context the model often misses the end of the speech and says all of it again, until it is stopped.
-    A word or two again and again are no such loop, but made up.
+    A word or two again and again in a longer utterance are no such loop, but made up.
     """
     found = list(re.finditer(r"[\w']+", text.lower()))[:-1]
     words = [each.group() for each in found]
@@ -61,7 +62,7 @@ def before_loop(text: str) -> str:
         while start > period and words[start - 1] == words[start - 1 - period]:
             start -= 1
         if len(words) - start >= _SHORTEST_LOOP:
-            if period < _SHORTEST_LOOP:
+            if period < _SHORTEST_LOOP and start < _LEAST_WORDS_PER_S * speech_s:
                 break
             said = text[: found[start].start()]
             # The repeat may hold words that were missed at first ("have a coffee. May I have a coffee. May I").

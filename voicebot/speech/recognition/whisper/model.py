@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,9 @@ _BEAM = 4
 #: Of a number many alternatives are worth having: its check digit and the numbers in use rule most of them out.
 _DIGIT_BEAM = 20
 _LONGEST_NUMBER = 16
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+#: How single digits are weighed, all ten of them: as words in two spellings, which hears them better than figures do.
+_SPELLINGS = (("Seven. Four. Nine.", str.capitalize), ("four, zero, two, seven, nine, one.", str.lower))
 
 Samples = npt.NDArray[np.float32]
 
@@ -67,13 +70,15 @@ class Decoded:
     """One pass over up to 30 s: what was said, likeliest first, and the `words` of the first.
 
     `numbers` are digit strings ("4 0 2 7") that would fit the audio if it held nothing but digits, each with its
-    share of the probability of all digit strings; only where a number was asked for.
+    share of the probability of all digit strings; only where a number was asked for. `spelled` is then the probability
+    that such a string was said, if it was that or no digit at all.
     """
 
     texts: tuple[Text, ...]
     no_speech: float
     words: tuple[Word, ...] = ()
     numbers: tuple[tuple[str, float], ...] = ()
+    spelled: float = 0.0
 
 
 class Model:
@@ -111,10 +116,14 @@ class Model:
             self._whisper.hf_tokenizer, self._whisper.model.is_multilingual, task="transcribe", language="en"
         )
         self._suppressed = list(get_suppressed_tokens(self._tokenizer, [-1]))
-        self._digits = self._digit_tokens()
-        kept = {*self._digits, self._tokenizer.eot}
-        self._all_but_digits = [
-            token for token in range(self._whisper.hf_tokenizer.get_vocab_size()) if token not in kept
+        figures = [str(digit) for digit in range(len(_DIGITS))]
+        self._digits = self._digit_tokens(figures)
+        self._all_but_digits = self._all_but(self._digits)
+        #: For each spelling what comes before, the digits by their tokens, and all other tokens.
+        self._spellings = [
+            (self._prompt(prompt), tokens, self._all_but(tokens))
+            for prompt, spelled in _SPELLINGS
+            if (tokens := self._digit_tokens([spelled(word) for word in _DIGITS]))
         ]
         self.name = Path(name_or_path).name
 
@@ -136,12 +145,11 @@ class Model:
             return Decoded(texts, no_speech)
         if cue.enough is not None and not cue.enough(texts[0].text):
             said, texts, no_speech = self._transcribe(encoded, tokens, _BEAM, seconds)
-        return Decoded(
-            texts,
-            no_speech,
-            words=self._words(encoded, said, len(samples)) if texts[0].text else (),
-            numbers=() if cue.lengths is None or not self._digits else self._numbers(encoded, tokens, cue.lengths),
+        numbers, spelled = (
+            ((), 0.0) if cue.lengths is None or not self._digits else self._numbers(encoded, tokens, cue.lengths)
         )
+        words = self._words(encoded, said, len(samples)) if texts[0].text else ()
+        return Decoded(texts, no_speech, words, numbers, spelled)
 
     def _transcribe(
         self, encoded: ctranslate2.StorageView, tokens: list[int], beam: int, seconds: float
@@ -154,7 +162,9 @@ class Model:
             )
             said = [[token for token in ids if token < self._tokenizer.eot] for ids in result.sequences_ids]
             full = [self._tokenizer.decode(ids).strip() for ids in said]
-            texts = [before_loop(text) if len(ids) >= most else text for text, ids in zip(full, said, strict=True)]
+            texts = [
+                before_loop(text, seconds) if len(ids) >= most else text for text, ids in zip(full, said, strict=True)
+            ]
             if len(said[0]) < most or texts[0] != full[0]:
                 break
         first = said[0]
@@ -191,33 +201,70 @@ class Model:
         before = [self._tokenizer.sot_prev, *self._tokenizer.encode(f" {prompt}")[-_MOST_TOKENS:]] if prompt else []
         return [*before, *self._tokenizer.sot_sequence, self._tokenizer.no_timestamps]
 
-    def _digit_tokens(self) -> dict[int, str]:
-        """Return the ten digits by their tokens, each with its space before; nothing if the model has no such."""
-        tokens = {str(digit): self._tokenizer.encode(f" {digit}") for digit in range(10)}
-        if any(len(each) != 1 for each in tokens.values()):
+    def _digit_tokens(self, written: Sequence[str]) -> dict[int, str]:
+        """Return the ten digits by the tokens of how they are `written`, each with a space before.
+
+        Nothing if the model has no such tokens.
+        """
+        tokens = [self._tokenizer.encode(f" {word}") for word in written]
+        if any(len(each) != 1 for each in tokens):
             return {}
-        return {each[0]: digit for digit, each in tokens.items()}
+        return {each[0]: str(digit) for digit, each in enumerate(tokens)}
+
+    def _all_but(self, tokens: Collection[int]) -> list[int]:
+        kept = {*tokens, self._tokenizer.eot}
+        return [token for token in range(self._whisper.hf_tokenizer.get_vocab_size()) if token not in kept]
 
     def _numbers(
         self, encoded: ctranslate2.StorageView, tokens: list[int], lengths: tuple[int, ...]
-    ) -> tuple[tuple[str, float], ...]:
-        """Search digit strings alone: all other tokens are forbidden, so that no digit is lost to a word."""
+    ) -> tuple[tuple[tuple[str, float], ...], float]:
+        """Return digit strings of these lengths with their shares, and how likely one of them was said, not none."""
+        # One more than the longest: a number too long must not look like one that fits.
+        most = max(lengths, default=_LONGEST_NUMBER) + 1
+        found = self._search(encoded, tokens, self._digits, self._all_but_digits, most)
+        nothing = found.pop("", 0.0)
+        found = {digits: chance for digits, chance in found.items() if not lengths or len(digits.split()) in lengths}
+        fitting = sum(found.values())
+        spelled = fitting / (fitting + nothing) if found else 0.0
+        if lengths == (1,) and found and self._spellings:
+            found = self._single_digits(encoded)
+        return tuple(found.items()), spelled
+
+    def _single_digits(self, encoded: ctranslate2.StorageView) -> dict[str, float]:
+        """Weigh single digits as words, the likeliest first: the geometric mean over the spellings."""
+        mean = dict.fromkeys((str(digit) for digit in range(len(_DIGITS))), 1.0)
+        for prompt, tokens, others in self._spellings:
+            found = self._search(encoded, prompt, tokens, others, 2)
+            least = min(found.values(), default=1.0)
+            for digit in mean:
+                mean[digit] *= found.get(digit, least) ** (1 / len(self._spellings))
+        return dict(sorted(mean.items(), key=lambda each: -each[1]))
+
+    def _search(
+        self,
+        encoded: ctranslate2.StorageView,
+        tokens: list[int],
+        digits: Mapping[int, str],
+        others: list[int],
+        most: int,
+    ) -> dict[str, float]:
+        """Search digit strings alone: all `others` are forbidden, so that no digit is lost to a word.
+
+        The chance of each, "" for none; no more than `most` tokens long.
+        """
         result = self._generate(
             encoded,
             tokens,
-            # One more than the longest: a number too long must not look like one that fits.
-            most=max(lengths, default=_LONGEST_NUMBER) + 1,
+            most=most,
             beam=_DIGIT_BEAM,
             suppress_blank=False,
-            suppress_tokens=self._all_but_digits,
+            suppress_tokens=others,
             length_penalty=0,
         )
         found: dict[str, float] = {}
         for ids, score in zip(result.sequences_ids, result.scores, strict=True):
-            digits = " ".join(self._digits[token] for token in ids if token in self._digits)
-            if digits and (not lengths or len(digits.split()) in lengths):
-                found.setdefault(digits, math.exp(score))
-        return tuple(found.items())
+            found.setdefault(" ".join(digits[token] for token in ids if token in digits), math.exp(score))
+        return found
 
     def _words(self, encoded: ctranslate2.StorageView, said: Sequence[int], samples: int) -> tuple[Word, ...]:
         """Place the words in time and say how sure each is, from the decoder's attention over the audio."""
