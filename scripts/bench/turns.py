@@ -67,7 +67,9 @@ _MADE = """What is not recorded, and how it was made:
 
 def main() -> None:
     made = parser(__doc__ or "")
-    made.add_argument("--only", choices=("open",), help="measure open turns alone, in two minutes")
+    made.add_argument(
+        "--only", choices=("open", "interruptions"), help="measure these alone; open turns take two minutes"
+    )
     options = made.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report = Report("turns")
@@ -80,12 +82,25 @@ def main() -> None:
         _open_turns(report, commands, model, rng)
         report.finish(options.json)
         return
+    if options.only == "interruptions":
+        _interruptions(report, commands, bot, rng)
+        report.finish(options.json)
+        return
     digits = _digits(report, options.data)
     if commands:
         _open_turns(report, commands, model, rng)
     if digits:
         _digit_turns(report, digits, model, rng)
         _short_turns(report, digits, model, rng)
+    prompts = _interruptions(report, commands, bot, rng)
+    _not_speech(report, rng)
+    _talk_off(report, commands, digits)
+    _costs(report, commands, prompts, model, rng)
+    report.finish(options.json)
+
+
+def _interruptions(report: Report, commands: Sequence[Recording], bot: Bot, rng: np.random.Generator) -> list[Wave]:
+    """Measure speech and other sounds over prompts, and return the prompts."""
     prompts = [at_level(wave, PROMPT_DBFS) for _, wave in spoken(PROMPTS)]
     if prompts:
         if commands:
@@ -93,10 +108,7 @@ def main() -> None:
         _not_meant(report, prompts, bot, rng)
     else:
         report.missing("interruptions", "no voice on this machine speaks the prompts")
-    _not_speech(report, rng)
-    _talk_off(report, commands, digits)
-    _costs(report, commands, prompts, model, rng)
-    report.finish(options.json)
+    return prompts
 
 
 def _commands(report: Report, data: Path | None) -> list[Recording]:
