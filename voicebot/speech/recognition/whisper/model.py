@@ -29,7 +29,7 @@ _QUIET_S = 0.5
 _FRAMES_PER_S = 100
 _MOST_TOKENS = 224
 #: As much as most say in a second, and more than any mouth can. A text that reaches the first is mostly a loop: of 13
-#: orders eleven, each right up to its end, and without a limit one takes two seconds. For any speech, and for a second.
+#: orders ten, each right up to its end, and without a limit one takes two seconds. For any speech, and for a second.
 _USUAL_TOKENS = (6, 5)
 _MOUTHS_TOKENS = (10, 8)
 #: Alternatives of free speech: the third or fourth is often the one that holds only words of the domain.
