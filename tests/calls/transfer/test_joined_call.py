@@ -10,7 +10,7 @@ from tests.calls.transfer.test_with_agent import Talk, talking, until
 from voicebot.calls.transfer import agent_side
 from voicebot.calls.transfer.agent_keys import STAR_S, AgentKey, AgentKeys, Pressed
 from voicebot.calls.transfer.seams import FlowRun
-from voicebot.routing.handover import Phase
+from voicebot.routing.handover_state import Phase
 from voicebot.routing.wording import Wording
 from voicebot.simulation.played_parties import PlayedLeg
 

@@ -12,7 +12,7 @@ from voicebot.calls.transfer.seams import Floor, Place
 from voicebot.calls.transfer.sounds import Sounds
 from voicebot.routing.actions import EnterQueue
 from voicebot.routing.events import AgentClaimed, Claim, Event, QueueClosed, QueueFound, Rules, WaitedTooLong
-from voicebot.routing.handover import Handover, Phase
+from voicebot.routing.handover_state import Handover, Phase
 from voicebot.routing.queues import Choice, Queue
 from voicebot.routing.telling import announcement, comfort, going_on
 from voicebot.routing.wording import Wording

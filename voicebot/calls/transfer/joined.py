@@ -30,7 +30,7 @@ from voicebot.routing.events import (
     ThirdCalledOff,
     ThirdLeft,
 )
-from voicebot.routing.handover import Handover, Phase
+from voicebot.routing.handover_state import Handover, Phase
 from voicebot.routing.queues import Failure, Queue
 from voicebot.routing.wording import Wording
 

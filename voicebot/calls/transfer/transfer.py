@@ -61,7 +61,8 @@ from voicebot.routing.events import (
     PacketSettled,
     ThirdFailed,
 )
-from voicebot.routing.handover import Handover, Phase, begin, step
+from voicebot.routing.handover import begin, step
+from voicebot.routing.handover_state import Handover, Phase
 from voicebot.routing.queues import Choice, Failure, Queue
 from voicebot.routing.wording import Wording
 from voicebot.telephony.leg import CallLeg
