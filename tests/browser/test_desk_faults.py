@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser.conftest import OpenBrowser
 from tests.fakes.contact_centre import WRAP_UP_S, Centre
 from tests.fakes.web_server import PASSWORD, FakeCalls, RunningServer, serving
-from voicebot.calls.transfer.seams import Place, RingFailed
+from voicebot.calls.transfer.seams import Place, RingFailed, TalkLine, TalkNews
 from voicebot.records.access.roles import Role
 from voicebot.records.database import Database
 from voicebot.routing.events import Claim
@@ -109,6 +109,9 @@ async def test_axe_finds_no_serious_fault_in_any_phase(
         leg = await ringing
         assert await it.centre.centre.joined(place, claim)
         await shows(page, "#call-phase", "You are talking")
+        it.centre.parts.desks.talk_changed(claim, TalkNews("joined", writing="Written down by a scripted engine."))
+        it.centre.parts.desks.talk_written(claim, TalkLine("caller", 21_000, "It is the blue one."))
+        await shows(page, "#said-turns", "It is the blue one.")
         await page.keyboard.press("Alt+k")
         await expect(page.get_by_role("group", name="Keypad")).to_be_visible()
         assert await faults(page) == []
@@ -119,6 +122,38 @@ async def test_axe_finds_no_serious_fault_in_any_phase(
         await it.centre.centre.free(claim, None, talked=True, wrap_up_s=WRAP_UP_S)
         await shows(page, "#call-phase", "wrap up")
         assert await faults(page) == []
+
+
+async def test_what_is_said_is_shown_while_they_talk_and_after_the_page_was_loaded_anew(
+    open_browser: OpenBrowser, microphone_file: Path
+) -> None:
+    async with office(open_browser, microphone_file) as it:
+        page = await it.sign_in("ana", Role.AGENT, "/desk")
+        place, claim, ringing = await it.call_for(page)
+        await expect(page.locator("#said")).to_be_hidden()
+        await page.keyboard.press("Control+Enter")
+        leg = await ringing
+        assert await it.centre.centre.joined(place, claim)
+        await shows(page, "#call-phase", "You are talking")
+        desks = it.centre.parts.desks
+        desks.talk_changed(claim, TalkNews("joined", writing="Written down by a scripted engine."))
+        desks.talk_written(claim, TalkLine("agent", 20_000, "Which jacket is it?"))
+        desks.talk_written(claim, TalkLine("caller", 21_000, "<b>The blue one.</b>"))
+        desks.talk_written(claim, TalkLine("caller", 23_000, ""))
+        await shows(page, "#writing", "Written down by a scripted engine.")
+        lines = page.locator("#said-turns li")
+        shown = ["AgentWhich jacket is it?", "Caller<b>The blue one.</b>", "Callerno words"]
+        await expect(lines).to_have_text(shown, timeout=PATIENCE_MS)
+        # Whoever has another page open, or loads it anew on a telephone, sees it too.
+        other = await page.context.new_page()
+        await other.goto(it.server.base + "/desk")
+        await expect(other.locator("#said-turns li")).to_have_text(shown, timeout=PATIENCE_MS)
+        await page.keyboard.press("Alt+h")
+        desks.release(leg)
+        await it.centre.centre.free(claim, None, talked=True, wrap_up_s=WRAP_UP_S)
+        desks.talk_changed(claim, None)
+        await shows(page, "#call-phase", "wrap up")
+        await expect(lines).to_have_text(shown, timeout=PATIENCE_MS)
 
 
 async def test_what_somebody_needs_to_know_comes_in_order(open_browser: OpenBrowser, microphone_file: Path) -> None:

@@ -181,8 +181,8 @@ const sendOn = () => socket.tell({ type: "send_on", ...chosen() });
 
 /** Shows what was said last, and how it is written down. */
 function showSaid() {
-  const isOver = !["talking", "elsewhere", "wrap_up"].includes(phase());
-  if (isOver) {
+  // A page that is still loading may have been told of it already.
+  if (["idle", "ringing"].includes(phase())) {
     $("writing").textContent = "";
     $("said-turns").replaceChildren();
   }
