@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from voicebot.errors import VoicebotError
 from voicebot.telephony.leg import CallLeg
@@ -38,3 +38,12 @@ class DialledLeg(CallLeg, Protocol):
     """A call out that was answered. Whoever dialled awaits `run`, which returns when the leg has ended."""
 
     async def run(self) -> None: ...
+
+
+@runtime_checkable
+class Suspected(Protocol):
+    """A call out whose carrier may yet take whoever answered for a machine, and for which it is ended then."""
+
+    def confirm(self) -> None:
+        """Take it that a person is there, whatever the carrier makes of them."""
+        ...

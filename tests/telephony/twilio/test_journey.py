@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.fakes.twilio import Twilio, twilio_served, until
-from voicebot.simulation.twilio_exchange import PlayedCall
+from tests.fakes.twilio import AGENT, Twilio, twilio_served, until
+from voicebot.simulation.line import CarrierLine
+from voicebot.simulation.twilio_exchange import Phone, PlayedCall
 from voicebot.telephony.leg import (
     AudioPlayed,
     CallLeg,
@@ -161,3 +162,17 @@ async def test_a_stream_that_comes_back_to_a_caller_who_never_left_is_closed() -
         await until(lambda: thief.is_over)
         assert caller.leg.is_streaming
         assert caller.ends == []
+
+
+async def stays(line: CarrierLine) -> None:
+    await line.ended.wait()
+
+
+async def test_a_customer_who_is_there_is_no_machine_whatever_twilio_thinks() -> None:
+    phone = Phone(machine="machine_start", detected_after_s=0.1, person=stays)
+    async with twilio_served(phones={AGENT: phone}) as twilio:
+        leg = twilio.journeys.follow(await twilio.dialer.dial(AGENT, timeout_s=5.0))
+        leg.confirm()
+        await asyncio.sleep(0.3)
+        assert leg.is_streaming
+        await leg.hang_up(HangUpReason.COMPLETED)

@@ -25,6 +25,7 @@ from voicebot.dialog.recording import Consent
 from voicebot.media.events import CallerTurn, LineEnded, LineEvent
 from voicebot.media.tapped import TappedLeg
 from voicebot.records.record import Outcome
+from voicebot.telephony.dialing import Suspected
 from voicebot.telephony.leg import CallLeg, HangUpReason
 
 log = structlog.get_logger(__name__)
@@ -107,6 +108,8 @@ class CallbackCall:
         try:
             there = await self._is_there()
             if there:
+                if isinstance(self._leg, Suspected):
+                    self._leg.confirm()
                 self._transfer = self._make_transfer(self._caller)
                 outcome = await self._transfer.run()
             elif not self._caller.has_gone:

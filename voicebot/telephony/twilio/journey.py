@@ -14,6 +14,7 @@ from enum import StrEnum
 
 import structlog
 
+from voicebot.telephony.dialing import Suspected
 from voicebot.telephony.leg import AudioPlayed, EndCause, HangUpReason, LegEnded, LegEvent, LegInfo
 from voicebot.telephony.twilio.leg import TwilioLeg
 from voicebot.telephony.twilio.webhook import CameBack
@@ -64,7 +65,8 @@ class TravellingLeg:
     ) -> None:
         """`on_end` is told when the leg has been hung up, or its caller has elsewhere."""
         self._info = first.info
-        self._now: TwilioLeg = first
+        self._first = first
+        self._now = first
         self._end_call = end_call
         self._on_end = on_end
         #: Samples sent over the streams before the present one.
@@ -139,9 +141,14 @@ class TravellingLeg:
         if away and not stays and self._end_call is not None:
             await self._end_call(self._info.carrier_call_id)
 
+    def confirm(self) -> None:
+        """Take it that a person is there, whatever the carrier makes of whom it called."""
+        if isinstance(self._first, Suspected):
+            self._first.confirm()
+
     async def run(self) -> None:
         """Carry the first stream to its end; whatever streams follow are carried where they come in."""
-        await self._now.run()
+        await self._first.run()
 
     # --- leaving and coming back
 
