@@ -18,6 +18,7 @@ from sqlalchemy import Connection, func, inspect, select
 
 from tests.fakes import postgresql
 from voicebot.errors import ConfigurationError
+from voicebot.records.actions import ActionBook, ActionState
 from voicebot.records.audit import AuditEntry, append, verify
 from voicebot.records.database import Database, locate
 from voicebot.records.deeds import Deeds
@@ -244,6 +245,30 @@ async def test_calls_that_were_over_before_there_was_work_after_calls_get_none_b
         await store.journal.flush()
         deeds = Deeds(store.database, now=lambda: STARTED)
         assert await deeds.unworked(STARTED - timedelta(days=7), STARTED + timedelta(minutes=5)) == ["new"]
+
+
+async def test_what_was_left_behind_before_actions_had_states_is_listed_after_an_upgrade(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with Store.open(tmp_path, url=database_url, on_failure=print) as store:
+        store.journal.begin_call("old", _Party(), STARTED, "f")
+        store.journal.end_call("old", STARTED, Outcome.COMPLETED, "we_hung_up")
+        await store.journal.flush()
+        deeds = Deeds(store.database, now=lambda: STARTED)
+        await deeds.note_message("old/sms", "old", "sms", "It is booked.", "SM1")
+        await deeds.note_follow_up("old/call_back", "old", "Call them.", timedelta(hours=1))
+        await deeds.note("d" * 32, "old", "calendar.book", "{}", "{}")
+        await store.database.migrate_down("0013")
+        await store.database.migrate()
+        book = ActionBook(store.database, now=lambda: STARTED)
+        found = {action.name: action for action in await book.of_call("old")}
+        assert {name: action.state for name, action in found.items()} == {
+            "sms": ActionState.DONE,
+            "call_back": ActionState.SCHEDULED,
+            "calendar.book": ActionState.DONE,
+        }
+        assert await book.stop(found["call_back"], "ana")
+        assert await book.find(found["sms"].id) == found["sms"]
 
 
 def _kept(record: dict[str, Any] | None) -> tuple[object, ...]:
