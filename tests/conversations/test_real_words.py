@@ -116,6 +116,22 @@ def test_a_no_that_means_it_gives_up_what_was_read_back(said: str) -> None:
     assert all(operation != "calendar.book" for operation, _ in caller.asked)
 
 
+def test_a_correction_that_begins_like_a_command_is_one() -> None:
+    caller = Caller()
+    caller.say("book an appointment on tuesday")
+    assert "what time on Wednesday, March 4th" in caller.say("no wait, wednesday")
+
+
+@pytest.mark.parametrize(
+    "said", ["no", "i don't know my pin", "i don't have one", "i've forgotten it", "i forgot my pin"]
+)
+def test_who_has_no_pin_is_asked_for_a_date_of_birth(said: str) -> None:
+    caller = Caller()
+    caller.say("what's my balance")
+    caller.say("four zero zero one two one")
+    assert "date of birth" in caller.say(said)
+
+
 def test_a_no_with_another_value_corrects() -> None:
     caller = Caller()
     caller.say("book an appointment on wednesday at four")

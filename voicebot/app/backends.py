@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from voicebot.app.understanding import learn_articles
 from voicebot.backends.backends import Backends, System
 from voicebot.backends.demo.company import demo_company
 from voicebot.backends.demo.data import ensure_demo_data
@@ -50,7 +51,9 @@ def open_backends(
     )
     # The last one that does an operation does it: what systems.yaml declares replaces the demo company's.
     company = demo_company(path, lambda: datetime.now(zone))
-    articles: System = KnowledgeSystem(folder / KNOWLEDGE)
+    articles: System = KnowledgeSystem(
+        folder / KNOWLEDGE, lambda passages: learn_articles(passages, settings.models, settings.data)
+    )
     if settings.model_url:
         key = settings.model_key.get_secret_value() if settings.model_key else ""
         access = ModelAccess(settings.model_url, settings.model_name, key, settings.model_timeout_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,9 @@ class Passage:
     answer: str
 
 
+#: From passages to what finds the name of the article that answers a question; None where it cannot be made.
+Learn = Callable[[Sequence[Passage]], Callable[[str], str | None] | None]
+
 _NOTHING = BackendResult("nothing")
 #: Words that questions have in common whatever they are about.
 _EMPTY_WORDS = frozenset(
@@ -49,9 +52,14 @@ def _stem(word: str) -> str:
 class KnowledgeSystem:
     """The operation ``knowledge.find``: from a question to the answer of the article that is nearest to it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read every ``*.md`` under `folder`; `ConfigurationError` when one is not written as it should be."""
+    def __init__(self, folder: Path, learn: Learn | None = None) -> None:
+        """Read every ``*.md`` under `folder`; `ConfigurationError` when one is not written as it should be.
+
+        `learn` makes what finds them by meaning; without it, or where it makes nothing, words decide.
+        """
         self._passages = read_articles(folder)
+        self._by_article = {passage.article: passage for passage in self._passages}
+        self._by_meaning = learn(self._passages) if learn and self._passages else None
         wordings = [wording for passage in self._passages for wording in passage.wordings]
         self._owners = [number for number, passage in enumerate(self._passages) for _ in passage.wordings]
         # Whole words carry the meaning; pieces of words forgive what a recogniser got slightly wrong.
@@ -79,9 +87,12 @@ class KnowledgeSystem:
         return BackendResult("ok", {"answer": found.answer, "article": found.article}) if found else _NOTHING
 
     def find(self, question: str) -> Passage | None:
-        """Return the passage nearest to `question`; None when none is near enough. About a millisecond."""
+        """Return the passage nearest to `question`; None when none is near enough. A millisecond or two."""
         if self._matrix is None or not question.strip():
             return None
+        if self._by_meaning is not None:
+            article = self._by_meaning(question)
+            return None if article is None else self._by_article[article]
         words = spoken_words(question)
         # Each half of the features has length 1, so that their product goes up to 2.
         similarity = (self._matrix @ self._vectorizer.transform([words]).T).toarray().ravel() / 2

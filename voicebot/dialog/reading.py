@@ -115,6 +115,11 @@ _AROUND_A_VALUE = frozenset(
 )
 #: With these a value that was offered is turned down: "no, four is too late".
 _TURNS_DOWN = re.compile(r"\b(?:too|not|never|no good|bad|impossible|(?:do|does|is|wo|ca|could|would)n't|cannot)\b")
+#: "I don't have one", where that leads somewhere.
+_HAS_NONE = re.compile(
+    r"\b(?:(?:don't|do not|haven't|never) (?:have|know|got|had|remember|recall)"
+    r"|(?:can't|cannot) (?:remember|find|recall)|forgot|forgotten|lost) (?:it|one|any|that|the|my|mine|a)\b"
+)
 _NEITHER = frozenset({"neither", "neither of them", "none", "none of them", "none of those", "something else"})
 #: Two intents to choose from by "the first one"; nothing else that is said counts as a value.
 _OPTION_TYPE = SlotType("option", ValueKind.MOMENT)
@@ -265,8 +270,10 @@ def _answered(scene: Scene, step: AskStep, said: Interpretation) -> Meaning | No
         if aside and verdict.candidate.words * 2 < len(said.text.split()):
             return aside
         return Answered(verdict.candidate.value, _besides(said, [entity] if entity else []))
-    if step.no is not None and _declines(said):
+    if step.no is not None and (_declines(said) or _HAS_NONE.search(said.text)):
         return SaidNo()
+    if said.correction and (corrected := _correction(scene, said, scene.correctable)):
+        return corrected  # before a command: "no wait, wednesday" asks for no time
     is_mostly_refused = verdict.refused_words * 2 > len(said.text.split())
     if aside and _is_command(scene, aside.intent) and not is_mostly_refused:
         return aside
