@@ -19,7 +19,7 @@ from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
 from voicebot.speech.recognition.whisper.desk import Urgency
 from voicebot.speech.recognition.whisper.engine import WhisperEngine, WhisperStream
-from voicebot.speech.recognition.whisper.model import Cue, Decoded, Model, Samples
+from voicebot.speech.recognition.whisper.model import Cue, Decoded, Model, Samples, Text
 from voicebot.speech.recognition.wire import Request
 from voicebot.speech.workers.pool import WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
@@ -234,6 +234,32 @@ async def test_a_number_read_out_comes_before_the_text_and_after_words_that_are_
         assert [each.confidence for each in heard] == sorted((each.confidence for each in heard), reverse=True)
         await stream.close()
         await engine.close()
+
+
+class Stutters(CountingModel):
+    """Writes a digit again and again, and finds it among digits as surely as `spelled` says."""
+
+    spelled = 0.9
+
+    def decode(
+        self, samples: Samples, cue: Cue, cancelled: Callable[[], bool], *, draft: bool = False
+    ) -> Decoded | None:
+        text = Text("3 " * 40, -0.2)
+        return Decoded((text,), 0.1, numbers=(("3", 0.6), ("2", 0.3)), spelled=self.spelled)
+
+
+@pytest.mark.parametrize(("spelled", "heard"), [(0.9, ["3", "2"]), (0.3, [])])
+async def test_a_digit_written_again_and_again_is_one_where_the_search_for_it_is_sure(
+    directory: Path, spelled: float, heard: list[str]
+) -> None:
+    model = Stutters(str(directory), threads=1, compute_type="int8", context_s=5.0, local_only=True)
+    model.spelled = spelled
+    engine = WhisperEngine(model, max_sessions=1)
+    digit = Request("digit", (AnswerKind.DIGITS,), (), (1,), secret=False, domain=None)
+    stream = await engine.open(digit, nothing)
+    await hear(stream, spoken("Three."))
+    assert [each.text for each in await stream.finish()] == heard
+    await engine.close()
 
 
 def test_a_text_that_is_enough_gets_no_alternatives(tmp_path: Path) -> None:

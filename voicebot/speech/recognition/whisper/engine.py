@@ -31,6 +31,8 @@ _DOUBTFUL = 0.5
 #: How probable digits must be, rather than none, where the text holds nothing else and where it holds other words.
 _SURELY_NONE = 0.08
 _PROBABLY = 0.6
+#: With this probability of no speech there is none.
+_NOBODY = 0.6
 _MARGIN_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 200 // 1000
 _FULL_SCALE = 32768.0
 
@@ -219,14 +221,15 @@ class WhisperStream:
         """Return what may have been said, likeliest first; nothing where the model made it up."""
         first, *_ = decoded.texts
         if not first.text or self._invented(first, decoded.no_speech):
-            return ()
+            # A digit alone is often written down again and again, which tells nothing against the digit.
+            heard_one = decoded.spelled >= _PROBABLY and decoded.no_speech < _NOBODY
+            return _distinct(_numbers(decoded, decoded.spelled)) if heard_one else ()
         free = [
             Hypothesis(each.text, _share(each), decoded.words if each is first else ())
             for each in decoded.texts
             if each.text and not self._invented(each, decoded.no_speech)
         ]
-        best = max((share for _, share in decoded.numbers), default=1.0)
-        numbers = [Hypothesis(digits, _share(first) * share / best) for digits, share in decoded.numbers]
+        numbers = _numbers(decoded, _share(first))
         if _is_number(first, decoded.spelled):
             return _distinct([*numbers, *free])
         # Digits can be found in anything: in words that the model is sure of there are none.
@@ -240,6 +243,12 @@ class WhisperStream:
             log_probability=text.log_probability,
             speech_s=self._pauses.speech_ms / 1000,
         )
+
+
+def _numbers(decoded: Decoded, confidence: float) -> list[Hypothesis]:
+    """Return the digit strings, the likeliest with this confidence and the others with less in proportion."""
+    best = max((share for _, share in decoded.numbers), default=1.0)
+    return [Hypothesis(digits, confidence * share / best) for digits, share in decoded.numbers]
 
 
 def _is_number(text: Text, spelled: float) -> bool:
