@@ -12,7 +12,7 @@ from tests.fakes.recorded_call import BEGAN, short_call, unrecorded
 from tests.fakes.web_server import FakeCalls, FakeRecordings, RunningServer, serving
 from voicebot.records.access.roles import Role
 from voicebot.records.contexts import Delivery
-from voicebot.records.record import RecordingState, Speaker, TurnRecord
+from voicebot.records.record import RecordingState, Speaker, TurnRecord, UnheardSpeech
 from voicebot.records.schema import call_document
 
 
@@ -134,6 +134,19 @@ async def test_a_call_that_goes_on_says_so() -> None:
 
         assert "The call goes on" in html
         assert "Nothing was said yet." in html
+
+
+async def test_speech_that_nobody_wrote_down_is_told_and_drawn() -> None:
+    call = short_call()
+    assert call.recording is not None
+    hidden = (UnheardSpeech(21_000, 23_500, "caller"), UnheardSpeech(65_000, 66_000, "bot"))
+    call = replace(call, recording=replace(call.recording, unheard=hidden))
+    async with serving(calls=FakeCalls([call_document(call)]), recordings=FakeRecordings()) as server:
+        await server.signed_in_as(Role.QA)
+        html = await page(server, "/calls/short")
+        assert 'data-pause="21000" data-end="23500"' in html
+        assert "Nobody made out what was said at 0:21, 1:05 (agent): it could not be searched" in html
+        assert "not recorded, or not written down" in html
 
 
 async def test_an_auditor_sees_the_waveform_and_no_sound() -> None:

@@ -159,9 +159,10 @@ class ActionBook:
         async with self._database.connect() as connection:
             return list(await connection.scalars(query))
 
-    async def cancelled_tasks(self) -> frozenset[str]:
-        """Return the subjects of tasks that somebody cancelled."""
-        query = select(TASKS.c.subject).where(TASKS.c.state == TaskState.CANCELLED.value)
+    async def cancelled_tasks(self, subjects: Sequence[str]) -> frozenset[str]:
+        """Return which of `subjects` are tasks that somebody cancelled."""
+        cancelled = TASKS.c.state == TaskState.CANCELLED.value
+        query = select(TASKS.c.subject).where(TASKS.c.subject.in_(subjects), cancelled)
         async with self._database.connect() as connection:
             return frozenset(await connection.scalars(query))
 

@@ -161,9 +161,9 @@ class WorkDoor:
 
     async def _failed(self) -> Sequence[Errand]:
         """Return what may be tried again: no task that was cancelled, and no undoing, which is tried again as such."""
-        cancelled = await self._book.cancelled_tasks()
-        failed = [one.errand for one in await self._work.failed()]
-        return [one for one in failed if one.job in {AFTER_CALL, TASK} and one.subject not in cancelled]
+        failed = [one.errand for one in await self._work.failed() if one.errand.job in {AFTER_CALL, TASK}]
+        cancelled = await self._book.cancelled_tasks([one.subject for one in failed])
+        return [one for one in failed if one.subject not in cancelled]
 
     @requires(Right.DECIDE_APPROVALS)
     async def page(self, request: web.Request) -> web.Response:

@@ -42,6 +42,7 @@ DEEDS = Table(
     Column("refusals", Integer, nullable=False, server_default="0"),
     Index(None, "call_id"),
     Index(None, "done_at"),
+    Index(None, "state"),
 )
 
 #: Writes that wait, or waited, for a person to allow them.

@@ -18,6 +18,7 @@ _MOMENT = sa.DateTime(timezone=True)
 def upgrade() -> None:
     op.add_column("deeds", sa.Column("problem", sa.String(256)))
     op.add_column("deeds", sa.Column("refusals", sa.Integer, nullable=False, server_default="0"))
+    op.create_index("ix_deeds_state", "deeds", ["state"])
     op.create_index("ix_approvals_call_id", "approvals", ["call_id"])
     op.create_index("ix_callbacks_call_id", "callbacks", ["call_id"])
     tasks = op.create_table(
@@ -70,5 +71,6 @@ def downgrade() -> None:
     op.drop_index("ix_approvals_call_id", "approvals")
     # States that older versions do not know: what is not undone is done.
     op.execute("UPDATE deeds SET state = 'done' WHERE state IN ('undo_failed', 'with_person')")
+    op.drop_index("ix_deeds_state", "deeds")
     op.drop_column("deeds", "refusals")
     op.drop_column("deeds", "problem")
