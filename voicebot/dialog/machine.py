@@ -27,6 +27,7 @@ from voicebot.dialog.events import (
     SlotValue,
 )
 from voicebot.dialog.flow import Bot
+from voicebot.dialog.keyed import read_keys
 from voicebot.dialog.ladder import missed, walk_on
 from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.prompt import Prompt
@@ -41,7 +42,6 @@ from voicebot.dialog.reading import (
     SaidNo,
     SaidYes,
     Unsure,
-    read_keys,
     read_turn,
 )
 from voicebot.dialog.recorded import announce, ask_first, changes

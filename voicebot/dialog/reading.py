@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 from voicebot.dialog.condition import Lookup
+from voicebot.dialog.declining import adds_nothing, declines, turns_down
 from voicebot.dialog.events import Entity, IntentScore, Interpretation, SlotValue
-from voicebot.dialog.flow import Bot, spoken_words
+from voicebot.dialog.flow import Bot
 from voicebot.dialog.prompt import Prompt
 from voicebot.dialog.slots import Verdict, judge, keyed_candidates, spoken_candidates
 from voicebot.dialog.spelled import Spelled
@@ -108,19 +108,6 @@ _LEAST_WEIGHT = 0.05
 _BARE_ANSWER_WORDS = 2
 #: A turn that is mostly the answer to the question asks for a person only from here.
 _CLEAR_WISH = 0.9
-#: What stands around a value that is said once more, and adds nothing to it.
-_AROUND_A_VALUE = frozenset(
-    "no nope nah oh um uh well wait sorry yes i said say mean meant want wanted it it's its that's make was is at on"
-    " for the to of please actually exactly".split()
-)
-#: With these a value that was offered is turned down: "no, four is too late".
-_TURNS_DOWN = re.compile(r"\b(?:too|not|never|no good|bad|impossible|(?:do|does|is|wo|ca|could|would)n't|cannot)\b")
-#: "I don't have one", where that leads somewhere.
-_HAS_NONE = re.compile(
-    r"\b(?:(?:don't|do not|haven't|never) (?:have|know|got|had|remember|recall)"
-    r"|(?:can't|cannot) (?:remember|find|recall)|forgot|forgotten|lost) (?:it|one|any|that|the|my|mine|a)\b"
-)
-_NEITHER = frozenset({"neither", "neither of them", "none", "none of them", "none of those", "something else"})
 #: Two intents to choose from by "the first one"; nothing else that is said counts as a value.
 _OPTION_TYPE = SlotType("option", ValueKind.MOMENT)
 
@@ -264,13 +251,13 @@ def _answered(scene: Scene, step: AskStep, said: Interpretation) -> Meaning | No
     if verdict.candidate:
         entity = verdict.candidate.entity
         is_offered = step.no is not None and verdict.candidate.value in scene.options
-        if is_offered and said.affirmative is False and _TURNS_DOWN.search(said.text):
+        if is_offered and turns_down(said):
             return SaidNo()
         # "What time do you open on Tuesday" holds a day, but answers no question about one.
         if aside and verdict.candidate.words * 2 < len(said.text.split()):
             return aside
         return Answered(verdict.candidate.value, _besides(said, [entity] if entity else []))
-    if step.no is not None and (_declines(said) or _HAS_NONE.search(said.text)):
+    if step.no is not None and declines(said):
         return SaidNo()
     if said.correction and (corrected := _correction(scene, said, scene.correctable)):
         return corrected  # before a command: "no wait, wednesday" asks for no time
@@ -283,8 +270,8 @@ def _answered(scene: Scene, step: AskStep, said: Interpretation) -> Meaning | No
         asked = scene.slots[step.slot].type.kind
         names = tuple(name for name in names if name not in scene.slots or scene.slots[name].type.kind is not asked)
     if is_mostly_refused:  # "5 am" is a time that will not do, and no request
-        return _correction(scene, said, names) or _refusal(verdict, step.slot)
-    return _correction(scene, said, names) or aside or _refusal(verdict, step.slot)
+        return _correction(scene, said, names) or refusal_of(verdict, step.slot)
+    return _correction(scene, said, names) or aside or refusal_of(verdict, step.slot)
 
 
 def _confirmed(scene: Scene, step: ConfirmStep, said: Interpretation) -> Meaning | None:
@@ -292,15 +279,11 @@ def _confirmed(scene: Scene, step: ConfirmStep, said: Interpretation) -> Meaning
     correction = _correction(scene, said, asked) or _restated(scene, said, asked)
     if correction:
         return correction
-    refusals = (_refusal(scene.verdict_on(name, said), name) for name in asked if _typed(scene, name))
+    refusals = (refusal_of(scene.verdict_on(name, said), name) for name in asked if _typed(scene, name))
     refused = next((refusal for refusal in refusals if refusal), None)
     if refused and said.affirmative is not True:
         return refused
     return _yes_or_no(said) or _aside(scene, said)
-
-
-def _declines(said: Interpretation) -> bool:
-    return said.affirmative is False or spoken_words(said.text) in _NEITHER
 
 
 def _typed(scene: Scene, name: str) -> bool:
@@ -338,7 +321,7 @@ def _restated(scene: Scene, said: Interpretation, names: Sequence[str]) -> Corre
             same[name] = candidate.value
             start, end = candidate.entity.start, candidate.entity.end
             around = around[:start] + " " * (end - start) + around[end:]
-    return Corrected(same) if same and set(spoken_words(around).split()) <= _AROUND_A_VALUE else None
+    return Corrected(same) if same and adds_nothing(around) else None
 
 
 def _besides(said: Interpretation, used: Sequence[Entity]) -> tuple[Entity, ...]:
@@ -350,7 +333,8 @@ def _besides(said: Interpretation, used: Sequence[Entity]) -> tuple[Entity, ...]
     )
 
 
-def _refusal(verdict: Verdict, slot: str) -> Refused | None:
+def refusal_of(verdict: Verdict, slot: str) -> Refused | None:
+    """Return what is said against a value of the right kind, if one was given."""
     return Refused(slot, verdict.reason) if verdict.refused is not None else None
 
 
@@ -411,33 +395,3 @@ def _yes_or_no(said: Interpretation) -> SaidYes | SaidNo | None:
     if said.affirmative is None:
         return None
     return SaidYes() if said.affirmative else SaidNo()
-
-
-def read_keys(scene: Scene, keys: str) -> Meaning | None:
-    """What a key entry means: a value, a menu's choice, 0 for a person, * to hear it again."""
-    meaning = _keyed(scene, keys)
-    if isinstance(meaning, Refused | None):
-        if keys == "0":
-            return Asked(scene.bot.commands.person, 1.0)
-        if keys == "*":
-            return Asked(scene.bot.commands.repeat, 1.0)
-    return meaning
-
-
-def _keyed(scene: Scene, keys: str) -> Meaning | None:
-    if scene.clarifying:
-        chosen = next(_keyed_options(keys, scene.clarifying), None)
-        return Asked(chosen, 1.0) if chosen else SaidNo() if keys == "2" else None
-    match scene.step:
-        case RequestStep(menu=menu):
-            return ChoseFlow(menu[keys]) if keys in menu else None
-        case ConfirmStep():
-            return SaidYes() if keys == "1" else SaidNo() if keys == "2" else None
-        case AskStep(slot=slot):
-            verdict = scene.verdict_on_keys(slot, keys)
-            return Answered(verdict.candidate.value) if verdict.candidate else _refusal(verdict, slot)
-
-
-def _keyed_options(keys: str, options: Sequence[str]) -> Iterator[str]:
-    if len(keys) == 1 and keys in "123456789" and int(keys) <= len(options):
-        yield options[int(keys) - 1]
