@@ -89,7 +89,7 @@ _NAMES: tuple[tuple[Sensitive, re.Pattern[str]], ...] = (
     (Sensitive.SSN, re.compile(r"\b(?:ssn|s s n|social security|social)\b")),
     (Sensitive.PIN, re.compile(r"\b(?:pin|pins|pin code|passcode|pass code|access code)\b")),
     (Sensitive.ACCOUNT, re.compile(r"\b(?:account|iban|routing|sort code)\b")),
-    (Sensitive.CARD, re.compile(r"\b(?:card|visa|mastercard|master card|amex|american express|discover)\b")),
+    (Sensitive.CARD, re.compile(r"\b(?:cards?|visa|mastercard|master card|amex|american express|discover)\b")),
 )
 _SLOT_PARTS: Mapping[str, Sensitive] = {
     "card": Sensitive.CARD,

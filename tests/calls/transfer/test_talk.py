@@ -16,6 +16,7 @@ from voicebot.calls.transfer.talk import WrittenTalk
 from voicebot.dialog.expectation import Expectation
 from voicebot.media.bridge import Observe, Side
 from voicebot.records.record import Speaker
+from voicebot.records.redacting import TurnRedactor
 from voicebot.speech.asr import Final, Hypothesis, Utterance, Word
 from voicebot.speech.dictation import Dictation
 from voicebot.speech.scribe import Scribe
@@ -196,3 +197,16 @@ async def test_a_card_number_told_to_an_agent_is_not_shown_at_the_desk() -> None
             heard.speak(observe, Side.CALLER)
         await heard.talk.close()
     assert [line.text for line in heard.shown] == ["what is your card number", "[card number]"]
+
+
+async def test_an_answer_nobody_understood_to_a_question_for_a_card_is_silence_in_the_recording() -> None:
+    # The engine made a plural of the card, and nothing of sixteen times the same digit.
+    heard = Heard(scripted("and the number of your cards please", ""))
+    async with heard.scribe.running():
+        with heard.talk.listening(heard.shown.append) as observe:
+            heard.speak(observe, Side.AGENT)
+            heard.speak(observe, Side.CALLER)
+        await heard.talk.close()
+    redactor = TurnRedactor()
+    *_, kept = [each.turn for turn in heard.journal.turns for each in redactor.add(turn)]
+    assert [redaction.kind for redaction in kept.redactions] == ["card"]
