@@ -31,8 +31,8 @@ _DOUBTFUL = 0.5
 #: How probable digits must be, rather than none, where the text holds nothing else and where it holds other words.
 _SURELY_NONE = 0.08
 _PROBABLY = 0.6
-#: With this probability of no speech there is none.
-_NOBODY = 0.6
+#: The natural logarithm of a token's probability, on average, below which nothing in a text is believed.
+_LEAST_SURE = -1.0
 _MARGIN_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 200 // 1000
 _FULL_SCALE = 32768.0
 
@@ -222,7 +222,7 @@ class WhisperStream:
         first, *_ = decoded.texts
         if not first.text or self._invented(first, decoded.no_speech):
             # A digit alone is often written down again and again, which tells nothing against the digit.
-            heard_one = decoded.spelled >= _PROBABLY and decoded.no_speech < _NOBODY
+            heard_one = decoded.spelled >= _PROBABLY and first.log_probability > _LEAST_SURE
             return _distinct(_numbers(decoded, decoded.spelled)) if heard_one else ()
         free = [
             Hypothesis(each.text, _share(each), decoded.words if each is first else ())
