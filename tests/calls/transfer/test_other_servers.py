@@ -13,9 +13,17 @@ import pytest
 
 from tests.fakes import postgresql
 from tests.fakes.contact_centre import ROUTING, packet
-from voicebot.calls.transfer.desks import CallOffered, Desks, DeskSession, OfferWithdrawn, TalkChanged, Withdrawal
-from voicebot.calls.transfer.other_servers import OtherServers, finding_desks, talk_notice
-from voicebot.calls.transfer.seams import FlowRun, RingFailed, TalkNews
+from voicebot.calls.transfer.desks import (
+    CallOffered,
+    Desks,
+    DeskSession,
+    OfferWithdrawn,
+    TalkChanged,
+    TalkWritten,
+    Withdrawal,
+)
+from voicebot.calls.transfer.other_servers import OtherServers, finding_desks, line_notice, talk_notice
+from voicebot.calls.transfer.seams import FlowRun, RingFailed, TalkLine, TalkNews
 from voicebot.records.board import EntryRow, QueueBoard
 from voicebot.records.contexts import Contexts
 from voicebot.records.database import Database, locate
@@ -153,6 +161,8 @@ async def test_a_desk_is_told_how_its_call_at_another_server_stands_until_that_i
         async with west.desks.attached("ana") as page:
             east.post.tell(talk_notice(claim, news))
             assert await next_event(page) == TalkChanged(claim, news)
+            east.post.tell(line_notice(claim, TalkLine("caller", 21_000, "🙂" * 5000)))
+            assert await next_event(page) == TalkWritten(claim, TalkLine("caller", 21_000, "🙂" * 600))
             # The server dies with nothing said; another frees the agent.
             await west.board.free("ana", claim.token, "available")
             assert await next_event(page) == TalkChanged(claim, None)

@@ -189,8 +189,8 @@ class _Line:
 _TALK: TypeAdapter[_Talk] = TypeAdapter(_Talk)
 _LINE: TypeAdapter[_Line] = TypeAdapter(_Line)
 _NEWS: TypeAdapter[_Talk | _Line] = TypeAdapter(_Talk | _Line)
-#: A notice has little room, and every letter may take six bytes of it.
-_MOST_LETTERS = 1000
+#: A notice has little room, and every letter may take twelve bytes of it.
+_MOST_LETTERS = 600
 
 
 def talk_notice(claim: Claim, news: TalkNews | None) -> dict[str, Any]:
