@@ -140,13 +140,23 @@ class Office:
 
 
 @asynccontextmanager
-async def office(folder: Path, database_url: str) -> AsyncIterator[Office]:
+async def office(folder: Path, database_url: str, *, is_new: bool = True) -> AsyncIterator[Office]:
     async with Database.served(locate(folder, database_url), instance="main") as database:
         here = Office(database)
-        async with database.begin() as connection:
-            names = ("id", "instance", "channel", "direction", "caller", "called", "carrier_call_id", "flow_version")
-            call = dict.fromkeys(names, "c1") | {"started_at": here.now, "goal_reached": False}
-            await connection.execute(CALLS.insert().values(call))
+        if is_new:
+            async with database.begin() as connection:
+                names = (
+                    "id",
+                    "instance",
+                    "channel",
+                    "direction",
+                    "caller",
+                    "called",
+                    "carrier_call_id",
+                    "flow_version",
+                )
+                call = dict.fromkeys(names, "c1") | {"started_at": here.now, "goal_reached": False}
+                await connection.execute(CALLS.insert().values(call))
         yield here
 
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -80,3 +85,54 @@ async def test_a_write_whose_flows_lost_its_undo_is_not_undone(tmp_path: Path, d
         await here.wrote(state=DeedState.DONE)
         assert await step.work(DEED) == ()  # somebody thought better of it
         assert await step.work("0" * 32) == ()
+
+
+_SERVER = """
+import asyncio, sys
+from pathlib import Path
+from tests.work.test_actions import DEED, Diary, office
+from voicebot.backends.backends import BackendResult
+from voicebot.records.database import locate
+from voicebot.records.deeds import DeedState
+from voicebot.work.durable import Errand, durable_work
+from voicebot.work.undoing import UNDO, Undoing
+folder, url = Path(sys.argv[1]), sys.argv[2]
+
+async def call(operation, arguments, *, idempotency_key=None):
+    first = not (folder / "asked").exists()
+    with (folder / "asked").open("a") as file:
+        file.write(f"{operation} {idempotency_key}\\n")
+    if first:
+        await asyncio.sleep(60)
+    return BackendResult("ok")
+
+async def main():
+    async with office(folder, url, is_new=not (folder / "asked").exists()) as here:
+        here.diary.call = call
+        if not (folder / "asked").exists():
+            await here.wrote(state=DeedState.UNDOING)
+        jobs = Undoing(here.deeds, here.planned).jobs()
+        async with durable_work(locate(folder, url), instance="main", jobs=jobs) as work:
+            await work.take_up(Errand(UNDO, DEED))
+            await work.settled(Errand(UNDO, DEED))
+            print((await here.actions.of_call("c1"))[0].state)
+
+asyncio.run(main())
+"""
+
+
+def test_a_server_that_is_killed_while_undoing_goes_on_with_the_same_key(tmp_path: Path, database_url: str) -> None:
+    command = [sys.executable, "-c", _SERVER, str(tmp_path), database_url]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    server = subprocess.Popen(command, env=environment)
+    deadline_s = time.monotonic() + 60
+    while not (tmp_path / "asked").exists():
+        assert server.poll() is None
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert again.stdout.strip().splitlines()[-1] == "undone"
+    # The system may have heard the first: by the key it knows the second for the same.
+    assert (tmp_path / "asked").read_text().splitlines() == [f"unbook undo:{DEED}"] * 2
