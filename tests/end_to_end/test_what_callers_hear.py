@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.end_to_end.server import FLOWS, Server, has_prompt, is_over, running
-from tests.end_to_end.test_handover import TONE_HZ, ask_for_a_person, contact_centre, loudness_at, on_duty, tone
+from tests.end_to_end.test_handover import TONE_HZ, ask_for_a_person, contact_centre, loudness_at, on_duty, tone, until
 from voicebot.simulation.carrier import Numbers
 from voicebot.simulation.sip_agent import AgentCall, SipAgent, accepts, declines, sip_agent
 from voicebot.simulation.sip_carrier import SipCarrier
@@ -138,3 +138,36 @@ async def test_without_a_carrier_the_emergency_number_is_said_to_be_dialled(tmp_
 
 async def _answers(call: AgentCall) -> None:
     await call.answer()
+
+
+async def test_who_is_called_back_and_says_no_is_told_that_nobody_calls_again(tmp_path: Path) -> None:
+    async with (
+        sip_agent(_says_no) as customer,
+        serving(tmp_path, customer, queue={"offers": ["callback"]}, ana="sip:ana@127.0.0.1:9") as server,
+    ):
+        async with SipCarrier(server.sip_uri).dial(numbers=Numbers("+12025550199", "bot")) as line:
+            await ask_for_a_person(server, line)
+            for prompt in ("transfer.offer", "transfer.callback_number", "transfer.callback_slot"):
+                await server.until(line.call_sid, has_prompt(prompt))
+                line.press("1")
+            record = await server.until(line.call_sid, is_over)
+        heard = " ".join(said(record))
+        assert (
+            "I'm sorry, nobody from customer service can take your call at the moment. To hang up and be called"
+            in heard
+        )
+        assert "Good. You can hang up now: we'll call you " in heard
+        on_duty(server, "ana")
+        server.rows("update callbacks set due_at = created_at")
+        call = await customer.call()
+        async with asyncio.timeout(60):
+            await call.over.wait()
+        await until(lambda: server.rows("select state from callbacks") == [("done",)])
+        spoken = [text for (text,) in server.rows("select text from turns where speaker = 'bot'")]
+        assert "All right, we won't call again about this. Goodbye." in spoken
+
+
+async def _says_no(call: AgentCall) -> None:
+    await call.answer()
+    await call.listen_for(3.0)
+    call.press("2")
