@@ -268,8 +268,8 @@ class Settings(BaseSettings):
     whisper_model: str | None = None
     vosk_model: str | None = Field(default=None, description="a Vosk model's folder, or its name under `models`")
     voice: str = Field(default="auto", description="auto, or engine:name such as flite:rms, espeak:en-us, piper:NAME")
-    dictation: Literal["auto", "off"] = Field(
-        default="auto", description="whether the talk of callers and agents is written down"
+    dictation: Literal["auto", "phrases", "off"] = Field(
+        default="auto", description="whether the talk of callers and agents is written down, or phrases in it spotted"
     )
     recognition_workers: Annotated[int, Field(ge=1, le=64)] = 1
     voice_workers: Annotated[int, Field(ge=1, le=64)] = 1

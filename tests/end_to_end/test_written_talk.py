@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,11 +16,13 @@ from tests.end_to_end.server import Server, has_prompt, is_over, running
 from tests.end_to_end.talker import Voices
 from tests.end_to_end.test_handover import ask_for_a_person, contact_centre, on_duty
 from tests.fakes.whisper_model import write_whisper_model
+from voicebot.settings import load_settings
 from voicebot.simulation.carrier import Numbers
 from voicebot.simulation.line import CarrierLine
 from voicebot.simulation.sip_agent import AgentCall, accepts, sip_agent
 from voicebot.simulation.sip_carrier import SipCarrier
 from voicebot.speech.models import find_whisper_model
+from voicebot.speech.published import installed_models
 
 pytestmark = [pytest.mark.spoken, pytest.mark.timeout(240)]
 
@@ -88,26 +89,24 @@ async def test_both_sides_are_written_down_while_they_talk(tmp_path: Path, voice
     assert 1000 < agent["heard_ms"] < 5000
 
 
-async def test_without_an_engine_that_dictates_no_words_are_made_up(tmp_path: Path, voices: Voices) -> None:
-    async with joined(tmp_path, VOICEBOT_RECOGNIZER="pocketsphinx", VOICEBOT_MODELS="", HF_HOME=str(tmp_path)) as (
-        server,
-        line,
-        call,
-    ):
+async def test_where_phrases_are_spotted_no_words_are_made_up(tmp_path: Path, voices: Voices) -> None:
+    settings = {"VOICEBOT_RECOGNIZER": "pocketsphinx", "VOICEBOT_DICTATION": "phrases"}
+    async with joined(tmp_path, **settings) as (server, line, call):
         await speak_in_turn(server, line, call, voices)
         await call.hang_up()
         record = await server.until(line.call_sid, is_over)
-    assert "no dictation engine is installed" in record["dictation"]
+    assert "only phrases are to be spotted" in record["dictation"]
+    assert "talk after a transfer will be silent in recordings" in server.log.read_text()
     for turn in talk(record):
         assert turn["engine"] == "pocketsphinx"
-        assert turn["decision"] == "only spotted phrases: no dictation engine is installed"
+        assert turn["decision"] == "only spotted phrases: only phrases are to be spotted"
         assert "jacket" not in turn["text"]
         assert turn["words"] == []
 
 
 @pytest.mark.skipif(
-    "VOICEBOT_MODELS" not in os.environ or find_whisper_model(None, Path(os.environ["VOICEBOT_MODELS"])) is None,
-    reason="needs a Whisper model in the folder VOICEBOT_MODELS",
+    find_whisper_model(None, load_settings().models, installed_models()) is None,
+    reason="set-up could not fetch a Whisper model, and VOICEBOT_MODELS names no folder with one",
 )
 async def test_a_real_model_writes_what_was_said(tmp_path: Path, voices: Voices) -> None:
     async with joined(tmp_path, VOICEBOT_RECOGNIZER="pocketsphinx") as (server, line, call):

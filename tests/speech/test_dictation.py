@@ -37,7 +37,7 @@ def test_it_goes_by_the_engine_that_heard_the_turn_not_by_the_first_one() -> Non
 
 
 async def test_without_recognition_nothing_is_heard_and_the_record_says_so() -> None:
-    dictation = Dictation(None, PHRASES)
+    dictation = Dictation(None, PHRASES, why_not="recognition is switched off")
     assert await dictation.start() is None
     assert not dictation.available
     assert "switched off" in dictation.note

@@ -12,7 +12,7 @@ from voicebot import g711
 from voicebot.dialog.expectation import Expectation
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.dictation import Dictation, Standby, StandbyTranscriber, Written
-from voicebot.speech.models import RecogniserWish, choose_dictation, engine_name
+from voicebot.speech.models import Recogniser, RecogniserWish, choose_dictation, engine_name
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
 from voicebot.speech.recognition.utterance import Deadlines
 from voicebot.speech.scribe import Scribe, Unwritten
@@ -120,7 +120,9 @@ async def test_workers_that_cannot_start_are_not_tried_again_at_once() -> None:
 
 async def test_a_whisper_model_in_a_worker_of_its_own_writes_talk_down(tmp_path: Path) -> None:
     write_whisper_model(tmp_path / "models" / "whisper-tiny.en", says="I will see to it")
-    choice = choose_dictation(RecogniserWish(installed_dir=tmp_path / "models"))
+    wish = RecogniserWish(installed_dir=tmp_path / "models")
+    assert choose_dictation(wish, phrases_only=True).engine is Recogniser.POCKETSPHINX
+    choice = choose_dictation(wish)
     async with choice.pool(1, niceness=15) as pool:
         patient = Deadlines(worker_s=30.0, finish_s=60.0, next_engine_s=60.0)
         dictation = Dictation(

@@ -180,11 +180,22 @@ class _TalkEars:
 
     @classmethod
     def of(cls, settings: Settings, stack: AsyncExitStack) -> _TalkEars:
+        choice, why_not = None, "no dictation engine is installed"
         if settings.dictation == "off":
-            return cls(None, "dictation is switched off", stack)
-        if settings.recognizer == "off":
-            return cls(None, "recognition is switched off", stack)
-        return cls(choose_dictation(recogniser_wish(settings)), "", stack)
+            why_not = "dictation is switched off"
+        elif settings.recognizer == "off":
+            why_not = "recognition is switched off"
+        else:
+            only_phrases = settings.dictation == "phrases"
+            choice = choose_dictation(recogniser_wish(settings), phrases_only=only_phrases)
+            if only_phrases:
+                why_not = "only phrases are to be spotted"
+        if settings.recording.unheard == "silence" and (choice is None or not dictates(engine_name(choice.engine))):
+            log.warning(
+                "talk after a transfer will be silent in recordings, as nothing writes it down to be searched",
+                instead="voicebot models pull whisper-tiny.en, or VOICEBOT_RECORDING__UNHEARD=keep",
+            )
+        return cls(choice, why_not, stack)
 
     def dictation(self, bot: Bot, domain: Path | None, stack: AsyncExitStack) -> Dictation:
         """Return what writes talk down about `bot`, whose `domain` is for an engine that only knows what flows say."""
@@ -195,7 +206,8 @@ class _TalkEars:
         known = WorkerTranscriber([self._pool], domain=None if dictates(engine) else domain, deadlines=TALK_DEADLINES)
         stack.push_async_callback(known.close)
         hears = StandbyTranscriber(self._standby, known)
-        return Dictation(hears, phrases_of(bot.domain()), engine=engine, model=self._choice.model)
+        phrases = phrases_of(bot.domain())
+        return Dictation(hears, phrases, engine=engine, model=self._choice.model, why_not=self._why_not)
 
 
 def pronunciation(bot: Bot, texts: Sequence[str]) -> tuple[Lexicon, RecordedPrompts]:

@@ -51,17 +51,17 @@ class Dictation:
         *,
         engine: str = "",
         model: str = "",
-        why_not: str = "recognition is switched off",
+        why_not: str = "no dictation engine is installed",
     ) -> None:
         """Take what hears, the phrases worth spotting, the engine that hears first, and its model's name.
 
-        Without a transcriber nothing is written, and `why_not` says why. `engine` only decides what `available`
-        promises: what is done with a turn goes by the engine that has really heard it.
+        Without a transcriber nothing is heard. Where nothing is written down, `why_not` says why. `engine` only decides
+        what `available` promises: what is done with a turn goes by the engine that has really heard it.
         """
         self._transcriber = transcriber
         self._engine = engine
         self._model = model
-        self._why_not = why_not
+        self.why_not = why_not
         spelled = {tuple(phrase.lower().split()): phrase for phrase in phrases}
         self._phrases = {words: phrase for words, phrase in spelled.items() if len("".join(words)) >= _LEAST_LETTERS}
 
@@ -79,10 +79,10 @@ class Dictation:
     def note(self) -> str:
         """What the record of a transferred call says about it."""
         if self._transcriber is None:
-            return f"Not written down: {self._why_not}."
+            return f"Not written down: {self.why_not}."
         if self.available:
             return f"Written down by {' '.join(filter(None, (self._engine, self._model)))}."
-        return "Not written down: no dictation engine is installed. Only phrases that the flows know are shown."
+        return f"Not written down: {self.why_not}. Only phrases that the flows know are shown."
 
     async def start(self) -> Utterance | None:
         """Begin to hear one turn; None where nothing can. `EngineUnavailable` as for a `Transcriber`."""

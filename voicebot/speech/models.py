@@ -86,6 +86,7 @@ class RecogniserWish:
 
 
 _NO_DICTATION = "only spots phrases that the flows know; `voicebot models pull whisper-tiny.en` gets what dictates"
+_ONLY_PHRASES = "spots phrases that the flows know, as VOICEBOT_DICTATION says"
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 # CTranslate2 allocates and frees tens of megabytes for every utterance. With glibc's usual thresholds each of them goes
 # back to the kernel and is faulted in again, a third of the decoding time.
@@ -150,18 +151,18 @@ def choose_recogniser(wish: RecogniserWish) -> RecogniserChoice:
     raise EngineUnavailable(f"No recogniser is installed: {'; '.join(passed_over)}")
 
 
-def choose_dictation(wish: RecogniserWish) -> RecogniserChoice:
-    """Return what hears people's talk after a transfer: a dictation engine where one is present.
+def choose_dictation(wish: RecogniserWish, *, phrases_only: bool = False) -> RecogniserChoice:
+    """Return what hears people's talk after a transfer: a dictation engine where one is present and wanted.
 
     Also the Whisper model that set-up installs unasked, since nobody waits for it. Then Vosk, the servers that were
     named, and pocketsphinx, which only spots phrases. `EngineUnavailable` when there is none at all.
     """
     reports = {report.engine: report for report in list_recognisers(wish)}
     for engine in (Recogniser.WHISPER, Recogniser.VOSK, Recogniser.WYOMING):
-        if reports[engine].present:
+        if reports[engine].present and not phrases_only:
             return _choice(reports[engine], wish, "writes talk down")
     if reports[Recogniser.POCKETSPHINX].present:
-        return _choice(reports[Recogniser.POCKETSPHINX], wish, _NO_DICTATION)
+        return _choice(reports[Recogniser.POCKETSPHINX], wish, _ONLY_PHRASES if phrases_only else _NO_DICTATION)
     raise EngineUnavailable("No recogniser is installed.")
 
 

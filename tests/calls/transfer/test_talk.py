@@ -124,7 +124,7 @@ async def test_a_call_that_is_not_recorded_is_not_written_down_and_says_so() -> 
 
 
 async def test_without_recognition_the_record_says_why_there_are_no_words() -> None:
-    heard = Heard(Dictation(None))
+    heard = Heard(Dictation(None, why_not="recognition is switched off"))
     with heard.talk.listening(heard.shown.append) as observe:
         heard.speak(observe, Side.AGENT)
     await heard.talk.close()

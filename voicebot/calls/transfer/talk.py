@@ -188,7 +188,7 @@ class WrittenTalk:
             heard_ms=pending.passage.spoken_ms,
             engine=written.engine,
             confidence=written.confidence,
-            decision=None if written.dictated else f"{SPOTTED}: no dictation engine is installed",
+            decision=None if written.dictated else f"{SPOTTED}: {self._dictation.why_not}",
             words=tuple(in_recording(word, at_ms) for word in written.words),
         )
 
