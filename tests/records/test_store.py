@@ -139,6 +139,7 @@ async def test_a_call_comes_back_as_it_was_and_satisfies_the_schema(store: Store
             "consent": None,
             "consent_ms": None,
             "pauses": [],
+            "unheard": [],
         },
     }
     assert [(turn["speaker"], turn["text"]) for turn in turns] == [("bot", "Hello."), ("caller", "my balance please")]
