@@ -236,30 +236,47 @@ async def test_a_number_read_out_comes_before_the_text_and_after_words_that_are_
         await engine.close()
 
 
-class Stutters(CountingModel):
-    """Writes a digit again and again, and finds it among digits as surely as `spelled` says."""
+class Finds(CountingModel):
+    """Finds what it is told to in whatever is said."""
 
-    spelled = 0.9
+    found: Decoded
 
     def decode(
         self, samples: Samples, cue: Cue, cancelled: Callable[[], bool], *, draft: bool = False
     ) -> Decoded | None:
-        text = Text("3 " * 40, -0.2)
-        return Decoded((text,), 0.1, numbers=(("3", 0.6), ("2", 0.3)), spelled=self.spelled)
+        return self.found
+
+
+async def heard_at_a_number(directory: Path, found: Decoded, digits: int) -> list[str]:
+    model = Finds(str(directory), threads=1, compute_type="int8", context_s=5.0, local_only=True)
+    model.found = found
+    engine = WhisperEngine(model, max_sessions=1)
+    stream = await engine.open(
+        Request("number", (AnswerKind.DIGITS,), (), (digits,), secret=False, domain=None), nothing
+    )
+    await hear(stream, spoken("Three."))
+    heard = await stream.finish()
+    await stream.close()
+    await engine.close()
+    return [each.text for each in heard]
 
 
 @pytest.mark.parametrize(("spelled", "heard"), [(0.9, ["3", "2"]), (0.3, [])])
 async def test_a_digit_written_again_and_again_is_one_where_the_search_for_it_is_sure(
     directory: Path, spelled: float, heard: list[str]
 ) -> None:
-    model = Stutters(str(directory), threads=1, compute_type="int8", context_s=5.0, local_only=True)
-    model.spelled = spelled
-    engine = WhisperEngine(model, max_sessions=1)
-    digit = Request("digit", (AnswerKind.DIGITS,), (), (1,), secret=False, domain=None)
-    stream = await engine.open(digit, nothing)
-    await hear(stream, spoken("Three."))
-    assert [each.text for each in await stream.finish()] == heard
-    await engine.close()
+    found = Decoded((Text("3 " * 40, -0.2),), 0.1, numbers=(("3", 0.6), ("2", 0.3)), spelled=spelled)
+    assert await heard_at_a_number(directory, found, 1) == heard
+
+
+@pytest.mark.parametrize(
+    ("text", "first"), [("I'm 1 9 0 4.", "5 1 9 0 4"), ("I want 904", "5 1 9 0 4"), ("I moved on 4", "I moved on 4")]
+)
+async def test_a_number_of_which_a_digit_sounds_like_words_is_searched_among_digits(
+    directory: Path, text: str, first: str
+) -> None:
+    found = Decoded((Text(text, -0.5),), 0.1, numbers=(("5 1 9 0 4", 0.04), ("9 1 9 0 4", 0.03)), spelled=0.5)
+    assert (await heard_at_a_number(directory, found, 5))[0] == first
 
 
 def test_a_text_that_is_enough_gets_no_alternatives(tmp_path: Path) -> None:

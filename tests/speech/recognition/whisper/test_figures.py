@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicebot.speech.recognition.whisper.figures import only_digits
+from voicebot.speech.recognition.whisper.figures import count_digits, only_digits
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,10 @@ def test_digits_however_written_are_a_number(text: str) -> None:
 )
 def test_words_that_are_more_or_other_than_digits_are_not(text: str) -> None:
     assert not only_digits(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "digits"), [("I want 904.", 3), ("It's one nine oh four", 4), ("no, that's all", 0), ("8 1 6 4 power", 4)]
+)
+def test_digits_are_counted_among_other_words(text: str, digits: int) -> None:
+    assert count_digits(text) == digits

@@ -16,7 +16,7 @@ from voicebot.speech.recognition.engine import OnPartial
 from voicebot.speech.recognition.sphinx.domain import read_material
 from voicebot.speech.recognition.upsample import Upsampler
 from voicebot.speech.recognition.whisper.desk import Desk, Job, Urgency, Work
-from voicebot.speech.recognition.whisper.figures import only_digits
+from voicebot.speech.recognition.whisper.figures import count_digits, only_digits
 from voicebot.speech.recognition.whisper.guards import agreed, bare, invented
 from voicebot.speech.recognition.whisper.hints import cue_for, telling
 from voicebot.speech.recognition.whisper.model import LONGEST_S, RATE_HZ, Cue, Decoded, Model, Samples, Text
@@ -31,6 +31,8 @@ _DOUBTFUL = 0.5
 #: How probable digits must be, rather than none, where the text holds nothing else and where it holds other words.
 _SURELY_NONE = 0.08
 _PROBABLY = 0.6
+#: Who says so many digits reads out a number, although some of it sounds like words ("I want 904" for 51904).
+_NUMBER_DIGITS = 3
 #: The natural logarithm of a token's probability, on average, below which nothing in a text is believed.
 _LEAST_SURE = -1.0
 _MARGIN_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 200 // 1000
@@ -256,7 +258,7 @@ def _is_number(text: Text, spelled: float) -> bool:
 
     A short number is easily mistaken for a word ("Bye." for a five), and a stray word for a digit.
     """
-    if only_digits(text.text):
+    if only_digits(text.text) or count_digits(text.text) >= _NUMBER_DIGITS:
         return spelled >= _SURELY_NONE
     doubtful = _share(text) < _DOUBTFUL or len(bare(text.text).split()) == 1
     return doubtful and spelled >= _PROBABLY

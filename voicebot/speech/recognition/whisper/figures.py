@@ -21,5 +21,13 @@ def only_digits(text: str) -> bool:
     "Double seven" and "forty two" are no single digits: what they stand for is read from the text.
     """
     words = _WORD.findall(text.lower())
-    digits = [word for word in words if word.isdecimal() or word in _DIGITS]
-    return bool(digits) and all(word in _AROUND for word in words if word not in digits)
+    return any(map(_is_digits, words)) and all(word in _AROUND or _is_digits(word) for word in words)
+
+
+def count_digits(text: str) -> int:
+    """Return how many digits `text` holds, as figures or as words, whatever else it says."""
+    return sum(len(word) if word.isdecimal() else 1 for word in _WORD.findall(text.lower()) if _is_digits(word))
+
+
+def _is_digits(word: str) -> bool:
+    return word.isdecimal() or word in _DIGITS
