@@ -165,9 +165,9 @@ async def durable_work(
         DBOS.launch()
         yield DurableWork(workflows)
     finally:
-        await asyncio.to_thread(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=_DRAIN_S)
-        # DBOS had put its own threads behind `asyncio.to_thread`, and has ended them; others still need some.
+        # DBOS has put its own threads behind `asyncio.to_thread`, and ends them; others go on needing some meanwhile.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
+        await asyncio.to_thread(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=_DRAIN_S)
 
 
 async def _begin(workflows: Mapping[str, _Workflow], errand: Errand) -> None:
