@@ -87,12 +87,8 @@ async def test_a_dropped_socket_ends_its_call_and_no_other(deaf: Server) -> None
         await deaf.until(whole.call_sid, lambda found: found["goal"] == "opening_hours")
 
 
-#: With two of them the other one hears on.
-ONE_RECOGNISER = {"VOICEBOT_RECOGNIZER": "pocketsphinx"}
-
-
 async def test_a_killed_recogniser_comes_back_within_the_call(tmp_path: Path) -> None:
-    async with running(tmp_path / "data", **ONE_RECOGNISER) as server, server.carrier.dial() as line:
+    async with running(tmp_path / "data") as server, server.carrier.dial() as line:
         await server.until(line.call_sid, has_prompt("welcome.first"))
         killed = server.worker_pid("asr")
         os.kill(killed, signal.SIGKILL)
@@ -111,7 +107,7 @@ async def test_a_killed_recogniser_comes_back_within_the_call(tmp_path: Path) ->
 
 
 async def test_a_recogniser_that_hangs_is_noticed_and_the_caller_hears_a_word(tmp_path: Path) -> None:
-    async with running(tmp_path / "data", **ONE_RECOGNISER) as server, server.carrier.dial() as line:
+    async with running(tmp_path / "data") as server, server.carrier.dial() as line:
         await server.until(line.call_sid, has_prompt("welcome.first"))
         hung = server.worker_pid("asr")
         os.kill(hung, signal.SIGSTOP)

@@ -62,14 +62,24 @@ def test_where_the_second_pass_heard_nothing_the_first_one_counts() -> None:
 
 def test_where_the_second_pass_is_sure_of_other_words_the_firsts_numbers_do_not_count() -> None:
     first_pass = heard("oh nine two oh", "no that's all of it")
-    ranked = choose_number(heard("No, that's all."), first_pass)
+    ranked = choose_number(heard("No, that's all."), first_pass, KNOWN)
     assert [each.text for each in ranked] == ["No, that's all.", "no that's all of it"]
-    doubted = choose_number(heard("Bad for one.", "4 1"), heard("nine one"))
+    doubted = choose_number(heard("Bad for one.", "4 1"), heard("nine one"), KNOWN)
     assert [each.text for each in doubted] == ["Bad for one.", "4 1", "nine one"], "it may have been one"
-    assert [each.text for each in choose_number((), heard("four one"))] == ["four one"]
+    assert [each.text for each in choose_number((), heard("four one"), KNOWN)] == ["four one"]
 
 
 def test_of_a_number_all_alternatives_stay_the_second_passs_first() -> None:
-    ranked = choose_number(heard("4 5 1 2", "4 5 1 3"), heard("four five one two", "nine five one two"))
+    ranked = choose_number(heard("4 5 1 2", "4 5 1 3"), heard("four five one two", "nine five one two"), KNOWN)
     assert [each.text for each in ranked] == ["4 5 1 2", "4 5 1 3", "nine five one two"]
     assert [each.confidence for each in ranked] == sorted((each.confidence for each in ranked), reverse=True)
+
+
+def test_other_words_than_a_number_are_doubted_where_only_one_pass_heard_them() -> None:
+    alone, both = (
+        choose_number(heard("let me take your list", confidence=0.8), heard(expected), KNOWN)[0]
+        for expected in ("this is ridiculous", "let me take your list")
+    )
+    assert alone.text == both.text
+    assert [alone.confidence, both.confidence] == pytest.approx([0.4, 0.8])
+    assert choose_number(heard("a light rose"), heard("a light roast"), KNOWN)[0].text == "a light roast"

@@ -51,14 +51,17 @@ def choose(
     return tuple(ranked.values())
 
 
-def choose_number(dictated: Sequence[Hypothesis], expected: Sequence[Hypothesis]) -> tuple[Hypothesis, ...]:
+def choose_number(
+    dictated: Sequence[Hypothesis], expected: Sequence[Hypothesis], known: Collection[str]
+) -> tuple[Hypothesis, ...]:
     """Return all alternatives for a number: Whisper's, then what only pocketsphinx heard, none surer than those.
 
     Where Whisper is sure that no number was said ("No, that's all."), those of pocketsphinx do not count, whose grammar
-    makes a number of everything.
+    makes a number of everything, and the rest is weighed like any other words.
     """
     if dictated and not any(only_digits(each.text) for each in dictated):
-        expected = [each for each in expected if _NUMBER_WORDS.isdisjoint(words_of(each.text))]
+        others = [each for each in expected if _NUMBER_WORDS.isdisjoint(words_of(each.text))]
+        return choose(dictated, others, known)
     ranked = {" ".join(words_of(each.text)): each for each in reversed(dictated)}
     ranked = dict(reversed(ranked.items()))
     ceiling = min((each.confidence for each in ranked.values()), default=1.0)

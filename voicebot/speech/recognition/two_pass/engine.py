@@ -151,4 +151,5 @@ class TwoPassStream:
         return await self._first.finish()
 
     def _chosen(self, dictated: tuple[Hypothesis, ...], expected: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
-        return choose_number(dictated, expected) if self._number else choose(dictated, expected, self._first.words)
+        weigh = choose_number if self._number else choose
+        return weigh(dictated, expected, self._first.words)
