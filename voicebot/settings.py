@@ -282,7 +282,7 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(default=None, description="signs what is posted to webhooks")
 
     model_url: str | None = Field(
-        default=None, description="OpenAI-compatible service that words answers from articles; off unless set"
+        default=None, description="OpenAI-compatible service that words articles and summaries; off unless set"
     )
     model_name: str = "default"
     model_key: SecretStr | None = None

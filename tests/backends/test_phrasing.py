@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from tests.dialog.strategies import FLOWS
+from tests.fakes.model import Model, model_serving
 from voicebot.backends.held import objection
 from voicebot.backends.knowledge import KnowledgeSystem
-from voicebot.backends.phrasing import ModelAccess, PhrasedAnswers
+from voicebot.backends.phrasing import PhrasedAnswers
 
 ARTICLE = "You can send anything back within 30 days. Shipping back costs $4.90, and Maria's team refunds in five days."
 
@@ -52,35 +49,12 @@ def test_a_number_a_name_or_an_address_that_is_not_there_is_refused(text: str, w
     assert objection(text, (ARTICLE,)) == why
 
 
-class Model:
-    """An OpenAI-compatible service that says what it is told to."""
-
-    def __init__(self) -> None:
-        self.says: Any = ""
-        self.status = 200
-        self.delay_s = 0.0
-        self.asked: list[dict[str, Any]] = []
-        self.keys: list[str] = []
-
-    async def complete(self, request: web.Request) -> web.Response:
-        self.asked.append(await request.json())
-        self.keys.append(request.headers.get("Authorization", ""))
-        await asyncio.sleep(self.delay_s)
-        return web.json_response({"choices": [{"message": {"content": self.says}}]}, status=self.status)
-
-
 @pytest.fixture
 async def model() -> AsyncIterator[tuple[Model, PhrasedAnswers]]:
-    model = Model()
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", model.complete)
-    server = TestServer(app)
-    await server.start_server()
-    access = ModelAccess(str(server.make_url("/v1")), "small", "key-1", timeout_s=0.5)
-    system = PhrasedAnswers(KnowledgeSystem(FLOWS / "knowledge"), access)
-    yield model, system
-    await system.close()
-    await server.close()
+    async with model_serving() as (model, held):
+        system = PhrasedAnswers(KnowledgeSystem(FLOWS / "knowledge"), held)
+        yield model, system
+        await system.close()
 
 
 async def ask(system: PhrasedAnswers, question: str = "can i send something back") -> str:

@@ -15,9 +15,10 @@ from voicebot.app.understanding import learn_articles
 from voicebot.backends.backends import Backends, System
 from voicebot.backends.demo.company import demo_company
 from voicebot.backends.demo.data import ensure_demo_data
+from voicebot.backends.held_model import HeldModel, ModelAccess
 from voicebot.backends.knowledge import KnowledgeSystem
 from voicebot.backends.opening import open_systems
-from voicebot.backends.phrasing import ModelAccess, PhrasedAnswers
+from voicebot.backends.phrasing import PhrasedAnswers
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.loader import KNOWLEDGE
 from voicebot.settings import Settings
@@ -54,10 +55,16 @@ def open_backends(
     articles: System = KnowledgeSystem(
         folder / KNOWLEDGE, lambda passages: learn_articles(passages, settings.models, settings.data)
     )
-    if settings.model_url:
-        key = settings.model_key.get_secret_value() if settings.model_key else ""
-        access = ModelAccess(settings.model_url, settings.model_name, key, settings.model_timeout_s)
-        articles = PhrasedAnswers(articles, access)
+    if (model := held_model(settings)) is not None:
+        articles = PhrasedAnswers(articles, model)
         log.info("a model words the answers from articles", model=settings.model_name)
     systems: tuple[System, ...] = (company, articles, memory or NoMemory(), *declared)
     return Backends(systems, bot.operations, timeout_s=BACKEND_TIMEOUT_S)
+
+
+def held_model(settings: Settings) -> HeldModel | None:
+    """Return the language model that the settings name; None where they name none. Whoever asks closes it."""
+    if not settings.model_url:
+        return None
+    key = settings.model_key.get_secret_value() if settings.model_key else ""
+    return HeldModel(ModelAccess(settings.model_url, settings.model_name, key, settings.model_timeout_s))

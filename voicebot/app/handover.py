@@ -20,6 +20,7 @@ import phonenumbers
 import structlog
 from phonenumbers import timezone
 
+from voicebot.app.backends import held_model
 from voicebot.app.editions import Editions
 from voicebot.app.sessions import SessionFactory
 from voicebot.app.standing import beside
@@ -39,6 +40,7 @@ from voicebot.calls.transfer.other_servers import OtherServers, finding_desks, l
 from voicebot.calls.transfer.party import AgentParty
 from voicebot.calls.transfer.posting import HttpReceiver, MakePost, mapped, webhook
 from voicebot.calls.transfer.seams import TalkLine, TalkNews
+from voicebot.calls.transfer.worded import WordedSummaries
 from voicebot.dialog.flow import Bot
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.access.sight import SharedWith
@@ -100,6 +102,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
     music = await asyncio.to_thread(hold_music, settings.hold_music)
     # After what may find the settings wrong, since it must be closed.
     http = aiohttp.ClientSession()
+    model = held_model(settings)
     deliveries = Deliveries(
         contexts,
         receivers=[
@@ -107,6 +110,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
             for name, make_post in receivers
         ],
         clock=time.monotonic,
+        summaries=WordedSummaries(model) if model else None,
     )
 
     def find_routing() -> Routing:
@@ -232,6 +236,8 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
     finally:
         await lines.close()
         await http.close()
+        if model:
+            await model.close()
 
 
 def _desk_tickets(settings: Settings) -> Tickets:

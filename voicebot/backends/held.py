@@ -24,8 +24,9 @@ _TELLING = frozenset(
 )
 #: With what a sentence may begin although its first letter is large.
 _OPENERS = frozenset(
-    "a an and as at but by for from here i if in it it's no not of on once or our please so sorry thank thanks that"
-    " that's the then there these they this to until we we'll we're when with yes you you'll you're your".split()
+    "a an and as at but by caller customer for from he her here his i if in it it's no not nothing of on once or our"
+    " please she so sorry thank thanks that that's the their then there these they this to until we we'll we're when"
+    " with yes you you'll you're your".split()
 )
 
 

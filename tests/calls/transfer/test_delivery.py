@@ -26,7 +26,6 @@ from voicebot.calls.transfer.posting import KEY_HEADER, SIGNATURE_HEADER, HttpRe
 from voicebot.errors import ConfigurationError
 from voicebot.records.context import ContextPacket
 from voicebot.records.contexts import Contexts
-from voicebot.records.database import Database, locate
 
 SECRET = b"shared"
 PACKET = packet(late_order(), authenticated=True, customer_name="Ada Byron")
@@ -55,12 +54,6 @@ class Taker:
         self.requests.append((request.headers, await request.read()))
         await asyncio.sleep(self.delay_s)
         return web.Response(status=self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
-
-
-@pytest.fixture
-async def contexts(tmp_path: Path) -> AsyncIterator[Contexts]:
-    async with Database.served(locate(tmp_path), instance="main") as database:
-        yield Contexts(database, now=lambda: datetime.now(UTC))
 
 
 @asynccontextmanager

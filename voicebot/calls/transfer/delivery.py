@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from voicebot.calls.transfer.worded import WordedSummaries
 from voicebot.records.context import ContextPacket
 from voicebot.records.contexts import Contexts
 
@@ -38,8 +39,16 @@ class Receiver(Protocol):
 class Deliveries:
     """Delivers packets; what is still under way when a transfer has gone on is finished behind its back."""
 
-    def __init__(self, contexts: Contexts, *, receivers: Sequence[Receiver], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        contexts: Contexts,
+        *,
+        receivers: Sequence[Receiver],
+        clock: Callable[[], float],
+        summaries: WordedSummaries | None = None,
+    ) -> None:
         self._contexts = contexts
+        self._summaries = summaries
         self._receivers = receivers
         self._clock = clock
         self._sending: set[asyncio.Task[bool]] = set()
@@ -58,6 +67,8 @@ class Deliveries:
 
     async def deliver(self, packet: ContextPacket) -> tuple[str, ...]:
         """Put a packet on the desk and send it on; return the names of those who did not have it within a second."""
+        if self._summaries is not None:
+            packet = await self._summaries.worded(packet)
         began_s = self._clock()
         sending = {self._start(receiver.send(packet)): receiver.name for receiver in self._receivers}
         keeping = self._start(self._keep(packet))
