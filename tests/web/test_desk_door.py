@@ -16,6 +16,7 @@ from tests.fakes.web_server import FRAME, FakeCalls, RunningServer, serving
 from voicebot.calls.transfer.seams import FlowRun, RingFailed, TalkNews
 from voicebot.records.access.roles import Role
 from voicebot.records.database import Database
+from voicebot.routing.agents import AgentState, ReachKind
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Failure
 from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded
@@ -338,9 +339,24 @@ async def test_the_floor_shows_queues_agents_and_how_long_callers_wait() -> None
         assert [agent["name"] for agent in board["agents"]] == ["Ana", "Ben"]
 
 
+async def test_supervisors_learn_how_long_agents_were_in_each_state() -> None:
+    async with floor(Role.SUPERVISOR, "dana") as it:
+        await it.centre.parts.centre.set_state("ana", AgentState.AVAILABLE, ReachKind.BROWSER)
+        await it.centre.parts.centre.set_state("ana", AgentState.BREAK, ReachKind.BROWSER)
+        await asyncio.sleep(1.1)
+        url = it.server.base + "/api/agents/times"
+        told = await (await it.server.http.get(url)).json()
+        ana, ben = (agent["seconds"] for agent in told["agents"])
+        assert ana["break"] >= 1
+        assert ana["available"] == 0
+        assert sum(ben.values()) == 0
+        assert (await it.server.http.get(f"{url}?since=2100-01-01T00:00:00Z")).status == 200
+        assert (await it.server.http.get(f"{url}?since=yesterday")).status == 400
+
+
 async def test_who_may_not_watch_or_take_calls_is_turned_away() -> None:
     async with floor() as it:
-        for path in ("/floor", "/floor/socket"):
+        for path in ("/floor", "/floor/socket", "/api/agents/times"):
             assert (await it.server.http.get(it.server.base + path, headers={"Origin": it.server.base})).status == 403
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await it.server.http.ws_connect(it.server.base + "/desk/socket", headers={"Origin": "https://evil.example"})

@@ -85,7 +85,13 @@ async def test_the_api_survives_schemathesis(tmp_path: Path) -> None:
     limits = WebLimits(max_requests_per_minute=many, max_wrong_tokens_per_minute=many, max_chats_per_minute=many)
     async with (
         Store.open(tmp_path, on_failure=lambda _: None) as store,
-        serving(store=store, schema=call_schema(), chats=office.chats, limits=limits) as server,
+        serving(
+            store=store,
+            schema=call_schema(),
+            chats=office.chats,
+            limits=limits,
+            desks=lambda database: Centre(database).parts,
+        ) as server,
     ):
         _write_calls(store)
         await store.journal.flush()

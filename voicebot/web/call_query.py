@@ -42,8 +42,8 @@ def read_search(query: Mapping[str, str]) -> CallSearch:
         outcome=_choice(query, "outcome", Outcome),
         min_duration_s=_seconds(query, "min_duration_s"),
         max_duration_s=_seconds(query, "max_duration_s"),
-        since=_moment(query, "since"),
-        until=_moment(query, "until") or _moment(query, "before"),
+        since=read_moment(query, "since"),
+        until=read_moment(query, "until") or read_moment(query, "before"),
         flow_version=_text(query, "flow_version"),
     )
 
@@ -107,7 +107,8 @@ def _seconds(query: Mapping[str, str], name: str) -> float | None:
     return seconds
 
 
-def _moment(query: Mapping[str, str], name: str) -> datetime | None:
+def read_moment(query: Mapping[str, str], name: str) -> datetime | None:
+    """Read a date in UTC or a time with its zone, None where there is none; QueryRefused says how it is written."""
     given = query.get(name)
     if not given:
         return None

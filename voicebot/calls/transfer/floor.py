@@ -23,7 +23,17 @@ from voicebot.dialog.hours import Hours
 from voicebot.records.board import BUSY, LEASE, RINGING, EntryRow, QueueBoard, Snapshot
 from voicebot.records.callbacks import CallbackBook
 from voicebot.records.context import ContextPacket
-from voicebot.routing.agents import SET_BY_AGENT, Agent, AgentState, Presence, Reach, ReachKind, is_on_duty
+from voicebot.routing.agents import (
+    SET_BY_AGENT,
+    Agent,
+    AgentState,
+    Presence,
+    Reach,
+    ReachKind,
+    StateChange,
+    is_on_duty,
+    time_in_each,
+)
 from voicebot.routing.callbacks import free_slots
 from voicebot.routing.events import Claim
 from voicebot.routing.queues import Failure, Queue, Routing
@@ -292,6 +302,11 @@ class ContactCentre:
 
     async def snapshot(self) -> Snapshot:
         return await self._board.snapshot()
+
+    async def times_of(self, agent_id: str, since: datetime) -> dict[AgentState, timedelta]:
+        """Return how long an agent was in each state since then."""
+        changes = [StateChange(at, AgentState(state)) for at, state in await self._board.states_of(agent_id, since)]
+        return time_in_each(changes, self._now())
 
     # --- matching
 

@@ -25,6 +25,7 @@ from voicebot.web.access.headers import CSP_HEADER, content_security_policy
 from voicebot.web.access.identity import Identity
 from voicebot.web.access.principal import principal_of
 from voicebot.web.address import PublicAddress, socket_url
+from voicebot.web.call_query import read_moment
 from voicebot.web.desk.board_view import Board, floor_board
 from voicebot.web.desk.conversation import OFFER_CLAIM, ORIGIN_CLAIM, SERVER_CLAIM, DeskConversation, DeskParts
 from voicebot.web.desk.feed import BoardFeed
@@ -101,6 +102,7 @@ class DeskDoor:
             web.get("/floor", self.floor),
             web.get("/floor/socket", self.floor_socket),
             web.get("/api/calls/{id}/notes", self.notes),
+            web.get("/api/agents/times", self.times),
         ]
 
     async def close(self, app: web.Application) -> None:
@@ -238,9 +240,30 @@ class DeskDoor:
     async def notes(self, request: web.Request) -> web.Response:
         """Answer what agents wrote down about a call."""
         call_id = request.match_info["id"]
-        notes = await self._parts.notes.list(call_id) if _CALL_ID.fullmatch(call_id) else []
+        if not _CALL_ID.fullmatch(call_id):
+            raise web.HTTPNotFound
+        notes = await self._parts.notes.list(call_id)
         answer = [asdict(note) | {"saved_at": note.saved_at.isoformat()} for note in notes]
         return web.json_response({"notes": answer})
+
+    @requires(Right.WATCH_QUEUES)
+    async def times(self, request: web.Request) -> web.Response:
+        """Answer how many seconds each agent was in each state, since midnight UTC unless `since` says otherwise."""
+        now = self._now()
+        since = read_moment(request.query, "since") or now.replace(hour=0, minute=0, second=0, microsecond=0)
+        centre = self._parts.centre
+        agents = [
+            {
+                "id": agent.id,
+                "name": agent.name,
+                "seconds": {
+                    state.value: round(spent.total_seconds())
+                    for state, spent in (await centre.times_of(agent.id, since)).items()
+                },
+            }
+            for agent in centre.routing.agents.values()
+        ]
+        return web.json_response({"since": since.isoformat(), "until": now.isoformat(), "agents": agents})
 
     # --- beneath
 
