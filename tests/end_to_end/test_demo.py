@@ -31,10 +31,12 @@ from voicebot.speech.synthesis.voices import ESPEAK_DEFAULT
 from voicebot.wav import read_wav
 
 pytestmark = [pytest.mark.spoken, pytest.mark.timeout(600)]
-#: Tests share the machine: a server that refuses calls because another test is busy would prove nothing.
 #: capability.h: reading and searching whatever the permissions say.
 _CAP_DAC_READ_SEARCH = 2
+#: Tests share the machine: a server that refuses calls because another test is busy would prove nothing.
 PATIENT = {"VOICEBOT_MAX_CPU_PERCENT": "100"}
+#: What is asked here has to be heard as it was said, and Whisper takes this made-up voice's "Sorry" for "How do we".
+KNOWS_ONLY_THE_FLOWS = PATIENT | {"VOICEBOT_RECOGNIZER": "pocketsphinx"}
 
 
 async def run_demo(data: Path, *arguments: str, under: tuple[str, ...] = (), **environment: str) -> tuple[int, str]:
@@ -138,7 +140,7 @@ async def test_a_broken_voice_fails_the_demo_before_any_call(tmp_path: Path) -> 
 async def test_other_words_lead_to_another_outcome(tmp_path: Path) -> None:
     """The same server, the same steps: only what is said differs, and the server knows it from the audio alone."""
     share_renderings(tmp_path)
-    plan = ServerPlan(tmp_path, FLOWS, 0, 0, PATIENT)
+    plan = ServerPlan(tmp_path, FLOWS, 0, 0, KNOWS_ONLY_THE_FLOWS)
     out = io.StringIO()
     async with running(plan, lambda _: None) as server, senses(server) as mind:
         order = await place(ORDER, server, mind, tmp_path, Terminal(out))
