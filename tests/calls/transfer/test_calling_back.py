@@ -144,10 +144,10 @@ async def test_one_at_which_servers_die_is_given_up_like_any_other(
     async with Database.served(locate(tmp_path), instance="test") as database:
         book = CallbackBook(database, instance="test", now=now)
         await promised(book)
-        monkeypatch.setattr(callbacks, "LEASE", timedelta(seconds=-1))  # who claims it has died at once
-        claimed = [await book.claim_due() for _ in range(ROUTING.callbacks.attempts)]
+        with monkeypatch.context() as dying:
+            dying.setattr(callbacks, "LEASE", timedelta(seconds=-1))  # who claims it has died at once
+            claimed = [await book.claim_due() for _ in range(ROUTING.callbacks.attempts)]
         assert all(claimed)
-    monkeypatch.undo()
     network = Dialled()
     async with making(tmp_path, network) as book:
         await row_in(book, FAILED, result="broken")
