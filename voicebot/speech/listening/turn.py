@@ -95,7 +95,7 @@ _ONSET_VOICED_OVER_PROMPT = 6
 #: So many frames that may be a voice's lower the prompt meanwhile. With six voiced ones alone, one prompt in twelve is
 #: still loud 200 ms after the caller's first sound, since voices begin softly.
 _HINTS = 3
-#: Of the hints before a voice over a prompt at most so much counts when that voice must last to be believed.
+#: Of the hints before a voice over a prompt at most so much counts as that voice's.
 _HINTED_MS = 200
 #: A voice is sound for at most so long before it is known as one. Over a prompt that may be echo, of which only what
 #: sounds like a voice is known.
@@ -247,10 +247,10 @@ class TurnDetector:
         if self._trace.recent_voiced < needed or not may_start:
             return self._hinted(over_prompt=self._prompt_playing and may_start)
         onset = self._trace.onset(_UNKNOWN_OVER_PROMPT_MS if self._prompt_playing else _UNKNOWN_MS)
-        self._speech_sample = self._run_sample = max(self._earliest_sample, onset)
         if self.state is TurnState.HINTED:
             # A soft first word is but a hint of a voice; the voice that follows shows that it was one.
-            self._run_sample = min(onset, max(self._hint_sample, onset - samples(_HINTED_MS)))
+            onset = min(onset, max(self._hint_sample, onset - samples(_HINTED_MS)))
+        self._speech_sample = self._run_sample = max(self._earliest_sample, onset)
         self._start_sample = max(self._earliest_sample, self._speech_sample - samples(PRE_ROLL_MS))
         started = SpeechStarted(self._start_sample, self._speech_sample, over_prompt=self._prompt_playing)
         if self._prompt_playing:
