@@ -257,7 +257,7 @@ async def test_a_full_disk_is_counted_and_recording_goes_on_when_there_is_room(
 def _drained(recordings: Recordings) -> None:
     """Wait, in a thread of its own, until the recorder's thread has written what it was given."""
     while not recordings._jobs.empty():
-        time.sleep(0.001)
+        time.sleep(0.001)  # a queue tells nobody that it is empty
     time.sleep(0.05)  # the job that it took last is in no queue any more
 
 
