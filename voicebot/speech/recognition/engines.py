@@ -87,4 +87,4 @@ def _vosk(options: Mapping[str, object]) -> Engine:
     except ImportError as error:
         raise EngineUnavailable("Vosk is not installed. Install the extra vosk.") from error
     model = Model.load(Path(str(options.get("model", ""))))
-    return VoskEngine(model.name, model.recogniser, max_sessions=int(_number(options, "max_sessions", 12)))
+    return VoskEngine(model, max_sessions=int(_number(options, "max_sessions", 12)))

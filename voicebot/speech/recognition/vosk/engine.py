@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from voicebot.errors import EngineUnavailable
-from voicebot.speech.asr import Hypothesis, Word
+from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.engine import OnPartial
-from voicebot.speech.recognition.vosk.model import Recogniser, hypothesis_of, parse_partial, parse_words
+from voicebot.speech.recognition.vosk.model import Model, Recogniser
 from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Request
 from voicebot.speech.workers.capabilities import Capabilities, Feature
 
@@ -21,11 +21,10 @@ _T = TypeVar("_T")
 
 
 class VoskEngine:
-    """One model, one decoding thread, an admission limit. `begin` makes the recogniser of an utterance."""
+    """One model, one decoding thread, an admission limit."""
 
-    def __init__(self, name: str, begin: Callable[[], Recogniser], *, max_sessions: int) -> None:
-        self._name = name
-        self._begin = begin
+    def __init__(self, model: Model, *, max_sessions: int) -> None:
+        self._model = model
         self._max_sessions = max_sessions
         self._open = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
@@ -34,16 +33,16 @@ class VoskEngine:
     def capabilities(self) -> Capabilities:
         return Capabilities(
             engine=ENGINE,
-            model=self._name,
+            model=self._model.name,
             features=frozenset(Feature) - {Feature.ALTERNATIVES},
             max_sessions=self._max_sessions,
         )
 
     async def warm_up(self) -> None:
         def decode() -> None:
-            recogniser = self._begin()
-            recogniser.AcceptWaveform(bytes(SAMPLE_RATE_HZ * SAMPLE_BYTES))
-            recogniser.FinalResult()
+            recogniser = self._model.recogniser()
+            recogniser.hear(bytes(SAMPLE_RATE_HZ * SAMPLE_BYTES))
+            recogniser.conclude()
 
         await self.run(decode)
 
@@ -56,7 +55,7 @@ class VoskEngine:
             raise EngineUnavailable("This worker decodes as many utterances as it can.")
         self._open += 1
         try:
-            recogniser = await self.run(self._begin)
+            recogniser = await self.run(self._model.recogniser)
         except BaseException:
             self._open -= 1
             raise
@@ -74,13 +73,12 @@ class VoskEngine:
 
 
 class VoskStream:
-    """One utterance. Kaldi finds ends of its own at pauses; what it has finished is kept and more is put behind it."""
+    """One utterance: its words while they are spoken, and all of them at a pause and at its end."""
 
     def __init__(self, engine: VoskEngine, recogniser: Recogniser, on_partial: OnPartial) -> None:
         self._engine = engine
         self._recogniser = recogniser
         self._on_partial = on_partial
-        self._words: tuple[Word, ...] = ()
         self._since_partial = 0
         self._shown = ""
         self._closed = False
@@ -100,13 +98,13 @@ class VoskStream:
                 await self._on_partial(text)
 
     async def look_ahead(self) -> tuple[Hypothesis, ...]:
-        return await self._engine.run(self._conclude)
+        return await self._engine.run(self._recogniser.conclude)
 
     async def go_on(self) -> None:
         """Do nothing: what was concluded at the pause stays, and what follows is put behind it."""
 
     async def finish(self) -> tuple[Hypothesis, ...]:
-        return await self._engine.run(self._conclude)
+        return await self._engine.run(self._recogniser.conclude)
 
     async def close(self) -> None:
         if not self._closed:
@@ -114,13 +112,5 @@ class VoskStream:
             self._engine.release()
 
     def _hear(self, pcm: bytes, *, partial: bool) -> str:
-        if self._recogniser.AcceptWaveform(pcm):
-            self._words += parse_words(self._recogniser.Result())
-        if not partial:
-            return ""
-        said = [word.text for word in self._words]
-        return " ".join([*said, parse_partial(self._recogniser.PartialResult())]).strip()
-
-    def _conclude(self) -> tuple[Hypothesis, ...]:
-        self._words += parse_words(self._recogniser.FinalResult())
-        return hypothesis_of(self._words)
+        self._recogniser.hear(pcm)
+        return self._recogniser.so_far() if partial else ""
