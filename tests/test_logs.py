@@ -10,22 +10,26 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 from loguru import logger as loguru_logger
+from sqlalchemy import text
 
 from voicebot.logs import configure_logs
 from voicebot.personal import Personal
+from voicebot.records.database import Database, locate
 
 
 @pytest.fixture(autouse=True)
 def _quiet_afterwards() -> Iterator[None]:
-    before = logging.getLogger().level
+    before = {name: logging.getLogger(name).level for name in (None, "voicebot")}
     yield
     configure_logs("console", "error", stream=io.StringIO())
-    logging.getLogger().setLevel(before)
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def _lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -153,6 +157,19 @@ def test_chatty_libraries_are_heard_from_warning_on() -> None:
     logging.getLogger("sqlalchemy.engine").info("INSERT INTO turns VALUES ('my pin is 4711')")
     logging.getLogger("aiohttp.access").info("GET /call")
     assert _lines(stream) == []
+
+
+async def test_at_debug_level_no_library_tells_what_is_written_to_the_database(
+    tmp_path: Path, database_url: str
+) -> None:
+    stream = io.StringIO()
+    configure_logs("json", "debug", stream=stream)
+    async with Database.prepared(locate(tmp_path, database_url)) as database, database.begin() as connection:
+        await connection.execute(text("SELECT :words"), {"words": "for Aiko Tanaka"})
+    structlog.get_logger("voicebot.calls").debug("asked")
+    written = _lines(stream)
+    assert "asked" in [line["event"] for line in written]
+    assert "Tanaka" not in str(written)
 
 
 def test_configuring_twice_does_not_double_the_lines() -> None:

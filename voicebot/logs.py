@@ -30,6 +30,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _WAITING_LINES = 10_000
 #: How long the end of the process waits for the last lines to be read.
 _LAST_LINES_S = 2.0
+#: Our own loggers. A library's DEBUG lines are never shown: they quote what passes through it, such as the statements
+#: for the database with every word of a turn.
+_OURS = "voicebot"
 #: Libraries that tell more at INFO than an operator wants, or quote what callers say.
 _QUIET = ("aiohttp.access", "alembic", "asyncio", "faster_whisper", "sqlalchemy", "twilio", "urllib3", "websockets")
 #: How pipecat writes the words of a text frame into its messages.
@@ -176,7 +179,8 @@ def configure_logs(
         earlier.close()
     root.addHandler(handler)
     atexit.register(handler.close)
-    root.setLevel(number)
+    root.setLevel(max(number, logging.INFO))
+    logging.getLogger(_OURS).setLevel(number)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     structlog.configure(
