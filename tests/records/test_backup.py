@@ -142,7 +142,9 @@ async def test_a_restore_overwrites_nothing(tmp_path: Path, data: Path, url: str
         await back_up(data, locate(data, url), data / "backup", at=START)
 
 
-@pytest.mark.parametrize("spoilt", ["missing", "changed", "unfinished", "damaged", "newer"])
+@pytest.mark.parametrize(
+    "spoilt", ["missing", "changed", "unfinished", "damaged", "newer", "added", "linked", "a field less"]
+)
 async def test_a_backup_that_is_not_whole_is_not_put_back(tmp_path: Path, data: Path, spoilt: str) -> None:
     async with Store.open(data, on_failure=print) as store:
         _call(store, data, "c1")
@@ -159,9 +161,18 @@ async def test_a_backup_that_is_not_whole_is_not_put_back(tmp_path: Path, data: 
             manifest.unlink()
         case "damaged":
             manifest.write_text(manifest.read_text()[:-9])
+        case "added":  # as a published flow or a key would be
+            (backup / "files" / "flows").mkdir()
+            (backup / "files" / "flows" / "current").write_text("planted")
+        case "linked":
+            elsewhere = tmp_path / "elsewhere"
+            recording.rename(elsewhere)
+            recording.symlink_to(elsewhere)
+        case "a field less":
+            manifest.write_text(manifest.read_text().replace('"kind"', '"sort"'))
         case _:
             manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(BackupFailed, match=r"missing or changed|is no backup|is damaged|another version"):
+    with pytest.raises(BackupFailed, match=r"missing or changed|is no backup|is damaged|another version|added"):
         await restore(backup, tmp_path / "target", locate(tmp_path / "target"))
     assert not (tmp_path / "target").exists()
 

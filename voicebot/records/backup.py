@@ -17,9 +17,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import URL
 
@@ -43,6 +44,13 @@ class BackupFailed(VoicebotError):
     """A backup or a restore could not be made; nothing that was there before has been changed."""
 
 
+class _Kind(StrEnum):
+    """Databases, as SQLAlchemy calls them."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+
+
 @dataclass(frozen=True, slots=True)
 class Backup:
     """What a backup holds: the kind of its database, and how many files of how many bytes."""
@@ -52,6 +60,27 @@ class Backup:
     revision: str
     files: int
     size_bytes: int
+
+
+class _File(BaseModel):
+    """How a file was when it was written."""
+
+    sha256: str
+    bytes: int
+
+
+class _Manifest(BaseModel):
+    """What a backup holds, by the files' paths in it."""
+
+    format: int
+    made_at: str
+    kind: _Kind
+    revision: str
+    files: dict[str, _File]
+
+    def backup(self) -> Backup:
+        size = sum(file.bytes for file in self.files.values())
+        return Backup(self.made_at, self.kind.value, self.revision, len(self.files), size)
 
 
 async def back_up(data: Path, url: URL, target: Path, *, at: datetime) -> Backup:
@@ -68,12 +97,12 @@ async def back_up(data: Path, url: URL, target: Path, *, at: datetime) -> Backup
             await _run(_tool("pg_dump"), "--format=custom", f"--file={unfinished / _DUMP}", *_connection(url), url=url)
         else:
             await asyncio.to_thread(_copy_sqlite, Path(str(url.database)), unfinished / _SQLITE_COPY)
-    kind = "postgresql" if database.is_postgresql else "sqlite"
+    kind = _Kind.POSTGRESQL if database.is_postgresql else _Kind.SQLITE
     await asyncio.to_thread(_copy_files, data, unfinished / _FILES, url)
-    manifest = await asyncio.to_thread(_manifest, unfinished)
-    manifest |= {"format": _FORMAT, "made_at": at.isoformat(), "kind": kind, "revision": revision}
+    files = await asyncio.to_thread(_files_of, unfinished)
+    manifest = _Manifest(format=_FORMAT, made_at=at.isoformat(), kind=kind, revision=revision, files=files)
     await asyncio.to_thread(_finish, unfinished, target, manifest)
-    return _backup(manifest)
+    return manifest.backup()
 
 
 async def restore(source: Path, data: Path, url: URL) -> Backup:
@@ -83,15 +112,15 @@ async def restore(source: Path, data: Path, url: URL) -> Backup:
     anything is written. Raises BackupFailed.
     """
     manifest = await asyncio.to_thread(_checked_manifest, source)
-    kind = "postgresql" if url.get_backend_name() == "postgresql" else "sqlite"
-    if (manifest["kind"], kind) == ("postgresql", "sqlite"):
+    kind = _Kind(url.get_backend_name())
+    if (manifest.kind, kind) == (_Kind.POSTGRESQL, _Kind.SQLITE):
         raise BackupFailed("This backup is of a PostgreSQL, and the settings name an SQLite file. Set `database_url`.")
     await asyncio.to_thread(_refuse_files, data)
-    if kind == "postgresql":
+    if kind is _Kind.POSTGRESQL:
         await _refuse_tables(url)
-    if manifest["kind"] != kind:
+    if manifest.kind is not kind:
         await _move(source / _SQLITE_COPY, url)
-    elif kind == "postgresql":
+    elif kind is _Kind.POSTGRESQL:
         await _run(
             *(_tool("pg_restore"), "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"),
             *(*_connection(url), str(source / _DUMP)),
@@ -100,7 +129,7 @@ async def restore(source: Path, data: Path, url: URL) -> Backup:
     else:
         await asyncio.to_thread(_place_sqlite, source / _SQLITE_COPY, Path(str(url.database)))
     await asyncio.to_thread(_put_back, source / _FILES, data)
-    return _backup(manifest)
+    return manifest.backup()
 
 
 async def _move(copy: Path, url: URL) -> None:
@@ -222,12 +251,11 @@ def _copy(source: Path, target: Path) -> None:
     target.chmod(source.stat().st_mode & 0o700)
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _files_of(folder: Path) -> dict[str, _File]:
     found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    files = {
-        path.relative_to(folder).as_posix(): {"sha256": _digest(path), "bytes": path.stat().st_size} for path in found
+    return {
+        path.relative_to(folder).as_posix(): _File(sha256=_digest(path), bytes=path.stat().st_size) for path in found
     }
-    return {"files": files}
 
 
 def _digest(path: Path) -> str:
@@ -235,31 +263,40 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _finish(unfinished: Path, target: Path, manifest: dict[str, Any]) -> None:
+def _finish(unfinished: Path, target: Path, manifest: _Manifest) -> None:
     path = unfinished / MANIFEST
     _private(path)
-    path.write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    path.write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
     unfinished.rename(target)
 
 
-def _checked_manifest(source: Path) -> dict[str, Any]:
+def _checked_manifest(source: Path) -> _Manifest:
+    """Return the manifest of a backup that holds exactly what it names: whatever else lies there came later."""
     try:
-        manifest: dict[str, Any] = json.loads((source / MANIFEST).read_text("utf-8"))
-        files = manifest["files"]
-        wrong = [name for name, told in files.items() if not _is_as_told(source / name, told["sha256"])]
+        told = json.loads((source / MANIFEST).read_text("utf-8"))
+        if isinstance(told, dict) and told.get("format") != _FORMAT:
+            raise BackupFailed(f"{source} was made by another version of this program, in a form unknown here.")
+        manifest = _Manifest.model_validate(told)
     except FileNotFoundError:
         raise BackupFailed(f"{source} is no backup: it has no {MANIFEST}, which is written last.") from None
-    except (ValueError, KeyError, TypeError):
+    except ValueError:  # pydantic's ValidationError is one
         raise BackupFailed(f"{source / MANIFEST} is damaged.") from None
-    if manifest.get("format") != _FORMAT:
-        raise BackupFailed(f"{source} was made by another version of this program, in a form unknown here.")
+    there = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if not _is_folder(path)}
+    wrong = [name for name, file in manifest.files.items() if not _is_as_told(there.get(name), file)]
     if wrong:
         raise BackupFailed(f"{len(wrong)} files of the backup are missing or changed, the first of them {wrong[0]}.")
+    if added := sorted(there.keys() - manifest.files.keys() - {MANIFEST}):
+        raise BackupFailed(f"{len(added)} files were added to the backup, the first of them {added[0]}. Remove them.")
     return manifest
 
 
-def _is_as_told(path: Path, sha256: str) -> bool:
-    return path.is_file() and _digest(path) == sha256
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _is_as_told(path: Path | None, told: _File) -> bool:
+    """Tell whether a file is the one that was written; a link, which could lead anywhere, never was."""
+    return path is not None and path.is_file() and not path.is_symlink() and _digest(path) == told.sha256
 
 
 def _place_sqlite(copy: Path, target: Path) -> None:
@@ -276,8 +313,3 @@ def _put_back(files: Path, data: Path) -> None:
             target = data / path.relative_to(files)
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _copy(path, target)
-
-
-def _backup(manifest: dict[str, Any]) -> Backup:
-    size = sum(told["bytes"] for told in manifest["files"].values())
-    return Backup(manifest["made_at"], manifest["kind"], manifest["revision"], len(manifest["files"]), size)
