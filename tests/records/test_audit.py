@@ -95,6 +95,7 @@ async def test_a_server_tells_each_new_head(tmp_path: Path, database_url: str) -
         ("DELETE FROM audit_contents WHERE number = 4", 4, "content deleted, and no entry says so"),
         ("DELETE FROM audit WHERE number = 3", 3, "missing, up to 3"),
         ("DELETE FROM audit WHERE number IN (1, 2)", 1, "missing, up to 2"),
+        ("UPDATE audit SET number = -1 WHERE number = 5", -1, "put in before the first entry"),
     ],
 )
 @pytest.mark.usefixtures("chain")
@@ -102,6 +103,26 @@ async def test_what_was_tampered_with_is_found(database: Database, statement: st
     await _tamper(database, statement)
     report = await _verify(database)
     assert (number, what) in [(problem.number, problem.what) for problem in report.problems]
+
+
+@pytest.mark.sqlite  # PostgreSQL takes nothing else for a moment
+async def test_what_is_no_moment_any_more_is_found(tmp_path: Path) -> None:
+    async with Database.prepared(locate(tmp_path)) as database:
+        async with database.begin() as connection:
+            await append(connection, [_entry(number) for number in (1, 2, 3)])
+        await _tamper(database, "UPDATE audit SET at = 'yesterday' WHERE number = 3")
+        (problem,) = (await _verify(database)).problems
+        assert (problem.number, problem.what) == (3, "changed")
+
+
+@pytest.mark.usefixtures("chain")
+async def test_a_deletion_does_not_excuse_what_went_after_it(database: Database) -> None:
+    deleted = AuditEntry(START, "retention", DELETED, "deletion:1", {"audit_contents": [[1, 9]]})
+    async with database.begin() as connection:
+        await append(connection, [deleted, _entry(7)])
+    await _tamper(database, "DELETE FROM audit_contents WHERE number IN (1, 7)")
+    (problem,) = (await _verify(database)).problems
+    assert (problem.number, problem.what) == (7, "content deleted, and no entry says so")
 
 
 @pytest.mark.usefixtures("chain")

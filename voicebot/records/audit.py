@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, text
+from sqlalchemy import RowMapping, String, insert, select, text, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voicebot.records.tables import AUDIT, AUDIT_CONTENTS
@@ -126,9 +126,12 @@ async def verify(connection: AsyncConnection, heads: Iterable[Head] = ()) -> Aud
     entries = 0
     gone: list[int] = []
     told: list[tuple[int, int]] = []
-    while page := await _page(connection, after=head.number):
+    while page := await _page(connection, after=head.number if entries else None):
         for row in page:
             entries += 1
+            if row["number"] <= head.number:
+                problems.append(AuditProblem(row["number"], "put in before the first entry"))
+                continue
             if row["number"] != head.number + 1:
                 problems.append(AuditProblem(head.number + 1, f"missing, up to {row['number'] - 1}"))
             elif row["previous"] != head.hash:
@@ -140,7 +143,9 @@ async def verify(connection: AsyncConnection, heads: Iterable[Head] = ()) -> Aud
             elif row["content_digest"] != _digest(row["salt"], row["content"]):
                 problems.append(AuditProblem(row["number"], "content changed"))
             elif row["action"] == DELETED:
-                told += [(first, last) for first, last in json.loads(row["content"]).get("audit_contents", ())]
+                stretches = json.loads(row["content"]).get("audit_contents", ())
+                # What comes later was not there to be deleted.
+                told += [(first, min(last, row["number"] - 1)) for first, last in stretches]
             if expected.pop(row["number"], row["hash"]) != row["hash"]:
                 problems.append(AuditProblem(row["number"], "is not the entry whose hash was exported"))
             head = Head(row["number"], row["hash"])
@@ -185,14 +190,17 @@ def read_heads(path: Path) -> list[Head]:
     return heads
 
 
-async def _page(connection: AsyncConnection, after: int) -> Sequence[RowMapping]:
+async def _page(connection: AsyncConnection, after: int | None) -> Sequence[RowMapping]:
+    """Return the entries that follow a number, or the first of all; moments as the database keeps them."""
+    columns = [type_coerce(column, String) if column is AUDIT.c.at else column for column in AUDIT.c]
     query = (
-        select(AUDIT, AUDIT_CONTENTS.c.salt, AUDIT_CONTENTS.c.content)
+        select(*columns, AUDIT_CONTENTS.c.salt, AUDIT_CONTENTS.c.content)
         .outerjoin(AUDIT_CONTENTS, AUDIT_CONTENTS.c.number == AUDIT.c.number)
-        .where(AUDIT.c.number > after)
         .order_by(AUDIT.c.number)
         .limit(_PAGE)
     )
+    if after is not None:
+        query = query.where(AUDIT.c.number > after)
     return (await connection.execute(query)).mappings().all()
 
 
@@ -206,6 +214,16 @@ def _digest(salt: str, content: str) -> str:
 
 def _link_hash(link: Mapping[str, Any] | RowMapping) -> str:
     """Hash everything of an entry but its content; a JSON list, so that no field can run into the next."""
-    fields = [link["number"], link["id"], link["at"].isoformat(timespec="microseconds")]
+    fields = [link["number"], link["id"], _moment(link["at"])]
     fields += [link[name] for name in ("actor", "action", "subject", "content_digest", "previous")]
     return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
+
+
+def _moment(at: datetime | str) -> str:
+    """Write a moment in one way, whichever database kept it; what somebody made no moment stays as it is."""
+    try:
+        moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    except ValueError:
+        return str(at)
+    utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return utc.isoformat(timespec="microseconds")
