@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import delete, insert, select, text
 
 from voicebot.dialog.events import Continuation
-from voicebot.records.audit import verify
+from voicebot.records.audit import AuditEntry, verify
 from voicebot.records.continuations import ContinuationStore, KeptChat
 from voicebot.records.deeds import Deeds
 from voicebot.records.disposal import Disposal, DisposalRefused
@@ -284,6 +284,30 @@ async def test_a_customers_deletion_leaves_nothing_but_a_certificate(
     assert (certificate["by"], certificate["reason"], certificate["at"]) == ("dana", "request 17", NOW.isoformat())
     assert await disposal.certificate(certificate["id"]) == certificate
     assert await _is_sound(store)
+
+
+async def test_exports_and_holds_of_a_number_do_not_outlast_its_deletion(
+    store: Store, disposal: Disposal, tmp_path: Path
+) -> None:
+    for call_id, caller in (("a1", "+15550100"), ("a2", "+15550100"), ("b1", "+155501001")):
+        _call(store, tmp_path, call_id, days_ago=2, caller=caller)
+    await store.journal.flush()
+    for caller in ("+15550100", "+155501001"):
+        store.journal.audit(AuditEntry(NOW, "dana", "calls_exported", "/api", {"query": {"caller": [caller]}}))
+        hold = await disposal.hold(caller=caller, by="dana", reason="a case")
+        await disposal.release(hold.id, by="dana", reason="over")
+    await store.journal.flush()
+    await disposal.delete(call_ids=["a1"], **WHY)
+    assert await _contents_with(store, '"+15550100"') > 1  # another of its calls is left
+    await disposal.delete(caller="+15550100", **WHY)
+    assert await _contents_with(store, '"+15550100"') == 0
+    assert await _contents_with(store, '"+155501001"') > 1
+    assert await _is_sound(store)
+
+
+async def _contents_with(store: Store, text_: str) -> int:
+    async with store.database.connect() as connection:
+        return sum(text_ in content for content in await connection.scalars(select(AUDIT_CONTENTS.c.content)))
 
 
 class _HeldMeanwhile:

@@ -378,11 +378,15 @@ async def test_playback_and_export_are_noted_with_who_and_what() -> None:
         for start in range(0, 100, 10):
             answer = await server.http.get(url, headers={"Range": f"bytes={start}-{start + 9}"})
             assert answer.status == 206
-        assert (await server.http.get(server.base + "/api/calls/export?format=csv&words=a")).status == 200
+        export = server.base + "/api/calls/export?format=csv&words="
+        for words in ("a", "4111+1111+1111+1111&caller=%2B15550100"):
+            assert (await server.http.get(export + words)).status == 200
 
         noted = [(entry.actor, entry.action, entry.subject) for entry in server.audited]
         assert noted == [
             ("the-qa", "recording_played", "call:call-1"),
             ("the-qa", "calls_exported", "/api/calls/export"),
+            ("the-qa", "calls_exported", "/api/calls/export"),
         ]
-        assert server.audited[1].content["query"] == "format=csv&words=a"
+        asked = {"format": ["csv"], "words": ["[card number]"], "caller": ["+15550100"]}
+        assert [entry.content["query"] for entry in server.audited[1:]] == [{"format": ["csv"], "words": ["a"]}, asked]

@@ -25,6 +25,7 @@ from voicebot.records.audit import DELETED, AuditEntry, Head, append
 from voicebot.records.database import Database
 from voicebot.records.emptying import (
     audited,
+    audited_elsewhere,
     delete_calls,
     delete_continuations,
     delete_words,
@@ -147,10 +148,11 @@ class Disposal:
             gone = [call for call in calls if call.id in erased and call.id not in late]
             told = [await described(connection, call, erased[call.id]) for call in gone]
             ids = [call.id for call in gone]
-            numbers = await audited(connection, ids)
-            await forget_contents(connection, numbers)
-            await delete_calls(connection, ids)
             callers = {caller or "", *(call.caller for call in gone)} - {""}
+            numbers = await audited(connection, ids)
+            await delete_calls(connection, ids)
+            numbers = sorted({*numbers, *await audited_elsewhere(connection, callers)})
+            await forget_contents(connection, numbers)
             continuations = await delete_continuations(connection, callers, ids)
             if numbers:
                 kept.append({"what": "audit chain", "entries": ranges(numbers), "why": _CHAIN})

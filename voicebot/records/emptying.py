@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row, Table, and_, case, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from voicebot.records.audit import DELETED
 from voicebot.records.tables import (
     AFTER_CALLS,
     APPROVALS,
@@ -110,6 +111,24 @@ async def audited(connection: AsyncConnection, calls: Sequence[str]) -> list[int
     """Return the numbers of the entries of the audit trail that are about calls, in order."""
     subjects = [f"call:{call_id}" for call_id in calls]
     return sorted(await connection.scalars(select(AUDIT.c.number).where(AUDIT.c.subject.in_(subjects))))
+
+
+async def audited_elsewhere(connection: AsyncConnection, callers: Collection[str]) -> list[int]:
+    """Return the numbers of entries that name one of `callers` without being about a call, such as exports and holds.
+
+    Those of whom a call is left are passed over.
+    """
+    left = set(await connection.scalars(select(CALLS.c.caller).where(CALLS.c.caller.in_(callers)).distinct()))
+    if not (gone := set(callers) - left):
+        return []
+    query = (
+        select(AUDIT.c.number)
+        .join(AUDIT_CONTENTS, AUDIT_CONTENTS.c.number == AUDIT.c.number)
+        .where(AUDIT.c.subject.not_like("call:%"), AUDIT.c.action != DELETED)
+        # As a whole value of the content, which is JSON.
+        .where(or_(*(AUDIT_CONTENTS.c.content.contains(json.dumps(caller), autoescape=True) for caller in gone)))
+    )
+    return sorted(await connection.scalars(query))
 
 
 async def forget_contents(connection: AsyncConnection, numbers: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from voicebot.records.access.sight import Sight
 from voicebot.records.audit import AuditEntry
+from voicebot.redaction import redact
 from voicebot.web.access.csrf import check_intent
 from voicebot.web.access.declared import Access, access_of, is_public
 from voicebot.web.access.identity import Identity, unauthorized
@@ -113,15 +114,26 @@ class Guard:
         resource = request.match_info.route.resource
         canonical = resource.canonical if resource else ""
         subject = f"call:{request.match_info[access.call]}" if access.call else canonical
-        if request.method in {"GET", "HEAD"} and not self._deeds.allow(f"{principal.actor} {action} {subject}"):
+        # Of exports each is another: what they held is in their query.
+        is_piece = request.method in {"GET", "HEAD"} and access.call is not None
+        if is_piece and not self._deeds.allow(f"{principal.actor} {action} {subject}"):
             return
         content = {
             "address": client_address(request, self._public),
             "route": f"{request.method} {canonical}",
             "path": dict(request.match_info),
-            "query": request.query_string[:_MAX_QUERY_CHARS],
+            "query": _noted(request),
         }
         self._audit(AuditEntry(self._now(), principal.actor, action, subject[:256], content))
+
+
+def _noted(request: web.Request) -> dict[str, list[str]]:
+    """Return what was asked for, so that a deletion finds a number there; what was looked for may be a card's."""
+    found: dict[str, list[str]] = {}
+    for name, value in request.query.items():
+        text = redact(value) if name == "words" else value
+        found.setdefault(name[:_MAX_QUERY_CHARS], []).append(text[:_MAX_QUERY_CHARS])
+    return found
 
 
 def _nobody(request: web.Request) -> web.HTTPException:
