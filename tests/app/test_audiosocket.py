@@ -10,8 +10,9 @@ from ipaddress import ip_network
 
 import numpy as np
 
+from tests.fakes.media_streams import FRAME
 from tests.fakes.socket import until
-from tests.fakes.web_server import FRAME, FakeAdmission, Listener, echo
+from tests.fakes.web_server import FakeAdmission, Listener, echo
 from voicebot import g711
 from voicebot.app.audiosocket import AudioSocketDoor, listening
 from voicebot.telephony.audiosocket import messages

@@ -11,7 +11,8 @@ from playwright.async_api import Page
 
 from tests.browser.conftest import OpenBrowser
 from tests.fakes.recorded_call import recording_of, short_call
-from tests.fakes.web_server import PASSWORD, FakeCalls, FakeRecordings
+from tests.fakes.recordings import FakeRecordings
+from tests.fakes.web_server import PASSWORD, FakeCalls
 from tests.web.test_work_door import office
 from voicebot.records.access.roles import Role
 from voicebot.records.schema import call_document

@@ -12,7 +12,8 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import OpenBrowser
 from tests.fakes.recorded_call import BEGAN, long_call, recording_of, short_call
-from tests.fakes.web_server import PASSWORD, FakeCalls, FakeRecordings, RunningServer, serving
+from tests.fakes.recordings import FakeRecordings
+from tests.fakes.web_server import PASSWORD, FakeCalls, RunningServer, serving
 from voicebot.records.access.roles import Role
 from voicebot.records.record import CallRecord, HeardWord, Speaker, TurnRecord
 from voicebot.records.schema import call_document

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue
 
-from tests.fakes.web_server import FakeRecording
+from tests.fakes.recordings import FakeRecording
 from voicebot.records.record import (
     BackendCall,
     CallRecord,

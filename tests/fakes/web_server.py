@@ -1,4 +1,4 @@
-"""The web server on loopback with small fakes behind it, and a carrier and a page that tests drive by hand."""
+"""The web server on loopback with small fakes behind it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import aiohttp
 from aiohttp import web
@@ -22,7 +21,9 @@ from multidict import MultiDict
 from twilio.request_validator import RequestValidator
 from yarl import URL
 
+from tests.fakes.media_streams import HandMadeCarrier, incoming, parameters_of
 from tests.fakes.ports import bound_socket
+from tests.fakes.recordings import FakeLiveRecordings, FakeRecordings
 from tests.fakes.work import FakeWork
 from voicebot.calls.chats import Chats
 from voicebot.records.access.failures import Failures
@@ -39,11 +40,8 @@ from voicebot.records.database import Database, _engine, locate
 from voicebot.records.deeds import Deeds
 from voicebot.records.search import CallSearch, Cursor
 from voicebot.records.tables import METADATA
-from voicebot.records.vault.sealed import SealBrokenError
-from voicebot.records.vault.vault import RecordingUnfinishedError
 from voicebot.telephony.leg import CallLeg, FrameReceived, LegEnded, LegEvent
 from voicebot.telephony.twilio.journey import Journeys
-from voicebot.telephony.twilio.messages import CarrierMessage, Connected, Media, Start, Stop, Track, serialise
 from voicebot.telephony.twilio.webhook import CallStatusChanged, StreamStatusChanged
 from voicebot.web.access.oidc import OidcProvider
 from voicebot.web.address import PublicAddress
@@ -59,7 +57,6 @@ from voicebot.web.twilio_forms import TwilioAccess
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 API_TOKEN = "the-api-token"
 PASSWORD = "correct horse battery staple"  # opens nothing but a test's own server
-FRAME = b"\x7f" * 160
 
 
 class FakeAdmission:
@@ -103,60 +100,6 @@ class FakeCalls:
 
     async def audit_head(self) -> Head:
         return Head(17, "ab" * 32)
-
-
-class FakeRecording:
-    """A recording that may be played; `broken_at` is where reading it fails."""
-
-    content_type = "audio/flac"
-    etag = "e1"
-
-    def __init__(
-        self, content: bytes, broken_at: int | None = None, waveform: bytes = b'{"duration_ms": 0, "lanes": {}}'
-    ) -> None:
-        self.content = content
-        self.size = len(content)
-        self.broken_at = broken_at
-        self.waveform = waveform
-
-    async def read(self, start: int, end: int) -> bytes:
-        if self.broken_at is not None and end > self.broken_at:
-            raise SealBrokenError("a sealed file was changed")
-        return self.content[start:end]
-
-
-class FakeLiveRecordings:
-    """Live calls by id, and who stopped their recording."""
-
-    def __init__(self, *calls: str) -> None:
-        self.stopped: dict[str, str | None] = dict.fromkeys(calls)
-
-    def stop(self, call_id: str, by: str) -> bool:
-        if call_id in self.stopped:
-            self.stopped[call_id] = by
-        return call_id in self.stopped
-
-    def resume(self, call_id: str) -> bool:
-        if call_id in self.stopped:
-            self.stopped[call_id] = None
-        return call_id in self.stopped
-
-
-class FakeRecordings:
-    """The recordings of calls by their ids; `unfinished` ones may not be played yet."""
-
-    def __init__(self, recordings: Mapping[str, FakeRecording] | None = None, unfinished: str | None = None) -> None:
-        self.recordings = recordings or {}
-        self.unfinished = unfinished
-
-    async def open(self, call_id: str) -> FakeRecording | None:
-        if call_id == self.unfinished:
-            raise RecordingUnfinishedError("It is being redacted.")
-        return self.recordings.get(call_id)
-
-    async def waveform(self, call_id: str) -> bytes | None:
-        found = await self.open(call_id)
-        return found.waveform if found else None
 
 
 def _began(record: Mapping[str, Any]) -> datetime:
@@ -282,53 +225,6 @@ class RunningServer:
             yield carrier
 
 
-class HandMadeCarrier:
-    """One stream's carrier; it does only what it is told, right or wrong."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, call_sid: str = "CA1") -> None:
-        self.socket = socket
-        self.call_sid = call_sid
-        self.stream_sid = "MZ" + uuid.uuid4().hex
-        self.sequence = 0
-        self.chunk = 0
-
-    async def send(self, message: CarrierMessage | str) -> None:
-        await self.socket.send_str(message if isinstance(message, str) else serialise(message))
-
-    def number(self) -> int:
-        self.sequence += 1
-        return self.sequence
-
-    async def start(self, parameters: Mapping[str, str], **changes: Any) -> None:
-        await self.send(Connected())
-        start = Start(self.number(), self.stream_sid, "AC1", self.call_sid, parameters=parameters)
-        await self.send(replace(start, **changes))
-
-    def media(self, payload: bytes = FRAME) -> Media:
-        self.chunk += 1
-        return Media(self.number(), self.stream_sid, Track.INBOUND, self.chunk, 20 * self.chunk, payload)
-
-    async def say(self, frames: int) -> None:
-        for _ in range(frames):
-            await self.send(self.media())
-
-    async def stop(self) -> None:
-        await self.send(Stop(self.number(), self.stream_sid, "AC1", self.call_sid))
-
-    async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(3):
-            message: dict[str, Any] = await self.socket.receive_json()
-            return message
-
-    async def close_code(self) -> int | None:
-        """Read until the server closes and return its code."""
-        async with asyncio.timeout(5):
-            while True:
-                message = await self.socket.receive()
-                if message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING}:
-                    return self.socket.close_code
-
-
 @asynccontextmanager
 async def serving(
     accept: Callable[[CallLeg], Awaitable[None]] = echo,
@@ -443,21 +339,3 @@ async def _database() -> AsyncIterator[Database]:
 def sign(url: str, form: Sequence[tuple[str, str]]) -> str:
     signature: str = RequestValidator(AUTH_TOKEN).compute_signature(url, MultiDict(form))
     return signature
-
-
-def incoming(call_sid: str = "CA1", **changes: str) -> list[tuple[str, str]]:
-    """Return the form of Twilio's question about a call."""
-    fields = {"CallSid": call_sid, "AccountSid": "AC1", "From": "+15550100", "To": "+15550199", "CallStatus": "ringing"}
-    return list((fields | changes).items())
-
-
-def parameters_of(twiml: str) -> dict[str, str]:
-    """Return the custom parameters of the stream in a TwiML document."""
-    return {element.attrib["name"]: element.attrib["value"] for element in ET.fromstring(twiml).iter("Parameter")}
-
-
-def stream_of(twiml: str) -> dict[str, str]:
-    """Return the attributes of the stream in a TwiML document."""
-    stream = ET.fromstring(twiml).find("Connect/Stream")
-    assert stream is not None, twiml
-    return dict(stream.attrib)

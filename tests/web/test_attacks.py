@@ -14,17 +14,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.fakes.web_server import (
-    API_TOKEN,
-    PASSWORD,
-    FakeCalls,
-    FakeRecording,
-    FakeRecordings,
-    RunningServer,
-    incoming,
-    serving,
-    sign,
-)
+from tests.fakes.media_streams import incoming
+from tests.fakes.recordings import FakeRecording, FakeRecordings
+from tests.fakes.web_server import API_TOKEN, PASSWORD, FakeCalls, RunningServer, serving, sign
 from tests.web.test_records_door import record
 from voicebot.records.access.roles import RIGHTS, Reach, Right, Role
 from voicebot.records.access.sight import SharedWith

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from tests.fakes.media_streams import FRAME
 from tests.fakes.socket import until
-from tests.fakes.web_server import FRAME, Listener, RunningServer, serving
+from tests.fakes.web_server import Listener, RunningServer, serving
 from voicebot.telephony.leg import Capability, Channel, EndCause, KeyPressed, LegEnded
 from voicebot.web.address import PublicAddress
 from voicebot.web.server import WebLimits

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.fakes.recorded_call import BEGAN, short_call, unrecorded
-from tests.fakes.web_server import FakeCalls, FakeRecordings, RunningServer, serving
+from tests.fakes.recordings import FakeRecordings
+from tests.fakes.web_server import FakeCalls, RunningServer, serving
 from voicebot.records.access.roles import Role
 from voicebot.records.contexts import Delivery
 from voicebot.records.record import RecordingState, Speaker, TurnRecord, UnheardSpeech

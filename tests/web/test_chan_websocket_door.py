@@ -11,8 +11,9 @@ from ipaddress import ip_network
 import aiohttp
 import pytest
 
+from tests.fakes.media_streams import FRAME
 from tests.fakes.socket import until
-from tests.fakes.web_server import FRAME, Listener, RunningServer, serving
+from tests.fakes.web_server import Listener, RunningServer, serving
 from voicebot.telephony.leg import SILENT_FRAME, AudioPlayed, Channel, EndCause, HangUpReason, KeyPressed, LegEnded
 from voicebot.web.chan_websocket import AsteriskPeers
 

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from tests.fakes.contact_centre import WRAP_UP_S, Centre
-from tests.fakes.web_server import FRAME, FakeCalls, RunningServer, serving
+from tests.fakes.media_streams import FRAME
+from tests.fakes.web_server import FakeCalls, RunningServer, serving
 from voicebot.calls.transfer.seams import FlowRun, RingFailed, TalkNews
 from voicebot.records.access.roles import Role
 from voicebot.records.database import Database

@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from tests.fakes.web_server import API_TOKEN, FakeCalls, FakeLiveRecordings, FakeRecording, FakeRecordings, serving
+from tests.fakes.recordings import FakeLiveRecordings, FakeRecording, FakeRecordings
+from tests.fakes.web_server import API_TOKEN, FakeCalls, serving
 
 BEARER = {"Authorization": f"Bearer {API_TOKEN}"}
 CONTENT = bytes(range(256)) * 4096  # more than one piece

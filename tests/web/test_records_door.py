@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.web_server import API_TOKEN, FakeCalls, FakeRecording, FakeRecordings, serving
+from tests.fakes.recordings import FakeRecording, FakeRecordings
+from tests.fakes.web_server import API_TOKEN, FakeCalls, serving
 from voicebot.records.access.roles import Role
 from voicebot.records.record import CallRecord, Outcome, Speaker, TurnRecord
 from voicebot.records.schema import call_document

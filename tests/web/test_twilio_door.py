@@ -8,17 +8,9 @@ from xml.etree import ElementTree as ET
 import aiohttp
 import pytest
 
+from tests.fakes.media_streams import FRAME, HandMadeCarrier, incoming, parameters_of, stream_of
 from tests.fakes.socket import FakeClock, until
-from tests.fakes.web_server import (
-    FRAME,
-    HandMadeCarrier,
-    Listener,
-    incoming,
-    parameters_of,
-    serving,
-    sign,
-    stream_of,
-)
+from tests.fakes.web_server import Listener, serving, sign
 from voicebot.telephony.leg import AudioPlayed, CallLeg, Channel, EndCause, FrameReceived, LegEnded
 from voicebot.telephony.twilio.messages import Mark, Media, Track
 from voicebot.telephony.twilio.webhook import CallStatusChanged, CarrierCallStatus, StreamStatusChanged

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from tests.fakes.recorded_call import short_call
-from tests.fakes.web_server import API_TOKEN, FakeCalls, FakeRecordings, RunningServer, serving
+from tests.fakes.recordings import FakeRecordings
+from tests.fakes.web_server import API_TOKEN, FakeCalls, RunningServer, serving
 from voicebot.backends.sqlite import to_json
 from voicebot.records.access.roles import Role
 from voicebot.records.deeds import ApprovalState

@@ -14,8 +14,9 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import unused_port
 
+from tests.fakes.media_streams import FRAME, HandMadeCarrier, incoming
 from tests.fakes.socket import until
-from tests.fakes.web_server import FRAME, HandMadeCarrier, Listener, RunningServer, incoming, serving, sign
+from tests.fakes.web_server import Listener, RunningServer, serving, sign
 from voicebot.telephony import socket_line
 from voicebot.telephony.leg import CallLeg, EndCause, FrameReceived, LegEnded
 from voicebot.telephony.twilio.messages import Connected, Start, serialise
