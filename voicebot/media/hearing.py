@@ -261,7 +261,9 @@ class HearingProcessor(FrameProcessor):
                     await self._tell(TurnOver(arrived_s, self._attempt.over_prompt))
                     self._finish_attempt(event, arrived_s)
             case SpeechDropped():
+                # A prompt that has ended while it was paused is not interrupted by the key; what comes next must play.
                 self._drop_attempt()
+                await self._let_go()
             case TalkedTooLong():
                 self._drop_attempt()
                 await self._tell(CallerTalkedTooLong(arrived_s, over_prompt=self._held))
@@ -374,10 +376,16 @@ class HearingProcessor(FrameProcessor):
             self._key_timer = loop.call_later(max(0.0, deadline_s - self._clock()), self._keys_timed_out)
 
     def _keys_timed_out(self) -> None:
-        if self._keys and (entered := self._keys.expire(self._clock())) is not None:
-            self._forget_keys()
-            # Too few keys are an answer all the same: the dialog says what was wrong with it.
-            self._run(self._tell(KeysEntered(entered.keys, self._clock())))
+        if self._keys is None:
+            return
+        entered = self._keys.expire(self._clock())
+        if entered is None:
+            # A loop's timer may run a little before its time by the clock; nobody else would end the entry.
+            self._await_next_key()
+            return
+        self._forget_keys()
+        # Too few keys are an answer all the same: the dialog says what was wrong with it.
+        self._run(self._tell(KeysEntered(entered.keys, self._clock())))
 
     def _forget_keys(self) -> None:
         self._keys = None

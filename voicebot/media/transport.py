@@ -277,7 +277,8 @@ class LegOutput(BaseOutputTransport):
         self._tap.cut(heard, self._clock())
         self._echo.cleared()
         self._pacer.cleared()
-        dropped = min(len(self._recent), max(0, sent - heard) // FRAME_BYTES)
+        # A frame of which part was heard is sent again: with nothing to send, the end would never be reported as heard.
+        dropped = min(len(self._recent), -(-max(0, sent - heard) // FRAME_BYTES))
         unheard = [self._recent.pop() for _ in range(dropped)]
         return heard, unheard[::-1]
 

@@ -329,12 +329,33 @@ class TestBargeIn:
         turns = detector(Expectation("terms", (AnswerKind.YES_NO,), barge_in=False), prompt_playing=True)
         assert feed(turns, VOICED, 1000) == []
 
-    def test_over_a_prompt_that_ends_meanwhile_is_an_ordinary_turn(self) -> None:
+    @pytest.mark.parametrize("then", [VOICED, SILENT])
+    def test_over_a_prompt_that_ends_meanwhile_is_confirmed_for_what_waits_behind_it(self, then: Activity) -> None:
         turns = detector(prompt_playing=True)
         feed(turns, VOICED, 200)
+        feed(turns, then, 160)
         turns.prompt_finished()
-        assert feed(turns, VOICED, 200) == []
-        assert turns.state is TurnState.SPEAKING
+        assert feed(turns, then, 20) == [BargeInConfirmed(speech_sample=0)]
+
+    def test_lets_go_of_a_prompt_that_ends_with_the_frame_that_makes_it_a_voice(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, VOICED, 80)
+        turns.prompt_finished()
+        assert kinds(feed(turns, VOICED, 20)) == [HintFaded, SpeechStarted]
+
+    def test_stops_a_prompt_that_starts_in_the_callers_pause(self) -> None:
+        turns = detector()
+        feed(turns, VOICED, 300)
+        feed(turns, SILENT, 200)
+        turns.prompt_started()
+        assert kinds(feed(turns, VOICED, 60)) == [SpeechResumed, BargeInConfirmed]
+
+    def test_over_as_a_prompt_starts_is_judged_by_its_words(self) -> None:
+        turns = detector(YES_NO)
+        feed(turns, VOICED, 300)
+        feed(turns, SILENT, 200)
+        turns.prompt_started()
+        assert kinds(feed(turns, SILENT, 1000)) == [BargeInConfirmed, TurnEnded]
 
     def test_stops_a_prompt_that_starts_while_the_caller_speaks(self) -> None:
         turns = detector()
@@ -344,6 +365,12 @@ class TestBargeIn:
 
 
 class TestKeys:
+    def test_let_go_of_a_prompt_that_was_lowered(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, SOFT, 60)
+        turns.prompt_finished()
+        assert kinds(turns.key_pressed()) == [HintFaded]
+
     def test_stop_the_prompt_whatever_it_allows(self) -> None:
         turns = detector()
         turns.prompt_started(interruptible=False)

@@ -166,7 +166,7 @@ class TurnDetector:
         """
         self._prompt_playing = True
         self._prompt_interruptible = interruptible
-        self._must_interrupt = interruptible and self.state is TurnState.SPEAKING
+        self._must_interrupt = interruptible and self.state in {TurnState.SPEAKING, TurnState.PAUSED}
 
     def prompt_finished(self) -> None:
         """The caller has heard the prompt to its end, or it was dropped."""
@@ -206,7 +206,9 @@ class TurnDetector:
         events: list[TurnEvent] = []
         if self._prompt_playing:
             events.append(BargeInConfirmed(self.position_samples, by_key=True))
-        if self.state not in {TurnState.QUIET, TurnState.HINTED, TurnState.UNHEARD}:
+        if self.state is TurnState.HINTED:
+            events.append(HintFaded(self.position_samples))
+        elif self.state not in {TurnState.QUIET, TurnState.UNHEARD}:
             events.append(SpeechDropped(self._start_sample))
         self._trace.be_deaf(_KEY_DEAF_MS)
         self._forget_speech()
@@ -250,8 +252,10 @@ class TurnDetector:
         if self._prompt_playing:
             self._set_state(Cause.VOICE_OVER_PROMPT)
             return [BargeInSuspected(self._speech_sample), started]
+        hinted = self.state is TurnState.HINTED
         self._set_state(Cause.VOICE)
-        return [started]
+        # The prompt that was lowered for it has ended meanwhile; what comes next must not be softer.
+        return [HintFaded(self.position_samples), started] if hinted else [started]
 
     def _hinted(self, *, over_prompt: bool) -> list[TurnEvent]:
         """Look for the first signs of a voice over a prompt that may be interrupted, or for their end."""
@@ -264,7 +268,7 @@ class TurnDetector:
         return []
 
     def _suspected(self) -> list[TurnEvent]:
-        # A prompt that has ended meanwhile has nothing left to lose.
+        # A prompt that has ended meanwhile has nothing left to lose; what waits behind it waits for the words.
         if self._lasting() or self._words or not self._prompt_playing:
             return self._confirm()
         if self._trace.silence_ms < _PAUSE_MS:
@@ -299,10 +303,7 @@ class TurnDetector:
         return [SpeechResumed(self._pauses)]
 
     def _speaking(self) -> list[TurnEvent]:
-        events: list[TurnEvent] = []
-        if self._must_interrupt:
-            self._must_interrupt = False
-            events.append(BargeInConfirmed(self._speech_sample))
+        events = self._interrupt()
         if milliseconds(self.position_samples - self._speech_sample) > self._expectation.too_long_s * 1000:
             events.append(TalkedTooLong(self._start_sample))
             self._set_state(Cause.TOO_LONG)
@@ -329,9 +330,15 @@ class TurnDetector:
         last, end, voiced_ms = self._trace.last_voice_sample, self.position_samples, self._trace.voiced_ms
         # What follows is the next turn's; its pre-roll must not repeat the end of this one.
         self._earliest_sample = last
+        interrupting = self._interrupt()
         self._forget_speech()
         self._set_state(Cause.ENOUGH_SILENCE)
-        return [TurnEnded(self._start_sample, last, end, voiced_ms, why)]
+        return [*interrupting, TurnEnded(self._start_sample, last, end, voiced_ms, why)]
+
+    def _interrupt(self) -> list[TurnEvent]:
+        """Have a prompt that began while the caller was speaking wait for their words."""
+        wanted, self._must_interrupt = self._must_interrupt, False
+        return [BargeInConfirmed(self._speech_sample)] if wanted else []
 
     def _pause(self) -> SpeechPaused:
         self._pauses += 1
@@ -340,9 +347,10 @@ class TurnDetector:
         return SpeechPaused(self._pauses, self._start_sample, self._trace.last_voice_sample, self._trace.silence_ms)
 
     def _confirm(self) -> list[TurnEvent]:
+        """Believe the voice that paused the prompt: always told, since somebody must let what is paused go on."""
         self._words = None
         self._set_state(Cause.MEANT)
-        return [BargeInConfirmed(self._speech_sample)] if self._prompt_playing else []
+        return [BargeInConfirmed(self._speech_sample)]
 
     def _retract(self, why: RetractReason) -> list[TurnEvent]:
         self._forget_speech()
