@@ -3,7 +3,8 @@
     scripts/bench/recognition --data DIR [--engine ENGINE] [--model DIR] [--whisper DIR] [--only PART ...] [--share N]
         [--draw N] [--json FILE]
 
-Engines: sphinx (pocketsphinx alone), whisper (alone), two-pass (both, what calls use where a Whisper model is).
+Engines: sphinx (pocketsphinx alone), whisper (alone), two-pass (both, what calls use where a Whisper model is), vosk
+(the model of `--model`).
 It drives the engine that a recognition worker runs, with what a bot's flows would expect. Every threshold is set on
 other people's speech than it is tried on. All of it takes about half an hour on one core; `--share 4` takes every
 fourth recording.
@@ -330,8 +331,12 @@ PARTS: Mapping[str, tuple[Callable[[Bench], None], tuple[str, ...]]] = {
 
 def main() -> int:
     options = parser(__doc__ or "")
-    options.add_argument("--model", type=Path, help="an acoustic model's folder, in place of the wheel's wideband one")
-    options.add_argument("--engine", choices=("sphinx", "whisper", "two-pass"), default="sphinx")
+    options.add_argument(
+        "--model",
+        type=Path,
+        help="the folder of an acoustic model for pocketsphinx, in place of its wheel's, or of a Vosk model",
+    )
+    options.add_argument("--engine", choices=("sphinx", "whisper", "two-pass", "vosk"), default="sphinx")
     options.add_argument("--whisper", type=Path, help="a Whisper model's folder, in place of the installed tiny.en")
     options.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts alone")
     options.add_argument("--share", type=int, default=1, metavar="N", help="take every N-th recording")
@@ -341,7 +346,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as scratch:
         # What is measured here is hearing; how often Whisper is too late depends on the calls (scripts/bench/calls).
         engine: dict[str, object] = {"engine": given.engine, "late_s": 60}
-        if given.engine != "sphinx":
+        if given.engine == "vosk":
+            engine["model"] = str(given.model or "")
+        elif given.engine != "sphinx":
             engine["model"] = str(given.whisper or installed_models() / "whisper-tiny.en")
         if given.model:
             engine["acoustic_model"] = str(given.model)

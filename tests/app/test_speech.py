@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from tests.app.test_editions import NoTurnModel
 from tests.fakes.buzz import buzz
-from voicebot.app.speech import pronunciation
+from tests.fakes.transcriber import ScriptedTranscriber
+from tests.fakes.voice import HummingVoice
+from tests.fakes.vosk_model import write_vosk_model
+from voicebot.app.speech import DOWN, Speech, pronunciation
 from voicebot.dialog.loader import load_bot
+from voicebot.speech.dictation import Dictation
 from voicebot.speech.synthesis.recorded import text_id
+from voicebot.speech.workers.pool import WorkerPool
+from voicebot.speech.workers.process import WorkerSpec
 from voicebot.wav import write_wav_mulaw
 
+OBEDIENT = "tests.fakes.speech_service"
 FLOWS = Path(__file__).parents[2] / "flows"
 
 
@@ -28,6 +40,43 @@ def test_the_lexicon_and_the_recordings_of_a_bots_folder_are_used(tmp_path: Path
     assert len(recorded) == 1
     assert recorded.audio(text)
     assert recorded.unused == ("0000000000000000.wav",)
+
+
+def speech_of(*pools: WorkerPool) -> Speech:
+    return Speech(ScriptedTranscriber([]), HummingVoice(), NoTurnModel(), pools, Dictation(None))
+
+
+@asynccontextmanager
+async def two_that_hear(folder: Path) -> AsyncIterator[tuple[WorkerPool, WorkerPool, WorkerPool]]:
+    """Run a recogniser for one speaker, one for two that takes over, and a worker of another kind for two requests."""
+    pytest.importorskip("vosk")
+    vosk = {"engine": "vosk", "model": str(write_vosk_model(folder / "tones")), "max_sessions": 1}
+    specs = WorkerSpec("asr", vosk), WorkerSpec("asr", {"max_sessions": 2}), WorkerSpec(OBEDIENT)
+    async with WorkerPool(specs[0]) as first, WorkerPool(specs[1]) as second, WorkerPool(specs[2]) as other:
+        yield first, second, other
+
+
+async def test_hearing_is_full_when_the_last_engine_is_and_another_kind_by_itself(tmp_path: Path) -> None:
+    async with two_that_hear(tmp_path) as (first, second, other), AsyncExitStack() as stack:
+        speech = speech_of(first, second, other)
+        assert speech.load() == 0.0
+        for pool, load in ((first, 0.0), (second, 0.5), (other, 0.5), (second, 1.0)):
+            await stack.enter_async_context(pool.lease())
+            assert speech.load() == load
+    async with two_that_hear(tmp_path) as (first, second, other), AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(other.lease())
+        assert speech_of(first, second, other).load() == 1.0
+
+
+async def test_the_parts_of_a_server_name_the_engine_that_runs_and_the_one_it_stands_in_for(tmp_path: Path) -> None:
+    async with two_that_hear(tmp_path) as (first, second, other):
+        speech = speech_of(first, second, other)
+        assert speech.parts() == {"asr": "ready: vosk", OBEDIENT: "ready: obedient"}
+        await first.stop()
+        assert speech.parts()["asr"] == "ready: pocketsphinx in place of vosk"
+        await second.stop()
+        assert speech.parts()["asr"] == DOWN
 
 
 def test_a_folder_without_either_changes_nothing() -> None:

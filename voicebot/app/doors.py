@@ -16,7 +16,7 @@ from aiohttp import web
 from voicebot.app.audiosocket import AudioSocketDoor, listening
 from voicebot.app.chat_secret import chat_secret
 from voicebot.app.editions import Editions
-from voicebot.app.speech import Speech
+from voicebot.app.speech import DOWN, Speech
 from voicebot.app.twilio import TwilioServing
 from voicebot.app.work import Work
 from voicebot.calls.chats import Chats
@@ -83,7 +83,7 @@ def web_app(behind: Behind) -> web.Application:
             "calls": "draining" if behind.live.draining else "open",
             "flows": behind.editions.state,
         }
-        return Readiness(not behind.live.draining and "down" not in parts.values(), parts)
+        return Readiness(not behind.live.draining and DOWN not in parts.values(), parts)
 
     token = settings.api_token
     twilio_token = settings.twilio_auth_token

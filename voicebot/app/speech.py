@@ -39,13 +39,17 @@ from voicebot.speech.synthesis.recorded import RecordedPrompts, load_recorded, t
 from voicebot.speech.synthesis.synthesizer import VoiceDeadlines, WorkerSynthesizer, voice_pool
 from voicebot.speech.synthesis.voices import choose_voice, second_voice
 from voicebot.speech.tts import Voice
-from voicebot.speech.workers.pool import WorkerPool
+from voicebot.speech.workers.pool import PoolStatus, WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
 
 log = structlog.get_logger(__name__)
 
 #: For rendering prompts before the first call.
 PATIENT = VoiceDeadlines(worker_s=60, first_audio_s=60, next_audio_s=60)
+
+#: The kind of worker that recognises speech.
+HEARS = "asr"
+DOWN = "down"
 
 #: Whatever a caller waits for goes before talk that is only written down.
 TALK_NICENESS = 15
@@ -77,8 +81,10 @@ class Speech:
         return tuple(f"{state.kind}: {state.engine} {state.model}".strip() for state in states)
 
     def load(self) -> float:
-        """Return how full the fullest kind of engine is, 0 to 1."""
-        return max((pool.status().load for pool in self.pools), default=0.0)
+        """Return how full the fullest kind of engine is, 0 to 1; who hears is full once all are that take over."""
+        loads = [(state.kind == HEARS, state.load) for state in (pool.status() for pool in self.pools)]
+        hearing = min((load for hears, load in loads if hears), default=0.0)
+        return max((hearing, *(load for hears, load in loads if not hears)))
 
     def restarts(self) -> Counter[str]:
         """Return how often workers of each kind died and were started again."""
@@ -86,7 +92,21 @@ class Speech:
         return Counter({state.kind: sum(peer.restarts for peer in state.peers) for state in states})
 
     def parts(self) -> dict[str, str]:
-        return {state.kind: "ready" if state.ready else "down" for state in (pool.status() for pool in self.pools)}
+        """Return for each kind of worker which engine runs, ``down`` where none does."""
+        states = [pool.status() for pool in self.pools]
+        return {
+            kind: _running([each for each in states if each.kind == kind])
+            for kind in dict.fromkeys(state.kind for state in states)
+        }
+
+
+def _running(states: Sequence[PoolStatus]) -> str:
+    """Return the first of these engines that is ready; each takes over when those before it fail."""
+    first = states[0]
+    running = next((state for state in states if state.ready), None)
+    if running is None:
+        return DOWN
+    return f"ready: {running.engine}" + ("" if running is first else f" in place of {first.engine}")
 
 
 MakeSpeech = Callable[[Settings, Bot, AsyncExitStack, Progress], Awaitable[Speech]]

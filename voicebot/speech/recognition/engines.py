@@ -82,9 +82,9 @@ def _two_pass(options: Mapping[str, object]) -> Engine:
 
 def _vosk(options: Mapping[str, object]) -> Engine:
     try:
-        from voicebot.speech.recognition.vosk.engine import VoskEngine  # noqa: PLC0415
+        from voicebot.speech.recognition.vosk.engine import MOST_SPEAKERS, VoskEngine  # noqa: PLC0415
         from voicebot.speech.recognition.vosk.model import Model  # noqa: PLC0415
     except ImportError as error:
         raise EngineUnavailable("Vosk is not installed. Install the extra vosk.") from error
     model = Model.load(Path(str(options.get("model", ""))))
-    return VoskEngine(model, max_sessions=int(_number(options, "max_sessions", 12)))
+    return VoskEngine(model, max_sessions=int(_number(options, "max_sessions", MOST_SPEAKERS)))

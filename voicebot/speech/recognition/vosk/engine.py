@@ -17,6 +17,8 @@ from voicebot.speech.workers.capabilities import Capabilities, Feature
 
 _PARTIAL_EVERY_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 200 // 1000
 ENGINE = "vosk"
+#: Small models take up to half a core while somebody speaks; whoever comes on top is heard by the next engine in time.
+MOST_SPEAKERS = 2
 _T = TypeVar("_T")
 
 

@@ -1,0 +1,155 @@
+"""From one engine to the next in the middle of an utterance: real workers and servers, killed while they hear."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.vosk_model import write_vosk_model
+from tests.fakes.wyoming_servers import wyoming_server
+from tests.speech.spoken import frames, spoken
+from voicebot.dialog.expectation import AnswerKind, Domain, Expectation
+from voicebot.errors import EngineUnavailable
+from voicebot.speech.asr import Final
+from voicebot.speech.models import Recogniser, RecogniserWish, choose_recognisers
+from voicebot.speech.recognition.sphinx.domain import compile_domain
+from voicebot.speech.recognition.transcriber import WorkerTranscriber
+from voicebot.speech.recognition.utterance import WorkerUtterance
+from voicebot.speech.workers.pool import WorkerPool
+from voicebot.speech.workers.process import WorkerSpec
+
+OPEN = Expectation("open", (AnswerKind.OPEN,))
+REQUESTS = ("where is my order", "cancel my appointment", "i want to talk to a person", "when are you open")
+SAID = "Where is my order?"
+
+
+@pytest.fixture(scope="module")
+def domain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_domain(Domain("1", REQUESTS, (OPEN,)), tmp_path_factory.mktemp("domains"))
+
+
+@pytest.fixture
+async def sphinx() -> AsyncIterator[WorkerPool]:
+    async with WorkerPool(WorkerSpec("asr")) as pool:
+        yield pool
+
+
+async def half_said(transcriber: WorkerTranscriber) -> tuple[WorkerUtterance, list[bytes]]:
+    """Return an utterance that has heard the first half, and the frames of the other."""
+    utterance = await transcriber.start(OPEN)
+    audio = frames(spoken(SAID))
+    for frame in audio[: len(audio) // 2]:
+        utterance.feed(frame)
+    await asyncio.sleep(0.2)
+    return utterance, audio[len(audio) // 2 :]
+
+
+async def hear(transcriber: WorkerTranscriber) -> Final:
+    utterance, rest = await half_said(transcriber)
+    for frame in rest:
+        utterance.feed(frame)
+    return await utterance.finish()
+
+
+async def busy_worker(pool: WorkerPool) -> int:
+    async with asyncio.timeout(5):
+        while True:
+            for peer in pool.status().peers:
+                if peer.sessions and peer.pid is not None:
+                    return peer.pid
+            await asyncio.sleep(0.01)
+
+
+async def test_pocketsphinx_hears_the_whole_request_of_which_a_killed_vosk_worker_had_half(
+    sphinx: WorkerPool, domain: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("vosk")
+    write_vosk_model(tmp_path / "models" / "tones")
+    first, second = choose_recognisers(RecogniserWish(models_dir=tmp_path / "models"))
+    assert (first.engine, second.engine) == ("vosk", "pocketsphinx")
+    async with first.pool(1) as vosk:
+        transcriber = WorkerTranscriber([vosk, sphinx], domain=domain)
+        utterance, rest = await half_said(transcriber)
+        os.kill(await busy_worker(vosk), signal.SIGKILL)
+        for frame in rest:
+            utterance.feed(frame)
+        final = await utterance.finish()
+        await transcriber.close()
+    assert (final.hypotheses[0].text, final.engine) == ("where is my order", "pocketsphinx")
+
+
+async def test_a_speaker_too_many_for_vosk_is_heard_by_pocketsphinx(
+    sphinx: WorkerPool, domain: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("vosk")
+    model = str(write_vosk_model(tmp_path / "tones"))
+    async with WorkerPool(WorkerSpec("asr", {"engine": "vosk", "model": model, "max_sessions": 1})) as vosk:
+        transcriber = WorkerTranscriber([vosk, sphinx], domain=domain)
+        first, _ = await half_said(transcriber)
+        second, rest = await half_said(transcriber)
+        for frame in rest:
+            second.feed(frame)
+        final = await second.finish()
+        assert sum(peer.sessions for peer in vosk.status().peers) == 1, "the first is still heard by Vosk"
+        first.cancel()
+        await transcriber.close()
+    assert (final.hypotheses[0].text, final.engine) == ("where is my order", "pocketsphinx")
+
+
+async def test_a_wyoming_server_hears_a_call_and_the_next_engine_all_of_it_when_it_is_killed(
+    sphinx: WorkerPool, domain: Path, unused_tcp_port: int
+) -> None:
+    async with (
+        wyoming_server("hears", unused_tcp_port, "as the server has it") as server,
+        WorkerPool(WorkerSpec("asr"), remote=[server.address]) as remote,
+    ):
+        transcriber = WorkerTranscriber([remote, sphinx], domain=domain)
+        heard = await hear(transcriber)
+        assert (heard.hypotheses[0].text, heard.engine) == ("as the server has it", "hears")
+        utterance, rest = await half_said(transcriber)
+        await server.kill()
+        for frame in rest:
+            utterance.feed(frame)
+        final = await utterance.finish()
+        await transcriber.close()
+    assert (final.hypotheses[0].text, final.engine) == ("where is my order", "pocketsphinx")
+
+
+async def test_a_server_that_is_back_is_used_again(sphinx: WorkerPool, domain: Path, unused_tcp_port: int) -> None:
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(wyoming_server("hears", unused_tcp_port, "hello"))
+        remote = await stack.enter_async_context(WorkerPool(WorkerSpec("asr"), remote=[server.address]))
+        transcriber = WorkerTranscriber([remote, sphinx], domain=domain)
+        await server.kill()
+        async with asyncio.timeout(30):
+            while remote.offers():
+                await asyncio.sleep(0.05)
+        assert (await hear(transcriber)).engine == "pocketsphinx"
+        await stack.enter_async_context(wyoming_server("hears", unused_tcp_port, "hello"))
+        async with asyncio.timeout(30):
+            while not remote.offers():
+                await asyncio.sleep(0.05)
+        assert (await hear(transcriber)).engine == "hears"
+        await transcriber.close()
+
+
+async def test_an_engine_configured_by_name_hears_or_nobody_does(domain: Path, tmp_path: Path) -> None:
+    pytest.importorskip("vosk")
+    write_vosk_model(tmp_path / "tones")
+    (only,) = choose_recognisers(RecogniserWish(engine=Recogniser.VOSK, models_dir=tmp_path))
+    pool = only.pool(1)
+    await pool.start()
+    transcriber = WorkerTranscriber([pool], domain=domain)
+    utterance, rest = await half_said(transcriber)
+    await pool.stop()
+    for frame in rest:
+        utterance.feed(frame)
+    with pytest.raises(EngineUnavailable):
+        await utterance.finish()
+    await transcriber.close()
