@@ -56,11 +56,11 @@ class Shop:
     """A web service that answers what it is told to, in order, and remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.answers: list[tuple[int, str] | Callable[[web.Request], Awaitable[web.Response]]] = []
+        self.answers: list[tuple[int, str] | Callable[[web.Request], Awaitable[web.StreamResponse]]] = []
         self.asked: list[tuple[str, str, dict[str, str], str]] = []
         self.tokens = 0
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.raw_path, dict(request.headers), await request.text()))
         answer = self.answers.pop(0) if self.answers else (200, GOOD)
         if callable(answer):
@@ -141,6 +141,20 @@ async def test_a_json_answer_becomes_a_typed_result(make: Make, shop: Served) ->
     answer = await make().status()
     assert answer == BackendResult("ok", {"state": "shipped", "due": date(2026, 3, 5), "price": Decimal("12.10")})
     assert shop[0].asked[0][:2] == ("GET", "/orders/48213?day=2026-03-02")
+
+
+async def test_an_answer_that_comes_in_pieces_is_read_to_its_end(make: Make, shop: Served) -> None:
+    async def in_pieces(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        for start in range(0, len(GOOD), 20):
+            await response.write(GOOD[start : start + 20].encode())
+            await asyncio.sleep(0.02)
+        return response
+
+    shop[0].answers = [in_pieces]
+    answer = await make().status()
+    assert answer.result["price"] == Decimal("12.10")
 
 
 async def test_what_a_caller_says_cannot_lead_to_another_place(make: Make, shop: Served) -> None:

@@ -11,6 +11,7 @@ from http import HTTPStatus
 import aiohttp
 import structlog
 
+from voicebot.backends.answer import read_answer
 from voicebot.backends.held import objection
 
 log = structlog.get_logger(__name__)
@@ -75,7 +76,7 @@ class HeldModel:
             ) as response:
                 if response.status != HTTPStatus.OK:
                     raise ValueError("not ok")
-                answer = json.loads(await response.content.read(_ANSWER_BYTES_MOST))
+                answer = json.loads(await read_answer(response, _ANSWER_BYTES_MOST))
         try:
             content = answer["choices"][0]["message"]["content"]
             return " ".join(content.split())

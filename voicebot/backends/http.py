@@ -14,6 +14,7 @@ from urllib.parse import quote
 import aiohttp
 import structlog
 
+from voicebot.backends.answer import read_answer
 from voicebot.backends.backends import BackendResult
 from voicebot.backends.conversion import typed, written
 from voicebot.backends.journal import Entry, Stage, WriteJournal
@@ -151,7 +152,7 @@ class HttpSystem:
                 allow_redirects=False,
                 ssl=self._tls or True,
             ) as response:
-                content = await response.content.read(_ANSWER_BYTES_MOST + 1)
+                content = await read_answer(response, _ANSWER_BYTES_MOST)
                 return self._result(contract, request, response.status, content)
         except aiohttp.ClientConnectorError as error:
             raise _NotCarriedOut(f"'{self._spec.name}' cannot be reached.") from error

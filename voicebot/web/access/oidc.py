@@ -17,6 +17,7 @@ from urllib.parse import quote_plus, urlencode
 import aiohttp
 import jwt
 
+from voicebot.backends.answer import read_answer
 from voicebot.errors import VoicebotError
 from voicebot.records.access.roles import Role
 from voicebot.web.access.cookies import is_plain_loopback
@@ -215,20 +216,12 @@ async def _fetch(url: str, *, form: Mapping[str, str] | None = None, credentials
             aiohttp.ClientSession(timeout=_TIMEOUT) as http,
             http.request("POST" if form else "GET", url, data=form, headers=headers, allow_redirects=False) as answer,
         ):
-            body = await _whole(answer)
+            body = await read_answer(answer, _MAX_BYTES)
+            if len(body) > _MAX_BYTES:
+                raise OidcRefused("The OpenID provider's answer is too long.")
             document = json.loads(body) if answer.status == 200 else None
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise OidcRefused(f"The OpenID provider does not answer as it should: {type(error).__name__}.") from error
     if not isinstance(document, dict):
         raise OidcRefused(f"The OpenID provider answered with status {answer.status}.")
     return document
-
-
-async def _whole(answer: aiohttp.ClientResponse) -> bytes:
-    """Read an answer to its end, in however many packets it comes; raises `OidcRefused` for one beyond all measure."""
-    body = bytearray()
-    async for piece in answer.content.iter_any():
-        body += piece
-        if len(body) > _MAX_BYTES:
-            raise OidcRefused("The OpenID provider's answer is too long.")
-    return bytes(body)
