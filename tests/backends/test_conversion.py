@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
@@ -72,25 +73,54 @@ def test_pauses_double_and_spread() -> None:
     assert patience.pause_before(1, 0.0) == pytest.approx(0.1)
 
 
+class _Trouble(Exception):
+    """What a system's failure looks like here."""
+
+
 def test_a_breaker_lets_one_try_through_after_its_rest() -> None:
     now_s = [0.0]
     breaker = Breaker("shop", lambda: now_s[0], failures_most=2, rest_s=10.0)
-    breaker.failed()
-    breaker.admit()
-    breaker.failed()
-    with pytest.raises(BackendUnavailable):
-        breaker.admit()
+
+    def fail(error: BaseException) -> None:
+        with pytest.raises(type(error)), breaker.attempt(_Trouble):
+            raise error
+
+    def rests() -> bool:
+        called_off = asyncio.CancelledError()  # says nothing about the system
+        with pytest.raises((BackendUnavailable, type(called_off))) as raised, breaker.attempt(_Trouble):
+            raise called_off
+        return raised.type is BackendUnavailable
+
+    fail(_Trouble())
+    assert not rests()
+    fail(_Trouble())
+    assert rests()
     now_s[0] = 10.0
-    breaker.admit()
-    with pytest.raises(BackendUnavailable):
-        breaker.admit()
-    breaker.failed()
-    now_s[0] = 19.0
-    with pytest.raises(BackendUnavailable):
-        breaker.admit()
+    with breaker.attempt(_Trouble):
+        assert rests()  # one tries, the others wait for what comes of it
+        breaker_was_open = breaker.is_open
+    assert breaker_was_open
+    assert not breaker.is_open
+    fail(_Trouble())
+    fail(_Trouble())
     now_s[0] = 20.0
-    breaker.admit()
-    breaker.succeeded()
+    fail(_Trouble())
+    now_s[0] = 29.0
+    assert rests()
+    now_s[0] = 30.0
+    assert not rests()
+
+
+def test_a_breaker_whose_try_was_called_off_lets_the_next_one_through() -> None:
+    now_s = [0.0]
+    breaker = Breaker("shop", lambda: now_s[0], failures_most=1, rest_s=10.0)
+    with pytest.raises(_Trouble), breaker.attempt(_Trouble):
+        raise _Trouble
+    now_s[0] = 10.0
+    with pytest.raises(asyncio.CancelledError), breaker.attempt(_Trouble):
+        raise asyncio.CancelledError
+    with breaker.attempt(_Trouble):
+        pass
     assert not breaker.is_open
 
 

@@ -118,18 +118,14 @@ class HttpSystem:
         for attempt in range(patience.retries + 1):
             if attempt:
                 await asyncio.sleep(patience.pause_before(attempt, self._jitter()))
-            self._breaker.admit()
             try:
-                answer = await self._send(contract, request, arguments, key)
+                with self._breaker.attempt(_NotCarriedOut, _MaybeCarriedOut):
+                    return await self._send(contract, request, arguments, key)
             except (_NotCarriedOut, _MaybeCarriedOut) as error:
-                self._breaker.failed()
                 last = attempt == patience.retries
                 if last or (isinstance(error, _MaybeCarriedOut) and not may_repeat):
                     raise
                 log.info("request repeated", system=self._spec.name, operation=contract.name, attempt=attempt + 1)
-            else:
-                self._breaker.succeeded()
-                return answer
         raise BackendUnavailable(f"'{self._spec.name}' was never asked.")
 
     async def _send(

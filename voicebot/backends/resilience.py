@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from voicebot.errors import BackendUnavailable
@@ -40,19 +41,34 @@ class Breaker:
     def is_open(self) -> bool:
         return self._failures >= self._failures_most
 
-    def admit(self) -> None:
-        """`BackendUnavailable` at once while the system rests, so that nobody waits for it."""
+    @contextmanager
+    def attempt(self, *failures: type[BaseException]) -> Iterator[None]:
+        """Guard one try: it fails by one of `failures`, and any other exception says nothing about the system.
+
+        Raises:
+            BackendUnavailable: At once while the system rests, so that nobody waits for it.
+        """
+        self._admit()
+        try:
+            yield
+        except failures:
+            self._failed()
+            raise
+        except BaseException:
+            # Above all a caller who hung up: the next one may find out how the system is.
+            self._trying = False
+            raise
+        self._failures = 0
+        self._trying = False
+
+    def _admit(self) -> None:
         if not self.is_open:
             return
         if self._trying or self._clock() - self._opened_at_s < self._rest_s:
             raise BackendUnavailable(f"'{self._name}' has failed {self._failures} times in a row and is left alone.")
         self._trying = True
 
-    def succeeded(self) -> None:
-        self._failures = 0
-        self._trying = False
-
-    def failed(self) -> None:
+    def _failed(self) -> None:
         self._failures += 1
         self._trying = False
         if self.is_open:
