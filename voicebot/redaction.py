@@ -68,6 +68,8 @@ _TIMES = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 _SCALES = {"hundred": 2, "thousand": 3}
 #: What recognisers write for a digit; it counts between digits only.
 _LIKE_DIGITS = frozenset("to too for fore won ate tree free fife sicks nein owe o row".split())
+#: Said in any talk, and hardly ever as a number by itself.
+_NO_DIGITS_ALONE = frozenset({"one", "oh", "o"})
 _BETWEEN = frozenset(
     "um umm uh uhh uhm er erm ah hmm hm mm eh and then dash hyphen space point comma minus pause no sorry wait i mean"
     " scratch that hang on let me see okay ok so it's its is the next one's rather actually hold yeah yes right".split()
@@ -206,6 +208,25 @@ def says_card(text: str) -> bool:
         if digits >= _CARD_LENGTHS.start:
             return True
     return False
+
+
+def holds_digits(text: str) -> bool:
+    """Say whether any digit may have been said, be it one alone; "one" counts where a number may begin or end.
+
+    For words that nothing is known of, from an engine that may have taken a digit for a word like it.
+    """
+    tokens = _tokens(text)
+    words = [token.text for token in tokens]
+    digits = [index for index, token in enumerate(tokens) if token.digits and token.text not in _NO_DIGITS_ALONE]
+    ones = [index for index, word in enumerate(words) if word == "one"]
+    alike = any(set(pair) <= _LIKE_DIGITS | ZERO | {"one"} for pair in pairwise(words))
+    at_edge = any(index in {0, len(words) - 1} for index in ones)
+    return bool(digits) or len(ones) > 1 or at_edge or alike or any(char.isdigit() for char in text)
+
+
+def names_number(text: str) -> bool:
+    """Say whether the words name something whose number must not be kept, be the number there or not."""
+    return any(name.search(text.lower()) for _, name in _NAMES)
 
 
 def redact(text: str, findings: Sequence[Finding] | None = None) -> str:

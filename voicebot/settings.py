@@ -156,8 +156,10 @@ class RecordingSettings(BaseModel):
         default=None, description="whether calls are recorded, and what callers are told; the bot's own unless set"
     )
     codec: Literal["flac", "opus"] = "flac"
-    unheard: Literal["silence", "keep"] = Field(
-        default="silence", description="what becomes of speech that was not written down, so that nothing was searched"
+    unheard: Literal["search", "silence", "keep"] = Field(
+        default="search",
+        description="what becomes of speech that was not written down: it is heard after the call and silent only "
+        "where it may hold a number, or silent, or kept whatever it holds",
     )
     bucket: str | None = Field(default=None, description="of an S3-compatible store; the data folder unless set")
     prefix: str = Field(default="", description="begins the names of our objects in the bucket")

@@ -6,12 +6,19 @@ import argparse
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from _report import Report, parser
 from _said_numbers import Case, cases
 
+from voicebot.app.speech import recogniser_wish
 from voicebot.records.record import HeardWord, Speaker, TurnRecord
 from voicebot.records.redacting import TurnRedactor
+from voicebot.settings import load_settings
+from voicebot.speech.models import choose_dictation, choose_recogniser, engine_name
+
+if TYPE_CHECKING:
+    from _unheard_audio import Unheard
 
 _AUDIO_SEED = 8
 
@@ -46,7 +53,7 @@ def _options() -> argparse.Namespace:
     made = parser("How much of what must not be kept is found in what was said, and how much else.")
     made.add_argument("--calls", type=int, default=1200, metavar="N", help="calls to make up")
     made.add_argument("--clips", type=int, default=0, metavar="N", help="speak and recognise so many of them too")
-    made.add_argument("--only-unheard", action="store_true", help="of the clips, only what no turn holds: seconds")
+    made.add_argument("--only-unheard", action="store_true", help="of the clips, only what no turn holds")
     return made.parse_args()
 
 
@@ -72,25 +79,62 @@ def main() -> None:
     if options.clips:
         if not options.only_unheard:
             _measure_audio(report, made, options.clips)
-        _measure_unheard(report, options.clips)
+        _measure_unheard(report, options.clips, options.data)
     report.finish(options.json)
 
 
-def _measure_unheard(report: Report, clips: int) -> None:
+def _measure_unheard(report: Report, clips: int, data: Path | None) -> None:
     """What is said where no turn holds it, with and without noise on the line."""
-    from _redacted_audio import Speaking  # noqa: PLC0415  # the speech libraries take seconds
-    from _unheard_audio import NOISES, hide  # noqa: PLC0415
+    from _recogniser import Recogniser  # noqa: PLC0415  # the speech libraries take seconds
+    from _unheard_audio import (  # noqa: PLC0415  # the speech libraries take seconds
+        NOISES,
+        EngineEar,
+        digits_of_people,
+        hide,
+        numbers_alone,
+        numbers_in_talk,
+        orders_of_people,
+        sentences,
+        talk_without_numbers,
+    )
 
     sensitive = [case for case in cases(4 * clips, seed=_AUDIO_SEED) if case.is_sensitive][:clips]
-    speaking = Speaking("rms")
-    for noise_db in NOISES:
-        for agent in (False, True):
-            found = hide(sensitive, speaking, noise_db, agent=agent)
-            name = f"no turn holds it, {'agent' if agent else 'caller'}, noise {noise_db or 'none'}"
-            report.rate(name, "calls with the number wholly silent", found.calls_safe, found.calls, yardstick="95 %")
-            report.rate(name, "words of numbers silent", found.numbers_gone, found.numbers)
-            report.rate(name, "words beside them silent", found.beside_gone, found.beside)
-            report.rate(name, "words of the turn before silent", found.held_gone, found.held, yardstick="1 %")
+    numbers = {"numbers alone": list(numbers_alone(sensitive))}
+    harmless = {}
+    if data is None:
+        report.missing("talk, and people's digits and orders", "no --data")
+    else:
+        talk = sentences(data)
+        numbers["numbers in talk"] = list(numbers_in_talk(sensitive, talk))
+        numbers["people's digits"] = list(digits_of_people(data, clips))
+        harmless["talk without numbers"] = list(talk_without_numbers(talk[2 * clips :], clips))
+        harmless["people's orders"] = list(orders_of_people(data, clips))
+    choice = choose_dictation(recogniser_wish(load_settings()))
+    with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as scratch:
+        recogniser = Recogniser(choice.options, Path(scratch))
+        ear = EngineEar(recogniser, engine_name(choice.engine))
+        for noise_db in NOISES:
+            for what, made in (numbers | harmless).items():
+                found = hide(made, noise_db, ear)
+                name = f"{what}, noise {noise_db or 'none'}"
+                if what in harmless:
+                    _report_talk(report, name, found)
+                else:
+                    _report_numbers(report, name, found)
+            found = hide(numbers["numbers alone"], noise_db, ear, agent=True)
+            _report_numbers(report, f"numbers alone, agent's lane, noise {noise_db or 'none'}", found)
+        recogniser.close()
+
+
+def _report_numbers(report: Report, name: str, found: Unheard) -> None:
+    report.rate(name, "calls with the number wholly silent", found.safe, found.calls, yardstick="98 %")
+    report.rate(name, "parts of numbers silent", found.parts_gone, found.parts)
+    report.rate(name, "turns before it silent", found.turns_gone, found.calls)
+
+
+def _report_talk(report: Report, name: str, found: Unheard) -> None:
+    report.rate(name, "calls wholly audible", found.audible, found.calls, yardstick="most")
+    report.figure(name, "share of the speech that is audible", 100 * found.kept_s / found.spoken_s, "%")
 
 
 def _measure_audio(report: Report, made: list[Case], clips: int) -> None:
@@ -103,7 +147,7 @@ def _measure_audio(report: Report, made: list[Case], clips: int) -> None:
     harmless = [case for case in fresh if not case.is_sensitive][: clips // 3]
     requests = sorted({turn.text for case in made if not case.number % 2 for turn in case.turns})[:300]
     with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as scratch:
-        recogniser = Recogniser({"engine": "sphinx"}, Path(scratch))
+        recogniser = Recogniser(choose_recogniser(recogniser_wish(load_settings())).options, Path(scratch))
         domain = recogniser.compile(requests, (OPEN, ASKED))
         speaking = Speaking("rms")
         heard = hear(sensitive, speaking, recogniser, domain)

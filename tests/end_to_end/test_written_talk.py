@@ -96,7 +96,7 @@ async def test_where_phrases_are_spotted_no_words_are_made_up(tmp_path: Path, vo
         await call.hang_up()
         record = await server.until(line.call_sid, is_over)
     assert "only phrases are to be spotted" in record["dictation"]
-    assert "talk after a transfer will be silent in recordings" in server.log.read_text()
+    assert "what no turn of a call holds will be silent in recordings" in server.log.read_text()
     for turn in talk(record):
         assert turn["engine"] == "pocketsphinx"
         assert turn["decision"] == "only spotted phrases: only phrases are to be spotted"

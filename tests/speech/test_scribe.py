@@ -49,6 +49,18 @@ async def test_what_would_wait_too_long_is_not_written_and_counted() -> None:
         assert isinstance(await writes.write(dictation, 2 * SECOND), Written), "there is room again"
 
 
+async def test_what_is_in_no_hurry_waits_behind_all_others_and_is_never_too_much() -> None:
+    dictation = Dictation(ScriptedTranscriber(["live", "late", "later"]), engine="scripted")
+    told: list[Unwritten] = []
+    writes = scribe(told, most_waiting_s=2.0)
+    late = [writes.write(dictation, 3 * SECOND, leisurely=True) for _ in range(2)]
+    live = writes.write(dictation, 2 * SECOND)
+    async with writes.running():
+        texts = [written.text for written in await asyncio.gather(live, *late) if isinstance(written, Written)]
+    assert texts == ["live", "late", "later"]
+    assert told == []
+
+
 async def test_an_engine_that_fails_leaves_a_passage_unwritten_and_the_next_is_tried() -> None:
     dictation = Dictation(ScriptedTranscriber([None, "better"]), engine="scripted")
     told: list[Unwritten] = []

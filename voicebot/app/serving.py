@@ -32,6 +32,7 @@ from voicebot.app.garbage import GarbageCollection, freeze_garbage
 from voicebot.app.handover import HandoverParts, handing_over
 from voicebot.app.planned import PlannedWith
 from voicebot.app.preflight import look_over
+from voicebot.app.relistening import relistener
 from voicebot.app.sessions import SessionFactory
 from voicebot.app.sip import CallsOut, SipServing, serving_sip
 from voicebot.app.speech import MakeSpeech, Progress, Speech, start_speech
@@ -103,17 +104,6 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         asterisk_peers(settings)
         store = await stack.enter_async_context(records_opened(settings, metrics, world.now))
         keys = await asyncio.to_thread(recording_keys, settings)
-        recordings = await stack.enter_async_context(
-            recording(
-                settings,
-                keys,
-                store.recordings,
-                written=store.journal.flush,
-                now=world.now,
-                on_failure=lambda kind: metrics.failed("recorder", kind),
-            )
-        )
-        live_recordings = LiveRecordings(store.journal, time.monotonic)
         library = Library(settings.data / FLOW_LIBRARY)
         folder = await asyncio.to_thread(_published, library) or settings.flows
 
@@ -147,6 +137,19 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         )
         scribe = Scribe(lambda why: metrics.failed("dictation", why.value))
         await stack.enter_async_context(scribe.running())
+        # After the engines, which hear what no turn of a call holds before its recording may be played.
+        recordings = await stack.enter_async_context(
+            recording(
+                settings,
+                keys,
+                store.recordings,
+                written=store.journal.flush,
+                now=world.now,
+                on_failure=lambda kind: metrics.failed("recorder", kind),
+                ear=relistener(speech.dictation, scribe),
+            )
+        )
+        live_recordings = LiveRecordings(store.journal, time.monotonic)
         factory = SessionFactory(
             settings=settings,
             editions=editions,

@@ -210,9 +210,9 @@ class _TalkEars:
             choice = choose_dictation(recogniser_wish(settings), phrases_only=only_phrases)
             if only_phrases:
                 why_not = "only phrases are to be spotted"
-        if settings.recording.unheard == "silence" and (choice is None or not dictates(engine_name(choice.engine))):
+        if settings.recording.unheard != "keep" and (choice is None or not dictates(engine_name(choice.engine))):
             log.warning(
-                "talk after a transfer will be silent in recordings, as nothing writes it down to be searched",
+                "what no turn of a call holds will be silent in recordings, as nothing can search it",
                 instead="voicebot models pull whisper-tiny.en, or VOICEBOT_RECORDING__UNHEARD=keep",
             )
         return cls(choice, why_not, stack)

@@ -18,6 +18,7 @@ from voicebot.records.vault.erasing import Eraser
 from voicebot.records.vault.finishing import Finisher, FinishingPlan
 from voicebot.records.vault.index import RecordingIndex
 from voicebot.records.vault.keys import RecordingKeys
+from voicebot.records.vault.listening import Ear
 from voicebot.records.vault.objects import DiskObjects, Objects
 from voicebot.records.vault.vault import Vault
 from voicebot.settings import Settings
@@ -79,12 +80,21 @@ async def recording(
     written: Callable[[], Awaitable[None]],
     now: Callable[[], datetime],
     on_failure: Callable[[str], None],
+    ear: Ear | None = None,
 ) -> AsyncIterator[Recording]:
-    """Record calls and finish their recordings while the context lasts; `written` waits for the journal."""
+    """Record calls and finish their recordings while the context lasts; `written` waits for the journal.
+
+    The `ear` listens to what no turn of a call holds, unless it is to be silent or kept whatever it is.
+    """
     objects = recording_objects(settings)
     tapes: Path = settings.data / TAPES
     plan = FinishingPlan(
-        tapes, objects, keys, Codec(settings.recording.codec), keeps_unheard=settings.recording.unheard == "keep"
+        tapes,
+        objects,
+        keys,
+        Codec(settings.recording.codec),
+        keeps_unheard=settings.recording.unheard == "keep",
+        ear=ear if settings.recording.unheard == "search" else None,
     )
     finisher = Finisher(plan, index, written=written, on_failure=on_failure)
     recorders = Recordings(tapes, keys=keys, now=now, on_failure=on_failure, on_closed=finisher.tape_closed)

@@ -14,6 +14,7 @@ from voicebot.dialog.outcome import Outcome
 from voicebot.dialog.recording import Consent
 
 __all__ = [
+    "HEARD_LATE",
     "SPOTTED",
     "BackendCall",
     "CallRecord",
@@ -36,6 +37,9 @@ Milliseconds = Annotated[int, Field(ge=0)]
 
 #: The decision of a turn begins so of which single phrases were made out, and not what lies between them.
 SPOTTED = "only spotted phrases"
+
+#: The decision of a turn begins so that was heard from the recording, after a server had died in mid-call.
+HEARD_LATE = "heard after the server had died"
 
 #: What is left of a secret turn's content.
 _NO_WORDS: Mapping[str, object] = {
@@ -172,7 +176,7 @@ class RecordingPause:
 class UnheardSpeech:
     """A stretch in which a lane (`"caller"` or `"bot"`) is silence because what was said there was not written down.
 
-    Nothing could be searched for numbers that must not be kept.
+    It was not listened to after the call, or may hold a number that must not be kept.
     """
 
     start_ms: Milliseconds

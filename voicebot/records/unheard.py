@@ -1,4 +1,4 @@
-"""Speech in a recording that no transcript covers: nothing was searched there, so nobody may hear it.
+"""Speech in a recording that no transcript covers: nobody may hear it before it was searched.
 
 A number takes half a second to say at least. What is shorter (a cough, "mm-hm") stays, and so does every turn whose
 words were written down: those were searched.
@@ -60,7 +60,7 @@ class Searched:
 
 
 def unheard(lanes: Pcm, searched: Searched) -> tuple[list[Span], list[Span]]:
-    """Return the stretches that nobody may hear, in milliseconds, of the caller's and of the bot's lane.
+    """Return the stretches that were not written down, in milliseconds, of the caller's and of the bot's lane.
 
     `lanes` are int16 samples at 8 kHz of shape (frames, 2).
     """
@@ -69,6 +69,11 @@ def unheard(lanes: Pcm, searched: Searched) -> tuple[list[Span], list[Span]]:
         return caller, []
     others = _covered(searched.passages, {Speaker.AGENT, Speaker.BOT})
     return caller, _in_lane(lanes[:, 1], others, searched.talk_from_ms)
+
+
+def voiced(samples: Pcm) -> npt.NDArray[np.bool_]:
+    """Return for each frame of 20 ms whether somebody speaks in it."""
+    return _speech(samples, np.ones(len(samples) // _FRAME, dtype=bool))
 
 
 def _in_lane(samples: Pcm, covered: Sequence[Span], from_ms: int) -> list[Span]:

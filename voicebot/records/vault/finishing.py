@@ -1,5 +1,7 @@
 """After a call: what must not be heard is silenced, the recording encoded, sealed and stored, and only then playable.
 
+Speech that no turn holds is listened to once more before, and silence unless it certainly holds no number.
+
 The tapes themselves are the list of what is to be done: one that is there and that nobody writes to is finished, now or
 at the next start. Finishing twice does no harm.
 """
@@ -20,12 +22,14 @@ from sqlalchemy.exc import DBAPIError
 
 from voicebot import g711
 from voicebot.records.lane import RATE_HZ
+from voicebot.records.overheard import Stretch
 from voicebot.records.record import RecordingState, UnheardSpeech
 from voicebot.records.tape import SUFFIX, Lanes, is_being_written, read_tape
-from voicebot.records.unheard import Searched, unheard
+from voicebot.records.unheard import Searched
 from voicebot.records.vault.codec import Codec, encode
 from voicebot.records.vault.index import FinishedRecording, SilentSpan
 from voicebot.records.vault.keys import RecordingKeys, UnknownKeyError
+from voicebot.records.vault.listening import LANES, Ear, listen
 from voicebot.records.vault.objects import Objects, StoreUnavailableError
 from voicebot.records.vault.sealed import SealBrokenError, seal
 from voicebot.records.vault.waveform import to_json, waveform_of
@@ -35,7 +39,6 @@ log = structlog.get_logger(__name__)
 #: Ends the name of a recording's waveform.
 WAVEFORM = ".waveform"
 _SILENCE = 0xFF
-_LANES = ("caller", "bot")
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
 
@@ -53,7 +56,8 @@ class CallIndex(Protocol):
 class FinishingPlan:
     """Where tapes come from and recordings go to, and in what form.
 
-    With `keeps_unheard` speech that was not written down stays in them, with whatever was said.
+    Speech that was not written down is heard by the `ear`, and silence without one. With `keeps_unheard` it stays, with
+    whatever was said.
     """
 
     tapes: Path
@@ -61,6 +65,7 @@ class FinishingPlan:
     keys: RecordingKeys
     codec: Codec = Codec.FLAC
     keeps_unheard: bool = False
+    ear: Ear | None = None
 
 
 class Finisher:
@@ -150,8 +155,11 @@ class Finisher:
     async def _finish_once(self, path: Path, call_id: str) -> None:
         await self._written()
         silences = await self._index.silences(call_id)
-        searched = None if self._plan.keeps_unheard else await self._index.searched(call_id)
-        finished = await asyncio.to_thread(finish_tape, path, self._plan, silences, searched)
+        lanes = await asyncio.to_thread(read_silenced, path, self._plan.keys, silences)
+        stretches: tuple[Stretch, ...] = ()
+        if not self._plan.keeps_unheard:
+            stretches = await listen(lanes, await self._index.searched(call_id), self._plan.ear)
+        finished = await asyncio.to_thread(store_recording, path, self._plan, lanes, stretches)
         if not await self._index.finished(call_id, finished):
             await asyncio.to_thread(_take_back, self._plan.objects, finished.path)
             await asyncio.to_thread(_remove, path)
@@ -163,20 +171,28 @@ class Finisher:
         )
 
 
-def finish_tape(
-    path: Path, plan: FinishingPlan, silences: Sequence[SilentSpan], searched: Searched | None = None
-) -> FinishedRecording:
-    """Store what a tape holds, sealed, with the spans silenced, and its waveform; it blocks, and leaves the tape.
+def read_silenced(path: Path, keys: RecordingKeys, silences: Sequence[SilentSpan]) -> Lanes:
+    """Return what a tape holds with the spans silenced; it blocks.
 
-    Speech outside of what was `searched` is silenced too, and named in what is returned; None keeps it.
-    FileNotFoundError, SealBrokenError, UnknownKeyError, StoreUnavailableError.
+    FileNotFoundError, SealBrokenError, UnknownKeyError.
     """
-    content = read_tape(path, plan.keys)
+    content = read_tape(path, keys)
     if content.lost_bytes:
         log.warning("a crash tore the end of a tape", tape=path.name, lost_bytes=content.lost_bytes)
     silence(content.lanes, silences)
-    hidden = silence_unheard(content.lanes, searched) if searched else ()
-    samples = g711.decode(content.lanes.tobytes()).reshape(-1, 2)
+    return content.lanes
+
+
+def store_recording(
+    path: Path, plan: FinishingPlan, lanes: Lanes, stretches: Sequence[Stretch] = ()
+) -> FinishedRecording:
+    """Store what the tape at `path` held, sealed, with its waveform; it blocks, and leaves the tape.
+
+    Those of the `stretches` that must not be kept are silenced first, and named in what is returned.
+    StoreUnavailableError.
+    """
+    hidden = silence_stretches(lanes, stretches)
+    samples = g711.decode(lanes.tobytes()).reshape(-1, 2)
     stem = f"{path.parent.name}/{path.name.removesuffix(SUFFIX)}"
     name = stem + plan.codec.suffix
     key = plan.keys.current
@@ -192,6 +208,7 @@ def finish_tape(
         key_id=key.id,
         duration_ms=waveform.duration_ms,
         unheard=hidden,
+        stretches=tuple(stretches),
     )
 
 
@@ -202,15 +219,15 @@ def silence(lanes: Lanes, spans: Sequence[SilentSpan]) -> None:
         lanes[start:end, : 2 if span.bot_too else 1] = _SILENCE
 
 
-def silence_unheard(lanes: Lanes, searched: Searched) -> tuple[UnheardSpeech, ...]:
-    """Put silence over speech that was not written down, each lane for itself, and return where."""
-    found = unheard(g711.decode(lanes.tobytes()).reshape(-1, 2), searched)
+def silence_stretches(lanes: Lanes, stretches: Sequence[Stretch]) -> tuple[UnheardSpeech, ...]:
+    """Put silence over those that must not be kept, each in its lane, and return where."""
     hidden = []
-    for lane, (name, spans) in enumerate(zip(_LANES, found, strict=True)):
-        for start_ms, end_ms in spans:
-            lanes[start_ms * RATE_HZ // 1000 : -(-end_ms * RATE_HZ // 1000), lane] = _SILENCE
-            hidden.append(UnheardSpeech(start_ms, end_ms, name))
-    return tuple(sorted(hidden, key=lambda span: span.start_ms))
+    for each in stretches:
+        if not each.kept:
+            start, end = each.start_ms * RATE_HZ // 1000, -(-each.end_ms * RATE_HZ // 1000)
+            lanes[start:end, LANES.index(each.lane)] = _SILENCE
+            hidden.append(UnheardSpeech(each.start_ms, each.end_ms, each.lane))
+    return tuple(hidden)
 
 
 def _abandoned(tapes: Path) -> list[Path]:

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from pydantic import TypeAdapter
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voicebot.records.database import Database
+from voicebot.records.overheard import Stretch
 from voicebot.records.record import (
+    HEARD_LATE,
     SPOTTED,
     Consent,
     RecordingPause,
     RecordingRecord,
     RecordingState,
     Speaker,
+    TurnRecord,
     UnheardSpeech,
 )
 from voicebot.records.tables import CALLS, QUEUE_ENTRIES, RECORDINGS, TURNS
 from voicebot.records.unheard import Passage, Searched
 from voicebot.records.untold import HeldTurn, untold
+from voicebot.records.vault.late_turns import late_turns
 
 #: The cause of a call that a dead server left open; its end is not known until its recording has been read.
 SERVER_DIED = "server_died"
 _PAGE = 500
 _KEYS = "keys"
+_TURN = TypeAdapter(TurnRecord)
+#: Turns that finishing a recording adds to the record; when it is finished again, they are made again.
+_ADDED = TURNS.c.decision.startswith(HEARD_LATE)
+#: Of a call, those that were written while it went on.
+_WRITTEN = TURNS.c.decision.is_(None) | ~_ADDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,10 @@ class SilentSpan:
 
 @dataclass(frozen=True, slots=True)
 class FinishedRecording:
-    """What is known of a recording once it is sealed and stored."""
+    """What is known of a recording once it is sealed and stored.
+
+    `stretches` are those that were not written down, of which the `unheard` ones are silence.
+    """
 
     path: str
     codec: str
@@ -50,6 +64,7 @@ class FinishedRecording:
     key_id: str
     duration_ms: int
     unheard: tuple[UnheardSpeech, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
 
 
 class RecordingIndex:
@@ -83,7 +98,7 @@ class RecordingIndex:
         """Return where the call's turns say that something was taken out, and where nobody heard what was said."""
         columns = (TURNS.c[name] for name in ("speaker", "at_ms", "heard_ms", "text", "prompt", "redactions"))
         async with self._database.connect() as connection:
-            turns = (await connection.execute(select(*columns).where(TURNS.c.call_id == call_id))).all()
+            turns = (await connection.execute(select(*columns).where(TURNS.c.call_id == call_id, _WRITTEN))).all()
         held = [HeldTurn(Speaker(turn.speaker), *turn[1:5]) for turn in turns]
         return [
             *(
@@ -97,7 +112,7 @@ class RecordingIndex:
     async def searched(self, call_id: str) -> Searched:
         """Return what of the call was written down, and from when on an agent was heard."""
         names = ("speaker", "at_ms", "heard_ms", "text", "words", "secret", "engine", "decision")
-        query = select(*(TURNS.c[name] for name in names)).where(TURNS.c.call_id == call_id)
+        query = select(*(TURNS.c[name] for name in names)).where(TURNS.c.call_id == call_id, _WRITTEN)
         joined = select(func.min(QUEUE_ENTRIES.c.joined_at)).where(QUEUE_ENTRIES.c.call_id == call_id)
         async with self._database.connect() as connection:
             turns = (await connection.execute(query)).all()
@@ -127,7 +142,7 @@ class RecordingIndex:
     async def finished(self, call_id: str, recording: FinishedRecording) -> bool:
         """Note that the recording can be played; False when it was deleted meanwhile, and nothing is noted.
 
-        A call that a dead server left open lasted as long as its recording.
+        A call that a dead server left open lasted as long as its recording, and has what was said last in its record.
         """
         values = {
             "path": recording.path,
@@ -139,8 +154,8 @@ class RecordingIndex:
             "duration_ms": recording.duration_ms,
             "unheard": [asdict(span) for span in recording.unheard],
         }
-        insert = postgresql.insert if self._database.is_postgresql else sqlite.insert
-        row = insert(RECORDINGS).values(call_id=call_id, rate_hz=8000, **values)
+        dialect = postgresql if self._database.is_postgresql else sqlite
+        row = dialect.insert(RECORDINGS).values(call_id=call_id, rate_hz=8000, **values)
         died = (CALLS.c.id == call_id) & (CALLS.c.cause == SERVER_DIED)
         kept = (CALLS.c.id == call_id) & CALLS.c.audio_deleted_at.is_(None)
         async with self._database.begin() as connection:
@@ -161,6 +176,7 @@ class RecordingIndex:
                 await connection.execute(
                     update(CALLS).where(died, CALLS.c.ended_at < ended_at).values(ended_at=ended_at)
                 )
+                await _add_late_turns(connection, call_id, recording.stretches)
             return True
 
     async def set_state(self, call_id: str, state: RecordingState) -> None:
@@ -173,6 +189,21 @@ class RecordingIndex:
     async def _set(self, call_id: str, values: dict[str, Any]) -> None:
         async with self._database.begin() as connection:
             await connection.execute(update(RECORDINGS).where(RECORDINGS.c.call_id == call_id).values(values))
+
+
+async def _add_late_turns(connection: AsyncConnection, call_id: str, stretches: Sequence[Stretch]) -> None:
+    """Add what was being said at the end of a call that nobody ended."""
+    of_call = TURNS.c.call_id == call_id
+    await connection.execute(delete(TURNS).where(of_call, _ADDED))
+    by_people = TURNS.c.speaker != Speaker.BOT.value
+    last_ms = await connection.scalar(select(func.max(TURNS.c.at_ms + TURNS.c.heard_ms)).where(of_call, by_people))
+    number = await connection.scalar(select(func.max(TURNS.c.number)).where(of_call))
+    rows = [
+        {"call_id": call_id, "number": place, **_TURN.dump_python(turn, mode="json")}
+        for place, turn in enumerate(late_turns(stretches, last_ms or 0), start=0 if number is None else number + 1)
+    ]
+    if rows:
+        await connection.execute(insert(TURNS), rows)
 
 
 def recording_of(row: Row[Any]) -> RecordingRecord:

@@ -193,14 +193,11 @@ class WhisperStream:
             self._engine.hurry(self._ahead[1])
         # Whoever stops waiting at a pause leaves the decoding to the final.
         decoded = await asyncio.shield(self._ahead[1].result)
-        return () if decoded is None else self._believe(decoded)
+        return () if decoded is None else self._believe(_in_utterance(decoded, span))
 
     def _decode(self, span: Span, urgency: Urgency) -> Job:
-        # A little room before and after: voice activity misses soft beginnings and ends.
-        start = max(0, span.start - _MARGIN_BYTES)
-        # The model hears 30 s at once; of a longer answer the end matters more than the beginning.
-        start = max(start, span.end - int((LONGEST_S - 1) * SAMPLE_RATE_HZ) * SAMPLE_BYTES)
-        return self._engine.decode(bytes(self._audio[start : span.end + _MARGIN_BYTES]), self._cue, urgency)
+        audio = bytes(self._audio[_start(span) : span.end + _MARGIN_BYTES])
+        return self._engine.decode(audio, self._cue, urgency)
 
     def _watch(self, job: Job, on_partial: OnPartial) -> None:
         task = asyncio.create_task(self._show(job, on_partial), name="partial")
@@ -245,6 +242,21 @@ class WhisperStream:
             log_probability=text.log_probability,
             speech_s=self._pauses.speech_ms / 1000,
         )
+
+
+def _start(span: Span) -> int:
+    """Return the byte of the utterance at which decoding begins."""
+    # A little room before and after: voice activity misses soft beginnings and ends.
+    start = max(0, span.start - _MARGIN_BYTES)
+    # The model hears 30 s at once; of a longer answer the end matters more than the beginning.
+    return max(start, span.end - int((LONGEST_S - 1) * SAMPLE_RATE_HZ) * SAMPLE_BYTES)
+
+
+def _in_utterance(decoded: Decoded, span: Span) -> Decoded:
+    """Return the decoded with its words timed from the beginning of the utterance."""
+    began_s = _start(span) / SAMPLE_BYTES / SAMPLE_RATE_HZ
+    words = (replace(word, start_s=word.start_s + began_s, end_s=word.end_s + began_s) for word in decoded.words)
+    return replace(decoded, words=tuple(words))
 
 
 def _numbers(decoded: Decoded, confidence: float) -> list[Hypothesis]:

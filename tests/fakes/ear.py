@@ -1,0 +1,28 @@
+"""An ear for recordings that hears what the test has written down."""
+
+from __future__ import annotations
+
+from voicebot.g711 import Pcm
+from voicebot.records.overheard import Overheard
+from voicebot.records.record import HeardWord
+
+_SAMPLES_PER_MS = 8
+
+
+class ScriptedEar:
+    """Hears `texts`, a passage each, their words spread over it evenly; None: it can make nothing out."""
+
+    def __init__(self, *texts: str | None) -> None:
+        self._texts = list(texts)
+        self.passages_ms: list[int] = []
+
+    async def hear(self, pcm: Pcm) -> Overheard | None:
+        length_ms = len(pcm) // _SAMPLES_PER_MS
+        self.passages_ms.append(length_ms)
+        text = self._texts.pop(0)
+        if text is None:
+            return None
+        words = text.split()
+        each_ms = length_ms // max(1, len(words))
+        timed = tuple(HeardWord(word, each_ms * at, each_ms * (at + 1), 0.9) for at, word in enumerate(words))
+        return Overheard("scripted", (text,), 0.9, timed)
