@@ -282,6 +282,21 @@ async def test_a_write_that_was_surely_not_done_is_sent_again(make: Make, shop: 
     assert len(shop[0].asked) == 4
 
 
+async def test_a_write_that_was_held_back_from_a_resting_system_is_done_later(make: Make, shop: Served) -> None:
+    client = make()
+    shop[0].answers = [(500, "")] * 6
+    for _ in range(2):
+        with pytest.raises(BackendUnavailable):
+            await client.status()
+    asked = len(shop[0].asked)
+    with pytest.raises(BackendUnavailable, match="left alone"):
+        await client.credit()
+    assert len(shop[0].asked) == asked
+    shop[0].answers = [(200, '{"balance": "5.00"}')]
+    client.clock.now_s += 11
+    assert (await client.credit()).result == {"balance": Decimal("5.00")}
+
+
 async def test_a_named_failure_of_a_write_is_kept_too(make: Make, shop: Served) -> None:
     shop[0].answers = [(409, "{}")]
     client = make()

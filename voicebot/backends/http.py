@@ -18,7 +18,7 @@ from voicebot.backends.answer import read_answer
 from voicebot.backends.backends import BackendResult
 from voicebot.backends.conversion import typed, written
 from voicebot.backends.journal import Entry, Stage, WriteJournal
-from voicebot.backends.resilience import Breaker, Clock, RateLimit
+from voicebot.backends.resilience import Breaker, Clock, NotSent, RateLimit
 from voicebot.backends.systems import HeaderAuth, HttpSpec, OAuthClient, Once, Request
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import Operation
@@ -34,8 +34,8 @@ _TOKEN_MARGIN_S = 30.0
 _TOKEN_LIFE_S = 300.0
 
 
-class _NotCarriedOut(BackendUnavailable):
-    """The request surely had no effect: it may be sent again."""
+class _NotCarriedOut(NotSent):
+    """The system could not be reached or refused the request, which surely had no effect: it may be sent again."""
 
 
 class _MaybeCarriedOut(BackendUnavailable):
@@ -95,7 +95,7 @@ class HttpSystem:
             answer = await self._send_patiently(
                 contract, request, arguments, key, may_repeat=request.once is Once.HEADER
             )
-        except _NotCarriedOut:
+        except NotSent:
             await self._journal.forget(key)
             raise
         await self._journal.finish(key, answer.outcome, answer.result)
@@ -217,7 +217,7 @@ class HttpSystem:
     def _secret(self, variable: str) -> str:
         value = self._environ.get(variable)
         if not value:
-            raise BackendUnavailable(f"The environment variable {variable} for '{self._spec.name}' is not set.")
+            raise NotSent(f"The environment variable {variable} for '{self._spec.name}' is not set.")
         return value
 
     def _open(self) -> aiohttp.ClientSession:
@@ -242,7 +242,7 @@ def _path_part(value: SlotValue) -> str:
     """One part of a path: what a caller said must not lead to another place."""
     part = quote(written(value), safe="")
     if part.strip(".") == "":
-        raise BackendUnavailable("An argument cannot stand in a path.")
+        raise NotSent("An argument cannot stand in a path.")
     return part
 
 

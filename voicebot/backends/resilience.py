@@ -25,6 +25,10 @@ class Patience:
         return float(self.pause_s * 2 ** (attempt - 1) * (0.5 + jitter / 2))
 
 
+class NotSent(BackendUnavailable):
+    """A request that never left: whatever it should have done was surely not done."""
+
+
 class Breaker:
     """Opens after failures in a row and lets one try through again after a rest (Nygard, Release It!)."""
 
@@ -46,7 +50,7 @@ class Breaker:
         """Guard one try: it fails by one of `failures`, and any other exception says nothing about the system.
 
         Raises:
-            BackendUnavailable: At once while the system rests, so that nobody waits for it.
+            NotSent: At once while the system rests, so that nobody waits for it.
         """
         self._admit()
         try:
@@ -65,7 +69,7 @@ class Breaker:
         if not self.is_open:
             return
         if self._trying or self._clock() - self._opened_at_s < self._rest_s:
-            raise BackendUnavailable(f"'{self._name}' has failed {self._failures} times in a row and is left alone.")
+            raise NotSent(f"'{self._name}' has failed {self._failures} times in a row and is left alone.")
         self._trying = True
 
     def _failed(self) -> None:
@@ -85,13 +89,13 @@ class RateLimit:
         self._free_at_s = clock()
 
     async def admit(self) -> None:
-        """Wait for a turn; `BackendUnavailable` when the queue is longer than a caller should wait."""
+        """Wait for a turn; `NotSent` when the queue is longer than a caller should wait."""
         now_s = self._clock()
         # The next free moment never lies more than a second in the past: that is the burst.
         self._free_at_s = max(self._free_at_s, now_s - 1.0)
         wait_s = self._free_at_s - now_s
         if wait_s > self._wait_most_s:
-            raise BackendUnavailable("Too many requests are waiting for this system.")
+            raise NotSent("Too many requests are waiting for this system.")
         self._free_at_s += 1.0 / self._per_second
         if wait_s > 0:
             await asyncio.sleep(wait_s)
