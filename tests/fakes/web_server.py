@@ -35,7 +35,7 @@ from voicebot.records.access.sight import Sight
 from voicebot.records.access.tokens import ApiTokens
 from voicebot.records.access.users import Users
 from voicebot.records.actions import ActionBook
-from voicebot.records.audit import AuditEntry, Head
+from voicebot.records.audit import AuditEntry, AuditSearch, Head, KeptEntry
 from voicebot.records.database import Database, _engine, locate
 from voicebot.records.deeds import Deeds
 from voicebot.records.search import CallSearch, Cursor
@@ -100,6 +100,10 @@ class FakeCalls:
 
     async def audit_head(self) -> Head:
         return Head(17, "ab" * 32)
+
+    async def audited(self, wanted: AuditSearch, limit: int, before: int | None = None) -> Sequence[KeptEntry]:
+        del wanted, limit, before
+        return []
 
 
 def _began(record: Mapping[str, Any]) -> datetime:

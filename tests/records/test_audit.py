@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -267,6 +268,23 @@ def test_the_command_names_the_entry_that_was_changed(tmp_path: Path, capsys: py
     printed = capsys.readouterr().out
     assert printed.startswith("entry 1: ")
     assert "NOT SOUND" in printed
+
+
+def test_the_command_lists_what_was_done_about_a_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def fill() -> None:
+        async with Store.open(tmp_path, on_failure=print) as store:
+            for number in (1, 2):
+                store.journal.audit(_entry(number))
+
+    asyncio.run(fill())
+    capsys.readouterr()
+    assert cli.main(["audit", "list", "--call", "2", "--data", str(tmp_path)]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["content"] == {"caller": "+15550100", "why": "sample 2"}
+    assert cli.main(["audit", "list", "--by", "dana", "--limit", "1", "--data", str(tmp_path)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    with pytest.raises(SystemExit):
+        cli.main(["audit", "list", "--limit", "0"])
 
 
 @pytest.mark.sqlite

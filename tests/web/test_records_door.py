@@ -158,13 +158,6 @@ async def test_an_export_of_nothing_is_whole_too() -> None:
         assert lines.count("\n") == 1
 
 
-async def test_the_head_of_the_audit_trail_is_told_to_be_kept_elsewhere() -> None:
-    async with serving() as server:
-        url = server.base + "/api/audit/head"
-        assert await (await server.http.get(url, headers=BEARER)).json() == {"number": 17, "hash": "ab" * 32}
-        assert (await server.http.get(url)).status == 401
-
-
 async def test_the_schema_is_open() -> None:
     async with serving(api_token=None) as server:
         answer = await server.http.get(server.base + "/api/schema")

@@ -56,6 +56,29 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSearch:
+    """Which entries are looked for; what is None does not matter. `until` is not itself included."""
+
+    subject: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEntry:
+    """An entry as it stands in the trail; `content` is None where it was deleted as the law demands."""
+
+    number: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    content: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class AuditProblem:
     number: int
     what: str
@@ -112,6 +135,31 @@ async def newest(connection: AsyncConnection) -> Head:
     query = select(AUDIT.c.number, AUDIT.c.hash).order_by(AUDIT.c.number.desc()).limit(1)
     last = (await connection.execute(query)).first()
     return Head(last.number, last.hash) if last else Head(0, GENESIS)
+
+
+async def find(
+    connection: AsyncConnection, wanted: AuditSearch, *, limit: int, before: int | None = None
+) -> Sequence[KeptEntry]:
+    """Return up to `limit` entries that fit, the newest first, with `before` those of lower numbers."""
+    query = (
+        select(AUDIT, AUDIT_CONTENTS.c.content)
+        .outerjoin(AUDIT_CONTENTS, AUDIT_CONTENTS.c.number == AUDIT.c.number)
+        .order_by(AUDIT.c.number.desc())
+        .limit(limit)
+    )
+    for name in ("subject", "actor", "action"):
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(AUDIT.c[name] == value)
+    if wanted.since is not None:
+        query = query.where(AUDIT.c.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(AUDIT.c.at < wanted.until)
+    if before is not None:
+        query = query.where(AUDIT.c.number < before)
+    return [
+        KeptEntry(row.number, row.at, row.actor, row.action, row.subject, json.loads(row.content or "null"))
+        for row in await connection.execute(query)
+    ]
 
 
 async def verify(connection: AsyncConnection, heads: Iterable[Head] = ()) -> AuditReport:

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Row, Select, func, select, update
 
 from voicebot.records.access.sight import Sight, is_seen
-from voicebot.records.audit import AuditReport, Head, newest, read_heads, verify
+from voicebot.records.audit import AuditReport, AuditSearch, Head, KeptEntry, find, newest, read_heads, verify
 from voicebot.records.database import Database, locate
 from voicebot.records.journal import Journal, JournalFailure
 from voicebot.records.record import (
@@ -57,6 +57,15 @@ async def verify_audit(data: Path, *, url: str | None = None) -> AuditReport:
             return await verify(connection, heads)
 
 
+async def read_audit(data: Path, wanted: AuditSearch, *, url: str | None = None, limit: int) -> Sequence[KeptEntry]:
+    """Return up to `limit` entries of the audit trail that fit, the newest first; a server may run meanwhile.
+
+    ConfigurationError when there is no database in `data` or at `url`.
+    """
+    async with Database.connected(locate(data, url)) as database:
+        return await CallReader(database).audited(wanted, limit)
+
+
 class CallReader:
     """Reads calls as JSON-ready documents, also beside a server that runs on the same database."""
 
@@ -97,6 +106,11 @@ class CallReader:
         """Return the newest entry of the audit trail."""
         async with self.database.connect() as connection:
             return await newest(connection)
+
+    async def audited(self, wanted: AuditSearch, limit: int, before: int | None = None) -> Sequence[KeptEntry]:
+        """Return up to `limit` entries of the audit trail that fit, the newest first, below the number `before`."""
+        async with self.database.connect() as connection:
+            return await find(connection, wanted, limit=limit, before=before)
 
     async def _read(self, query: Select[Any]) -> Sequence[dict[str, Any]]:
         turns: defaultdict[str, list[TurnRecord]] = defaultdict(list)

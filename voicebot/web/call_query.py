@@ -35,21 +35,21 @@ def read_search(query: Mapping[str, str]) -> CallSearch:
     times with a zone, and `until` is not itself included. QueryRefused names what is wrong.
     """
     return CallSearch(
-        words=_text(query, "words") or "",
+        words=read_text(query, "words") or "",
         said_by=_choice(query, "said_by", Speaker),
-        caller=_text(query, "caller"),
-        intent=_text(query, "intent"),
+        caller=read_text(query, "caller"),
+        intent=read_text(query, "intent"),
         outcome=_choice(query, "outcome", Outcome),
         min_duration_s=_seconds(query, "min_duration_s"),
         max_duration_s=_seconds(query, "max_duration_s"),
         since=read_moment(query, "since"),
         until=read_moment(query, "until") or read_moment(query, "before"),
-        flow_version=_text(query, "flow_version"),
+        flow_version=read_text(query, "flow_version"),
     )
 
 
 def read_limit(query: Mapping[str, str]) -> int:
-    """Read `limit`, how many calls are wanted at once; QueryRefused names what is wrong."""
+    """Read `limit`, how many are wanted at once; QueryRefused names what is wrong."""
     limit = query.get("limit", str(DEFAULT_LIMIT))
     if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= MAX_LIMIT):
         raise QueryRefused("limit", f"is a number from 1 to {MAX_LIMIT}.")
@@ -58,7 +58,7 @@ def read_limit(query: Mapping[str, str]) -> int:
 
 def read_cursor(query: Mapping[str, str]) -> Cursor | None:
     """Read `cursor`, after which the list goes on; QueryRefused when it is none of ours."""
-    given = _text(query, "cursor")
+    given = read_text(query, "cursor")
     if given is None:
         return None
     try:
@@ -77,7 +77,8 @@ def place_of(call: Mapping[str, Any]) -> Cursor:
     return Cursor(datetime.fromisoformat(call["started_at"]), call["id"])
 
 
-def _text(query: Mapping[str, str], name: str) -> str | None:
+def read_text(query: Mapping[str, str], name: str) -> str | None:
+    """Read a text, None where there is none; QueryRefused when it is too long."""
     given = query.get(name, "").strip()
     if len(given) > _MAX_CHARS or "\0" in given:
         raise QueryRefused(name, f"is a text of up to {_MAX_CHARS} characters.")

@@ -11,10 +11,10 @@ from aiohttp import web
 
 from voicebot.records.access.roles import Right
 from voicebot.records.access.sight import Sight
-from voicebot.records.audit import Head
 from voicebot.records.search import CallSearch, Cursor, SearchRefused
 from voicebot.web.access.declared import requires
 from voicebot.web.access.principal import principal_of
+from voicebot.web.audit import AuditReader
 from voicebot.web.call_export import EXPORT_FORMATS, send_export
 from voicebot.web.call_query import place_of, read_cursor, read_limit, read_search, refused
 
@@ -24,8 +24,8 @@ _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 Record = Mapping[str, Any]
 
 
-class CallReader(Protocol):
-    """Where records are read from."""
+class CallReader(AuditReader, Protocol):
+    """Where records, and the trail of what was done, are read from."""
 
     async def is_seen(self, call_id: str, sight: Sight) -> bool:
         """Tell whether there is such a call in `sight`."""
@@ -41,10 +41,6 @@ class CallReader(Protocol):
     def every(self, wanted: CallSearch) -> AsyncIterator[Record]: ...
 
     async def get(self, call_id: str) -> Record | None: ...
-
-    async def audit_head(self) -> Head:
-        """Return the newest entry of the audit trail."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +83,6 @@ class RecordsDoor:
             web.get("/api/calls", self.list),
             web.get("/api/calls/export", self.export),
             web.get("/api/calls/{id}", self.get),
-            web.get("/api/audit/head", self.audit_head),
             web.get("/api/schema", self.schema),
         ]
 
@@ -118,13 +113,6 @@ class RecordsDoor:
     @requires(Right.READ_CALLS, call="id")
     async def get(self, request: web.Request) -> web.Response:
         return web.json_response(await find_call(self._calls, request))
-
-    @requires(Right.READ_AUDIT)
-    async def audit_head(self, request: web.Request) -> web.Response:
-        """Answer `{"number": …, "hash": …}` of the audit trail's newest entry: kept elsewhere, it shows truncation."""
-        del request
-        head = await self._calls.audit_head()
-        return web.json_response({"number": head.number, "hash": head.hash})
 
     async def schema(self, request: web.Request) -> web.Response:
         """Send the JSON Schema of a record; it holds nothing personal and is open."""

@@ -31,6 +31,7 @@ from voicebot.web.access.oidc_door import OidcDoor
 from voicebot.web.access.sign_in import SESSION_COOKIE, Entrance, SignInDoor
 from voicebot.web.actions import ActionsDoor
 from voicebot.web.address import PublicAddress
+from voicebot.web.audit import AuditDoor
 from voicebot.web.browser import OUT_OF_DATE, BrowserDoor
 from voicebot.web.call_pages import CallPagesDoor
 from voicebot.web.chan_websocket import AsteriskPeers, ChanWebsocketDoor
@@ -272,7 +273,8 @@ def build_app(  # noqa: PLR0915  # every door there is, one after the other
         ).routes()
     )
     call_pages = CallPagesDoor(calls=calls, contexts=contexts, actions=work.actions if work else None, pages=pages)
-    app.add_routes(records_door.routes() + recordings_door.routes() + ContextsDoor(contexts).routes())
+    app.add_routes(records_door.routes() + AuditDoor(calls).routes())
+    app.add_routes(recordings_door.routes() + ContextsDoor(contexts).routes())
     app.add_routes(call_pages.routes() + sign_in_door.routes())
     app.add_routes(OpenApiDoor(openapi_document(schema)).routes())
     if chats is not None:
