@@ -8,7 +8,7 @@ Eight servers, each in a process of its own on one core, the callers on another:
   echo      a bare aiohttp WebSocket that sends every frame back: the limit of what is possible
   stock     pipecat as its own guide to Twilio sets it up, with stubbed recognition and voice
   matched   voicebot with what `stock` has: stubbed recognition and voice, the end-of-turn model, all on one core
-  engines   voicebot hearing by Whisper and speaking by a Piper voice, with --whisper and --piper
+  engines   voicebot hearing by Whisper, with pocketsphinx beside it, and speaking by a Piper voice: --whisper, --piper
   stock-engines  pipecat with the same two through its own services
 
 The last two may use every core. With `echo` the latency is the way of one frame there and back; with the others it is
@@ -133,7 +133,7 @@ class Models:
             return {}
         return {
             "VOICEBOT_MODELS": str(self.piper.parent),
-            "VOICEBOT_RECOGNIZER": "whisper",
+            "VOICEBOT_RECOGNIZER": "two-pass",
             "VOICEBOT_WHISPER_MODEL": str(self.whisper),
             "VOICEBOT_VOICE": f"piper:{self.piper.stem}",
         }
@@ -347,9 +347,7 @@ def tell(report: Report, system: str, count: int, measured: Measured) -> None:
     report.figure(section, "set-up, worst", max(set_up, default=math.nan), "ms", n=len(set_up))
     report.figure(section, "server, core per call", 100 * measured.cpu_per_call, "%", n=count)
     _tell_work(report, section, measured.worked)
-    if measured.after.workers_uss_mb:
-        report.figure(section, "workers, core per call", 100 * measured.workers_cpu_per_call, "%", n=count)
-        report.figure(section, "workers, memory in all (USS)", measured.after.workers_uss_mb, "MB")
+    _tell_workers(report, section, measured)
     report.figure(section, "server, core in all", 100 * measured.cpu_per_call * count, "%")
     report.figure(section, "memory per call (RSS)", (measured.after.rss_mb - measured.idle.rss_mb) / count, "MB")
     report.figure(section, "memory per call (USS)", (measured.after.uss_mb - measured.idle.uss_mb) / count, "MB")
@@ -357,6 +355,17 @@ def tell(report: Report, system: str, count: int, measured: Measured) -> None:
     sent_late, sent = load.sent()
     report.rate(section, "check: callers' own frames sent late", sent_late, sent)
     report.figure(section, "check: callers' core", 100 * measured.callers_cpu, "%")
+
+
+def _tell_workers(report: Report, section: str, measured: Measured) -> None:
+    count = len(measured.load.calls)
+    if not measured.after.workers_uss_mb:
+        return
+    report.figure(section, "workers, core per call", 100 * measured.workers_cpu_per_call, "%", n=count)
+    for kind, used_s in measured.after.kinds_cpu_s.items():
+        share = (used_s - measured.before.kinds_cpu_s.get(kind, 0.0)) / measured.load.window.length_s / count
+        report.figure(section, f"of them {kind}, core per call", 100 * share, "%", n=count)
+    report.figure(section, "workers, memory in all (USS)", measured.after.workers_uss_mb, "MB")
 
 
 def _tell_work(report: Report, section: str, worked: Worked | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voicebot.speech.asr import Hypothesis
-from voicebot.speech.recognition.two_pass.choosing import choose, choose_number, words_of
+from voicebot.speech.recognition.two_pass.choosing import choose, choose_number, settled, words_of
 
 KNOWN = frozenset("i want a light roast coffee with skim milk my order twelve ounce cancel to the please".split())
 
@@ -29,6 +29,21 @@ def test_an_alternative_that_is_far_less_likely_does_not() -> None:
 
 def test_where_none_is_free_of_them_the_words_of_the_domain_count_that_sound_the_same() -> None:
     assert first(heard("a coffee with skin milk"), heard("a coffee with skim milk")) == "a coffee with skim milk"
+
+
+@pytest.mark.parametrize(
+    ("dictated", "expected", "enough"),
+    [
+        ("A light roast coffee.", "", True),
+        ("A coffee with skin milk.", "a coffee with skim milk", True),
+        ("A coffee with skin milk.", "to cancel my order", False),
+        ("A coffee with skin milk.", "", False),
+    ],
+)
+def test_alternatives_are_not_asked_for_where_one_would_not_be_chosen_anyway(
+    dictated: str, expected: str, *, enough: bool
+) -> None:
+    assert settled(dictated, heard(expected) if expected else (), KNOWN) is enough
 
 
 @pytest.mark.parametrize("expected", ["i want to cancel my order", "a coffee", ""])

@@ -18,8 +18,9 @@ from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.sphinx.decoder import wheel_acoustics
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.sphinx.engine import SphinxEngine
+from voicebot.speech.recognition.two_pass import engine as two_pass
 from voicebot.speech.recognition.two_pass.engine import ENGINE, LATE_S, TwoPassEngine
-from voicebot.speech.recognition.whisper.desk import Urgency
+from voicebot.speech.recognition.whisper.desk import Job, Urgency, Work
 from voicebot.speech.recognition.whisper.engine import WhisperEngine
 from voicebot.speech.recognition.whisper.model import Cue, Decoded, Model, Samples
 from voicebot.speech.recognition.wire import Request
@@ -138,6 +139,45 @@ async def test_a_number_is_heard_ahead_by_the_second_pass_though_not_by_the_firs
     assert await stream.look_ahead() is None
     assert second.idle, "what it heard waits for the final"
     assert texts(await stream.finish()) == [SAID], "words that it is sure of leave the first pass's number out"
+    await stream.close()
+
+
+async def test_a_piece_of_a_number_is_not_decoded_while_the_next_group_may_come(
+    engine: TwoPassEngine, second: WhisperEngine, domain: Path
+) -> None:
+    decoded = 0
+    submit = second.submit
+
+    def count(work: Work, urgency: Urgency) -> Job:
+        nonlocal decoded
+        decoded += 1
+        return submit(work, urgency)
+
+    second.submit = count  # type: ignore[method-assign]  # counts, and does the work
+    stream = await engine.open(Request.of(NUMBER, domain), ignore)
+    for frame in frames(spoken("Four five.")):
+        await stream.feed(frame)
+    looking = asyncio.create_task(stream.look_ahead())
+    await asyncio.sleep(0.1)
+    assert decoded == 0
+    looking.cancel()
+    await stream.go_on()
+    for frame in frames(spoken("One two.")):
+        await stream.feed(frame)
+    await stream.look_ahead()
+    assert decoded == 1
+    await stream.close()
+
+
+async def test_a_piece_of_a_number_is_decoded_when_nothing_follows(
+    engine: TwoPassEngine, domain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(two_pass, "_NEXT_GROUP_S", 0.05)
+    stream = await engine.open(Request.of(NUMBER, domain), ignore)
+    for frame in frames(spoken("Four five.")):
+        await stream.feed(frame)
+    await stream.look_ahead()
+    assert texts(await stream.finish()) == [SAID]
     await stream.close()
 
 

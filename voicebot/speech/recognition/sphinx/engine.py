@@ -236,6 +236,11 @@ class SphinxStream:
         """The words that the question expects, as the lexicon spells them."""
         return self._question.compiled.words
 
+    @property
+    def concluded(self) -> tuple[Hypothesis, ...]:
+        """What was said, once that was heard to its end; nothing before. Any thread may ask."""
+        return self._ahead or ()
+
     async def feed(self, pcm: bytes) -> None:
         self._since_partial += len(pcm)
         wanted = self._since_partial >= _PARTIAL_EVERY_BYTES

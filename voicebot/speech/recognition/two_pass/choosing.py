@@ -76,6 +76,14 @@ def all_known(text: str, known: Collection[str]) -> bool:
     return bool(words) and all(word in known or word.isdecimal() for word in words)
 
 
+def settled(text: str, expected: Sequence[Hypothesis], known: Collection[str]) -> bool:
+    """Say whether Whisper's first `text` needs no alternatives: they are asked for the words that the question knows.
+
+    Either all of its words are known, or it sounds like what pocketsphinx heard with known words alone.
+    """
+    return all_known(text, known) or bool(expected and _sounds_like(words_of(expected[0].text), words_of(text)))
+
+
 def words_of(text: str) -> list[str]:
     """Return the words of `text` as they are said, figures below a hundred too: "12-ounce" is "twelve", "ounce"."""
     said: list[str] = []

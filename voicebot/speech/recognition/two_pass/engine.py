@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from voicebot.dialog.expectation import AnswerKind
 from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.engine import OnPartial
 from voicebot.speech.recognition.sphinx.engine import SphinxEngine, SphinxStream
-from voicebot.speech.recognition.two_pass.choosing import all_known, choose, choose_number
+from voicebot.speech.recognition.two_pass.choosing import choose, choose_number, settled
 from voicebot.speech.recognition.whisper.engine import WhisperEngine, WhisperStream
+from voicebot.speech.recognition.whisper.figures import count_digits
 from voicebot.speech.recognition.wire import Request
 from voicebot.speech.workers.capabilities import Capabilities, Feature
 
@@ -22,6 +24,9 @@ _log = structlog.get_logger(__name__)
 ENGINE = "whisper and pocketsphinx"
 #: So long a final waits for Whisper; then pocketsphinx's stands, since a late reply is worse than a plainer one.
 LATE_S = 0.25
+#: Of a number that is not whole yet the next group is likely to follow, and Whisper would hear this one for nothing:
+#: so long after the first pause it hears what there is, while the turn's patience with numbers lasts.
+_NEXT_GROUP_S = 0.5
 #: With so many utterances waiting for Whisper another one would be late: it is not even begun.
 _CROWD = 2
 
@@ -56,13 +61,14 @@ class TwoPassEngine:
     async def open(self, request: Request, on_partial: OnPartial) -> WhisperStream | TwoPassStream:
         if request.domain is None:
             return await self._second.open(request, on_partial)
-        first = await self._first.open(request, on_partial)
+        progress = _Progress(on_partial, request.lengths if request.kinds[:1] == (AnswerKind.DIGITS,) else ())
+        first = await self._first.open(request, progress.show)
         try:
-            second = await self._second.open(request, None, enough=partial(all_known, known=first.words))
+            second = await self._second.open(request, None, enough=partial(_enough, first))
         except BaseException:
             await first.close()
             raise
-        return TwoPassStream(self, first, second, on_partial, number=AnswerKind.DIGITS in request.kinds)
+        return TwoPassStream(self, first, second, progress, number=AnswerKind.DIGITS in request.kinds)
 
     async def close(self) -> None:
         await self._first.close()
@@ -81,6 +87,24 @@ class TwoPassEngine:
             _log.warning("the second pass came too late", limit_ms=round(self.late_s * 1000), times=self._late)
 
 
+class _Progress:
+    """Passes the first pass's partial texts on, and knows whether they are a piece of a number of `lengths`."""
+
+    def __init__(self, on_partial: OnPartial, lengths: tuple[int, ...]) -> None:
+        self._on_partial = on_partial
+        self._lengths = lengths
+        self.whole = asyncio.Event()
+        self.whole.set()
+
+    async def show(self, text: str) -> None:
+        digits = count_digits(text)
+        if self._lengths and digits and digits not in self._lengths:
+            self.whole.clear()
+        else:
+            self.whole.set()
+        await self._on_partial(text)
+
+
 class TwoPassStream:
     """One utterance, heard twice."""
 
@@ -89,14 +113,14 @@ class TwoPassStream:
         engine: TwoPassEngine,
         first: SphinxStream,
         second: WhisperStream,
-        on_partial: OnPartial,
+        progress: _Progress,
         *,
         number: bool,
     ) -> None:
         self._engine = engine
         self._first = first
         self._second = second
-        self._on_partial = on_partial
+        self._progress = progress
         self._number = number
         self._late = False
 
@@ -109,13 +133,16 @@ class TwoPassStream:
         await self._first.feed(pcm)
 
     async def look_ahead(self) -> tuple[Hypothesis, ...] | None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_NEXT_GROUP_S):
+                await self._progress.whole.wait()
         # The second pass begins at once: it computes outside of the interpreter while the first one ends its search.
         dictated = None if self._engine.crowded else asyncio.create_task(self._second.look_ahead(), name="second pass")
         try:
             expected = await self._first.look_ahead()
             if expected:
                 # These words may end the turn already; what they really were, the final tells.
-                await self._on_partial(expected[0].text)
+                await self._progress.show(expected[0].text)
             heard = await dictated if dictated else None
         finally:
             if dictated:
@@ -153,3 +180,8 @@ class TwoPassStream:
     def _chosen(self, dictated: tuple[Hypothesis, ...], expected: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
         weigh = choose_number if self._number else choose
         return weigh(dictated, expected, self._first.words)
+
+
+def _enough(first: SphinxStream, text: str) -> bool:
+    """Say whether Whisper's first text needs no alternatives, by what the first pass has heard by now."""
+    return settled(text, first.concluded, first.words)

@@ -145,6 +145,8 @@ class Model:
             return Decoded(texts, no_speech)
         if cue.enough is not None and not cue.enough(texts[0].text):
             said, texts, no_speech = self._transcribe(encoded, tokens, _BEAM, seconds)
+        if cancelled():
+            return None
         numbers, spelled = (
             ((), 0.0) if cue.lengths is None or not self._digits else self._numbers(encoded, tokens, cue.lengths)
         )
