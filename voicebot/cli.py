@@ -181,15 +181,21 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def _pull_model(given: argparse.Namespace) -> int:
     from voicebot.speech.published import installed_models, published_models, pull  # noqa: PLC0415  # see _models
+    from voicebot.speech.recognition.whisper import hub  # noqa: PLC0415  # see _models
     from voicebot.speech.synthesis.piper import is_piper_voice, pull_piper_voice  # noqa: PLC0415  # see _models
 
     model = published_models().get(given.name)
     folder = load_settings(models=given.models).models or installed_models()
-    if model is None and not is_piper_voice(given.name):
+    if model is None and not is_piper_voice(given.name) and hub.repository_of(given.name) is None:
         known = ", ".join(published_models())
-        print(f"There is no model {given.name}; there are {known}, and Piper's voices by name.", file=sys.stderr)
+        others = "Piper's voices and Whisper models of the hub (base.en, OWNER/NAME) by name"
+        print(f"There is no model {given.name}; there are {known}, and {others}.", file=sys.stderr)
         return 2
     print(f"fetching {given.name} into {folder}", flush=True)
+    if model is None and not is_piper_voice(given.name):
+        fetched = hub.pull_whisper_model(given.name, folder)
+        print(f"{fetched}: its page on the hub tells its licence. Hear with it by VOICEBOT_WHISPER_MODEL={fetched}")
+        return 0
     if model is None:
         voice = pull_piper_voice(given.name, folder)
         print(f"{voice}: its model card tells its licence. Speak with it by VOICEBOT_VOICE=piper:{voice}")

@@ -267,7 +267,12 @@ class Settings(BaseSettings):
         default=(), description="Wyoming servers, such as tcp://10.0.0.7:10300"
     )
     acoustic_model: Path | None = None
-    whisper_model: str | None = None
+    whisper_model: str | None = Field(
+        default=None, description="a Whisper model's folder, or its name under `models` or on the hub, such as base.en"
+    )
+    whisper_context_s: Annotated[float, Field(ge=1, le=30)] | None = Field(
+        default=None, description="how much audio Whisper hears at least, in seconds; less is faster, 30 is its own"
+    )
     vosk_model: str | None = Field(default=None, description="a Vosk model's folder, or its name under `models`")
     voice: str = Field(default="auto", description="auto, or engine:name such as flite:rms, espeak:en-us, piper:NAME")
     dictation: Literal["auto", "phrases", "off"] = Field(
@@ -275,6 +280,7 @@ class Settings(BaseSettings):
     )
     recognition_workers: Annotated[int, Field(ge=1, le=64)] = 1
     voice_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    voice_threads: Annotated[int, Field(ge=1, le=64)] = 1
 
     sms_from: str | None = Field(default=None, description="Twilio number that messages after calls come from")
     mail: MailSettings = MailSettings()

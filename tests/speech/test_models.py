@@ -81,6 +81,9 @@ def test_a_model_is_found_by_its_path_and_in_the_hub_cache(models_dir: Path, tmp
     write_whisper_model(snapshot, says="hello")
     assert find_whisper_model("base.en", None) == snapshot
     assert find_whisper_model("small.en", None) is None
+    by_owner = tmp_path / "hub" / "models--somebody--a-model" / "snapshots" / "0123abc"
+    write_whisper_model(by_owner, says="hello")
+    assert find_whisper_model("somebody/a-model", None) == by_owner
 
 
 def test_the_operators_own_models_come_before_the_installed_one_and_the_default_before_others(
@@ -100,6 +103,21 @@ def test_a_model_that_set_up_installed_hears_unless_pocketsphinx_alone_is_asked_
     assert unasked.engine is Recogniser.TWO_PASS
     alone = choose_recogniser(RecogniserWish(engine=Recogniser.POCKETSPHINX, installed_dir=models_dir))
     assert alone.engine is Recogniser.POCKETSPHINX
+
+
+@pytest.mark.parametrize("engine", [Recogniser.WHISPER, Recogniser.TWO_PASS])
+def test_how_much_audio_whisper_hears_at_least_is_passed_on(models_dir: Path, engine: Recogniser) -> None:
+    wish = RecogniserWish(engine=engine, models_dir=models_dir, whisper_context_s=10)
+    assert choose_recogniser(wish).options["context_s"] == 10
+
+
+@pytest.mark.parametrize("engine", [Recogniser.WHISPER, Recogniser.TWO_PASS])
+async def test_a_worker_that_decodes_with_whisper_keeps_its_memory(models_dir: Path, engine: Recogniser) -> None:
+    async with choose_recogniser(RecogniserWish(engine=engine, models_dir=models_dir)).pool(1) as pool:
+        (worker,) = pool.status().peers
+        environment = Path(f"/proc/{worker.pid}/environ").read_bytes().decode().split("\0")
+    assert "MALLOC_TRIM_THRESHOLD_=1073741824" in environment
+    assert "MALLOC_MMAP_THRESHOLD_=1073741824" in environment
 
 
 def test_an_acoustic_model_of_ones_own_is_checked_and_passed_on(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
     """Start the workers, have them load the bot's domain, and render every static prompt."""
     voice = choose_voice(configured_voice(settings), settings.models)
     log.info("voice chosen", engine=str(voice.voice.engine), name=voice.voice.name, why=voice.why)
-    speaking = voice_pool(voice.voice, settings.models, workers=settings.voice_workers)
+    speaking = voice_pool(voice.voice, settings.models, workers=settings.voice_workers, threads=settings.voice_threads)
     second = None
     if another := second_voice(voice.voice, settings.models):
         log.info("second voice", engine=str(another.engine), name=another.name)
@@ -249,6 +249,7 @@ def recogniser_wish(settings: Settings) -> RecogniserWish:
         acoustic_model=settings.acoustic_model,
         servers=settings.recognition_servers,
         installed_dir=installed_models(),
+        whisper_context_s=settings.whisper_context_s,
     )
 
 

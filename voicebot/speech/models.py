@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import assert_never
 
 from voicebot.errors import EngineUnavailable
+from voicebot.speech.recognition.whisper.hub import MODEL_FILES, repository_of
 from voicebot.speech.synthesis.voices import VoiceChoice, choose_voice, list_voices
 from voicebot.speech.tts import Voice
 from voicebot.speech.workers.pool import WorkerPool
@@ -21,10 +22,8 @@ from voicebot.speech.workers.process import WorkerSpec
 
 WHISPER_DEFAULT = "base.en"
 WHEEL_MODEL = "en-us"
-_WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
 #: A Kaldi model as Vosk packs it; small and large ones differ in the rest.
 _VOSK_FILES = (Path("am/final.mdl"), Path("final.mdl"))
-_HUB_OWNER = "Systran"
 
 
 class Recogniser(StrEnum):
@@ -71,7 +70,7 @@ class RecogniserWish:
     """What the operator configured: an engine (None: the best there is) and where models may lie.
 
     `whisper_model` is a directory or a name; a name is looked for under `models_dir`, in the hub's cache, and under
-    `installed_dir`, where set-up puts models.
+    `installed_dir`, where set-up puts models. `whisper_context_s` is how much audio it hears at least.
     `vosk_model` is the same without a hub. `acoustic_model` is a directory for pocketsphinx, else the English model
     inside its wheel runs. `servers` are Wyoming servers, such as ``tcp://10.0.0.7:10300``.
     """
@@ -83,6 +82,7 @@ class RecogniserWish:
     acoustic_model: Path | None = None
     servers: tuple[str, ...] = ()
     installed_dir: Path | None = None
+    whisper_context_s: float | None = None
 
 
 _NO_DICTATION = "only spots phrases that the flows know; `voicebot models pull whisper-tiny.en` gets what dictates"
@@ -225,14 +225,16 @@ def _is_vosk(folder: Path) -> bool:
 
 
 def _is_whisper(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in _WHISPER_FILES)
+    return all((folder / name).is_file() for name in MODEL_FILES)
 
 
 def _in_hub_cache(name: str) -> Path | None:
     """Look where the hub's client keeps downloads, without importing it."""
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    repository = name if "/" in name else f"{_HUB_OWNER}/faster-whisper-{name}"
+    repository = repository_of(name)
+    if repository is None:
+        return None
     snapshots = cache / f"models--{repository.replace('/', '--')}" / "snapshots"
     if not snapshots.is_dir():
         return None
@@ -316,7 +318,8 @@ def _choice(report: RecogniserReport, wish: RecogniserWish, why: str) -> Recogni
 def _whisper_options(wish: RecogniserWish) -> dict[str, object]:
     found = find_whisper_model(wish.whisper_model, wish.models_dir, wish.installed_dir)
     assert found is not None
-    return {"model": str(found)}
+    context = {} if wish.whisper_context_s is None else {"context_s": wish.whisper_context_s}
+    return {"model": str(found), **context}
 
 
 def _sphinx_options(wish: RecogniserWish) -> dict[str, object]:

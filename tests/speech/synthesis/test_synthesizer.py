@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.fakes.piper_voice import make_piper_voice
 from tests.fakes.voice_server import SPEAKS, Step, VoiceServer
 from voicebot import g711
 from voicebot.errors import EngineUnavailable
@@ -164,6 +165,16 @@ async def test_a_real_worker_speaks_clause_by_clause_and_stops_when_cancelled() 
         # The rest of the two hundred is not made first.
         async with asyncio.timeout(2):
             assert await say(voice)
+
+
+async def test_a_real_worker_speaks_with_a_piper_voice_clause_by_clause(tmp_path: Path) -> None:
+    voice = make_piper_voice(tmp_path)
+    text = "Your order has left the warehouse on Monday, and it will arrive tomorrow before noon."
+    async with voice_pool(Voice("piper", str(voice)), None, threads=2) as pool:
+        assert (pool.status().engine, pool.status().model) == ("piper", str(voice))
+        chunks = [chunk async for chunk in WorkerSynthesizer(pool).render(text, cache=False)]
+    assert len(chunks) == 2
+    assert all(active_level_dbfs(g711.decode(chunk)) == pytest.approx(-20, abs=1) for chunk in chunks)
 
 
 async def test_a_killed_worker_is_replaced_in_mid_sentence_by_its_sibling() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,73 @@ async def test_speech_after_a_pause_is_decoded_again(engine: WhisperEngine, mode
     assert best(await stream.finish()) == TEXT
     assert model.decodings > guessed
     await stream.close()
+
+
+async def test_a_guess_at_a_pause_is_cancelled_before_it_costs_anything_when_speech_resumes(
+    engine: WhisperEngine, model: CountingModel
+) -> None:
+    gate = threading.Event()
+
+    def wait(_cancelled: Callable[[], bool]) -> None:
+        gate.wait(10)
+
+    others = engine.submit(wait, Urgency.FINAL)
+    stream = await engine.open(OPEN, nothing)
+    await hear(stream, spoken("Where is my order?") + PAUSE)
+    looking = asyncio.create_task(stream.look_ahead())
+    await asyncio.sleep(0.01)
+    await stream.go_on()
+    assert await looking == ()
+    gate.set()
+    await others.result
+    await until_idle(engine)
+    assert model.decodings == 0
+    await stream.close()
+
+
+async def test_partials_are_tried_every_500_to_700_ms_of_speech(engine: WhisperEngine, model: CountingModel) -> None:
+    stream = await engine.open(OPEN, nothing)
+    speech = spoken("I would like to know where my order is and when it is going to be here.").strip(b"\0")
+    tried_at: list[int] = []
+    for number, frame in enumerate(frames(speech[: len(speech) // 320 * 320])):
+        before = model.decodings
+        await stream.feed(frame)
+        await until_idle(engine)
+        if model.decodings > before:
+            tried_at.append(number * 20)
+    gaps = [later - earlier for earlier, later in pairwise(tried_at)]
+    assert len(gaps) >= 3
+    assert all(500 <= gap <= 700 for gap in gaps)
+    await stream.close()
+
+
+async def test_what_the_dialog_asks_for_stands_before_the_text_that_is_decoded(directory: Path) -> None:
+    told: list[str] = []
+
+    class Told(CountingModel):
+        def decode(
+            self, samples: Samples, cue: Cue, cancelled: Callable[[], bool], *, draft: bool = False
+        ) -> Decoded | None:
+            told.append(cue.prompt)
+            return super().decode(samples, cue, cancelled, draft=draft)
+
+    model = Told(str(directory), threads=1, compute_type="int8", context_s=5.0, local_only=True)
+    engine = WhisperEngine(model, max_sessions=1)
+    asked = Request("account", (AnswerKind.CHOICE,), ("checking", "savings"), (), secret=False, domain=None)
+    stream = await engine.open(asked, nothing)
+    await hear(stream, spoken("Savings."))
+    await stream.finish()
+    assert told == ["Checking. Savings."]
+    await stream.close()
+    await engine.close()
+
+
+def test_nothing_in_decoding_is_drawn_by_chance(tmp_path: Path) -> None:
+    model = load(write_whisper_model(tmp_path / "random", says=None))
+    noise = np.random.default_rng(1).normal(0, 0.1, 16000).astype(np.float32)
+    first, second = (model.decode(noise, Cue(), lambda: False) for _ in range(2))
+    assert first is not None
+    assert first == second
 
 
 async def test_partials_are_what_two_passes_agree_on(engine: WhisperEngine) -> None:
