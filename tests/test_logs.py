@@ -18,6 +18,7 @@ import structlog
 from loguru import logger as loguru_logger
 from sqlalchemy import text
 
+from voicebot.errors import BackendUnavailable
 from voicebot.logs import configure_logs
 from voicebot.personal import Personal
 from voicebot.records.database import Database, locate
@@ -100,21 +101,28 @@ def test_ids_stay_readable_and_what_only_looks_like_one_does_not(field: str, val
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_a_traceback_does_not_show_local_variables(log_format: Any) -> None:
+def test_a_traceback_shows_the_way_an_exception_came_and_no_value_that_it_met(log_format: Any) -> None:
     stream = io.StringIO()
     configure_logs(log_format, "info", stream=stream)
 
     def fail() -> None:
         heard = "four seven one one"
-        raise ValueError(f"{len(heard)} characters are too many")
+        try:
+            int(heard)
+        except ValueError as error:
+            raise BackendUnavailable("the shop did not answer") from error
 
     try:
         fail()
-    except ValueError:
+    except BackendUnavailable:
         structlog.get_logger("voicebot").exception("turn failed")
     configure_logs("console", "error", stream=io.StringIO())
-    assert "18 characters are too many" in stream.getvalue()
-    assert "four seven" not in stream.getvalue()
+    shown = stream.getvalue()
+    assert "in fail" in shown
+    assert "ValueError: <withheld" in shown
+    assert "BackendUnavailable: the shop did not answer" in shown
+    assert shown.index("ValueError: <withheld") < shown.index("BackendUnavailable: the shop")
+    assert "invalid literal" not in shown
 
 
 def test_loguru_is_heard_from_warning_on_and_never_with_the_words_of_a_frame() -> None:

@@ -1,7 +1,8 @@
 """One stream of log lines for everything in a process: structlog, the standard library's loggers, and loguru.
 
 Lines are JSON or, for people, plain text. They are written by a thread of their own, so that a terminal or a log
-collector which stops reading never holds up the audio. Personal values show only their length (see `personal.py`).
+collector which stops reading never holds up the audio. Personal values show only their length (see `personal.py`),
+and exceptions that may quote one show where they came from and not what they say.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import queue
 import re
 import sys
 import threading
+import traceback
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import structlog
 from loguru import logger as loguru_logger
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
+from voicebot.errors import VoicebotError
 from voicebot.redaction import redact
 
 if TYPE_CHECKING:
@@ -104,6 +108,9 @@ _HEX_ID = re.compile(
 )
 
 
+#: Exceptions whose messages name files, modules, attributes and kinds of values, or are ours, which quote nobody.
+_HOLD_NO_DATA = (VoicebotError, OSError, ImportError, AttributeError, TypeError, NameError, BaseExceptionGroup)
+
 #: Stands for an id while numbers are looked for; no letter, so that it neither names a number nor breaks one off.
 _FIRST_STAND_IN = 0xE000
 
@@ -143,6 +150,37 @@ def _from_loguru(message: Message) -> None:
     )
 
 
+def _told(exc_info: ExcInfo) -> str:
+    """Return an exception and what led to it with the lines it went through, without anybody's data.
+
+    Local variables are never shown, and messages only of exceptions that do not quote the values they failed at: a
+    database's name the parameters of a statement, a number's the text that is none, and either may be a caller's words.
+    """
+    return "\n".join(_lines(exc_info[1], seen=set()))
+
+
+def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    if error.__cause__ is not None and id(error.__cause__) not in seen:
+        yield from _lines(error.__cause__, seen)
+        yield "\nThe above was the direct cause of:\n"
+    elif error.__context__ is not None and not error.__suppress_context__ and id(error.__context__) not in seen:
+        yield from _lines(error.__context__, seen)
+        yield "\nWhile that was handled:\n"
+    yield "Traceback (most recent call last):"
+    yield "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    message = str(error) if isinstance(error, _HOLD_NO_DATA) else "<withheld, it may hold a caller's data>"
+    yield f"{type(error).__module__}.{type(error).__qualname__}: {message}"
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield "\nOne of them:\n"
+            yield from _lines(part, seen)
+
+
+def _write_trace(stream: TextIO, exc_info: ExcInfo) -> None:
+    stream.write("\n" + _told(exc_info))
+
+
 def configure_logs(
     log_format: LogFormat, level: LogLevel, *, process: str = "voicebot", stream: TextIO | None = None
 ) -> None:
@@ -159,11 +197,10 @@ def configure_logs(
         _name_process(process),
         _redact,
     ]
-    # Tracebacks never show local variables: they hold what callers said.
     rendering: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [structlog.processors.ExceptionRenderer(_told), structlog.processors.JSONRenderer(ensure_ascii=False)]
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=_write_trace)]
     )
     handler = _LineWriter(stream or sys.stderr)
     handler.setFormatter(

@@ -78,6 +78,12 @@ async def test_a_system_that_takes_too_long_is_unavailable() -> None:
         await backends(slow, timeout_s=0.02).call("orders.look_up", {"number": "48213"})
 
 
+async def test_a_system_that_breaks_down_is_unavailable_to_whoever_waits() -> None:
+    with pytest.raises(BackendUnavailable, match="broke down") as caught:
+        await backends(PlayedSystem(ZeroDivisionError("48213"))).call("orders.look_up", {"number": "48213"})
+    assert "48213" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("operation", "arguments"),
     [

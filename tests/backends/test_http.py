@@ -297,6 +297,23 @@ async def test_a_write_that_was_held_back_from_a_resting_system_is_done_later(ma
     assert (await client.credit()).result == {"balance": Decimal("5.00")}
 
 
+async def test_a_write_that_cannot_be_noted_does_not_leave_and_an_answer_that_cannot_be_still_counts(
+    make: Make, shop: Served, tmp_path: Path
+) -> None:
+    client, path = make(), tmp_path / "writes.sqlite"
+    path.unlink()
+    with pytest.raises(BackendUnavailable, match="journal of writes"):
+        await client.credit()
+    assert shop[0].asked == []
+
+    async def lose_the_journal(_: web.Request) -> web.Response:
+        path.unlink()
+        return web.json_response({"balance": "5.00"})
+
+    shop[0].answers = [lose_the_journal]
+    assert (await make().credit("call/2")).result == {"balance": Decimal("5.00")}
+
+
 async def test_a_named_failure_of_a_write_is_kept_too(make: Make, shop: Served) -> None:
     shop[0].answers = [(409, "{}")]
     client = make()

@@ -37,7 +37,6 @@ from voicebot.dialog.events import (
     SlotValue,
 )
 from voicebot.dialog.expectation import AnswerKind, Expectation
-from voicebot.errors import BackendUnavailable
 from voicebot.media.events import (
     LineEnded,
     LineEvent,
@@ -61,7 +60,7 @@ class SlowSystems:
 
     def __init__(self) -> None:
         self.delay_s = 0.0
-        self.down = False
+        self.trouble: Exception | None = None
         self.keys: list[str | None] = []
         self.finished = 0
 
@@ -70,8 +69,8 @@ class SlowSystems:
     ) -> Answered:
         self.keys.append(idempotency_key)
         await asyncio.sleep(self.delay_s)
-        if self.down:
-            raise BackendUnavailable("the test took it down")
+        if self.trouble is not None:
+            raise self.trouble
         self.finished += 1
         return Answered(result={"balance": 12})
 

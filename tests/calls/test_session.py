@@ -39,6 +39,7 @@ from voicebot.dialog.events import (
 )
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.dialog.recording import Consent, RecordingHold
+from voicebot.errors import BackendUnavailable, LocalProtocolError
 from voicebot.media.events import (
     CallerTurn,
     HearingTimings,
@@ -168,7 +169,7 @@ async def test_a_backend_answers_as_an_event_and_a_failing_one_too() -> None:
     async with stage(answer) as call:
         call.systems.delay_s = 0.05
         await call.line.until(lambda: call.heard(BackendAnswered) != [])
-        call.systems.down = True
+        call.systems.trouble = BackendUnavailable("the test took it down")
         await call.finish()
         assert call.line.texts == ["you have 12"]
         assert call.systems.keys == ["k1", None]
@@ -177,6 +178,22 @@ async def test_a_backend_answers_as_an_event_and_a_failing_one_too() -> None:
     (asked,) = said.backend_calls
     assert (asked.operation, asked.outcome) == ("accounts.balance", "ok")
     assert asked.ms >= 50
+
+
+async def test_an_operation_that_nobody_declared_fails_and_leaves_nobody_waiting() -> None:
+    def answer(event: Event) -> Sequence[Action]:
+        match event:
+            case CallStarted():
+                return [CallBackend("r1", "accounts.balance", {})]
+            case BackendFailed():
+                return [EndCall("completed")]
+            case _:
+                return []
+
+    async with stage(answer) as call:
+        call.systems.trouble = LocalProtocolError("not declared")
+        await call.finish()
+        assert len(call.heard(BackendFailed)) == 1
 
 
 async def test_a_write_goes_on_to_its_end_when_the_caller_hangs_up() -> None:

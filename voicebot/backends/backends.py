@@ -13,7 +13,7 @@ import structlog
 from voicebot.dialog.condition import holds
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import Operation
-from voicebot.errors import BackendUnavailable, LocalProtocolError
+from voicebot.errors import BackendUnavailable, LocalProtocolError, VoicebotError
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +75,11 @@ class Backends:
                 answer = await self._by_operation[operation].call(operation, arguments, idempotency_key=idempotency_key)
         except TimeoutError as error:
             raise BackendUnavailable(f"'{operation}' did not answer within {self._timeout_s:g} s.") from error
+        except VoicebotError:
+            raise
+        except Exception as error:  # whatever a system breaks down with, somebody waits on the line for an answer
+            log.exception("a system broke down", operation=operation)
+            raise BackendUnavailable(f"'{operation}' broke down ({type(error).__name__}).") from error
         _check_answer(contract, answer)
         log.debug("operation answered", operation=operation, outcome=answer.outcome)
         return answer

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import structlog
+
 from voicebot.backends.backends import BackendResult
+from voicebot.backends.resilience import NotSent
 from voicebot.backends.sqlite import from_json, to_json
 from voicebot.dialog.events import SlotValue
+
+log = structlog.get_logger(__name__)
 
 
 class Stage(StrEnum):
@@ -44,12 +49,25 @@ class WriteJournal:
             )
 
     async def begin(self, key: str, operation: str) -> Entry | None:
-        """Note that a write is about to leave; returns what is known of an earlier one with this key instead."""
-        return await asyncio.to_thread(self._begin, key, operation)
+        """Note that a write is about to leave; returns what is known of an earlier one with this key instead.
+
+        Raises:
+            NotSent: It could not be noted, so it must not leave.
+        """
+        try:
+            return await asyncio.to_thread(self._begin, key, operation)
+        except sqlite3.Error as error:
+            raise NotSent(f"The journal of writes failed at '{operation}' ({type(error).__name__}).") from error
 
     async def finish(self, key: str, outcome: str, result: Mapping[str, SlotValue | None]) -> None:
-        """Note the answer, to be given again to whoever asks with this key."""
-        await asyncio.to_thread(self._finish, key, outcome, result)
+        """Note the answer, to be given again to whoever asks with this key.
+
+        Where that fails the answer counts all the same; who asks again is told that nobody knows.
+        """
+        try:
+            await asyncio.to_thread(self._finish, key, outcome, result)
+        except sqlite3.Error as error:
+            log.error("a write was done and could not be noted", error=type(error).__name__)
 
     async def forget(self, key: str) -> None:
         """The write is known not to have happened: it may be tried again."""

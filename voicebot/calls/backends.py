@@ -12,7 +12,7 @@ from voicebot.calls.notes import CallNotes
 from voicebot.calls.seams import Operations
 from voicebot.dialog.actions import CallBackend, Say
 from voicebot.dialog.events import BackendAnswered, BackendFailed, SlotValue
-from voicebot.errors import BackendUnavailable
+from voicebot.errors import BackendUnavailable, LocalProtocolError
 
 
 class BackendRequests:
@@ -69,7 +69,7 @@ class BackendRequests:
             answer = await self._operations.call(
                 request.operation, request.arguments, idempotency_key=request.idempotency_key
             )
-        except BackendUnavailable as error:
+        except (BackendUnavailable, LocalProtocolError) as error:  # the latter is our own mistake
             self._log.warning("backend unavailable", operation=request.operation, problem=str(error))
             self._note(request, "unavailable", {}, began_s)
             self._tell(BackendFailed(self._now(), request.request_id))

@@ -39,7 +39,7 @@ from voicebot.dialog.events import (
     Interpretation,
 )
 from voicebot.dialog.expectation import Expectation
-from voicebot.errors import BackendUnavailable
+from voicebot.errors import BackendUnavailable, LocalProtocolError
 from voicebot.records.record import BackendCall
 
 log = structlog.get_logger(__name__)
@@ -196,7 +196,7 @@ class WrittenConversation:
         )
         try:
             answer = await asyncio.shield(calling)
-        except BackendUnavailable as error:
+        except (BackendUnavailable, LocalProtocolError) as error:  # the latter is our own mistake
             log.warning("backend unavailable", operation=action.operation, problem=str(error))
             self._note(action.operation, "unavailable", began_s)
             return BackendFailed(self._now(), action.request_id)

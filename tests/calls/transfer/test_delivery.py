@@ -22,7 +22,7 @@ from tests.calls.test_notes import late_order, packet
 from voicebot.calls.transfer import delivery
 from voicebot.calls.transfer.connectors import load_connector, shipped
 from voicebot.calls.transfer.delivery import DELIVERY_LIMIT_S, Deliveries
-from voicebot.calls.transfer.posting import KEY_HEADER, SIGNATURE_HEADER, HttpReceiver, mapped, webhook
+from voicebot.calls.transfer.posting import KEY_HEADER, SIGNATURE_HEADER, HttpReceiver, Mapped, mapped, webhook
 from voicebot.errors import ConfigurationError
 from voicebot.records.context import ContextPacket
 from voicebot.records.contexts import Contexts
@@ -136,6 +136,16 @@ def test_a_shipped_mapping_makes_a_request_of_the_packet(name: str) -> None:
     assert "Customer Ada Byron, authenticated." in text
     assert "About your order" in text
     assert "{" not in text.replace('{"', "").replace(': {"', "")
+
+
+def test_what_a_caller_said_leads_to_no_other_address_and_begins_no_other_header() -> None:
+    mapping = Mapped(
+        "own", "POST", "https://{secret.host}/{customer.name}?by={call_id}", {"X-Name": "{customer.name}"}, {}
+    )
+    said = packet(late_order(), authenticated=True, customer_name="../Ada?\r\nX-Evil: 1")
+    post = mapped(mapping, {"host": "crm.example/api"})(said, "key")
+    assert post.url.startswith("https://crm.example/api/..%2FAda%3F%0D%0AX-Evil%3A%201?by=")
+    assert post.headers["X-Name"] == "../Ada? X-Evil: 1"
 
 
 def test_zendesk_gets_a_ticket_that_its_api_knows() -> None:

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from voicebot.calls.transfer.posting import Mapped, names_of
+from voicebot.calls.transfer.posting import Mapped, is_secret, names_of
 from voicebot.dialog.document import Source, read_yaml, suggestion
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.context import context_schema
@@ -38,7 +38,7 @@ def load_connector(name_or_path: str, environment: Mapping[str, str]) -> tuple[M
     mapping = _mapped(document, environment) if document else None
     if problems or mapping is None:
         raise ConfigurationError(problems)
-    wanted = {name.partition(".")[2] for name in names_of([mapping.url, dict(mapping.headers)]) if _is_secret(name)}
+    wanted = {name.partition(".")[2] for name in names_of([mapping.url, dict(mapping.headers)]) if is_secret(name)}
     return mapping, {name: environment[name.upper()] for name in wanted}
 
 
@@ -78,17 +78,13 @@ def _check(source: Source, environment: Mapping[str, str], *, secrets: bool) -> 
     known = {*context_schema()["properties"], "summary_text"}
     for name in sorted(names_of(source.text())):
         first, _, rest = name.partition(".")
-        if _is_secret(name):
+        if is_secret(name):
             if not secrets:
                 source.problem("A secret must not stand in the body.", "Put it into a header.")
             elif rest.upper() not in environment:
                 source.problem(f"The secret '{rest}' is not set.", f"Set {rest.upper()} in the environment.")
         elif first not in known:
             source.problem(f"Packets have no field '{first}'.", suggestion(first, sorted(known)))
-
-
-def _is_secret(name: str) -> bool:
-    return name.startswith("secret.")
 
 
 def _plain(source: Source) -> Any:

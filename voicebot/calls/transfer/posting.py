@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import aiohttp
 import structlog
@@ -25,6 +26,7 @@ ATTEMPT_AFTER_S = (0.0, 0.4, 2.0, 8.0, 30.0)
 ATTEMPT_LIMIT_S = 5.0
 SIGNATURE_HEADER = "X-Voicebot-Signature"
 KEY_HEADER = "Idempotency-Key"
+_BREAK = re.compile(r"[\x00-\x1f\x7f]+")
 _NAME = re.compile(r"\{([a-z_]+(?:\.[a-z_0-9]+)*)\}")
 
 
@@ -82,11 +84,11 @@ def mapped(mapping: Mapped, secrets: Mapping[str, str]) -> MakePost:
     def make(packet: ContextPacket, key: str) -> Post:
         document = context_document(packet) | {"summary_text": " ".join(packet.summary)}
         known = document | {"secret": dict(secrets)}
-        headers = {name: _filled(text, known) for name, text in mapping.headers.items()}
+        headers = {name: _one_line(_filled(text, known)) for name, text in mapping.headers.items()}
         body = json.dumps(_shaped(mapping.body, document), ensure_ascii=False).encode()
         return Post(
             mapping.method,
-            _filled(mapping.url, known),
+            _address(mapping.url, known),
             {"Content-Type": "application/json", KEY_HEADER: key, **headers},
             body,
         )
@@ -107,6 +109,11 @@ def names_of(value: object) -> set[str]:
             return set()
 
 
+def is_secret(name: str) -> bool:
+    """Tell whether a name in a mapping stands for a secret of the environment."""
+    return name.startswith("secret.")
+
+
 def _shaped(value: object, document: Mapping[str, Any]) -> object:
     match value:
         case str():
@@ -121,6 +128,21 @@ def _shaped(value: object, document: Mapping[str, Any]) -> object:
 
 def _filled(text: str, document: Mapping[str, Any]) -> str:
     return _NAME.sub(lambda found: _text(_looked_up(found.group(1), document)), text)
+
+
+def _address(text: str, document: Mapping[str, Any]) -> str:
+    """Fill a URL; what came of the call stays within its part, while a secret may be a whole host."""
+
+    def part(found: re.Match[str]) -> str:
+        value = _text(_looked_up(found.group(1), document))
+        return value if is_secret(found.group(1)) else quote(value, safe="")
+
+    return _NAME.sub(part, text)
+
+
+def _one_line(text: str) -> str:
+    """Return what may stand in a header: a line break would begin another."""
+    return " ".join(_BREAK.split(text))
 
 
 def _looked_up(path: str, document: Mapping[str, Any]) -> object:
