@@ -84,6 +84,12 @@ def test_where_the_second_pass_is_sure_of_other_words_the_firsts_numbers_do_not_
     assert [each.text for each in choose_number((), heard("four one"), KNOWN)] == ["four one"]
 
 
+def test_where_the_second_pass_can_tell_that_no_digit_was_said_the_firsts_does_not_count() -> None:
+    assert choose_number((), heard("three"), KNOWN, none_said=True) == ()
+    kept = choose_number((), heard("three", "cancel my order"), KNOWN, none_said=True)
+    assert [each.text for each in kept] == ["cancel my order"]
+
+
 def test_of_a_number_all_alternatives_stay_the_second_passs_first() -> None:
     ranked = choose_number(heard("4 5 1 2", "4 5 1 3"), heard("four five one two", "nine five one two"), KNOWN)
     assert [each.text for each in ranked] == ["4 5 1 2", "4 5 1 3", "nine five one two"]

@@ -329,12 +329,34 @@ async def heard_at_a_number(directory: Path, found: Decoded, digits: int) -> lis
     return [each.text for each in heard]
 
 
-@pytest.mark.parametrize(("spelled", "heard"), [(0.9, ["3", "2"]), (0.3, [])])
-async def test_a_digit_written_again_and_again_is_one_where_the_search_for_it_is_sure(
-    directory: Path, spelled: float, heard: list[str]
+@pytest.mark.parametrize(
+    ("text", "log_probability", "spelled", "heard"),
+    [
+        ("3 " * 40, -0.2, 0.3, ["3", "2"]),
+        ("T", -4.0, 0.3, ["3", "2"]),
+        ("2 2 7 1.", -2.0, 0.03, []),
+        ("It's three.", -0.2, 0.03, ["It's three."]),
+        ("Hold on a second.", -0.2, 0.3, ["Hold on a second."]),
+        ("What", -1.5, 0.03, ["What"]),
+    ],
+)
+async def test_one_digit_is_told_by_its_own_probability_except_from_words_that_are_sure(
+    directory: Path, text: str, log_probability: float, spelled: float, heard: list[str]
 ) -> None:
-    found = Decoded((Text("3 " * 40, -0.2),), 0.1, numbers=(("3", 0.6), ("2", 0.3)), spelled=spelled)
+    found = Decoded((Text(text, log_probability),), 0.1, numbers=(("3", 0.6), ("2", 0.3)), spelled=spelled)
     assert await heard_at_a_number(directory, found, 1) == heard
+
+
+def test_of_one_digit_all_ten_are_weighed(tmp_path: Path) -> None:
+    model = load(write_whisper_model(tmp_path / "random", says=None))
+    noise = np.random.default_rng(3).normal(0, 0.05, 8000).astype(np.float32)
+    decoded = model.decode(noise, Cue(lengths=(1,)), lambda: False)
+    assert decoded is not None
+    shares = dict(decoded.numbers)
+    assert sorted(shares) == list("0123456789")
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert 0.0 < decoded.spelled < max(shares.values())
 
 
 @pytest.mark.parametrize(

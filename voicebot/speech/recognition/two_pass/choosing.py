@@ -52,14 +52,18 @@ def choose(
 
 
 def choose_number(
-    dictated: Sequence[Hypothesis], expected: Sequence[Hypothesis], known: Collection[str]
+    dictated: Sequence[Hypothesis],
+    expected: Sequence[Hypothesis],
+    known: Collection[str],
+    *,
+    none_said: bool = False,
 ) -> tuple[Hypothesis, ...]:
     """Return all alternatives for a number: Whisper's, then what only pocketsphinx heard, none surer than those.
 
-    Where Whisper is sure that no number was said ("No, that's all."), those of pocketsphinx do not count, whose grammar
-    makes a number of everything, and the rest is weighed like any other words.
+    Where Whisper is sure that no number was said ("No, that's all."), or `none_said` tells so, those of pocketsphinx do
+    not count, whose grammar makes a number of everything, and the rest is weighed like any other words.
     """
-    if dictated and not any(only_digits(each.text) for each in dictated):
+    if none_said or (dictated and not any(only_digits(each.text) for each in dictated)):
         others = [each for each in expected if _NUMBER_WORDS.isdisjoint(words_of(each.text))]
         return choose(dictated, others, known)
     ranked = {" ".join(words_of(each.text)): each for each in reversed(dictated)}

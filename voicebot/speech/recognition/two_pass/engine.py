@@ -178,8 +178,9 @@ class TwoPassStream:
         return await self._first.finish()
 
     def _chosen(self, dictated: tuple[Hypothesis, ...], expected: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
-        weigh = choose_number if self._number else choose
-        return weigh(dictated, expected, self._first.words)
+        if not self._number:
+            return choose(dictated, expected, self._first.words)
+        return choose_number(dictated, expected, self._first.words, none_said=self._second.heard_no_digit)
 
 
 def _enough(first: SphinxStream, text: str) -> bool:

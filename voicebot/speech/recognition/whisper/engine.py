@@ -31,8 +31,11 @@ _DOUBTFUL = 0.5
 #: How probable digits must be, rather than none, where the text holds nothing else and where it holds other words.
 _SURELY_NONE = 0.08
 _PROBABLY = 0.6
+#: How likely one digit must be beside all words there are: 99 of 100 are, of coughs and other noises a third.
+_A_DIGIT = 0.06
 #: Who says so many digits reads out a number, although some of it sounds like words ("I want 904" for 51904).
 _NUMBER_DIGITS = 3
+_ONE_DIGIT = (1,)
 #: The natural logarithm of a token's probability, on average, below which nothing in a text is believed.
 _LEAST_SURE = -1.0
 _MARGIN_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 200 // 1000
@@ -131,6 +134,8 @@ class WhisperStream:
         self._shown = ""
         self._watchers: set[asyncio.Task[None]] = set()
         self._closed = False
+        #: Whether a single digit was asked for, and none of what was said last can have been one.
+        self.heard_no_digit = False
 
     @property
     def engine(self) -> str:
@@ -219,6 +224,8 @@ class WhisperStream:
     def _believe(self, decoded: Decoded) -> tuple[Hypothesis, ...]:
         """Return what may have been said, likeliest first; nothing where the model made it up."""
         first, *_ = decoded.texts
+        if self._cue.lengths == _ONE_DIGIT:
+            return self._believe_digit(decoded)
         if not first.text or self._invented(first, decoded.no_speech):
             # A digit alone is often written down again and again, which tells nothing against the digit.
             heard_one = decoded.spelled >= _PROBABLY and first.log_probability > _LEAST_SURE
@@ -234,6 +241,23 @@ class WhisperStream:
         # Digits can be found in anything: in words that the model is sure of there are none.
         sure = _share(first) >= _DOUBTFUL or decoded.spelled < _SURELY_NONE
         return _distinct(free if sure else [*free, *numbers])
+
+    def _believe_digit(self, decoded: Decoded) -> tuple[Hypothesis, ...]:
+        """Return the ten digits where one of them was said, else other words, if any were."""
+        first, *_ = decoded.texts
+        real = [each for each in decoded.texts if each.text and not self._invented(each, decoded.no_speech)]
+        sure = first in real and _share(first) >= _DOUBTFUL
+        digits = only_digits(first.text)
+        self.heard_no_digit = decoded.spelled < _A_DIGIT or (sure and not digits)
+        if not self.heard_no_digit:
+            return tuple(Hypothesis(digit, share) for digit, share in decoded.numbers)
+        # A digit may stand among words that go with one ("it's seven"), but nobody says one by coughing.
+        self.heard_no_digit = not (sure and digits)
+        return _distinct(
+            Hypothesis(each.text, _share(each), decoded.words if each is first else ())
+            for each in real
+            if not self.heard_no_digit or not count_digits(each.text)
+        )
 
     def _invented(self, text: Text, no_speech: float) -> bool:
         return invented(

@@ -18,6 +18,7 @@ from faster_whisper.transcribe import get_suppressed_tokens
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Word
 from voicebot.speech.recognition.whisper.guards import before_loop
+from voicebot.speech.recognition.whisper.single_digits import PROMPTS, SingleDigits
 
 RATE_HZ = 16000
 LONGEST_S = 30.0
@@ -37,9 +38,7 @@ _BEAM = 4
 #: Of a number many alternatives are worth having: its check digit and the numbers in use rule most of them out.
 _DIGIT_BEAM = 20
 _LONGEST_NUMBER = 16
-_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-#: How single digits are weighed, all ten of them: as words in two spellings, which hears them better than figures do.
-_SPELLINGS = (("Seven. Four. Nine.", str.capitalize), ("four, zero, two, seven, nine, one.", str.lower))
+_FIGURES = tuple("0123456789")
 
 Samples = npt.NDArray[np.float32]
 
@@ -71,7 +70,8 @@ class Decoded:
 
     `numbers` are digit strings ("4 0 2 7") that would fit the audio if it held nothing but digits, each with its
     share of the probability of all digit strings; only where a number was asked for. `spelled` is then the probability
-    that such a string was said, if it was that or no digit at all.
+    that such a string was said, if it was that or no digit at all; of a single digit, that the likeliest one was said,
+    if it was anything.
     """
 
     texts: tuple[Text, ...]
@@ -116,15 +116,9 @@ class Model:
             self._whisper.hf_tokenizer, self._whisper.model.is_multilingual, task="transcribe", language="en"
         )
         self._suppressed = list(get_suppressed_tokens(self._tokenizer, [-1]))
-        figures = [str(digit) for digit in range(len(_DIGITS))]
-        self._digits = self._digit_tokens(figures)
+        self._digits = self._digit_tokens()
         self._all_but_digits = self._all_but(self._digits)
-        #: For each spelling what comes before, the digits by their tokens, and all other tokens.
-        self._spellings = [
-            (self._prompt(prompt), tokens, self._all_but(tokens))
-            for prompt, spelled in _SPELLINGS
-            if (tokens := self._digit_tokens([spelled(word) for word in _DIGITS]))
-        ]
+        self._single_digits = SingleDigits(self._next_words, self._tokenizer.encode)
         self.name = Path(name_or_path).name
 
     def decode(
@@ -147,9 +141,7 @@ class Model:
             said, texts, no_speech = self._transcribe(encoded, tokens, _BEAM, seconds)
         if cancelled():
             return None
-        numbers, spelled = (
-            ((), 0.0) if cue.lengths is None or not self._digits else self._numbers(encoded, tokens, cue.lengths)
-        )
+        numbers, spelled = self._digits_in(samples, encoded, tokens, cue.lengths)
         words = self._words(encoded, said, len(samples)) if texts[0].text else ()
         return Decoded(texts, no_speech, words, numbers, spelled)
 
@@ -203,19 +195,30 @@ class Model:
         before = [self._tokenizer.sot_prev, *self._tokenizer.encode(f" {prompt}")[-_MOST_TOKENS:]] if prompt else []
         return [*before, *self._tokenizer.sot_sequence, self._tokenizer.no_timestamps]
 
-    def _digit_tokens(self, written: Sequence[str]) -> dict[int, str]:
-        """Return the ten digits by the tokens of how they are `written`, each with a space before.
-
-        Nothing if the model has no such tokens.
-        """
-        tokens = [self._tokenizer.encode(f" {word}") for word in written]
+    def _digit_tokens(self) -> dict[int, str]:
+        """Return the ten figures by their tokens, each with a space before; nothing if the model has no such tokens."""
+        tokens = [self._tokenizer.encode(f" {figure}") for figure in _FIGURES]
         if any(len(each) != 1 for each in tokens):
             return {}
-        return {each[0]: str(digit) for digit, each in enumerate(tokens)}
+        return {each[0]: figure for each, figure in zip(tokens, _FIGURES, strict=True)}
 
     def _all_but(self, tokens: Collection[int]) -> list[int]:
         kept = {*tokens, self._tokenizer.eot}
         return [token for token in range(self._whisper.hf_tokenizer.get_vocab_size()) if token not in kept]
+
+    def _digits_in(
+        self,
+        samples: Samples,
+        encoded: ctranslate2.StorageView,
+        tokens: list[int],
+        lengths: tuple[int, ...] | None,
+    ) -> tuple[tuple[tuple[str, float], ...], float]:
+        """Return `numbers` and `spelled` of `Decoded`."""
+        if lengths is None or not self._digits:
+            return (), 0.0
+        if lengths == (1,) and self._single_digits.known:
+            return self._single_digits.weigh(samples)
+        return self._numbers(encoded, tokens, lengths)
 
     def _numbers(
         self, encoded: ctranslate2.StorageView, tokens: list[int], lengths: tuple[int, ...]
@@ -228,19 +231,24 @@ class Model:
         found = {digits: chance for digits, chance in found.items() if not lengths or len(digits.split()) in lengths}
         fitting = sum(found.values())
         spelled = fitting / (fitting + nothing) if found else 0.0
-        if lengths == (1,) and found and self._spellings:
-            found = self._single_digits(encoded)
         return tuple(found.items()), spelled
 
-    def _single_digits(self, encoded: ctranslate2.StorageView) -> dict[str, float]:
-        """Weigh single digits as words, the likeliest first: the geometric mean over the spellings."""
-        mean = dict.fromkeys((str(digit) for digit in range(len(_DIGITS))), 1.0)
-        for prompt, tokens, others in self._spellings:
-            found = self._search(encoded, prompt, tokens, others, 2)
-            least = min(found.values(), default=1.0)
-            for digit in mean:
-                mean[digit] *= found.get(digit, least) ** (1 / len(self._spellings))
-        return dict(sorted(mean.items(), key=lambda each: -each[1]))
+    def _next_words(self, samples: Samples) -> list[npt.NDArray[np.float64]]:
+        """Return how readily each token would come first, in logarithms, after each prompt for single digits."""
+        encoded = self._whisper.model.encode(self._features(samples))
+        after = []
+        for prompt in PROMPTS:
+            result = self._generate(
+                encoded,
+                self._prompt(prompt),
+                most=1,
+                beam=1,
+                suppress_blank=False,
+                suppress_tokens=[],
+                return_logits_vocab=True,
+            )
+            after.append(np.asarray(result.logits[0][0], dtype=np.float64).reshape(-1))
+        return after
 
     def _search(
         self,
