@@ -70,6 +70,20 @@ def test_what_nobody_else_heard_is_half_as_sure() -> None:
     assert alone[1].confidence <= alone[0].confidence
 
 
+def test_requests_that_only_the_first_pass_makes_of_other_talk_do_not_count_at_an_open_question() -> None:
+    dictated, expected = heard("Do you do car insurance?"), heard("tuesday at current sure", "i want to cancel")
+    assert [each.text for each in choose(dictated, expected, KNOWN, closed=False)] == ["Do you do car insurance?"]
+    closed = choose(dictated, expected, KNOWN)
+    assert [each.text for each in closed] == ["Do you do car insurance?", *(each.text for each in expected)]
+    alike = choose(heard("I want to cancer my order."), heard("i want to cancel my orders"), KNOWN, closed=False)
+    assert "i want to cancel my orders" in [each.text for each in alike]
+
+
+def test_words_of_the_domain_do_not_replace_a_whole_sentence_of_others() -> None:
+    said = "Do you sell concert tickets?"
+    assert first(heard(said), heard("do you so come service it's it's")) == said
+
+
 def test_where_the_second_pass_heard_nothing_the_first_one_counts() -> None:
     assert first((), heard("no")) == "no"
     assert choose((), (), KNOWN) == ()

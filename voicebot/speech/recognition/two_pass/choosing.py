@@ -19,8 +19,11 @@ from voicebot.speech.recognition.whisper.figures import only_digits
 
 #: In natural logarithms: an alternative of known words may be a twentieth as likely as the first.
 _NEAR = 3.0
-#: The share of letters that a known word and the one heard in its place have in common.
-_SOUNDS_ALIKE = 0.5
+#: The share of letters that a known word and the one heard in its place have in common. At 0.5 "sell concert tickets"
+#: became "so come service it's it's", at 0.7 the "home milk" stays that was whole milk.
+_SOUNDS_ALIKE = 0.6
+#: The share of words in common below which the caller may talk of something that no flow expects.
+_SAME_WORDS = 0.6
 #: So long may a word be that one of the two heard and the other did not ("a", "of").
 _SLIGHT = 3
 _MOST = 5
@@ -31,12 +34,18 @@ _NUMBER_WORDS = frozenset((*ZERO, *UNITS, *TEENS, *TENS))
 
 
 def choose(
-    dictated: Sequence[Hypothesis], expected: Sequence[Hypothesis], known: Collection[str]
+    dictated: Sequence[Hypothesis],
+    expected: Sequence[Hypothesis],
+    known: Collection[str],
+    *,
+    closed: bool = True,
 ) -> tuple[Hypothesis, ...]:
     """Return all alternatives, what was most likely said first.
 
     `dictated` are Whisper's and `expected` pocketsphinx's, each likeliest first; `known` are the words that the
-    question expects. The first one's confidence is halved where nobody else heard anything like it.
+    question expects. The first one's confidence is halved where nobody else heard anything like it. Then, where the
+    question is not `closed`, pocketsphinx's words do not count at all: it makes requests of whatever is said, and the
+    dialog would take one from far down the list if nothing before it is a request.
     """
     if not dictated:
         return tuple(expected)
@@ -44,7 +53,8 @@ def choose(
     agreed = _agreement(first, expected[0]) if expected else 0.0
     first = replace(first, confidence=min(1.0, dictated[0].confidence) * (1 + agreed) / 2)
     ranked: dict[str, Hypothesis] = {}
-    for each in (first, *dictated, *expected):
+    believed = expected if closed or agreed >= _SAME_WORDS else ()
+    for each in (first, *dictated, *believed):
         ceiling = min((kept.confidence for kept in ranked.values()), default=1.0)
         if len(ranked) < _MOST:
             ranked.setdefault(" ".join(words_of(each.text)), replace(each, confidence=min(ceiling, each.confidence)))

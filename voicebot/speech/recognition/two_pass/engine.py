@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -68,7 +69,7 @@ class TwoPassEngine:
         except BaseException:
             await first.close()
             raise
-        return TwoPassStream(self, first, second, progress, number=AnswerKind.DIGITS in request.kinds)
+        return TwoPassStream(self, first, second, progress, request.kinds)
 
     async def close(self) -> None:
         await self._first.close()
@@ -114,14 +115,14 @@ class TwoPassStream:
         first: SphinxStream,
         second: WhisperStream,
         progress: _Progress,
-        *,
-        number: bool,
+        kinds: Collection[AnswerKind],
     ) -> None:
         self._engine = engine
         self._first = first
         self._second = second
         self._progress = progress
-        self._number = number
+        self._number = AnswerKind.DIGITS in kinds
+        self._closed = set(kinds) != {AnswerKind.OPEN}
         self._late = False
 
     @property
@@ -179,7 +180,7 @@ class TwoPassStream:
 
     def _chosen(self, dictated: tuple[Hypothesis, ...], expected: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
         if not self._number:
-            return choose(dictated, expected, self._first.words)
+            return choose(dictated, expected, self._first.words, closed=self._closed)
         return choose_number(dictated, expected, self._first.words, none_said=self._second.heard_no_digit)
 
 

@@ -32,7 +32,7 @@ _DOUBTFUL = 0.5
 _SURELY_NONE = 0.08
 _PROBABLY = 0.6
 #: How likely one digit must be beside all words there are: 99 of 100 are, of coughs and other noises a third.
-_A_DIGIT = 0.06
+_A_DIGIT = 0.05
 #: Who says so many digits reads out a number, although some of it sounds like words ("I want 904" for 51904).
 _NUMBER_DIGITS = 3
 _ONE_DIGIT = (1,)
