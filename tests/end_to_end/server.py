@@ -82,7 +82,7 @@ class Server:
 
     async def recording(self, call_id: str) -> Pcm:
         """Wait until a call's recording may be played, and return its samples, shape (frames, 2)."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 async with self.http.get(f"{self.url}/api/calls/{call_id}/recording", headers=BEARER) as answer:
                     if answer.status == 200:

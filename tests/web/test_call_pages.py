@@ -146,7 +146,7 @@ async def test_speech_that_nobody_wrote_down_is_told_and_drawn() -> None:
         await server.signed_in_as(Role.QA)
         html = await page(server, "/calls/short")
         assert 'data-pause="21000" data-end="23500"' in html
-        assert "Nobody made out what was said at 0:21, 1:05 (agent): it could not be searched" in html
+        assert "What was said at 0:21, 1:05 (agent) was not written down and may hold a number" in html
         assert "not recorded, or not written down" in html
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -289,7 +290,10 @@ class Model:
         first = 0
         for text, group in zip(texts, groups, strict=True):
             last = first + len(group)
-            if text.strip() and group[0] != self._tokenizer.eot:
+            if text.strip() and group[0] != self._tokenizer.eot and words and not re.search(r"\w", text):
+                # A mark belongs to its word, and the silence that it is given to nobody.
+                words[-1] = replace(words[-1], text=words[-1].text + text.strip())
+            elif text.strip() and group[0] != self._tokenizer.eot:
                 start_s = starts.get(first, words[-1].end_s if words else 0.0)
                 end_s = max(start_s, starts.get(last, samples / RATE_HZ))
                 sure = float(np.mean(aligned.text_token_probs[first:last]))
