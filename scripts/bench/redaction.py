@@ -54,6 +54,7 @@ def _options() -> argparse.Namespace:
     made.add_argument("--calls", type=int, default=1200, metavar="N", help="calls to make up")
     made.add_argument("--clips", type=int, default=0, metavar="N", help="speak and recognise so many of them too")
     made.add_argument("--only-unheard", action="store_true", help="of the clips, only what no turn holds")
+    made.add_argument("--noise", type=int, metavar="DB", help="of that, only with noise so far below; 0 for none")
     return made.parse_args()
 
 
@@ -79,11 +80,11 @@ def main() -> None:
     if options.clips:
         if not options.only_unheard:
             _measure_audio(report, made, options.clips)
-        _measure_unheard(report, options.clips, options.data)
+        _measure_unheard(report, options.clips, options.data, options.noise)
     report.finish(options.json)
 
 
-def _measure_unheard(report: Report, clips: int, data: Path | None) -> None:
+def _measure_unheard(report: Report, clips: int, data: Path | None, noise: int | None) -> None:
     """What is said where no turn holds it, with and without noise on the line."""
     from _recogniser import Recogniser  # noqa: PLC0415  # the speech libraries take seconds
     from _unheard_audio import (  # noqa: PLC0415  # the speech libraries take seconds
@@ -113,7 +114,7 @@ def _measure_unheard(report: Report, clips: int, data: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as scratch:
         recogniser = Recogniser(choice.options, Path(scratch))
         ear = EngineEar(recogniser, engine_name(choice.engine))
-        for noise_db in NOISES:
+        for noise_db in NOISES if noise is None else (noise or None,):
             for what, made in (numbers | harmless).items():
                 found = hide(made, noise_db, ear)
                 name = f"{what}, noise {noise_db or 'none'}"

@@ -115,6 +115,17 @@ async def test_a_worker_recognises_with_the_model_in_its_options(directory: Path
     assert all(0 <= word.start_s <= word.end_s for word in hypothesis.words)
 
 
+async def test_words_have_their_marks_and_their_place_in_the_utterance(tmp_path: Path) -> None:
+    engine = WhisperEngine(load(write_whisper_model(tmp_path, says="where, is it?")), max_sessions=1)
+    stream = await engine.open(OPEN, nothing)
+    await hear(stream, bytes(16_000 * 2) + spoken("Where is my order?") + PAUSE)
+    (heard, *_) = await stream.finish()
+    await stream.close()
+    await engine.close()
+    assert [word.text for word in heard.words] == ["where,", "is", "it?"]
+    assert heard.words[0].start_s > 1.5
+
+
 async def test_silence_is_never_decoded(engine: WhisperEngine, model: CountingModel) -> None:
     stream = await engine.open(OPEN, nothing)
     await hear(stream, bytes(32000))
