@@ -11,12 +11,13 @@ from voicebot.speech.asr import Final, Hypothesis, Partial
 
 
 class ScriptedTranscriber:
-    """Hears `words` one after the other, an utterance each; "" is an utterance without words. None: it is dead.
+    """Hears `words` one after the other, an utterance each; "" is an utterance without words. None: it is dead. An
+    exception: it breaks down with it.
 
     With `ahead` it tells its words when it is asked to hear ahead, instead of at once.
     """
 
-    def __init__(self, words: list[str | None], *, delay_s: float = 0.0, ahead: bool = False) -> None:
+    def __init__(self, words: list[str | Exception | None], *, delay_s: float = 0.0, ahead: bool = False) -> None:
         self._words = words
         self.ahead = ahead
         #: "look" and "on", as they were asked for.
@@ -33,6 +34,9 @@ class ScriptedTranscriber:
         if words is None:
             self._words.pop(0)
             raise EngineUnavailable("the scripted recogniser is dead")
+        if isinstance(words, Exception):
+            self._words.pop(0)
+            raise words
         self.expectations.append(expectation)
         return ScriptedUtterance(self, words)
 

@@ -22,12 +22,13 @@ def hum(text: str) -> bytes:
 
 
 class HummingVoice:
-    """`slow_s` delays whatever is not cached; texts in `broken` fail."""
+    """`slow_s` delays whatever is not cached; texts in `broken` fail with `trouble`."""
 
     def __init__(self, *, cached: frozenset[str] = frozenset(), slow_s: float = 0.0) -> None:
         self._cached = cached
         self._slow_s = slow_s
         self.broken: set[str] = set()
+        self.trouble: Exception = EngineUnavailable("the humming voice is told to fail")
         self.rendered: list[str] = []
 
     def ready(self, text: str) -> bytes | None:
@@ -37,7 +38,7 @@ class HummingVoice:
         del cache
         await asyncio.sleep(self._slow_s)
         if text in self.broken:
-            raise EngineUnavailable("the humming voice is told to fail")
+            raise self.trouble
         self.rendered.append(text)
         audio = hum(text)
         for start in range(0, len(audio), 1000):

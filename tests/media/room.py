@@ -109,7 +109,7 @@ class Undecided:
 
 @contextlib.asynccontextmanager
 async def room(
-    *words: str | None,
+    *words: str | Exception | None,
     voice: HummingVoice | None = None,
     recognition_delay_s: float = 0.0,
     keys_apart: bool = True,

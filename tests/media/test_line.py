@@ -11,6 +11,7 @@ from tests.fakes.buzz import buzz
 from tests.fakes.voice import WORD_MS, HummingVoice, hum
 from tests.media.room import OPEN, one, room
 from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.errors import EngineUnavailable
 from voicebot.media.events import (
     CallerTurn,
     LineEnded,
@@ -167,8 +168,9 @@ async def test_nothing_is_transcribed_while_nobody_listens() -> None:
         assert here.all(CallerTurn) == []
 
 
-async def test_a_dead_recogniser_is_told_and_hears_the_next_turn() -> None:
-    async with room(None, "better now") as here:
+@pytest.mark.parametrize("trouble", [None, ZeroDivisionError("nobody foresaw it")], ids=["dead", "broken down"])
+async def test_a_dead_recogniser_is_told_and_hears_the_next_turn(trouble: Exception | None) -> None:
+    async with room(trouble, "better now") as here:
         await here.line.listen(OPEN)
         await here.leg.speak(buzz(0.8))
         await here.leg.stay_silent(1.0)
@@ -178,9 +180,11 @@ async def test_a_dead_recogniser_is_told_and_hears_the_next_turn() -> None:
         assert (await here.until(CallerTurn)).final.hypotheses[0].text == "better now"
 
 
-async def test_a_failing_voice_is_told_and_the_next_utterance_is_spoken() -> None:
+@pytest.mark.parametrize("trouble", [EngineUnavailable("no voice"), ZeroDivisionError("nobody foresaw it")])
+async def test_a_failing_voice_is_told_and_the_next_utterance_is_spoken(trouble: Exception) -> None:
     voice = HummingVoice()
     voice.broken.add("cannot say")
+    voice.trouble = trouble
     async with room(voice=voice) as here:
         await here.line.say(one("a", "cannot say"))
         await here.line.say(one("b", "can say"))

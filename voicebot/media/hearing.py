@@ -310,6 +310,10 @@ class HearingProcessor(FrameProcessor):
             log.warning("recognition failed", problem=str(error))
             await self._tell(RecognitionFailed(self._clock()))
             return
+        except Exception:  # whatever it is, nobody else would tell the dialog that a turn is over
+            log.exception("recognition broke down")
+            await self._tell(RecognitionFailed(self._clock()))
+            return
         timings = HearingTimings(attempt.started_s, last_speech_s, ended_s, self._clock())
         await self._tell(CallerTurn(final, timings, attempt.expectation.name, attempt.over_prompt))
 

@@ -68,6 +68,9 @@ class _Rendering:
             self._chunks.put_nowait(None)
         except EngineUnavailable as error:
             self._chunks.put_nowait(error)
+        except Exception as error:  # whatever it is, who waits for the next chunk must not wait for ever
+            log.exception("voice broke down")
+            self._chunks.put_nowait(EngineUnavailable(f"The voice broke down ({type(error).__name__})."))
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while (chunk := await self._chunks.get()) is not None:

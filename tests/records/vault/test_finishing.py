@@ -108,6 +108,25 @@ async def test_a_store_that_is_away_is_tried_again_and_nothing_is_lost(
     assert [fault async for fault in vault_of(plan, store).verify()] == [("c1", None)]
 
 
+async def test_a_tape_that_nobody_can_make_sense_of_stays_and_those_behind_it_are_finished(
+    tmp_path: Path, store: Store, failures: Failures
+) -> None:
+    class Choosy(DiskObjects):
+        def put(self, name: str, content: bytes) -> None:
+            if "c1" in name:
+                raise ZeroDivisionError("nobody foresaw it")
+            super().put(name, content)
+
+    first, second = write_tape(tmp_path), write_tape(tmp_path, "c2")
+    note_call(store)
+    note_call(store, "c2")
+    plan = plan_of(tmp_path, Choosy(tmp_path / "recordings"))
+    async with finishing(plan, store, failures) as finisher:
+        await finisher.idle()
+    assert failures == ["unreadable"]
+    assert (first.exists(), second.exists()) == (True, False)
+
+
 async def test_a_tape_whose_key_is_not_here_stays_until_the_key_comes(
     tmp_path: Path, store: Store, failures: Failures
 ) -> None:

@@ -149,6 +149,10 @@ class Finisher:
                     log.error("recording waits to be finished", call_id=call_id, error=type(error).__name__)
                 await asyncio.sleep(retry_s)
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
+            except Exception:  # whatever one tape holds, those of all other calls wait behind it; it stays where it is
+                self._on_failure("unreadable")
+                log.exception("recording cannot be finished", call_id=call_id)
+                return
             else:
                 return
 
