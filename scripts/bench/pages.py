@@ -12,21 +12,19 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from _report import Report, parser, percentile
 from playwright.async_api import BrowserContext, async_playwright
-from sqlalchemy import insert
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.fakes.recorded_call import long_call, recording_of
-from tests.fakes.web_server import PASSWORD, FakeRecordings, RunningServer, serving
+from tests.fakes.recorded_call import keep, long_call, recording_of
+from tests.fakes.recordings import FakeRecordings
+from tests.fakes.web_server import PASSWORD, RunningServer, serving
 from voicebot.records.access.roles import Role
 from voicebot.records.record import CallRecord
 from voicebot.records.store import Store
-from voicebot.records.tables import RECORDINGS
 
 WARM_UPS = 2
 #: Notes when the page has said that it is ready and the frame after that was drawn.
@@ -46,21 +44,6 @@ async def until(context: BrowserContext, condition: str) -> float:
         while not (found := await page.evaluate(condition)) or found < 0:
             await asyncio.sleep(0.005)
     return float(found)
-
-
-async def keep(store: Store, call: CallRecord) -> None:
-    """Write the call as a server does that has taken it."""
-    assert call.recording is not None
-    assert call.ended_at is not None
-    assert call.outcome is not None
-    store.journal.begin_call(call.id, call, call.started_at, call.flow_version)
-    for turn in call.turns:
-        store.journal.add_turn(call.id, turn)
-    store.journal.end_call(call.id, call.ended_at, call.outcome, call.cause or "")
-    await store.journal.flush()
-    recording = {name: value for name, value in asdict(call.recording).items() if name in RECORDINGS.c}
-    async with store.database.begin() as connection:
-        await connection.execute(insert(RECORDINGS), [recording | {"call_id": call.id, "pauses": []}])
 
 
 @asynccontextmanager

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from pydantic import JsonValue
+from sqlalchemy import insert
 
 from tests.fakes.recordings import FakeRecording
 from voicebot.records.record import (
@@ -26,6 +27,8 @@ from voicebot.records.record import (
     TurnRecord,
 )
 from voicebot.records.schema import call_document
+from voicebot.records.store import Store
+from voicebot.records.tables import RECORDINGS
 from voicebot.records.vault.codec import Codec, encode
 from voicebot.records.vault.waveform import to_json, waveform_of
 
@@ -175,6 +178,23 @@ def recording_of(call: CallRecord) -> FakeRecording:
         tone = 6000 * np.sin(2 * np.pi * 220 * at_s) * np.abs(np.sin(2 * np.pi * 1.3 * at_s))
         samples[start:end, 0 if turn.speaker is Speaker.CALLER else 1] = tone[: len(samples) - start]
     return FakeRecording(encode(samples, Codec.FLAC), waveform=to_json(waveform_of(samples)))
+
+
+async def keep(store: Store, call: CallRecord) -> None:
+    """Write a call that was recorded and is over as a server does that has taken it."""
+    assert call.recording is not None
+    assert call.ended_at is not None
+    assert call.outcome is not None
+    store.journal.begin_call(call.id, call, call.started_at, call.flow_version)
+    for turn in call.turns:
+        store.journal.add_turn(call.id, turn)
+    if call.goal:
+        store.journal.set_goal(call.id, call.goal, reached=call.goal_reached)
+    store.journal.end_call(call.id, call.ended_at, call.outcome, call.cause or "")
+    await store.journal.flush()
+    recording = {name: value for name, value in asdict(call.recording).items() if name in RECORDINGS.c}
+    async with store.database.begin() as connection:
+        await connection.execute(insert(RECORDINGS), [recording | {"call_id": call.id}])
 
 
 def _call(
