@@ -87,11 +87,16 @@ async def test_a_call_without_a_recording_says_so(call_id: str, what: str) -> No
         assert answer.status == 404
 
 
-async def test_a_recording_changed_on_disk_is_broken_off_not_played_to_its_end() -> None:
-    async with serving(calls=FakeCalls([{"id": "call-1"}]), recordings=_recordings(broken_at=600_000)) as server:
-        answer = await server.http.get(server.base + URL, headers=BEARER)
-        with pytest.raises(aiohttp.ClientPayloadError):
-            await answer.read()
+async def test_a_recording_changed_on_disk_is_broken_off_not_played_to_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with capture_logs() as logs:
+        async with serving(calls=FakeCalls([{"id": "call-1"}]), recordings=_recordings(broken_at=600_000)) as server:
+            answer = await server.http.get(server.base + URL, headers=BEARER)
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await answer.read()
+    assert [entry["event"] for entry in logs] == ["recording broken off"]  # and nothing that failed besides
+    assert caplog.records == []
 
 
 async def test_the_waveform_is_sent_as_json() -> None:
@@ -115,7 +120,7 @@ async def test_the_recording_of_a_live_call_is_stopped_and_resumed_and_that_is_a
         assert (await server.http.post(url + "/stop")).status == 401
 
 
-async def test_a_player_that_goes_away_in_the_middle_is_no_failed_request() -> None:
+async def test_a_player_that_goes_away_in_the_middle_is_no_failed_request(caplog: pytest.LogCaptureFixture) -> None:
     recordings = FakeRecordings({"call-1": FakeRecording(bytes(30_000_000))})
     async with serving(recordings=recordings) as server:
         with capture_logs() as logs:
@@ -125,3 +130,4 @@ async def test_a_player_that_goes_away_in_the_middle_is_no_failed_request() -> N
             await asyncio.sleep(0.3)
 
     assert [entry["event"] for entry in logs] == []
+    assert [entry.message for entry in caplog.records if entry.levelname == "ERROR"] == []

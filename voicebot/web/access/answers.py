@@ -32,8 +32,11 @@ class Answers:
             headers = {name: error.headers[name] for name in _KEPT if name in error.headers}
             why = error.text if error.text and error.text != f"{error.status}: {error.reason}" else _unsaid(error)
             return self._answer(request, error.status, why, headers)
-        except Exception:
-            if "Upgrade" in request.headers or request.transport is None:
+        except Exception as error:
+            is_gone = request.transport is None or request.transport.is_closing()
+            if is_gone and isinstance(error, ConnectionError):
+                return web.Response()  # players go whenever somebody seeks; that nobody reads this, aiohttp finds out
+            if "Upgrade" in request.headers or is_gone:
                 raise  # the answer has begun long ago, or nobody waits for it any more
             _log.exception("a request failed", method=request.method, path=_canonical(request))
             return self._answer(request, 500, "Something went wrong here. It has been noted.", {})
