@@ -285,6 +285,28 @@ async def test_a_disk_full_from_the_start_leaves_no_file_behind_and_is_tried_aga
     assert caller[50 * FRAME :].all()
 
 
+async def test_a_tape_that_breaks_down_leaves_those_of_other_calls_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Tape.write
+
+    def choosy(tape: Tape, start: int, left: bytes, right: bytes) -> None:
+        if left[:1] == _tone(1000)[:1]:
+            raise ZeroDivisionError("nobody foresaw it")
+        write(tape, start, left, right)
+
+    monkeypatch.setattr(Tape, "write", choosy)
+    failures = _Failures()
+    async with _opened(tmp_path, failures) as recordings:
+        broken, other = recordings.start("call-1", START_S), recordings.start("call-2", START_S)
+        broken.heard(_tone(1000), START_S + TWENTY_MS)
+        broken.close()
+        other.heard(_tone(3000), START_S + TWENTY_MS)
+        other.close()
+    assert failures == ["write"]
+    assert _lanes(other.path)[0].any()
+
+
 async def test_a_hanging_disk_holds_nobody_up_and_memory_stays_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -299,11 +299,12 @@ class Recordings:
         while (job := self._jobs.get()) is not None:
             try:
                 self._carry_out(job)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001  # whatever one call's tape has, this thread writes all others
                 self._on_failure(type(job).__name__.strip("_").lower())
                 if not job.recording.failed:
                     job.recording.failed = True
-                    log.error("recording failed", call_id=job.recording.call_id, error=error.strerror)
+                    reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+                    log.error("recording failed", call_id=job.recording.call_id, error=reason)
             if self._jobs.empty():
                 self._finishing.wait(_COLLECT_S)
 
