@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,8 @@ class _End:
     def __init__(self, delay_s: float) -> None:
         self._delay_s = delay_s
         self._arrived: asyncio.Queue[aiohttp.WSMessage] = asyncio.Queue()
+        #: On the way to the peer. Timers of one time run in any order, messages do not.
+        self._travelling: deque[aiohttp.WSMessage] = deque()
         self.peer: _End = self
         self.close_code: int | None = None
 
@@ -87,7 +90,11 @@ class _End:
             yield message
 
     def _post(self, message: aiohttp.WSMessage) -> None:
-        asyncio.get_running_loop().call_later(self._delay_s, self.peer._arrived.put_nowait, message)
+        self._travelling.append(message)
+        asyncio.get_running_loop().call_later(self._delay_s, self._deliver)
+
+    def _deliver(self) -> None:
+        self.peer._arrived.put_nowait(self._travelling.popleft())
 
 
 class Opinion:

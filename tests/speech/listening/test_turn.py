@@ -249,6 +249,18 @@ class TestBargeIn:
         feed(turns, VOICED, 200)
         assert feed(turns, VOICED, 400) == [BargeInConfirmed(speech_sample=0)]
 
+    def test_that_begins_softly_is_confirmed_as_soon(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, SILENT, 1000)
+        feed(turns, SOFT, 260)
+        assert BargeInConfirmed not in kinds(feed(turns, VOICED, 180))
+        assert kinds(feed(turns, VOICED, 100)) == [BargeInConfirmed], "within 600 ms of its first sound"
+
+    def test_of_what_else_was_heard_before_the_voice_little_counts(self) -> None:
+        turns = detector(prompt_playing=True)
+        feed(turns, SOFT, 2000)
+        assert BargeInConfirmed not in kinds(feed(turns, VOICED, 160))
+
     def test_is_retracted_for_a_short_sound(self) -> None:
         turns = detector(prompt_playing=True)
         feed(turns, VOICED, 300)

@@ -31,7 +31,7 @@ from voicebot.speech.listening.events import (
 )
 from voicebot.speech.listening.patience import BROKEN_OFF_MS, ENOUGH_MS, patience_for
 from voicebot.speech.listening.trace import VoiceTrace, milliseconds, samples
-from voicebot.speech.listening.vad import Activity
+from voicebot.speech.listening.vad import FRAME_MS, Activity
 
 _log = structlog.get_logger()
 
@@ -95,6 +95,8 @@ _ONSET_VOICED_OVER_PROMPT = 6
 #: So many frames that may be a voice's lower the prompt meanwhile. With six voiced ones alone, one prompt in twelve is
 #: still loud 200 ms after the caller's first sound, since voices begin softly.
 _HINTS = 3
+#: Of the hints before a voice over a prompt at most so much counts when that voice must last to be believed.
+_HINTED_MS = 200
 #: A voice is sound for at most so long before it is known as one. Over a prompt that may be echo, of which only what
 #: sounds like a voice is known.
 _UNKNOWN_MS = 160
@@ -136,6 +138,7 @@ class TurnDetector:
         self._speech_sample = 0
         self._start_sample = 0
         self._earliest_sample = 0
+        self._hint_sample = 0
         #: Where the voice over a prompt began that must last to be believed.
         self._run_sample = 0
         self._pauses = 0
@@ -247,6 +250,9 @@ class TurnDetector:
             return self._hinted(over_prompt=self._prompt_playing and may_start)
         onset = self._trace.onset(_UNKNOWN_OVER_PROMPT_MS if self._prompt_playing else _UNKNOWN_MS)
         self._speech_sample = self._run_sample = max(self._earliest_sample, onset)
+        if self.state is TurnState.HINTED:
+            # A soft first word is but a hint of a voice; the voice that follows shows that it was one.
+            self._run_sample = min(onset, max(self._hint_sample, onset - samples(_HINTED_MS)))
         self._start_sample = max(self._earliest_sample, self._speech_sample - samples(PRE_ROLL_MS))
         started = SpeechStarted(self._start_sample, self._speech_sample, over_prompt=self._prompt_playing)
         if self._prompt_playing:
@@ -260,6 +266,7 @@ class TurnDetector:
     def _hinted(self, *, over_prompt: bool) -> list[TurnEvent]:
         """Look for the first signs of a voice over a prompt that may be interrupted, or for their end."""
         if self.state is TurnState.QUIET and over_prompt and self._trace.recent_hints >= _HINTS:
+            self._hint_sample = self.position_samples - samples(_HINTS * FRAME_MS)
             self._set_state(Cause.HINT)
             return [VoiceHinted(self.position_samples)]
         if self.state is TurnState.HINTED and not (over_prompt and self._trace.recent_hints):
