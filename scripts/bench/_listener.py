@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from _streamed import Reader, StreamedTurn
 
 from voicebot import g711
 from voicebot.dialog.expectation import AnswerKind, Expectation
@@ -20,6 +21,8 @@ from voicebot.speech.listening.events import (
     BargeInRetracted,
     BargeInSuspected,
     SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
     TurnEnded,
     TurnEvent,
 )
@@ -65,16 +68,18 @@ def listen(
     *,
     noise: bool = False,
     enough_at_ms: float = math.inf,
+    reader: Reader | None = None,
 ) -> Heard:
     """Return what a caller's audio gives with no prompt playing, up to the end of the first turn.
 
-    `enough_at_ms` is when recognition has all that is expected.
+    `enough_at_ms` is when recognition has all that is expected; with a `reader` what it hears decides, too.
     """
     pcm = on_the_line(wave, rng, noise_dbfs=NOISE_DBFS if noise else -90.0)
     ears = VoiceActivity(SpeechModel())
     turns = TurnDetector()
     turns.begin(expectation, prompt_playing=False)
     heard = Heard()
+    words: StreamedTurn | None = None
     answers: dict[int, tuple[int, float]] = {}
     for frame in range(pcm.size // FRAME_SAMPLES):
         if frame * FRAME_MS >= enough_at_ms > (frame - 1) * FRAME_MS:
@@ -83,13 +88,33 @@ def listen(
             pause, probability = answers.pop(frame)
             turns.turn_probability(probability, pause=pause)
         end = (frame + 1) * FRAME_SAMPLES
-        for event in turns.feed(ears.feed(pcm[end - FRAME_SAMPLES : end].tobytes())):
+        samples = pcm[end - FRAME_SAMPLES : end].tobytes()
+        if words:
+            words.frame(samples)
+        for event in turns.feed(ears.feed(samples)):
             heard.events.append(((frame + 1) * FRAME_MS, event))
+            match event:
+                case SpeechStarted(start_sample=start) if reader:
+                    words = StreamedTurn(reader, turns, expectation)
+                    for at in range(start, end, FRAME_SAMPLES):
+                        words.frame(pcm[at : at + FRAME_SAMPLES].tobytes())
+                case SpeechPaused() if words:
+                    words.pause()
+                case SpeechResumed() if words:
+                    words.go_on()
+                case _:
+                    pass
             if isinstance(event, SpeechPaused) and model is not None:
                 probability = model.probability(pcm[event.start_sample : end])
                 answers[frame + 1 + MODEL_DELAY_FRAMES] = (event.pause, probability)
             if isinstance(event, TurnEnded):
+                if words:
+                    words.close()
                 return heard
+        if words:
+            words.spend_frame()
+    if words:
+        words.close()
     return heard
 
 

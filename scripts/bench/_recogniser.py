@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,13 +15,15 @@ from voicebot import g711
 from voicebot.dialog.expectation import Domain, Expectation
 from voicebot.simulation.sounds import Wave
 from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.engine import Stream
 from voicebot.speech.recognition.engines import build
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.wire import Request
 
-_PACKET_BYTES = 960
+PACKET_BYTES = 960
 """Three frames: what `WorkerUtterance` sends at a time."""
 RATE_HZ = 8000
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -61,6 +64,18 @@ class Recogniser:
         self.costs.tails_ms.append(tail_ms)
         return heard
 
+    def open(self, expectation: Expectation, domain: Path | None, on_partial: Callable[[str], None]) -> Stream:
+        """Begin an utterance that is fed by whoever asks; its partial texts go to `on_partial`."""
+
+        async def tell(text: str) -> None:
+            on_partial(text)
+
+        return self.wait_for(self._engine.open(Request.of(expectation, domain), tell))
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have the engine do what `work` asks of it."""
+        return self._loop.run(work)
+
     def close(self) -> None:
         self._loop.run(self._engine.close())
         self._loop.close()
@@ -71,8 +86,8 @@ class Recogniser:
 
         stream = await self._engine.open(request, ignore)
         try:
-            for at in range(0, len(pcm), _PACKET_BYTES):
-                await stream.feed(pcm[at : at + _PACKET_BYTES])
+            for at in range(0, len(pcm), PACKET_BYTES):
+                await stream.feed(pcm[at : at + PACKET_BYTES])
             began = time.perf_counter()
             heard = await stream.finish()
             return heard, (time.perf_counter() - began) * 1000

@@ -21,6 +21,7 @@ from tests.calls.stage import PROMPTS, SilentTape, SlowSystems, say
 from tests.fakes.buzz import buzz
 from tests.fakes.dialog import Parrot, ScriptedDialog
 from tests.fakes.journal import MemoryJournal
+from tests.fakes.virtual_time import VirtualLoop
 from tests.fakes.voice import HummingVoice
 from voicebot.calls.plan import CallPlan
 from voicebot.calls.session import CallSession
@@ -159,10 +160,20 @@ class ChanceUtterance:
 
 
 class PaceVoice(HummingVoice):
-    """Hums at once or, where the text says so, after a while; `ready` is what every other text is."""
+    """Hums at once or, where the text says so, in pieces that come when they come, their end last."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__()
+        self._chance = chance
 
     def ready(self, text: str) -> bytes | None:
         return None if "slow" in text else b"".join(_gapped(len(text.split())))
+
+    async def render(self, text: str, *, cache: bool) -> AsyncIterator[bytes]:
+        for word in _gapped(len(text.split())):
+            await asyncio.sleep(self._chance.choice((0.0, 0.0, 0.3, 0.7)))
+            yield word
+        await asyncio.sleep(self._chance.choice((0.0, 0.0, 0.4, 1.0)))
 
 
 def _gapped(words: int) -> list[bytes]:
@@ -207,6 +218,7 @@ class WholeCall:
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
+        self._seed = seed
         loop = asyncio.get_running_loop()
         delay_s = self._chance.choice((0.0, 0.003, 0.02, 0.05))
         server, carrier = _End(delay_s), _End(delay_s)
@@ -253,13 +265,15 @@ class WholeCall:
             now=lambda: _BEGAN + timedelta(seconds=loop.time()),
         )
         acting = asyncio.create_task((act or WholeCall.behave)(self))
+        stalling = asyncio.create_task(self._stall())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.carrier.carry())
             tasks.create_task(leg.run())
             await session.run()
             acted = acting.done()
             acting.cancel()
-        await asyncio.gather(acting, return_exceptions=True)
+            stalling.cancel()
+        await asyncio.gather(acting, stalling, return_exceptions=True)
         return loop.time() - self.silent_from_s if acted else 0.0
 
     def _line(self, leg: TwilioLeg, on_event: Callable[[LineEvent], None]) -> Line:
@@ -269,12 +283,21 @@ class WholeCall:
             turn_model=self._hearing,
             completeness=self._hearing.completeness,
             voice_judge=self._opinion,
-            voice=PaceVoice(slow_s=0.7),
+            voice=PaceVoice(random.Random(self._seed + 4)),
             tap=SilentTape(),
             on_event=on_event,
             clock=asyncio.get_running_loop().time,
             on_late=lambda: None,
         )
+
+    async def _stall(self) -> None:
+        """Hold everything up now and then, in every second call."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        chance = random.Random(self._seed + 3)
+        while self._seed % 2:
+            await asyncio.sleep(chance.uniform(0.01, 0.6))
+            loop.stall(chance.choice((0.01, 0.03, 0.08, 0.25, 0.9)))
 
     @property
     def takes_keys(self) -> bool:

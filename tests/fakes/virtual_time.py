@@ -41,6 +41,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now_s
 
+    def stall(self, seconds: float) -> None:
+        """Let time pass in which nothing runs, as on a machine with too much to do."""
+        self._now_s += seconds
+
     def _pass(self, seconds: float) -> None:
         self._now_s += seconds - _EARLY_S if seconds > 2 * _EARLY_S else seconds
 

@@ -58,6 +58,7 @@ from voicebot.speech.listening.events import (
 from voicebot.speech.listening.keys import KeyCollector
 from voicebot.speech.listening.turn import TurnDetector
 from voicebot.speech.listening.vad import VoiceActivity, VoiceJudge
+from voicebot.speech.listening.words import LOOK_AHEAD_FRAMES, tell_words
 from voicebot.telephony.leg import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 log = structlog.get_logger(__name__)
@@ -66,15 +67,6 @@ log = structlog.get_logger(__name__)
 _HISTORY_FRAMES = 50
 #: People close an entry with # out of habit, also one that was complete without it.
 _LATE_TERMINATOR_S = 3.0
-#: Completeness from which the caller is taken at their word.
-_WHOLE = 0.85
-#: Silence after a request that seems whole: people go on after one more often than after a whole number.
-_REQUEST_MS = 440
-
-#: Frames of a pause, which is known after 160 ms, until the recogniser hears ahead: 240 ms of silence. Shorter ones are
-#: mostly within a sentence.
-_LOOK_AHEAD_FRAMES = 4
-
 #: How likely these words are all that the caller has to say to what was asked, 0 to 1; negative where they break off.
 Completeness = Callable[[str, Expectation], float]
 
@@ -125,7 +117,7 @@ class _Attempt:
         if self.pause is None:
             return
         self._paused_frames += 1
-        if self._paused_frames == _LOOK_AHEAD_FRAMES and self._utterance:
+        if self._paused_frames == LOOK_AHEAD_FRAMES and self._utterance:
             self._utterance.look_ahead()
 
     async def utterance(self) -> Utterance:
@@ -326,13 +318,11 @@ class HearingProcessor(FrameProcessor):
     def _judge_words(self, attempt: _Attempt) -> None:
         if attempt.pause is None:
             return
-        said = self._said(attempt)
-        self._detector.recognised_part(broken_off=said < 0)
-        # A prompt waits for the verdict on an "uh-huh": the sooner it goes on the better.
-        if said >= _WHOLE or (attempt.over_prompt and only_backchannel(attempt.text)):
+        if attempt.over_prompt and only_backchannel(attempt.text):
+            # A prompt waits for the verdict: the sooner it goes on the better.
             self._detector.recognised_enough()
-        elif said > 0:
-            self._detector.recognised_enough(after_ms=_REQUEST_MS)
+        else:
+            tell_words(self._detector, self._said(attempt))
 
     def _said(self, attempt: _Attempt) -> float:
         """Return how likely the words so far are all that there is to say."""

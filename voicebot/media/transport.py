@@ -163,6 +163,8 @@ class LegOutput(BaseOutputTransport):
         self._lowered = False
         self._starting: UtteranceBeganFrame | None = None
         self._cuts = 0
+        #: How far the carrier has confirmed playback.
+        self._played_samples = 0
 
     async def start(self, frame: StartFrame) -> None:
         await super().start(frame)
@@ -215,6 +217,7 @@ class LegOutput(BaseOutputTransport):
 
     async def audio_played(self, position: int, at_s: float) -> None:
         """The carrier confirmed playback up to `position`."""
+        self._played_samples = position
         await self._report(self._playback.played(position), at_s)
 
     async def _announce_start(self, began: UtteranceBeganFrame) -> None:
@@ -234,7 +237,10 @@ class LegOutput(BaseOutputTransport):
             self._starting = None
             failed = True
         else:
-            self._playback.ended(self._leg.sent_samples)
+            # What a pause has taken back is sent again.
+            self._playback.ended(self._leg.sent_samples + len(self._held) * FRAME_BYTES)
+            # A voice may tell its end only after all of it was heard; nothing more would be confirmed then.
+            await self._report(self._playback.played(self._played_samples), self._clock())
         if failed:
             await self._tell(VoiceFailed(utterance_id, self._clock()))
 

@@ -188,6 +188,14 @@ class TestEndOfTurn:
         feed(turns, VOICED, 300)
         assert until_ended(turns) == pytest.approx(PATIENCE[AnswerKind.DIGITS].unknown_ms, abs=FRAME_MS)
 
+    def test_waits_again_when_later_words_show_that_it_was_not_all(self) -> None:
+        turns = detector()
+        feed(turns, VOICED, 600)
+        feed(turns, SILENT, 200)
+        turns.recognised_enough(after_ms=440)
+        turns.recognised_part(broken_off=True)
+        assert 200 + until_ended(turns) == PATIENCE[AnswerKind.OPEN].unfinished_ms
+
     def test_waits_as_for_a_voice_cut_short_where_the_words_break_off(self) -> None:
         turns = detector(OPEN)
         feed(turns, VOICED, 1000)

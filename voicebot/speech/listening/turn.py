@@ -187,12 +187,15 @@ class TurnDetector:
     def recognised_enough(self, *, after_ms: int = ENOUGH_MS) -> None:
         """Partial results hold all that was asked for: end the turn after so much silence, if nothing more is said."""
         self._enough_ms = after_ms
+        self._broken_off = False
 
     def recognised_part(self, *, broken_off: bool) -> None:
-        """Partial results so far break off where more must follow ("with a"), or no longer do; the latest count.
+        """Partial results so far do not hold all, or no longer do; the latest count.
 
-        However finished the voice sounds, the turn then waits as long as for one that sounds cut short.
+        `broken_off` where more must follow ("with a"): however finished the voice sounds, the turn then waits as long
+        as for one that sounds cut short.
         """
+        self._enough_ms = None
         self._broken_off = broken_off
 
     def words_heard(self, *, meant: bool) -> None:

@@ -1,0 +1,110 @@
+"""The words of a caller's turn as they come while it is spoken: the embedded recogniser, fed 20 ms at a time."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from _recogniser import PACKET_BYTES, Recogniser
+
+from voicebot.dialog.expectation import Domain, Expectation
+from voicebot.language.completeness import completeness
+from voicebot.language.understanding import Understanding
+from voicebot.speech.listening.turn import TurnDetector
+from voicebot.speech.listening.vad import FRAME_MS
+from voicebot.speech.listening.words import LOOK_AHEAD_FRAMES, tell_words
+from voicebot.speech.recognition.engine import Stream
+
+_NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+class Reader:
+    """One bot's recogniser and understanding, for one caller after another."""
+
+    def __init__(self, domain: Domain, intents: Mapping[str, Sequence[str]]) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="voicebot-bench-")
+        self.recogniser = Recogniser({"engine": "sphinx"}, Path(self._folder.name))
+        self.domain = self.recogniser.compile(domain.requests, domain.expectations)
+        self._understanding = Understanding({name: tuple(examples) for name, examples in intents.items()})
+
+    def said(self, text: str, expectation: Expectation) -> float:
+        """Return how likely `text` is all that the caller has to say, as calls ask it."""
+        readings = self._understanding.interpret([(text, 1.0)], expectation, _NOW) if text else ()
+        return completeness(readings[0], expectation) if readings else 0.0
+
+
+class StreamedTurn:
+    """One turn's words on their way to the detector. What recognition takes is its processor time, in whole frames."""
+
+    def __init__(self, reader: Reader, turns: TurnDetector, expectation: Expectation) -> None:
+        self._reader = reader
+        self._turns = turns
+        self._expectation = expectation
+        self._texts: list[str] = []
+        self._stream: Stream = reader.recogniser.open(expectation, reader.domain, self._texts.append)
+        self._waiting = b""
+        self._frame = 0
+        #: Texts that are known, each with the frame in which the line hears of it.
+        self._coming: list[tuple[int, str]] = []
+        self._text = ""
+        self._pause_frames: int | None = None
+
+    def frame(self, pcm: bytes) -> None:
+        """Take the next 20 ms, before the detector does."""
+        self._frame += 1
+        self._waiting += pcm
+        if len(self._waiting) >= PACKET_BYTES:
+            self._pass_on()
+        news = [text for at, text in self._coming if at <= self._frame]
+        self._coming = [(at, text) for at, text in self._coming if at > self._frame]
+        if news:
+            self._text = news[-1]
+            self._judge()
+
+    def spend_frame(self) -> None:
+        """Look ahead once a pause has lasted, after the detector has taken the frame."""
+        if self._pause_frames is not None:
+            self._pause_frames += 1
+            if self._pause_frames == LOOK_AHEAD_FRAMES:
+                self._look_ahead()
+
+    def pause(self) -> None:
+        """The caller has paused."""
+        self._pause_frames = 0
+        self._judge()
+
+    def go_on(self) -> None:
+        """It was only a pause."""
+        if self._pause_frames is not None and self._pause_frames >= LOOK_AHEAD_FRAMES:
+            self._reader.recogniser.wait_for(self._stream.go_on())
+        self._pause_frames = None
+
+    def close(self) -> None:
+        self._reader.recogniser.wait_for(self._stream.close())
+
+    def _judge(self) -> None:
+        if self._pause_frames is not None:
+            tell_words(self._turns, self._reader.said(self._text, self._expectation))
+
+    def _pass_on(self) -> None:
+        began_s = time.process_time()
+        waiting, self._waiting = self._waiting, b""
+        self._reader.recogniser.wait_for(self._stream.feed(waiting))
+        self._note(began_s)
+
+    def _look_ahead(self) -> None:
+        self._pass_on()
+        began_s = time.process_time()
+        heard = self._reader.recogniser.wait_for(self._stream.look_ahead())
+        if heard:
+            self._texts.append(heard[0].text)
+        self._note(began_s)
+
+    def _note(self, began_s: float) -> None:
+        took_frames = math.ceil((time.process_time() - began_s) * 1000 / FRAME_MS)
+        self._coming += [(self._frame + took_frames, text) for text in self._texts]
+        self._texts.clear()
