@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.app.test_editions import NoTurnModel
+from tests.dialog.small_bot import write_bot
 from tests.fakes.buzz import buzz
 from tests.fakes.transcriber import ScriptedTranscriber
 from tests.fakes.voice import HummingVoice
 from tests.fakes.vosk_model import write_vosk_model
-from voicebot.app.speech import DOWN, Speech, pronunciation
+from voicebot.app.speech import DOWN, Speech, pronunciation, start_speech
 from voicebot.dialog.loader import load_bot
+from voicebot.settings import load_settings
 from voicebot.speech.dictation import Dictation
 from voicebot.speech.synthesis.recorded import text_id
 from voicebot.speech.workers.pool import WorkerPool
@@ -40,6 +42,27 @@ def test_the_lexicon_and_the_recordings_of_a_bots_folder_are_used(tmp_path: Path
     assert len(recorded) == 1
     assert recorded.audio(text)
     assert recorded.unused == ("0000000000000000.wav",)
+
+
+async def test_every_fixed_prompt_is_there_before_the_first_call_and_before_the_first_of_a_new_version(
+    tmp_path: Path,
+) -> None:
+    settings = load_settings(data=tmp_path / "data", recognizer="off", voice="espeak:en-us+f3")
+    first = load_bot(write_bot(tmp_path / "first"))
+    folder = write_bot(tmp_path / "second")
+    (folder / "down.yaml").write_text("flow: down\nsteps:\n  - say: All is gone.\n", encoding="utf-8")
+    second = load_bot(folder)
+    async with AsyncExitStack() as stack:
+        speech = await start_speech(settings, first, stack, lambda _text: None)
+        assert first.static_prompts()
+        assert all(speech.phrases.ready(text) for text in first.static_prompts())
+        assert speech.phrases.ready("All is gone.") is None
+        kept = {file.name for file in (tmp_path / "data").rglob("*.wav")}
+        learned = await speech.learned(second)
+        assert all(learned.phrases.ready(text) for text in second.static_prompts())
+        added = {file.name for file in (tmp_path / "data").rglob("*.wav")} - kept
+    assert len(kept) == len(first.static_prompts())
+    assert len(added) == 1, "only what the new version says otherwise is rendered"
 
 
 def speech_of(*pools: WorkerPool) -> Speech:
