@@ -1,7 +1,7 @@
 """Measures recognition on 8 kHz mu-law: orders, digits, numbers, foreign speech, kitchen noise, and what it costs.
 
-    scripts/bench/recognition --data DIR [--engine ENGINE] [--model DIR] [--whisper DIR] [--only PART ...] [--share N]
-        [--draw N] [--json FILE]
+    scripts/bench/recognition --data DIR [--engine ENGINE] [--model DIR] [--whisper DIR] [--context S] [--only PART ...]
+        [--share N] [--draw N] [--json FILE]
 
 Engines: sphinx (pocketsphinx alone), whisper (alone), two-pass (both, what calls use where a Whisper model is), vosk
 (the model of `--model`).
@@ -338,6 +338,7 @@ def main() -> int:
     )
     options.add_argument("--engine", choices=("sphinx", "whisper", "two-pass", "vosk"), default="sphinx")
     options.add_argument("--whisper", type=Path, help="a Whisper model's folder, in place of the installed tiny.en")
+    options.add_argument("--context", type=float, metavar="S", help="seconds of audio that Whisper hears at least")
     options.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts alone")
     options.add_argument("--share", type=int, default=1, metavar="N", help="take every N-th recording")
     options.add_argument("--draw", type=int, default=0, metavar="N", help="draw other numbers than the usual ones (0)")
@@ -350,6 +351,8 @@ def main() -> int:
             engine["model"] = str(given.model or "")
         elif given.engine != "sphinx":
             engine["model"] = str(given.whisper or installed_models() / "whisper-tiny.en")
+        if given.context:
+            engine["context_s"] = given.context
         if given.model:
             engine["acoustic_model"] = str(given.model)
         recogniser = Recogniser(engine, Path(scratch))

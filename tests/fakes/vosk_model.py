@@ -64,6 +64,18 @@ def write_vosk_model(directory: Path, *, sample_rate_hz: int = 8_000) -> Path:
     return directory
 
 
+def tones(*said: tuple[str, float]) -> bytes:
+    """Return 8 kHz PCM of words for as many seconds each, over a little noise; the empty word is a pause."""
+    chance = np.random.default_rng(1)
+    sounds = []
+    for word, seconds in said:
+        time_s = np.arange(int(seconds * 8000)) / 8000
+        loudness = 3000 if word else 0
+        sounds.append(loudness * np.sin(2 * np.pi * TONES_HZ.get(word, 0.0) * time_s))
+    sound = np.concatenate(sounds)
+    return (sound + chance.normal(0, 5, len(sound))).astype(np.int16).tobytes()
+
+
 def _transitions(phones: Iterable[int]) -> str:
     """Return the HMMs: each phone one state that stays or leaves, with a distribution of its own."""
     numbers = list(phones)

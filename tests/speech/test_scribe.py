@@ -7,12 +7,14 @@ import pytest
 
 from tests.fakes.buzz import buzz
 from tests.fakes.transcriber import ScriptedTranscriber, ScriptedUtterance
+from tests.fakes.vosk_model import tones, write_vosk_model
 from tests.fakes.whisper_model import write_whisper_model
+from tests.fakes.wyoming_servers import wyoming_server
 from voicebot import g711
 from voicebot.dialog.expectation import Expectation
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.dictation import Dictation, Standby, StandbyTranscriber, Written
-from voicebot.speech.models import Recogniser, RecogniserWish, choose_dictation, engine_name
+from voicebot.speech.models import Recogniser, RecogniserChoice, RecogniserWish, choose_dictation, engine_name
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
 from voicebot.speech.recognition.utterance import Deadlines
 from voicebot.speech.scribe import Scribe, Unwritten
@@ -130,20 +132,41 @@ async def test_workers_that_cannot_start_are_not_tried_again_at_once() -> None:
     assert len(starts) == 2
 
 
+async def write_down(choice: RecogniserChoice, pcm: bytes) -> tuple[Written, Dictation]:
+    """Have a worker of its own write talk down, as after a transfer."""
+    async with choice.pool(1, niceness=15) as pool:
+        patient = Deadlines(worker_s=30.0, finish_s=60.0, next_engine_s=60.0)
+        known = WorkerTranscriber([pool], deadlines=patient)
+        dictation = Dictation(known, engine=engine_name(choice.engine), model=choice.model)
+        writes = scribe([])
+        async with writes.running():
+            written = await writes.write(dictation, pcm)
+        await known.close()
+    assert isinstance(written, Written)
+    return written, dictation
+
+
 async def test_a_whisper_model_in_a_worker_of_its_own_writes_talk_down(tmp_path: Path) -> None:
     write_whisper_model(tmp_path / "models" / "whisper-tiny.en", says="I will see to it")
     wish = RecogniserWish(installed_dir=tmp_path / "models")
     assert choose_dictation(wish, phrases_only=True).engine is Recogniser.POCKETSPHINX
-    choice = choose_dictation(wish)
-    async with choice.pool(1, niceness=15) as pool:
-        patient = Deadlines(worker_s=30.0, finish_s=60.0, next_engine_s=60.0)
-        dictation = Dictation(
-            WorkerTranscriber([pool], deadlines=patient), engine=engine_name(choice.engine), model=choice.model
-        )
-        writes = scribe([])
-        async with writes.running():
-            written = await writes.write(dictation, g711.decode(b"".join(buzz(2.0))).tobytes())
-    assert isinstance(written, Written)
+    written, dictation = await write_down(choose_dictation(wish), g711.decode(b"".join(buzz(2.0))).tobytes())
     assert (written.text, written.engine) == ("I will see to it", "faster-whisper")
     assert written.confidence is not None
     assert dictation.note == "Written down by faster-whisper whisper-tiny.en."
+
+
+async def test_a_vosk_model_writes_talk_down_where_there_is_no_whisper(tmp_path: Path) -> None:
+    pytest.importorskip("vosk")
+    write_vosk_model(tmp_path / "tones")
+    choice = choose_dictation(RecogniserWish(models_dir=tmp_path))
+    written, dictation = await write_down(choice, tones(("", 0.3), ("high", 0.4), ("", 0.2), ("low", 0.4), ("", 0.5)))
+    assert (written.text, written.engine) == ("high low", "vosk")
+    assert dictation.note == "Written down by vosk tones."
+
+
+async def test_a_wyoming_server_writes_talk_down_where_there_is_neither(unused_tcp_port: int) -> None:
+    async with wyoming_server("hears", unused_tcp_port, "As the server has it.") as server:
+        choice = choose_dictation(RecogniserWish(servers=(server.address,)))
+        written, _ = await write_down(choice, tones(("", 0.3), ("high", 0.4)))
+    assert written.text == "As the server has it."

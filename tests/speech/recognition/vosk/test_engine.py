@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fakes.vosk_model import TONES_HZ, write_vosk_model
+from tests.fakes.vosk_model import tones, write_vosk_model
 from tests.speech.spoken import frames
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.errors import EngineUnavailable
@@ -25,18 +25,6 @@ pytest.importorskip("vosk")
 
 OPEN = Request("open", (AnswerKind.OPEN,), (), (), secret=False, domain=None)
 SAID = ("low", 0.4), ("", 0.3), ("high", 0.5), ("middle", 0.3), ("", 0.2)
-
-
-def tones(*said: tuple[str, float]) -> bytes:
-    """Return 8 kHz PCM of words for as many seconds each, over a little noise; the empty word is a pause."""
-    chance = np.random.default_rng(1)
-    sounds = []
-    for word, seconds in said:
-        time_s = np.arange(int(seconds * 8000)) / 8000
-        loudness = 3000 if word else 0
-        sounds.append(loudness * np.sin(2 * np.pi * TONES_HZ.get(word, 0.0) * time_s))
-    sound = np.concatenate(sounds)
-    return (sound + chance.normal(0, 5, len(sound))).astype(np.int16).tobytes()
 
 
 @pytest.fixture(scope="module")
