@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -90,6 +91,16 @@ async def test_a_balance_is_read_in_a_chat_and_the_pin_is_kept_nowhere(office: O
     assert office.held == 0
 
 
+async def test_a_pin_that_is_sent_before_it_is_asked_for_is_kept_nowhere(office: Office) -> None:
+    """Two messages in quick succession: the second comes while the first is still being answered."""
+    await office.chats.start("c1", Customer(WrittenChannel.CHAT, PHONE))
+    await office.chats.write("c1", "what's my balance")
+    _, reply = await asyncio.gather(office.chats.write("c1", "402938"), office.chats.write("c1", "1593"))
+    assert "Your balance is $312.07." in " ".join(reply.messages)
+    assert "402938" in str(office.journal.turns)
+    assert "1593" not in str(office.journal.turns)
+
+
 async def test_the_question_for_a_pin_says_that_its_answer_is_secret(office: Office) -> None:
     async with serving(chats=office.chats) as server:
         reply = await begin(server, button="1")
@@ -170,6 +181,18 @@ async def test_text_messages_are_one_conversation_until_they_fall_silent(office:
         assert office.chats.count == 0
         assert "Hello, and thank you" in await text(server, "hi", sid="SM3", sender="+12025550999")
     assert {customer.channel for customer in office.journal.begun.values()} == {"sms"}
+
+
+async def test_two_text_messages_at_once_are_one_conversation(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def take(identity: str) -> None:
+        del identity
+        await asyncio.sleep(0.05)  # as long as a database may take
+
+    monkeypatch.setattr(office.continuations, "take", take)
+    async with serving(chats=office.chats) as server:
+        answers = await asyncio.gather(text(server, "hello", sid="SM1"), text(server, "my balance please", sid="SM2"))
+    assert sum("Hello, and thank you" in answer for answer in answers) == 1
+    assert len(office.journal.begun) == 1
 
 
 async def test_a_message_that_is_delivered_twice_is_taken_once(office: Office) -> None:

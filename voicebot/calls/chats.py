@@ -88,9 +88,6 @@ class _Open:
     record_id: str
     #: How many records the conversation has had: a restart of the server begins another.
     begun: int
-    #: The reply to the last message that bore a name, for whoever sends it again.
-    last_name: str = ""
-    last_reply: Reply | None = None
     #: Somebody was told that the customer wants a person.
     noted: bool = False
 
@@ -175,24 +172,19 @@ class Chats:
         await self._note(conversation_id, opened, reply, asked=reply.backend_calls)
         return reply
 
-    async def write(self, conversation_id: str, text: str, *, name: str = "") -> Reply:
-        """Take a message; KeyError when the conversation is over. The same `name` again gives the same reply."""
+    async def write(self, conversation_id: str, text: str) -> Reply:
+        """Take a message; KeyError when the conversation is over."""
         opened = self._open[conversation_id]
-        if name and name == opened.last_name and opened.last_reply:
-            return opened.last_reply
-        was_secret = opened.conversation.asks_for_secret
         reply = await opened.conversation.read(text)
-        opened.last_name, opened.last_reply = name, reply
-        self._caller_turn(opened, reply, text, "typed", secret=was_secret)
+        self._caller_turn(opened, reply, text, "typed")
         await self._note(conversation_id, opened, reply)
         return reply
 
     async def tap(self, conversation_id: str, keys: str) -> Reply:
         """Take a button; KeyError when the conversation is over."""
         opened = self._open[conversation_id]
-        was_secret = opened.conversation.asks_for_secret
         reply = await opened.conversation.tapped(keys)
-        self._caller_turn(opened, reply, f"[{keys}]", "buttons", secret=was_secret)
+        self._caller_turn(opened, reply, f"[{keys}]", "buttons")
         await self._note(conversation_id, opened, reply)
         return reply
 
@@ -219,7 +211,8 @@ class Chats:
         except Exception as error:  # noqa: BLE001  # a database that is away, say: the others must end all the same
             log.error("conversation not ended as it should", conversation=conversation_id, error=type(error).__name__)
 
-    def _caller_turn(self, opened: _Open, reply: Reply, text: str, engine: str, *, secret: bool) -> None:
+    def _caller_turn(self, opened: _Open, reply: Reply, text: str, engine: str) -> None:
+        secret = reply.answers_secret
         decisions = reply.decisions
         scored = next((decision for decision in decisions if decision.intent is not None), None)
         slots: dict[str, SlotValue | None] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -49,7 +49,8 @@ log = structlog.get_logger(__name__)
 class Reply:
     """What follows one message: the actions in order, and how they read.
 
-    `interpretations` are of what was written, none where that was a secret.
+    `interpretations` are of what was written, none where that was a secret, as `answers_secret` says: the message must
+    not be kept.
     `messages` are what the bot writes, `buttons` what can be tapped in answer. While `secret`, the answer that is
     asked for must not be shown or kept. `outcome` is set when the conversation is over. `backend_calls` are what
     customers' systems were asked meanwhile.
@@ -59,6 +60,7 @@ class Reply:
     interpretations: tuple[Interpretation, ...] = ()
     buttons: tuple[Button, ...] = ()
     secret: bool = False
+    answers_secret: bool = False
     outcome: str | None = None
     backend_calls: tuple[BackendCall, ...] = ()
 
@@ -131,20 +133,22 @@ class WrittenConversation:
         async with self._turn:
             expectation = self._expectation
             if expectation is None or self.is_over:
-                return Reply((), outcome=self._outcome)
+                return Reply((), outcome=self._outcome, answers_secret=self.asks_for_secret)
             interpretations = await asyncio.to_thread(
                 self._understanding.interpret, [(text, 1.0)], expectation, self._now()
             )
             shown = () if expectation.secret else interpretations
             rephrased = await asyncio.to_thread(self._earlier.add, shown[0]) if shown else 0.0
-            return await self._take(CallerSpoke(self._now(), interpretations, rephrased=rephrased), shown)
+            reply = await self._take(CallerSpoke(self._now(), interpretations, rephrased=rephrased), shown)
+            return replace(reply, answers_secret=expectation.secret)
 
     async def tapped(self, keys: str) -> Reply:
         """Take a button."""
         async with self._turn:
-            return (
-                Reply((), outcome=self._outcome) if self.is_over else await self._take(CallerPressed(self._now(), keys))
-            )
+            if self.is_over:
+                return Reply((), outcome=self._outcome)
+            secret = self.asks_for_secret
+            return replace(await self._take(CallerPressed(self._now(), keys)), answers_secret=secret)
 
     async def leave(self) -> Reply:
         """The customer is gone."""

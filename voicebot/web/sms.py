@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 import structlog
 from aiohttp import web
@@ -36,6 +38,8 @@ class SmsDoor:
         self._new_id = new_id
         self._sessions: dict[tuple[str, str], str] = {}
         self._last: dict[tuple[str, str], tuple[str, str]] = {}
+        #: Of those whose message is being answered: two that come at once are taken one after the other.
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post(SMS_PATH, self.message)]
@@ -46,16 +50,21 @@ class SmsDoor:
         message = self._forms.parsed(parse_message, form)
         self._forms.check_account(message.account_sid)
         pair = (message.sender, message.receiver)
+        async with self._turns.setdefault(pair, asyncio.Lock()):
+            return web.Response(text=await self._taken(pair, message), content_type="text/xml")
+
+    async def _taken(self, pair: tuple[str, str], message: IncomingMessage) -> str:
+        """Return the TwiML for a message; one that is delivered again gets what it got before."""
         last_sid, last_twiml = self._last.get(pair, ("", ""))
         if message.message_sid == last_sid:
-            return web.Response(text=last_twiml, content_type="text/xml")
+            return last_twiml
         if not self._messages_of_number.allow(message.sender):
             _log.warning("text message ignored", why="too many at once", sender=Personal(message.sender))
-            return web.Response(text=message_twiml(""), content_type="text/xml")
+            return message_twiml("")
         twiml = message_twiml(await self._answer(pair, message))
         self._forget_what_is_over()
         self._last[pair] = (message.message_sid, twiml)
-        return web.Response(text=twiml, content_type="text/xml")
+        return twiml
 
     async def _answer(self, pair: tuple[str, str], message: IncomingMessage) -> str:
         session = self._sessions.get(pair, "")
