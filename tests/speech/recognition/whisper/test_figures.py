@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicebot.speech.recognition.whisper.figures import count_digits, only_digits
+from voicebot.speech.recognition.whisper.figures import count_digits, one_word, only_digits
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,11 @@ def test_words_that_are_more_or_other_than_digits_are_not(text: str) -> None:
 )
 def test_digits_are_counted_among_other_words(text: str, digits: int) -> None:
     assert count_digits(text) == digits
+
+
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [("Six.", True), ("2 2 7 1.", True), ("T", True), ("fine fine fine", True), ("", True), ("It's seven.", False)],
+)
+def test_a_digit_said_by_itself_is_one_word_or_nothing_but_digits(text: str, alone: bool) -> None:
+    assert one_word(text) is alone

@@ -16,10 +16,10 @@ from voicebot.speech.recognition.engine import OnPartial
 from voicebot.speech.recognition.sphinx.domain import read_material
 from voicebot.speech.recognition.upsample import Upsampler
 from voicebot.speech.recognition.whisper.desk import Desk, Job, Urgency, Work
-from voicebot.speech.recognition.whisper.figures import count_digits, only_digits
+from voicebot.speech.recognition.whisper.figures import count_digits, one_word, only_digits
 from voicebot.speech.recognition.whisper.guards import agreed, bare, invented
 from voicebot.speech.recognition.whisper.hints import cue_for, telling
-from voicebot.speech.recognition.whisper.model import LONGEST_S, RATE_HZ, Cue, Decoded, Model, Samples, Text
+from voicebot.speech.recognition.whisper.model import LONGEST_S, ONE_DIGIT, RATE_HZ, Cue, Decoded, Model, Samples, Text
 from voicebot.speech.recognition.whisper.pauses import PauseFinder, Span
 from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Request
 from voicebot.speech.workers.capabilities import Capabilities, Feature
@@ -35,7 +35,6 @@ _PROBABLY = 0.6
 _A_DIGIT = 0.05
 #: Who says so many digits reads out a number, although some of it sounds like words ("I want 904" for 51904).
 _NUMBER_DIGITS = 3
-_ONE_DIGIT = (1,)
 #: The natural logarithm of a token's probability, on average, below which nothing in a text is believed.
 _LEAST_SURE = -1.0
 _MARGIN_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 200 // 1000
@@ -224,7 +223,8 @@ class WhisperStream:
     def _believe(self, decoded: Decoded) -> tuple[Hypothesis, ...]:
         """Return what may have been said, likeliest first; nothing where the model made it up."""
         first, *_ = decoded.texts
-        if self._cue.lengths == _ONE_DIGIT:
+        self.heard_no_digit = False
+        if self._cue.lengths == ONE_DIGIT and one_word(first.text):
             return self._believe_digit(decoded)
         if not first.text or self._invented(first, decoded.no_speech):
             # A digit alone is often written down again and again, which tells nothing against the digit.
@@ -251,7 +251,7 @@ class WhisperStream:
         self.heard_no_digit = decoded.spelled < _A_DIGIT or (sure and not digits)
         if not self.heard_no_digit:
             return tuple(Hypothesis(digit, share) for digit, share in decoded.numbers)
-        # A digit may stand among words that go with one ("it's seven"), but nobody says one by coughing.
+        # A text that is sure of its digits may hold more of them than one.
         self.heard_no_digit = not (sure and digits)
         return _distinct(
             Hypothesis(each.text, _share(each), decoded.words if each is first else ())

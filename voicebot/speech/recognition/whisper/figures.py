@@ -29,5 +29,11 @@ def count_digits(text: str) -> int:
     return sum(len(word) if word.isdecimal() else 1 for word in _WORD.findall(text.lower()) if _is_digits(word))
 
 
+def one_word(text: str) -> bool:
+    """Say whether `text` holds one word, however often, or digits alone: what a digit said by itself is written as."""
+    words = set(_WORD.findall(text.lower()))
+    return len(words) < 2 or all(map(_is_digits, words))
+
+
 def _is_digits(word: str) -> bool:
     return word.isdecimal() or word in _DIGITS

@@ -18,6 +18,7 @@ from faster_whisper.transcribe import get_suppressed_tokens
 
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Word
+from voicebot.speech.recognition.whisper.figures import one_word
 from voicebot.speech.recognition.whisper.guards import before_loop
 from voicebot.speech.recognition.whisper.single_digits import PROMPTS, SingleDigits
 
@@ -40,6 +41,8 @@ _BEAM = 4
 _DIGIT_BEAM = 20
 _LONGEST_NUMBER = 16
 _FIGURES = tuple("0123456789")
+#: The lengths of a number that is a single digit.
+ONE_DIGIT = (1,)
 
 Samples = npt.NDArray[np.float32]
 
@@ -71,8 +74,8 @@ class Decoded:
 
     `numbers` are digit strings ("4 0 2 7") that would fit the audio if it held nothing but digits, each with its
     share of the probability of all digit strings; only where a number was asked for. `spelled` is then the probability
-    that such a string was said, if it was that or no digit at all; of a single digit, that the likeliest one was said,
-    if it was anything.
+    that such a string was said, if it was that or no digit at all; of a digit said by itself (`one_word`), that the
+    likeliest one was said, if it was anything.
     """
 
     texts: tuple[Text, ...]
@@ -142,7 +145,7 @@ class Model:
             said, texts, no_speech = self._transcribe(encoded, tokens, _BEAM, seconds)
         if cancelled():
             return None
-        numbers, spelled = self._digits_in(samples, encoded, tokens, cue.lengths)
+        numbers, spelled = self._digits_in(samples, encoded, tokens, cue.lengths, texts[0].text)
         words = self._words(encoded, said, len(samples)) if texts[0].text else ()
         return Decoded(texts, no_speech, words, numbers, spelled)
 
@@ -213,11 +216,12 @@ class Model:
         encoded: ctranslate2.StorageView,
         tokens: list[int],
         lengths: tuple[int, ...] | None,
+        text: str,
     ) -> tuple[tuple[tuple[str, float], ...], float]:
-        """Return `numbers` and `spelled` of `Decoded`."""
+        """Return `numbers` and `spelled` of `Decoded`, whose first text is `text`."""
         if lengths is None or not self._digits:
             return (), 0.0
-        if lengths == (1,) and self._single_digits.known:
+        if lengths == ONE_DIGIT and one_word(text) and self._single_digits.known:
             return self._single_digits.weigh(samples)
         return self._numbers(encoded, tokens, lengths)
 
