@@ -37,7 +37,7 @@ from voicebot.dialog.check_digits import CheckDigit
 from voicebot.dialog.expectation import AnswerKind, Expectation
 from voicebot.language.entities.finder import find_entities
 from voicebot.language.words import normalise
-from voicebot.simulation.sounds import Wave, mixed, silence, wave_of
+from voicebot.simulation.sounds import Wave, cough, hum, mixed, silence, wave_of
 from voicebot.speech.asr import Hypothesis
 from voicebot.speech.published import installed_models
 from voicebot.speech.recognition.two_pass.choosing import words_of
@@ -51,6 +51,7 @@ DIGIT = Expectation("digit", (AnswerKind.DIGITS,), lengths=(1,))
 PIN = Expectation("pin", (AnswerKind.DIGITS,), lengths=(4,))
 NUMBER = Expectation("number", (AnswerKind.DIGITS,), lengths=(6,), check_digit=CheckDigit.LUHN)
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_SAID_AS_DIGITS = frozenset(DIGIT_WORDS)
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 _LEAD, _TRAIL = round(0.3 * RATE_HZ), round(0.5 * RATE_HZ)
 
@@ -230,6 +231,12 @@ ALSO_NO_NUMBERS = (
 )  # fmt: skip
 
 
+SHORT_WORDS = (
+    "Hello?", "What?", "Yes.", "No.", "Okay.", "Sorry?", "Thanks.", "Help.", "Please wait.", "Operator.", "Agent.",
+    "Why?", "Stop.", "Cancel.", "Go back.", "Hmm.",
+)  # fmt: skip
+
+
 def measure_none(bench: Bench) -> None:
     """Other words than a number where one is asked for: how many are taken for one, and how many numbers are not."""
     section = "a PIN of four digits is asked for"
@@ -253,6 +260,18 @@ def measure_none(bench: Bench) -> None:
             count += 1
     bench.report.rate(section, "four digits by four people: no number heard", lost, count)
     bench.report.rate(section, "four digits by four people: right", right, count)
+
+
+def measure_no_digit(bench: Bench) -> None:
+    """What is no digit at a question for one: sounds, and short words."""
+    section = "a single digit is asked for"
+    chance = np.random.default_rng(9)
+    noises = [make(chance) for make in (cough, hum) for _ in range(max(4, 20 // bench.share))]
+    words = [wave for _, wave in spoken(SHORT_WORDS)][:: bench.share]
+    for name, waves in (("coughs and hums", noises), ("short words", words)):
+        heard = [bench.recogniser.hear(_with_silence(wave), DIGIT, bench.domain) for wave in waves]
+        taken = sum(bool(each) and _as_digits(each[0].text) in _SAID_AS_DIGITS for each in heard)
+        bench.report.rate(section, f"{name}: taken for a digit", taken, len(heard))
 
 
 def _with_silence(wave: Wave) -> Wave:
@@ -324,6 +343,7 @@ PARTS: Mapping[str, tuple[Callable[[Bench], None], tuple[str, ...]]] = {
     "digits": (measure_digits, ("digits",)),
     "numbers": (measure_numbers, ("digits",)),
     "none": (measure_none, ("digits",)),
+    "no-digit": (measure_no_digit, ()),
     "foreign": (measure_foreign, ("commands", "digits")),
     "costs": (measure_costs, ("commands",)),
 }

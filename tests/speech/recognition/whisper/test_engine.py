@@ -347,16 +347,21 @@ async def heard_at_a_number(directory: Path, found: Decoded, digits: int) -> lis
         ("T", -4.0, 0.3, ["3", "2"]),
         ("2 2 7 1.", -2.0, 0.03, []),
         ("3", -0.2, 0.03, ["3"]),
-        ("It's three.", -0.2, 0.3, ["3", "2", "It's three."]),
-        ("Hold on a second.", -0.2, 0.3, ["Hold on a second."]),
+        ("Stop.", -0.2, 0.3, ["Stop."]),
         ("What", -1.5, 0.03, ["What"]),
     ],
 )
 async def test_one_digit_is_told_by_its_own_probability_except_from_words_that_are_sure(
     directory: Path, text: str, log_probability: float, spelled: float, heard: list[str]
 ) -> None:
-    found = Decoded((Text(text, log_probability),), 0.1, numbers=(("3", 0.6), ("2", 0.3)), spelled=spelled)
+    numbers = (("3", 0.6), ("2", 0.3))
+    found = Decoded((Text(text, log_probability),), 0.1, numbers=numbers, spelled=spelled, alone=True)
     assert await heard_at_a_number(directory, found, 1) == heard
+
+
+async def test_one_digit_among_words_that_go_with_it_is_searched_like_a_number(directory: Path) -> None:
+    found = Decoded((Text("It's three.", -0.2),), 0.1, numbers=(("3", 0.6), ("2", 0.3)), spelled=0.3)
+    assert await heard_at_a_number(directory, found, 1) == ["3", "2", "It's three."]
 
 
 def test_of_one_digit_all_ten_are_weighed(tmp_path: Path) -> None:
@@ -368,7 +373,11 @@ def test_of_one_digit_all_ten_are_weighed(tmp_path: Path) -> None:
     assert sorted(shares) == list("0123456789")
     assert sum(shares.values()) == pytest.approx(1.0)
     assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert decoded.alone
     assert 0.0 < decoded.spelled < max(shares.values())
+    longer = model.decode(np.tile(noise, 4), Cue(lengths=(1,)), lambda: False)
+    assert longer is not None
+    assert not longer.alone, "a phrase may hold a digit, but it does not come next"
 
 
 @pytest.mark.parametrize(
