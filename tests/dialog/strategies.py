@@ -24,6 +24,7 @@ from voicebot.dialog.events import (
     HearingFailed,
     IntentScore,
     Interpretation,
+    PausesChanged,
     SlotValue,
 )
 from voicebot.dialog.expectation import AnswerKind, Expectation
@@ -173,6 +174,7 @@ def any_event(
     unlikely = st.one_of(
         st.just(CallerHungUp(at)),
         st.builds(CallMustEnd, at=st.just(at), why=st.sampled_from(["too_long", "shutting_down", "?"])),
+        st.builds(PausesChanged, at=st.just(at), paused=st.frozensets(st.sampled_from(["balance", "order_status"]))),
         st.just(BackendFailed(at, "nobody#1")),
         st.just(BackendAnswered(at, "nobody#1", "ok", {})),
         starts(),

@@ -58,6 +58,8 @@ class Office:
         #: Conversations that want a person, with the number that is known.
         self.wanted: list[tuple[str, str]] = []
         self.held = 0
+        #: What a supervisor has stopped.
+        self.paused: frozenset[str] = frozenset()
         self._bot = shipped_bot()
         self._understanding = Understanding(self._bot.intents)
         systems = (demo_company(data / "demo.sqlite", lambda: NOW), KnowledgeSystem(FLOWS / "knowledge"))
@@ -79,6 +81,7 @@ class Office:
             now=lambda: NOW,
             zone="UTC",
             new_seed=lambda: next(self._seeds),
+            paused=lambda: self.paused,
             most=self._most,
             person_wanted=self._noted,
         )

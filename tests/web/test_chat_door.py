@@ -54,6 +54,21 @@ async def text(server: RunningServer, body: str, *, sid: str = "SM1", sender: st
     return "\n".join(message.text or "" for message in root.iter("Message"))
 
 
+async def test_what_a_supervisor_has_stopped_goes_to_a_person_in_a_chat_too(office: Office) -> None:
+    async with serving(chats=office.chats) as server:
+        begun_before = (await begin(server))["session"]
+        office.paused = frozenset({"balance"})
+        for session in ((await begin(server))["session"], begun_before):
+            _, reply = await post(server, {"session": session, "text": "what's my balance"})
+            assert reply["person"]
+            assert "account number" not in " ".join(reply["messages"])
+        assert len(office.wanted) == 2
+        office.paused = frozenset()
+        session = (await begin(server))["session"]
+        _, reply = await post(server, {"session": session, "text": "what's my balance"})
+        assert not reply["person"]
+
+
 async def test_a_balance_is_read_in_a_chat_and_the_pin_is_kept_nowhere(office: Office) -> None:
     async with serving(chats=office.chats) as server:
         reply = await begin(server, customer=PHONE)

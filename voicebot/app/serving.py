@@ -177,6 +177,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             now=world.now,
             zone=settings.zone,
             new_seed=world.new_seed,
+            paused=work.paused,
             person_wanted=people[0].desk.note_written if people else nobody_is_told,
         )
         stack.push_async_callback(chats.close)

@@ -95,7 +95,7 @@ class _Open:
 class Chats:
     """`make` begins a conversation on the current flows and lets go of it in the end.
 
-    `clock` is monotonic seconds, `now` the wall clock.
+    `clock` is monotonic seconds, `now` the wall clock; `paused` are the intents that a supervisor has stopped now.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class Chats:
         now: Callable[[], datetime],
         zone: str,
         new_seed: Callable[[], int],
+        paused: Callable[[], frozenset[str]],
         most: int = MOST_CONVERSATIONS,
         person_wanted: PersonWanted = nobody_is_told,
     ) -> None:
@@ -118,6 +119,7 @@ class Chats:
         self._now = now
         self._zone = zone
         self._new_seed = new_seed
+        self._paused = paused
         self._most = most
         self._person_wanted = person_wanted
         self._open: dict[str, _Open] = {}
@@ -167,6 +169,7 @@ class Chats:
                 seed=self._new_seed(),
                 call_id=record_id,
                 continues=continues,
+                paused=self._paused(),
             )
         )
         await self._note(conversation_id, opened, reply, asked=reply.backend_calls)
@@ -175,6 +178,7 @@ class Chats:
     async def write(self, conversation_id: str, text: str) -> Reply:
         """Take a message; KeyError when the conversation is over."""
         opened = self._open[conversation_id]
+        await opened.conversation.heed(self._paused())
         reply = await opened.conversation.read(text)
         self._caller_turn(opened, reply, text, "typed")
         await self._note(conversation_id, opened, reply)
@@ -183,6 +187,7 @@ class Chats:
     async def tap(self, conversation_id: str, keys: str) -> Reply:
         """Take a button; KeyError when the conversation is over."""
         opened = self._open[conversation_id]
+        await opened.conversation.heed(self._paused())
         reply = await opened.conversation.tapped(keys)
         self._caller_turn(opened, reply, f"[{keys}]", "buttons")
         await self._note(conversation_id, opened, reply)

@@ -37,6 +37,7 @@ from voicebot.dialog.events import (
     CallStarted,
     Event,
     Interpretation,
+    PausesChanged,
 )
 from voicebot.dialog.expectation import Expectation
 from voicebot.errors import BackendUnavailable, LocalProtocolError
@@ -149,6 +150,12 @@ class WrittenConversation:
                 return Reply((), outcome=self._outcome)
             secret = self.asks_for_secret
             return replace(await self._take(CallerPressed(self._now(), keys)), answers_secret=secret)
+
+    async def heed(self, paused: frozenset[str]) -> None:
+        """Lead requests for what a supervisor has stopped, as of now, to a person."""
+        async with self._turn:
+            if paused != self._conversation.state.paused:
+                self._conversation.step(PausesChanged(self._now(), paused))
 
     async def leave(self) -> Reply:
         """The customer is gone."""

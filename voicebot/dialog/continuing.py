@@ -35,8 +35,13 @@ def _is_kept(slot: Slot | None) -> bool:
 
 
 def take_up(turn: Turn, continuation: Continuation) -> bool:
-    """Begin the request again with what was said already; False when this version of the bot has no such flow."""
+    """Begin the request again with what was said already.
+
+    False when this version of the bot has no such flow, or a supervisor has stopped it.
+    """
     flow = turn.bot.flows.get(continuation.flow)
+    if continuation.intent in turn.state.paused:
+        return False
     if flow is None or continuation.intent not in turn.bot.intents_by_name or not flow.title:
         return False
     turn.start_request(flow.name, continuation.intent)

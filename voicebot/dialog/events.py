@@ -171,6 +171,14 @@ class CallMustEnd:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class PausesChanged:
+    """A supervisor has stopped other intents than before; what has begun already is finished."""
+
+    at: datetime
+    paused: frozenset[str]
+
+
 Event = (
     CallStarted
     | CallerSpoke
@@ -182,4 +190,5 @@ Event = (
     | BackendFailed
     | CallerHungUp
     | CallMustEnd
+    | PausesChanged
 )

@@ -24,6 +24,7 @@ from voicebot.dialog.events import (
     Event,
     HearingFailed,
     Interpretation,
+    PausesChanged,
     SlotValue,
 )
 from voicebot.dialog.flow import Bot
@@ -105,6 +106,8 @@ def _take(turn: Turn, event: Event) -> None:
             turn.end(Outcome.CALLER_HUNG_UP)
         case CallMustEnd(why=why):
             _must_end(turn, why)
+        case PausesChanged(paused=paused):
+            turn.state = replace(turn.state, paused=paused)
         case _:
             assert_never(event)
 

@@ -10,7 +10,7 @@ from voicebot.dialog.ladder import missed, say_question, walk_on
 from voicebot.dialog.state import Queued
 from voicebot.dialog.steps import QuestionStep, RequestStep
 from voicebot.dialog.turn import Turn
-from voicebot.dialog.walk import leave_request
+from voicebot.dialog.walk import flow_for, leave_request
 
 #: How long a caller who asked us to wait may take.
 _PATIENCE_S = 45.0
@@ -110,21 +110,16 @@ def start_flow(
 
     Whoever asks for what a supervisor has stopped goes to a person.
     """
-    flow = turn.bot.flows[flow_name]
-    if intent in turn.state.paused and not flow.replaces:
-        turn.record("paused", intent=intent)
-        turn.transfer("paused")
-        flow_name = turn.bot.intents_by_name[turn.bot.commands.person].flow or turn.bot.start
-        flow = turn.bot.flows[flow_name]
+    flow = flow_for(turn, turn.bot.flows[flow_name], intent)
     if flow.replaces:
-        turn.replace_all(flow_name)
+        turn.replace_all(flow.name)
         walk_on(turn)
         return
-    running = any(frame.flow == flow_name for frame in turn.state.stack)
+    running = any(frame.flow == flow.name for frame in turn.state.stack)
     if running or len(turn.state.stack) > turn.bot.limits.stack * 2:
         missed(turn, "no_match")
         return
-    turn.start_request(flow_name, intent, entities, words)
+    turn.start_request(flow.name, intent, entities, words)
     walk_on(turn)
 
 

@@ -292,14 +292,23 @@ def _start_queued(turn: Turn) -> bool:
         return False
     queued, *later = turn.state.queued
     turn.state = replace(turn.state, queued=tuple(later))
-    flow = turn.bot.flows[turn.bot.intents_by_name[queued.intent].flow or turn.bot.start]
     turn.record("queued", intent=queued.intent)
+    flow = flow_for(turn, turn.bot.flows[turn.bot.intents_by_name[queued.intent].flow or turn.bot.start], queued.intent)
     if flow.replaces:
         turn.replace_all(flow.name)
     else:
         turn.say(turn.bot.patterns.next_request, {"title": flow.title})
         turn.start_request(flow.name, queued.intent, queued.entities, queued.words)
     return True
+
+
+def flow_for(turn: Turn, flow: Flow, intent: str | None) -> Flow:
+    """Return the flow of a request, or, where a supervisor has stopped it, the one that leads to a person."""
+    if intent not in turn.state.paused or flow.replaces:
+        return flow
+    turn.record("paused", intent=intent)
+    turn.transfer("paused")
+    return turn.bot.flows[turn.bot.intents_by_name[turn.bot.commands.person].flow or turn.bot.start]
 
 
 def _resume(turn: Turn) -> bool:
