@@ -356,6 +356,32 @@ async def test_a_slower_pace_is_asked_of_the_voice_and_not_written_down() -> Non
         assert call.journal.turns[0].text == "your code is 4 2"
 
 
+async def test_what_was_said_to_a_secret_question_is_no_answer_to_the_next_and_written_nowhere() -> None:
+    """The PIN was keyed in while it was being recognised."""
+
+    def answer(event: Event) -> Sequence[Action]:
+        match event:
+            case CallStarted():
+                return [Listen(PIN)]
+            case CallerPressed():
+                return [Listen(OPEN)]
+            case _:
+                return greet(event)
+
+    async with stage(answer) as call:
+        await call.line.until(lambda: call.line.expectations == [PIN])
+        call.line.press("4711")
+        await call.line.until(lambda: call.line.expectations == [PIN, OPEN])
+        call.line.speak("four seven one one", secret=True)
+        call.line.speak("something")
+        await call.line.until(lambda: "and now" in call.line.texts)
+        call.leg.end()
+        await call.finish()
+    assert len(call.heard(CallerSpoke)) == 1
+    said = [turn for turn in call.journal.turns if turn.speaker is Speaker.CALLER]
+    assert [(turn.text, turn.secret) for turn in said] == [("", True), ("", True), ("something", False)]
+
+
 async def test_words_go_to_the_record_with_their_place_in_the_recording() -> None:
     async with stage(greet) as call:
         await call.line.until(lambda: call.line.expectations != [])

@@ -81,13 +81,13 @@ class FakeLine:
     def texts(self) -> list[str]:
         return [self.text(index) for index in range(len(self.said))]
 
-    def speak(self, *alternatives: str, over_prompt: bool = False) -> None:
-        """The caller says something."""
+    def speak(self, *alternatives: str, over_prompt: bool = False, secret: bool = False) -> None:
+        """The caller says something, to a question whose answer is `secret` perhaps."""
         now_s = self._now()
         final = Final(tuple(Hypothesis(text, 0.9) for text in alternatives), "scripted", 5.0)
         timings = HearingTimings(now_s - 1.0, now_s - 0.4, now_s - 0.1, now_s)
         self.on_event(TurnOver(now_s, over_prompt))
-        self.on_event(CallerTurn(final, timings, "", over_prompt))
+        self.on_event(CallerTurn(final, timings, "", over_prompt, secret))
 
     def press(self, keys: str) -> None:
         self.on_event(KeysEntered(keys, self._now()))

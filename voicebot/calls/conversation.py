@@ -164,7 +164,7 @@ class Conversation:
     async def _go_on(self, turn: CallerTurn) -> None:
         self.over_prompt.held = False
         self._timers.stop(Timer.SILENCE)
-        self._turns.caller_agreed(turn, secret=self.secret)
+        self._turns.caller_agreed(turn, secret=self.secret or turn.secret)
         await self._line.resume_speaking()
         self.await_input()
 
@@ -178,6 +178,11 @@ class Conversation:
     async def _caller_spoke(self, turn: CallerTurn) -> None:
         expectation = self._expectation
         if expectation is None or self.outcome is not None:
+            return
+        if turn.secret and not expectation.secret:
+            # Its question was answered meanwhile, by keys perhaps; taken for an answer to this one it would be kept.
+            self._turns.caller_spoke(turn, (), secret=True)
+            self.await_input()
             return
         interpretations = self._interpret(turn, expectation)
         self._turns.caller_spoke(turn, interpretations, secret=expectation.secret)

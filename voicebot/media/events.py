@@ -23,13 +23,14 @@ class CallerTurn:
     """A finished turn with its transcript.
 
     `over_prompt` says that it interrupted us: what we were saying waits, paused, until the session goes on with it or
-    drops it.
+    drops it. `secret` says that what it answers must not be written down, whatever has been asked since.
     """
 
     final: Final
     timings: HearingTimings
     expectation_name: str
     over_prompt: bool
+    secret: bool = False
 
     @property
     def spoken_ms(self) -> int:

@@ -307,7 +307,8 @@ class HearingProcessor(FrameProcessor):
             await self._tell(RecognitionFailed(self._clock()))
             return
         timings = HearingTimings(attempt.started_s, last_speech_s, ended_s, self._clock())
-        await self._tell(CallerTurn(final, timings, attempt.expectation.name, attempt.over_prompt))
+        asked = attempt.expectation
+        await self._tell(CallerTurn(final, timings, asked.name, attempt.over_prompt, asked.secret))
 
     async def _judge_voice(self, attempt: _Attempt, pause: int) -> None:
         """Ask the model how finished the voice sounds; words that say it all may end the turn sooner."""
