@@ -180,7 +180,8 @@ async def test_a_backend_answers_as_an_event_and_a_failing_one_too() -> None:
     assert asked.ms >= 50
 
 
-async def test_an_operation_that_nobody_declared_fails_and_leaves_nobody_waiting() -> None:
+@pytest.mark.parametrize("trouble", [LocalProtocolError("not declared"), ZeroDivisionError("nobody foresaw it")])
+async def test_whatever_an_operation_breaks_down_with_leaves_nobody_waiting(trouble: Exception) -> None:
     def answer(event: Event) -> Sequence[Action]:
         match event:
             case CallStarted():
@@ -191,7 +192,7 @@ async def test_an_operation_that_nobody_declared_fails_and_leaves_nobody_waiting
                 return []
 
     async with stage(answer) as call:
-        call.systems.trouble = LocalProtocolError("not declared")
+        call.systems.trouble = trouble
         await call.finish()
         assert len(call.heard(BackendFailed)) == 1
 

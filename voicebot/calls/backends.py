@@ -12,7 +12,7 @@ from voicebot.calls.notes import CallNotes
 from voicebot.calls.seams import Operations
 from voicebot.dialog.actions import CallBackend, Say
 from voicebot.dialog.events import BackendAnswered, BackendFailed, SlotValue
-from voicebot.errors import BackendUnavailable, LocalProtocolError
+from voicebot.errors import VoicebotError
 
 
 class BackendRequests:
@@ -69,8 +69,9 @@ class BackendRequests:
             answer = await self._operations.call(
                 request.operation, request.arguments, idempotency_key=request.idempotency_key
             )
-        except (BackendUnavailable, LocalProtocolError) as error:  # the latter is our own mistake
-            self._log.warning("backend unavailable", operation=request.operation, problem=str(error))
+        except Exception as error:  # noqa: BLE001  # whatever it is, somebody waits for an answer
+            problem = str(error) if isinstance(error, VoicebotError) else type(error).__name__
+            self._log.warning("backend unavailable", operation=request.operation, problem=problem)
             self._note(request, "unavailable", {}, began_s)
             self._tell(BackendFailed(self._now(), request.request_id))
             return

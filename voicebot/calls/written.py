@@ -40,7 +40,7 @@ from voicebot.dialog.events import (
     PausesChanged,
 )
 from voicebot.dialog.expectation import Expectation
-from voicebot.errors import BackendUnavailable, LocalProtocolError
+from voicebot.errors import VoicebotError
 from voicebot.records.record import BackendCall
 
 log = structlog.get_logger(__name__)
@@ -207,8 +207,9 @@ class WrittenConversation:
         )
         try:
             answer = await asyncio.shield(calling)
-        except (BackendUnavailable, LocalProtocolError) as error:  # the latter is our own mistake
-            log.warning("backend unavailable", operation=action.operation, problem=str(error))
+        except Exception as error:  # noqa: BLE001  # whatever it is, somebody waits for an answer
+            problem = str(error) if isinstance(error, VoicebotError) else type(error).__name__
+            log.warning("backend unavailable", operation=action.operation, problem=problem)
             self._note(action.operation, "unavailable", began_s)
             return BackendFailed(self._now(), action.request_id)
         self._note(action.operation, answer.outcome, began_s)
