@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -58,6 +58,8 @@ class Office:
         #: Conversations that want a person, with the number that is known.
         self.wanted: list[tuple[str, str]] = []
         self.held = 0
+        #: What customers called about lately, how often, by their numbers.
+        self.earlier: dict[str, Mapping[str, int]] = {}
         #: What a supervisor has stopped.
         self.paused: frozenset[str] = frozenset()
         self._bot = shipped_bot()
@@ -71,6 +73,9 @@ class Office:
     async def _noted(self, record_id: str, number: str) -> None:
         self.wanted.append((record_id, number))
 
+    async def _earlier(self, number: str) -> Mapping[str, int]:
+        return self.earlier.get(number, {})
+
     def another(self) -> Chats:
         """The chats of another run of the server, on the same records."""
         return Chats(
@@ -82,6 +87,7 @@ class Office:
             zone="UTC",
             new_seed=lambda: next(self._seeds),
             paused=lambda: self.paused,
+            history=self._earlier,
             most=self._most,
             person_wanted=self._noted,
         )

@@ -69,6 +69,15 @@ async def test_what_a_supervisor_has_stopped_goes_to_a_person_in_a_chat_too(offi
         assert not reply["person"]
 
 
+async def test_the_policy_knows_in_a_chat_too_what_a_customer_called_about_lately(office: Office) -> None:
+    office.earlier[PHONE] = {"balance": 3}
+    async with serving(chats=office.chats) as server:
+        session = (await begin(server, customer=PHONE))["session"]
+        await post(server, {"session": session, "text": "what's my balance"})
+    ((_, turns),) = office.journal.turns.items()
+    assert [turn.signals["earlier_calls"] for turn in turns if turn.speaker is Speaker.CALLER] == [3]
+
+
 async def test_a_balance_is_read_in_a_chat_and_the_pin_is_kept_nowhere(office: Office) -> None:
     async with serving(chats=office.chats) as server:
         reply = await begin(server, customer=PHONE)

@@ -52,6 +52,7 @@ from voicebot.dialog.library import Library
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.continuations import ContinuationStore
 from voicebot.records.control import LiveRecordings
+from voicebot.records.history import CallHistory
 from voicebot.records.metrics import Metrics
 from voicebot.settings import FLOW_LIBRARY, Settings
 from voicebot.speech.scribe import Scribe
@@ -178,6 +179,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             zone=settings.zone,
             new_seed=world.new_seed,
             paused=work.paused,
+            history=CallHistory(store.database, now=world.now).goals,
             person_wanted=people[0].desk.note_written if people else nobody_is_told,
         )
         stack.push_async_callback(chats.close)

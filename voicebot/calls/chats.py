@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 
 from voicebot.calls.continuations import Continuations
+from voicebot.calls.seams import History, no_history
 from voicebot.calls.turns import intent_readings
 from voicebot.calls.written import Reply, WrittenConversation
 from voicebot.dialog.actions import EndCall, RecordDecision, Say
@@ -95,7 +96,8 @@ class _Open:
 class Chats:
     """`make` begins a conversation on the current flows and lets go of it in the end.
 
-    `clock` is monotonic seconds, `now` the wall clock; `paused` are the intents that a supervisor has stopped now.
+    `clock` is monotonic seconds, `now` the wall clock; `paused` are the intents that a supervisor has
+    stopped now, `history` knows what a customer called and wrote about lately.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Chats:
         zone: str,
         new_seed: Callable[[], int],
         paused: Callable[[], frozenset[str]],
+        history: History = no_history,
         most: int = MOST_CONVERSATIONS,
         person_wanted: PersonWanted = nobody_is_told,
     ) -> None:
@@ -120,6 +123,7 @@ class Chats:
         self._zone = zone
         self._new_seed = new_seed
         self._paused = paused
+        self._history = history
         self._most = most
         self._person_wanted = person_wanted
         self._open: dict[str, _Open] = {}
@@ -152,6 +156,7 @@ class Chats:
     ) -> Reply:
         if len(self._open) >= self._most:
             raise TooManyConversations
+        earlier = await self._history(customer.identity)
         record_id = conversation_id if begun == 1 else f"{conversation_id}-{begun}"
         held = AsyncExitStack()
         conversation = await held.enter_async_context(self._make())
@@ -169,6 +174,7 @@ class Chats:
                 seed=self._new_seed(),
                 call_id=record_id,
                 continues=continues,
+                earlier_calls=earlier,
                 paused=self._paused(),
             )
         )
