@@ -66,6 +66,10 @@ class ServerProcess:
         self._process = process
         self.address = address
 
+    def freeze(self) -> None:
+        """Have it do nothing any more, its connections left open."""
+        self._process.send_signal(signal.SIGSTOP)
+
     async def kill(self) -> None:
         """End it as a crash would: nothing is said to anybody."""
         self._process.send_signal(signal.SIGKILL)

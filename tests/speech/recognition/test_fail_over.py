@@ -121,6 +121,26 @@ async def test_a_wyoming_server_hears_a_call_and_the_next_engine_all_of_it_when_
     assert (final.hypotheses[0].text, final.engine) == ("where is my order", "pocketsphinx")
 
 
+async def test_a_server_that_hangs_is_noticed_and_left_in_the_same_utterance(
+    sphinx: WorkerPool, domain: Path, unused_tcp_port: int
+) -> None:
+    async with (
+        wyoming_server("hears", unused_tcp_port, "never said") as server,
+        WorkerPool(WorkerSpec("asr"), remote=[server.address]) as remote,
+    ):
+        transcriber = WorkerTranscriber([remote, sphinx], domain=domain)
+        utterance, rest = await half_said(transcriber)
+        server.freeze()
+        async with asyncio.timeout(10):
+            while remote.offers():
+                await asyncio.sleep(0.05)
+        for frame in rest:
+            utterance.feed(frame)
+        final = await utterance.finish()
+        await transcriber.close()
+    assert (final.hypotheses[0].text, final.engine) == ("where is my order", "pocketsphinx")
+
+
 async def test_a_server_that_is_back_is_used_again(sphinx: WorkerPool, domain: Path, unused_tcp_port: int) -> None:
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(wyoming_server("hears", unused_tcp_port, "hello"))

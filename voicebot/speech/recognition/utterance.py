@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -197,14 +197,15 @@ class WorkerUtterance:
             self._feed = None
 
     async def _hear(self) -> Final:
-        lost: set[str] = set()
+        # By pool: workers of two engines have the same names.
+        lost: dict[WorkerPool, set[str]] = {pool: set() for pool in self._pools}
         for _attempt in range(_ATTEMPTS):
             async with AsyncExitStack() as stack:
-                line = await self._lease(stack, lost)
+                pool, line = await self._lease(stack, lost)
                 try:
                     heard = await self._hear_on(line)
                 except (PeerLost, RemoteProtocolError) as error:
-                    lost.add(line.peer)
+                    lost[pool].add(line.peer)
                     _log.warning("utterance moves to another worker", lost=line.peer, reason=str(error))
                 else:
                     return self._final(heard, line)
@@ -212,13 +213,16 @@ class WorkerUtterance:
                     self._feed = None
         raise EngineUnavailable(f"None of {_ATTEMPTS} speech workers could hear the utterance.")
 
-    async def _lease(self, stack: AsyncExitStack, lost: Collection[str]) -> Line:
+    async def _lease(
+        self, stack: AsyncExitStack, lost: Mapping[WorkerPool, Collection[str]]
+    ) -> tuple[WorkerPool, Line]:
         """Lease a line from the first engine in order that has a worker not yet `lost`."""
-        *preferred, last = sorted(self._pools, key=lambda pool: not pool.offers(lost))
+        *preferred, last = sorted(self._pools, key=lambda pool: not pool.offers(lost[pool]))
         for pool in preferred:
             with suppress(EngineUnavailable):
-                return await stack.enter_async_context(pool.lease(avoid=lost, timeout_s=self._deadlines.next_engine_s))
-        return await stack.enter_async_context(last.lease(avoid=lost, timeout_s=self._deadlines.worker_s))
+                lease = pool.lease(avoid=lost[pool], timeout_s=self._deadlines.next_engine_s)
+                return pool, await stack.enter_async_context(lease)
+        return last, await stack.enter_async_context(last.lease(avoid=lost[last], timeout_s=self._deadlines.worker_s))
 
     async def _hear_on(self, line: Line) -> Heard:
         line.send(request_event(self._request, self._names))
