@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 from _streamed import Reader, StreamedTurn
 
 from voicebot import g711
@@ -28,13 +29,14 @@ from voicebot.speech.listening.events import (
 )
 from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel
 from voicebot.speech.listening.turn import TurnDetector
-from voicebot.speech.listening.vad import FRAME_MS, FRAME_SAMPLES, VoiceActivity
+from voicebot.speech.listening.vad import FRAME_MS, FRAME_SAMPLES, Activity, VoiceActivity
 
 #: What an end-of-turn answer takes through the worker on an idle machine (see the costs below), in whole frames.
 MODEL_DELAY_FRAMES = 2
 #: Audio already at the carrier plays on for so long after the prompt was stopped.
 _QUEUED_FRAMES = 5
 NOISE_DBFS = -66.0
+Samples = npt.NDArray[np.int16]
 OPEN = Expectation("open", (AnswerKind.OPEN,))
 
 
@@ -60,13 +62,37 @@ class Heard:
         return sum(isinstance(event, kind) for _, event in self.events)
 
 
+@dataclass(frozen=True, slots=True)
+class Sounds:
+    """A caller's audio and what the voice detector made of it, for as many judges of turns as there are."""
+
+    pcm: Samples
+    activities: tuple[Activity, ...]
+    #: The end-of-turn model's answers, by where the audio begins and ends that it was asked about.
+    probabilities: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def frame(self, number: int) -> bytes:
+        return self.pcm[number * FRAME_SAMPLES : (number + 1) * FRAME_SAMPLES].tobytes()
+
+    def probability(self, model: EndOfTurnModel, start: int, end: int) -> float:
+        if (start, end) not in self.probabilities:
+            self.probabilities[start, end] = model.probability(self.pcm[start:end])
+        return self.probabilities[start, end]
+
+
+def sounds(wave: Wave, rng: np.random.Generator, *, noise: bool = False) -> Sounds:
+    """Return a caller's `wave` as the line and the voice detector give it."""
+    pcm = on_the_line(wave, rng, noise_dbfs=NOISE_DBFS if noise else -90.0)
+    ears = VoiceActivity(SpeechModel())
+    frames = range(0, pcm.size - FRAME_SAMPLES + 1, FRAME_SAMPLES)
+    return Sounds(pcm, tuple(ears.feed(pcm[at : at + FRAME_SAMPLES].tobytes()) for at in frames))
+
+
 def listen(
-    wave: Wave,
+    heard_sounds: Sounds,
     expectation: Expectation,
     model: EndOfTurnModel | None,
-    rng: np.random.Generator,
     *,
-    noise: bool = False,
     enough_at_ms: float = math.inf,
     reader: Reader | None = None,
 ) -> Heard:
@@ -74,43 +100,38 @@ def listen(
 
     `enough_at_ms` is when recognition has all that is expected; with a `reader` what it hears decides, too.
     """
-    pcm = on_the_line(wave, rng, noise_dbfs=NOISE_DBFS if noise else -90.0)
-    ears = VoiceActivity(SpeechModel())
     turns = TurnDetector()
     turns.begin(expectation, prompt_playing=False)
     heard = Heard()
     words: StreamedTurn | None = None
     answers: dict[int, tuple[int, float]] = {}
-    for frame in range(pcm.size // FRAME_SAMPLES):
+    for frame, activity in enumerate(heard_sounds.activities):
         if frame * FRAME_MS >= enough_at_ms > (frame - 1) * FRAME_MS:
             turns.recognised_enough()
         if frame in answers:
             pause, probability = answers.pop(frame)
             turns.turn_probability(probability, pause=pause)
-        end = (frame + 1) * FRAME_SAMPLES
-        samples = pcm[end - FRAME_SAMPLES : end].tobytes()
         if words:
-            words.frame(samples)
-        for event in turns.feed(ears.feed(samples)):
+            words.frame(heard_sounds.frame(frame))
+        for event in turns.feed(activity):
             heard.events.append(((frame + 1) * FRAME_MS, event))
             match event:
                 case SpeechStarted(start_sample=start) if reader:
                     words = StreamedTurn(reader, turns, expectation)
-                    for at in range(start, end, FRAME_SAMPLES):
-                        words.frame(pcm[at : at + FRAME_SAMPLES].tobytes())
-                case SpeechPaused() if words:
-                    words.pause()
+                    for earlier in range(start // FRAME_SAMPLES, frame + 1):
+                        words.frame(heard_sounds.frame(earlier))
+                case SpeechPaused(pause=pause, start_sample=start):
+                    if model is not None:
+                        probability = heard_sounds.probability(model, start, (frame + 1) * FRAME_SAMPLES)
+                        answers[frame + 1 + MODEL_DELAY_FRAMES] = (pause, probability)
+                    if words:
+                        words.pause()
                 case SpeechResumed() if words:
                     words.go_on()
                 case _:
                     pass
-            if isinstance(event, SpeechPaused) and model is not None:
-                probability = model.probability(pcm[event.start_sample : end])
-                answers[frame + 1 + MODEL_DELAY_FRAMES] = (event.pause, probability)
-            if isinstance(event, TurnEnded):
-                if words:
-                    words.close()
-                return heard
+        if heard.count(TurnEnded):
+            break
         if words:
             words.spend_frame()
     if words:

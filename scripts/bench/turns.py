@@ -11,12 +11,13 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import structlog
-from _listener import OPEN, Echo, Heard, listen, over_prompt
+from _listener import OPEN, Echo, Heard, Sounds, listen, over_prompt, sounds
 from _orders import requests
 from _report import Report, parser, percentile
 from _spoken import RATE_HZ, Recording, joined, recordings, spoken, with_pause
@@ -34,7 +35,7 @@ from voicebot.speech.listening.echo import EchoGuard
 from voicebot.speech.listening.events import BargeInConfirmed, BargeInSuspected, SpeechStarted, TurnEnded, VoiceHinted
 from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel
 from voicebot.speech.listening.turn import TurnDetector
-from voicebot.speech.listening.vad import FRAME_SAMPLES, VoiceActivity
+from voicebot.speech.listening.vad import FRAME_MS, FRAME_SAMPLES, VoiceActivity
 
 SEED = 20_263
 DIGITS = Expectation("digits", (AnswerKind.DIGITS,), lengths=(6,))
@@ -68,50 +69,39 @@ _MADE = """What is not recorded, and how it was made:
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every part works with."""
+
+    report: Report
+    bot: Bot
+    commands: Sequence[Recording]
+    digits: dict[str, list[tuple[str, Wave]]]
+    prompts: Sequence[Wave]
+    model: EndOfTurnModel
+
+
 def main() -> None:
     made = parser(__doc__ or "")
-    made.add_argument(
-        "--only", choices=("open", "interruptions"), help="measure these alone; open turns take two minutes"
-    )
+    made.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts alone; each draws its own chances")
     options = made.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report = Report("turns")
-    rng = np.random.default_rng(SEED)
-    bot = load_bot(Path(__file__).parents[2] / "flows")
-    model = EndOfTurnModel()
     print(_MADE)
-    commands = _commands(report, options.data)
-    if options.only == "open":
-        _open_turns(report, commands, bot, model, rng)
-        report.finish(options.json)
-        return
-    if options.only == "interruptions":
-        _interruptions(report, commands, bot, rng)
-        report.finish(options.json)
-        return
-    digits = _digits(report, options.data)
-    if commands:
-        _open_turns(report, commands, bot, model, rng)
-    if digits:
-        _digit_turns(report, digits, model, rng)
-        _short_turns(report, digits, model, rng)
-    prompts = _interruptions(report, commands, bot, rng)
-    _not_speech(report, rng)
-    _talk_off(report, commands, digits)
-    _costs(report, commands, prompts, model, rng)
-    report.finish(options.json)
-
-
-def _interruptions(report: Report, commands: Sequence[Recording], bot: Bot, rng: np.random.Generator) -> list[Wave]:
-    """Measure speech and other sounds over prompts, and return the prompts."""
-    prompts = [at_level(wave, PROMPT_DBFS) for _, wave in spoken(PROMPTS)]
-    if prompts:
-        if commands:
-            _meant(report, commands, prompts, rng)
-        _not_meant(report, prompts, bot, rng)
-    else:
+    bench = Bench(
+        report,
+        load_bot(Path(__file__).parents[2] / "flows"),
+        _commands(report, options.data),
+        _digits(report, options.data),
+        [at_level(wave, PROMPT_DBFS) for _, wave in spoken(PROMPTS)],
+        EndOfTurnModel(),
+    )
+    if not bench.prompts:
         report.missing("interruptions", "no voice on this machine speaks the prompts")
-    return prompts
+    for number, (name, measure) in enumerate(PARTS.items()):
+        if name in (options.only or PARTS):
+            measure(bench, np.random.default_rng((SEED, number)))
+    report.finish(options.json)
 
 
 def _commands(report: Report, data: Path | None) -> list[Recording]:
@@ -136,20 +126,22 @@ def _digits(report: Report, data: Path | None) -> dict[str, list[tuple[str, Wave
     return speakers
 
 
-def _open_turns(
-    report: Report, commands: Sequence[Recording], bot: Bot, model: EndOfTurnModel, rng: np.random.Generator
-) -> None:
-    paused = [with_pause(each, rng.uniform(*PAUSES_MS), rng) for each in commands]
-    intents = {name: each.examples for name, each in bot.intents_by_name.items()}
+def _open_turns(bench: Bench, rng: np.random.Generator) -> None:
+    report, commands = bench.report, bench.commands
+    if not commands:
+        return
+    as_spoken = _heard(commands, rng)
+    paused = _heard([with_pause(each, rng.uniform(*PAUSES_MS), rng) for each in commands], rng)
+    intents = {name: each.examples for name, each in bench.bot.intents_by_name.items()}
     reader = Reader(Domain("orders", requests(), (OPEN,)), {**intents, "order_a_drink": requests()[:EXAMPLES]})
     for title, judge, words in (
         ("silence alone", None, None),
-        ("sound alone", model, None),
-        ("sound and words, as calls do", model, reader),
+        ("sound alone", bench.model, None),
+        ("sound and words, as calls do", bench.model, reader),
     ):
         section = f"open turns, {title}"
-        natural = [_turn(each, OPEN, judge, rng, reader=words) for each in commands]
-        mended = [_turn(each, OPEN, judge, rng, reader=words) for each in paused]
+        natural = [_turn(each, OPEN, judge, reader=words) for each in as_spoken]
+        mended = [_turn(each, OPEN, judge, reader=words) for each in paused]
         _turns(report, section, "orders as spoken", natural)
         _turns(report, section, "a pause of 0.3 to 1 s put in", mended)
         # Each order as spoken four times to one with a long pause in its middle.
@@ -168,11 +160,28 @@ def _half(recording: Recording) -> int:
     return int(hashlib.sha1(recording.name.encode(), usedforsecurity=False).hexdigest(), 16) % 2
 
 
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """One turn as it is heard, and where its last sound ends."""
+
+    sounds: Sounds
+    last_ms: float
+
+
+def _heard(recordings: Sequence[Recording], rng: np.random.Generator) -> list[_Spoken]:
+    found = []
+    for recording in recordings:
+        wave = recording.wave
+        if wave.size < recording.end + 2 * RATE_HZ:
+            wave = np.concatenate([wave[: recording.end + 800], recording.background(2 * RATE_HZ, rng)])
+        found.append(_Spoken(sounds(wave, rng), recording.end * 1000 / RATE_HZ))
+    return found
+
+
 def _turn(
-    recording: Recording,
+    spoken_turn: _Spoken,
     expectation: Expectation,
     model: EndOfTurnModel | None,
-    rng: np.random.Generator,
     *,
     enough_after_ms: float = math.inf,
     reader: Reader | None = None,
@@ -181,14 +190,11 @@ def _turn(
 
     So long after its last sound recognition says that it has all it expects; a `reader` hears the words themselves.
     """
-    wave = recording.wave
-    if wave.size < recording.end + 2 * RATE_HZ:
-        wave = np.concatenate([wave[: recording.end + 800], recording.background(2 * RATE_HZ, rng)])
-    last_ms = recording.end * 1000 / RATE_HZ
-    heard = listen(wave, expectation, model, rng, enough_at_ms=last_ms + enough_after_ms, reader=reader)
+    last_ms = spoken_turn.last_ms
+    heard = listen(spoken_turn.sounds, expectation, model, enough_at_ms=last_ms + enough_after_ms, reader=reader)
     ended_ms = heard.first(TurnEnded)
     if ended_ms is None:
-        return False, wave.size * 1000 / RATE_HZ - last_ms
+        return False, len(spoken_turn.sounds.activities) * FRAME_MS - last_ms
     turn = next(event for _, event in heard.events if isinstance(event, TurnEnded))
     return turn.last_speech_sample * 1000 / RATE_HZ < last_ms - CUT_MS, ended_ms - last_ms
 
@@ -210,33 +216,31 @@ def _turns(
         )  # fmt: skip
 
 
-def _digit_turns(
-    report: Report, speakers: dict[str, list[tuple[str, Wave]]], model: EndOfTurnModel, rng: np.random.Generator
-) -> None:
+def _closed_turns(bench: Bench, rng: np.random.Generator) -> None:
+    """Measure six digits in groups, and one word."""
+    report, model = bench.report, bench.model
+    if not bench.digits:
+        return
     numbers = []
-    for spoken_digits in speakers.values():
+    for spoken_digits in bench.digits.values():
         for _ in range(50):
             chosen = [spoken_digits[int(rng.integers(len(spoken_digits)))][1] for _ in range(6)]
             gaps = [rng.uniform(500, 1000) if place in {2, 3} else rng.uniform(40, 200) for place in range(6)]
             numbers.append(joined(chosen, gaps, rng))
     section = "six digits in groups, 0.5 to 1 s between them"
-    _turns(report, section, "no word from recognition", [_turn(each, DIGITS, model, rng) for each in numbers])
-    told = [_turn(each, DIGITS, model, rng, enough_after_ms=RECOGNISED_MS) for each in numbers]
+    spoken_numbers = _heard(numbers, rng)
+    _turns(report, section, "no word from recognition", [_turn(each, DIGITS, model) for each in spoken_numbers])
+    told = [_turn(each, DIGITS, model, enough_after_ms=RECOGNISED_MS) for each in spoken_numbers]
     _turns(report, section, f"all six recognised {RECOGNISED_MS:.0f} ms after the last", told)
-
-
-def _short_turns(
-    report: Report, speakers: dict[str, list[tuple[str, Wave]]], model: EndOfTurnModel, rng: np.random.Generator
-) -> None:
-    turns = [
-        _turn(joined([wave], [0.0], rng), SHORT, model, rng)
-        for spoken_digits in speakers.values()
-        for _, wave in spoken_digits[::5]
-    ]
+    words = [joined([wave], [0.0], rng) for spoken_digits in bench.digits.values() for _, wave in spoken_digits[::5]]
+    turns = [_turn(each, SHORT, model) for each in _heard(words, rng)]
     _turns(report, "one-word answers to a closed question", "recorded digits", turns)
 
 
-def _meant(report: Report, commands: Sequence[Recording], prompts: Sequence[Wave], rng: np.random.Generator) -> None:
+def _meant(bench: Bench, rng: np.random.Generator) -> None:
+    report, commands, prompts = bench.report, bench.commands, bench.prompts
+    if not commands or not prompts:
+        return
     words = Words(Domain("orders", requests(), (OPEN,)), None)
     for title, loss_db in (("no echo", None), ("echo at -20 dB", 20.0)):
         section = f"orders spoken over a prompt, {title}"
@@ -271,7 +275,10 @@ def _since(heard: Heard, kind: type[VoiceHinted | BargeInSuspected | BargeInConf
     return after[0] - start_ms if after else float("inf")
 
 
-def _not_meant(report: Report, prompts: Sequence[Wave], bot: Bot, rng: np.random.Generator) -> None:
+def _not_meant(bench: Bench, rng: np.random.Generator) -> None:
+    report, prompts, bot = bench.report, bench.prompts, bench.bot
+    if not prompts:
+        return
     section = "sounds over a prompt that are no interruption"
     quiet = silence(12_000)
 
@@ -326,25 +333,26 @@ def _lost_by_words(
     return by_sound, by_words
 
 
-def _not_speech(report: Report, rng: np.random.Generator) -> None:
+def _not_speech(bench: Bench, rng: np.random.Generator) -> None:
     section = "sounds without a prompt that start no turn"
-    sounds: dict[str, Callable[[], Wave]] = {
+    made: dict[str, Callable[[], Wave]] = {
         "coughs": lambda: cough(rng),
         "bangs": lambda: hiss(rng.uniform(30, 200), -15.0, rng),
         "music, 5 s": lambda: music(5000, rng.uniform(-30, -18)),
         "ringback, 5 s": lambda: ringback(5000),
         "noise at 12 dB below speech, 5 s": lambda: hiss(5000, -34.0, rng),
     }
-    for name, make in sounds.items():
+    for name, make in made.items():
         started = 0
         for _ in range(60):
             wave = np.concatenate([silence(800), make(), silence(800)])
-            started += listen(wave, OPEN, None, rng, noise=True).first(SpeechStarted) is not None
-        report.rate(section, name, started, 60)
+            started += listen(sounds(wave, rng, noise=True), OPEN, None).first(SpeechStarted) is not None
+        bench.report.rate(section, name, started, 60)
 
 
-def _talk_off(report: Report, commands: Sequence[Recording], speakers: dict[str, list[tuple[str, Wave]]]) -> None:
-    waves = [each.wave for each in commands] + [wave for each in speakers.values() for _, wave in each]
+def _talk_off(bench: Bench, rng: np.random.Generator) -> None:
+    del rng
+    waves = [each.wave for each in bench.commands] + [wave for each in bench.digits.values() for _, wave in each]
     if not waves:
         return
     detector = DtmfDetector()
@@ -354,15 +362,13 @@ def _talk_off(report: Report, commands: Sequence[Recording], speakers: dict[str,
         for start in range(0, len(pcm) - 319, 320):
             keys += len(detector.feed(pcm[start : start + 320]))
             frames += 1
-    report.figure("keys heard in voices", f"in {frames / 50 / 60:.0f} minutes of speech", keys, "keys")
+    bench.report.figure("keys heard in voices", f"in {frames / 50 / 60:.0f} minutes of speech", keys, "keys")
 
 
-def _costs(
-    report: Report, commands: Sequence[Recording], prompts: Sequence[Wave], model: EndOfTurnModel,
-    rng: np.random.Generator,
-) -> None:  # fmt: skip
+def _costs(bench: Bench, rng: np.random.Generator) -> None:
+    report, prompts = bench.report, bench.prompts
     section = "cost on this machine"
-    waves = [each.wave for each in commands[:20]] or list(prompts[:5])
+    waves = [each.wave for each in bench.commands[:20]] or list(prompts[:5])
     if not waves:
         return
     calls = [on_the_line(wave, rng, noise_dbfs=-66.0) for wave in waves]
@@ -378,7 +384,7 @@ def _costs(
     times = []
     for pcm in calls:
         began = time.process_time()
-        model.probability(pcm)
+        bench.model.probability(pcm)
         times.append((time.process_time() - began) * 1000)
     report.figure(section, "end-of-turn model, a question, p50", percentile(times, 0.5), "ms", n=len(times))
 
@@ -400,6 +406,17 @@ def _echo_us(prompt: Wave, rng: np.random.Generator) -> float:
     frames = [near[at : at + FRAME_SAMPLES].tobytes() for at in range(0, near.size - 159, FRAME_SAMPLES)]
     judged = [(frame, ears.feed(frame)) for frame in frames]
     return _mean_us(lambda pair: guard.judge(*pair), judged)
+
+
+PARTS: Mapping[str, Callable[[Bench, np.random.Generator], None]] = {
+    "open": _open_turns,
+    "closed": _closed_turns,
+    "interruptions": _meant,
+    "no-interruptions": _not_meant,
+    "no-speech": _not_speech,
+    "keys": _talk_off,
+    "costs": _costs,
+}
 
 
 if __name__ == "__main__":

@@ -34,6 +34,12 @@ def test_what_is_offered_as_a_choice_is_an_answer() -> None:
     assert is_backchannel("okay", CHOICE, left_ms=3000)
 
 
+@pytest.mark.parametrize(("text", "expected"), [("it's left", False), ("leftover", True), ("the mane", True)])
+def test_a_choice_among_few_words_is_an_answer_and_no_mumble(text: str, *, expected: bool) -> None:
+    reading = Interpretation(text, 0.9)
+    assert asks_for_nothing(reading, CHOICE, DRASTIC, spoken_ms=900, left_ms=3000) is expected
+
+
 @pytest.mark.parametrize(
     ("text", "left_ms", "expected"), [("okay", 3000, True), ("okay", 1000, False), ("yes", 3000, False)]
 )

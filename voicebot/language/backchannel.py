@@ -63,12 +63,20 @@ def asks_for_nothing(
         return spoken_ms <= _MUMBLE_MS
     if only_backchannel(reading.text):
         return is_backchannel(reading.text, expectation, left_ms=left_ms)
-    understood = reading.intents or reading.entities or reading.affirmative is not None
+    understood = (
+        reading.intents or reading.entities or reading.affirmative is not None or _chooses(reading, expectation)
+    )
     words = reading.text.split()
     if reading.intents and (top := reading.intents[0]).intent in drastic:
         return top.confidence < _DRASTIC_CONFIDENCE or (len(words) == 1 and left_ms > _NEARLY_HEARD_MS)
     mumbled = spoken_ms <= _MUMBLE_MS and len(words) <= _MUMBLED_WORDS and not calls_us(reading.text)
     return mumbled and not understood and left_ms > _NEARLY_HEARD_MS
+
+
+def _chooses(reading: Interpretation, expectation: Expectation) -> bool:
+    """Return whether one of the expectation's phrases is among the words ("it's lost" where "lost" is offered)."""
+    said = f" {' '.join(_WORD.findall(reading.text.lower()))} "
+    return any(f" {' '.join(_WORD.findall(phrase.lower()))} " in said for phrase in expectation.phrases)
 
 
 def is_backchannel(text: str, expectation: Expectation, *, left_ms: int) -> bool:
