@@ -13,6 +13,7 @@ from _recogniser import PACKET_BYTES, Recogniser
 
 from voicebot.dialog.expectation import Domain, Expectation
 from voicebot.language.completeness import completeness
+from voicebot.language.endings import Endings
 from voicebot.language.understanding import Understanding
 from voicebot.speech.listening.turn import TurnDetector
 from voicebot.speech.listening.vad import FRAME_MS
@@ -29,12 +30,13 @@ class Reader:
         self._folder = tempfile.TemporaryDirectory(prefix="voicebot-bench-")
         self.recogniser = Recogniser({"engine": "sphinx"}, Path(self._folder.name))
         self.domain = self.recogniser.compile(domain.requests, domain.expectations)
+        self._endings = Endings(domain.requests)
         self._understanding = Understanding({name: tuple(examples) for name, examples in intents.items()})
 
     def said(self, text: str, expectation: Expectation) -> float:
         """Return how likely `text` is all that the caller has to say, as calls ask it."""
         readings = self._understanding.interpret([(text, 1.0)], expectation, _NOW) if text else ()
-        return completeness(readings[0], expectation) if readings else 0.0
+        return completeness(readings[0], expectation, self._endings) if readings else 0.0
 
 
 class StreamedTurn:

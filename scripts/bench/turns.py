@@ -84,6 +84,8 @@ class Bench:
 def main() -> None:
     made = parser(__doc__ or "")
     made.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts alone; each draws its own chances")
+    made.add_argument("--share", type=int, default=1, metavar="N", help="take every N-th order (1)")
+    made.add_argument("--from", type=int, default=0, metavar="K", dest="first", help="beginning with the K-th (0)")
     options = made.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report = Report("turns")
@@ -91,7 +93,7 @@ def main() -> None:
     bench = Bench(
         report,
         load_bot(Path(__file__).parents[2] / "flows"),
-        _commands(report, options.data),
+        _commands(report, options.data)[options.first :: options.share],
         _digits(report, options.data),
         [at_level(wave, PROMPT_DBFS) for _, wave in spoken(PROMPTS)],
         EndOfTurnModel(),
@@ -100,7 +102,7 @@ def main() -> None:
         report.missing("interruptions", "no voice on this machine speaks the prompts")
     for number, (name, measure) in enumerate(PARTS.items()):
         if name in (options.only or PARTS):
-            measure(bench, np.random.default_rng((SEED, number)))
+            measure(bench, np.random.default_rng((SEED, number, options.first)))
     report.finish(options.json)
 
 

@@ -17,6 +17,7 @@ from voicebot.backends.backends import BackendResult, Backends
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.loader import load_bot
 from voicebot.errors import EngineUnavailable
+from voicebot.language.endings import Endings
 from voicebot.language.understanding import Understanding
 from voicebot.media.hearing import TurnModel
 from voicebot.speech.dictation import Dictation
@@ -57,7 +58,13 @@ class Maker:
         heard = speech or Speech(ScriptedTranscriber([]), HummingVoice(), NoTurnModel(), (), Dictation(None))
         systems = Backends((books,), bot.operations, timeout_s=1)
         return Edition(
-            bot, Understanding({"one": ("a b", "c d", "e f")}), systems, heard, standing_prompts(bot), Plan()
+            bot,
+            Understanding({"one": ("a b", "c d", "e f")}),
+            Endings(()),
+            systems,
+            heard,
+            standing_prompts(bot),
+            Plan(),
         )
 
 

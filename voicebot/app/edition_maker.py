@@ -15,6 +15,7 @@ from voicebot.app.understanding import learn_requests
 from voicebot.app.vault import recording_policy
 from voicebot.dialog.loader import load_bot
 from voicebot.dialog.recording_rules import with_policy
+from voicebot.language.endings import Endings
 from voicebot.routing.loader import load_routing
 from voicebot.settings import Settings
 from voicebot.work.plan import load_plan
@@ -48,4 +49,5 @@ class EditionMaker:
         except BaseException:
             await backends.close()
             raise
-        return Edition(bot, understanding, backends, heard, standing_prompts(bot), plan, routing)
+        endings = Endings(bot.domain().requests)
+        return Edition(bot, understanding, endings, backends, heard, standing_prompts(bot), plan, routing)

@@ -16,6 +16,7 @@ from voicebot.calls.seams import StandingPrompts
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.library import Library
 from voicebot.errors import VoicebotError
+from voicebot.language.endings import Endings
 from voicebot.language.understanding import Understanding
 from voicebot.routing.queues import Routing
 from voicebot.work.plan import Plan
@@ -32,6 +33,7 @@ class Edition:
 
     bot: Bot
     understanding: Understanding
+    endings: Endings
     backends: Backends
     speech: Speech
     prompts: StandingPrompts

@@ -248,7 +248,7 @@ class SessionFactory:
     def _line(self, leg: CallLeg, edition: Edition, tap: Tap, on_event: Callable[[LineEvent], None]) -> Line:
         def complete(text: str, expectation: Expectation) -> float:
             readings = edition.understanding.interpret([(text, 1.0)], expectation, self._now())
-            return completeness(readings[0], expectation) if readings else 0.0
+            return completeness(readings[0], expectation, edition.endings) if readings else 0.0
 
         speech = edition.speech
         return Line(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from voicebot.dialog.events import Interpretation
 from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.language.endings import Endings
 
 #: Nobody ends a sentence on these; something follows.
 _DANGLING = frozenset(
@@ -34,14 +35,19 @@ _SURE = 0.85
 _FEWEST_WORDS = 3
 #: What a whole request counts for: people go on after one more often than after a whole number.
 _REQUEST = 0.6
+#: And one with which as many examples go on as end ("a coffee", "a coffee with milk").
+_MAYBE = 0.3
+#: From this share of examples that end with the same words on, a request is taken for whole.
+_ENDS = 0.8
 
 
-def completeness(reading: Interpretation, expectation: Expectation) -> float:
+def completeness(reading: Interpretation, expectation: Expectation, endings: Endings) -> float:
     """Return 0 to 1: how likely the words of `reading` are all that the caller has to say to `expectation`.
 
     0.0 means that nothing speaks for it, `MORE_FOLLOWS` that they break off ("with a", "and my"). Digits count as whole
     only at an allowed length, with nothing behind them. A day named by its weekday or as today's neighbour may be
-    whole, and so may a time; a day of a month is not, since its month or year may follow.
+    whole, and so may a time; a day of a month is not, since its month or year may follow. A request breaks off with
+    words with which, as `endings` know, no example of one ends.
     """
     words = reading.text.split()
     if not words:
@@ -58,9 +64,21 @@ def completeness(reading: Interpretation, expectation: Expectation) -> float:
         return _REQUEST
     if first is AnswerKind.YES_NO and reading.affirmative is not None and len(words) <= 3:
         return 1.0
-    if AnswerKind.OPEN in kinds and reading.intents and len(words) >= _FEWEST_WORDS:
-        return _REQUEST if reading.intents[0].confidence >= _SURE else 0.0
+    if AnswerKind.OPEN in kinds and len(words) >= _FEWEST_WORDS:
+        return _requested(reading, endings.chance(words), only=first is AnswerKind.OPEN)
     return 0.0
+
+
+def _requested(reading: Interpretation, ends: float | None, *, only: bool) -> float:
+    """Return the completeness of a request whose last words are the `ends` share of examples' last ones.
+
+    `only` says that nothing but a request was asked for.
+    """
+    if ends == 0.0 and only:
+        return MORE_FOLLOWS
+    if not reading.intents or reading.intents[0].confidence < _SURE:
+        return 0.0
+    return _REQUEST if ends is None or ends >= _ENDS else _MAYBE
 
 
 def _is_moment(reading: Interpretation, asked: AnswerKind) -> bool:

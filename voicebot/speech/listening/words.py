@@ -8,6 +8,9 @@ from voicebot.speech.listening.turn import TurnDetector
 WHOLE = 0.85
 #: Silence after a request that seems whole: people go on after one more often than after a whole number.
 REQUEST_MS = 440
+#: Completeness from which a request seems whole; what is less may be, and as many callers go on.
+SEEMS_WHOLE = 0.5
+MAYBE_MS = 800
 #: Frames of a pause, which is known after 160 ms, until the recogniser hears ahead: 240 ms of silence. Shorter ones are
 #: mostly within a sentence.
 LOOK_AHEAD_FRAMES = 4
@@ -21,6 +24,6 @@ def tell_words(turns: TurnDetector, said: float) -> None:
     if said >= WHOLE:
         turns.recognised_enough()
     elif said > 0:
-        turns.recognised_enough(after_ms=REQUEST_MS)
+        turns.recognised_enough(after_ms=REQUEST_MS if said >= SEEMS_WHOLE else MAYBE_MS)
     else:
         turns.recognised_part(broken_off=said < 0)
