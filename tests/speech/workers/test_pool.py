@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from wyoming.error import Error
@@ -51,6 +54,37 @@ async def test_requests_go_to_the_least_busy_worker(pool: WorkerPool) -> None:
     async with pool.lease() as first, pool.lease() as second:
         answers = [await ask(first), await ask(second)]
     assert {answer.data["pid"] for answer in answers} == {peer.pid for peer in pool.status().peers}
+
+
+async def test_requests_at_once_are_spread_over_the_workers_and_no_more_than_they_have_room_for(
+    pool: WorkerPool,
+) -> None:
+    async with AsyncExitStack() as held:
+        leases = [held.enter_async_context(pool.lease(timeout_s=0.5)) for _ in range(6)]
+        results = await asyncio.gather(*leases, return_exceptions=True)
+        assert [peer.sessions for peer in pool.status().peers] == [2, 2]
+    assert sum(isinstance(result, EngineUnavailable) for result in results) == 2
+
+
+async def test_a_worker_for_which_there_is_no_room_on_the_machine_is_started_later(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refused = asyncio.create_subprocess_exec, 0
+
+    async def refuse_once(*command: Any, **how: Any) -> asyncio.subprocess.Process:
+        nonlocal refused
+        if refused == 0:
+            refused += 1
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return await start(*command, **how)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse_once)
+    async with pool.lease() as line:
+        line.send(Event("die"))
+        with pytest.raises(PeerLost):
+            await line.receive()
+    await until_whole_again(pool, failures=2)
+    assert refused == 1
 
 
 async def test_the_status_names_the_engine_and_what_it_does_without(pool: WorkerPool) -> None:

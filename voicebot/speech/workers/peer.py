@@ -88,6 +88,8 @@ class Peer:
         self._patience = patience
         self._changed = changed
         self._lines: set[Line] = set()
+        #: Lines that are being opened: of several requests at once each must see those before it.
+        self._opening = 0
 
     @property
     def pid(self) -> int | None:
@@ -96,7 +98,7 @@ class Peer:
     @property
     def sessions(self) -> int:
         """Return the number of lines leased to requests."""
-        return len(self._lines)
+        return len(self._lines) + self._opening
 
     @property
     def has_room(self) -> bool:
@@ -118,8 +120,12 @@ class Peer:
 
     async def open_line(self) -> Line:
         """Connect for one request; `PeerLost` when the server does not answer. Hand it back to `close_line`."""
-        line = await connect(self.address, self.name, self.capabilities, timeout_s=self._patience.connect_s)
-        self._lines.add(line)
+        self._opening += 1
+        try:
+            line = await connect(self.address, self.name, self.capabilities, timeout_s=self._patience.connect_s)
+            self._lines.add(line)
+        finally:
+            self._opening -= 1
         return line
 
     async def close_line(self, line: Line) -> None:

@@ -45,13 +45,17 @@ class WorkerProcess(Peer):
         return None if self._process is None else self._process.pid
 
     async def _bring_up(self) -> None:
-        self._socket.unlink(missing_ok=True)
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "voicebot.speech.worker", "--kind", self._spec.kind, "--listen", self.address,
-            "--options", json.dumps(dict(self._spec.options)), "--niceness", str(self._spec.niceness), "--supervised",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, **self._spec.environment},
-        )  # fmt: skip
+        try:
+            self._socket.unlink(missing_ok=True)
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "voicebot.speech.worker", "--kind", self._spec.kind, "--listen", self.address,
+                "--options", json.dumps(dict(self._spec.options)), "--niceness", str(self._spec.niceness),
+                "--supervised", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                env={**os.environ, **self._spec.environment},
+            )  # fmt: skip
+        except OSError as error:
+            # No memory or no file handle left, say: that passes, and nobody else would try again.
+            raise PeerLost(f"The speech worker {self.name} could not be started: {error.strerror}.") from error
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(self._patience.warm_up_s):
