@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from _streams import Heard, one_core, speak_at_once
 
 from voicebot import g711
 from voicebot.dialog.expectation import Domain, Expectation
@@ -18,6 +19,7 @@ from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.engine import Stream
 from voicebot.speech.recognition.engines import build
 from voicebot.speech.recognition.sphinx.domain import compile_domain
+from voicebot.speech.recognition.two_pass.engine import LATE_S, TwoPassEngine
 from voicebot.speech.recognition.wire import Request
 
 PACKET_BYTES = 960
@@ -33,6 +35,10 @@ class Costs:
     audio_s: float = 0.0
     processor_s: float = 0.0
     tails_ms: list[float] = field(default_factory=list)
+
+
+def _telephoned(wave: Wave) -> bytes:
+    return g711.decode(g711.encode(np.clip(np.rint(wave), -32768, 32767).astype(np.int16))).tobytes()
 
 
 class Recogniser:
@@ -56,7 +62,7 @@ class Recogniser:
 
     def hear(self, wave: Wave, expectation: Expectation, domain: Path | None) -> tuple[Hypothesis, ...]:
         """Return what the engine makes of `wave`, after mu-law."""
-        pcm = g711.decode(g711.encode(np.clip(np.rint(wave), -32768, 32767).astype(np.int16))).tobytes()
+        pcm = _telephoned(wave)
         began = time.process_time()
         heard, tail_ms = self._loop.run(self._hear(pcm, Request.of(expectation, domain)))
         self.costs.processor_s += time.process_time() - began
@@ -75,6 +81,17 @@ class Recogniser:
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         """Have the engine do what `work` asks of it."""
         return self._loop.run(work)
+
+    def hear_many(
+        self, waves: Sequence[Wave], callers: int, seconds: float, expectation: Expectation, domain: Path
+    ) -> Heard:
+        """Hear `callers` at once on one core, as a worker does; with two passes the second may be late."""
+        said = [_telephoned(wave) for wave in waves]
+        request = Request.of(expectation, domain)
+        if isinstance(self._engine, TwoPassEngine):
+            self._engine.late_s = LATE_S
+        with one_core():
+            return self._loop.run(speak_at_once(self._engine, request, said, callers, seconds))
 
     def close(self) -> None:
         self._loop.run(self._engine.close())

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from _foreign import strangers
 from _kitchen import kitchen
+from _no_numbers import ALSO_NO_NUMBERS, NO_NUMBERS, SHORT_WORDS
 from _numbers import NumbersInUse, Tries, outcome
 from _orders import requests, slots_of
 from _recogniser import Recogniser
@@ -44,6 +45,7 @@ from voicebot.speech.recognition.two_pass.choosing import words_of
 from voicebot.wav import read_mulaw_wav
 
 FOLDS = 5
+STREAM_S = 14.0
 NOISE_BELOW_DB = 12.0
 FALSE_REJECTION = 0.05
 ORDER = Expectation("order", (AnswerKind.OPEN,))
@@ -217,26 +219,6 @@ def measure_numbers(bench: Bench) -> None:
     bench.report.rate(section, "a wrong one read back, and denied", offered, count)
 
 
-#: Said where a PIN is asked for, by all the voices of this machine.
-NO_NUMBERS = (
-    "No, that's all.", "I don't know it.", "Can I talk to a person?", "Hold on a second.", "I forgot my PIN.",
-    "What do you mean?", "Can you repeat that?", "I'd like to check on an order.", "I want to cancel.", "Never mind.",
-    "Let me look for it.", "One moment please.", "I don't have one.", "Why do you need that?", "Thank you, goodbye.",
-    "Yes.", "Sorry, what was that?", "My wife has it.", "Is there another way?", "To whom am I speaking?",
-)  # fmt: skip
-ALSO_NO_NUMBERS = (
-    "I think I lost it.", "Who is this?", "It's in my other bag.", "Could we do that later?", "I'm not sure anymore.",
-    "Just tell me your opening hours.", "Please connect me with somebody.", "That is not what I asked.", "Excuse me?",
-    "Is it on the letter?",
-)  # fmt: skip
-
-
-SHORT_WORDS = (
-    "Hello?", "What?", "Yes.", "No.", "Okay.", "Sorry?", "Thanks.", "Help.", "Please wait.", "Operator.", "Agent.",
-    "Why?", "Stop.", "Cancel.", "Go back.", "Hmm.",
-)  # fmt: skip
-
-
 def measure_none(bench: Bench) -> None:
     """Other words than a number where one is asked for: how many are taken for one, and how many numbers are not."""
     section = "a PIN of four digits is asked for"
@@ -337,6 +319,21 @@ def measure_costs(bench: Bench) -> None:
         bench.report.figure(section, name, percentile(costs.tails_ms, share), "ms", n=len(costs.tails_ms))
 
 
+def measure_streams(bench: Bench) -> None:
+    """Callers who speak all the time on one core, in real time; the machine must be otherwise idle."""
+    waves = [order.wave for order in bench.orders[:40]]
+    bench.recogniser.hear(waves[0], ORDER, bench.domain)
+    for callers in (2, 4, 6, 8, 10):
+        heard = bench.recogniser.hear_many(waves, callers, STREAM_S, ORDER, bench.domain)
+        section = f"{callers} callers at once on one core"
+        bench.report.rate(section, "heard by the first pass alone", heard.alone, len(heard.waits_ms))
+        for share in (0.5, 0.95):
+            wait_ms = percentile(heard.waits_ms, share)
+            bench.report.figure(
+                section, f"end of audio to words, p{share * 100:.0f}", wait_ms, "ms", n=len(heard.waits_ms)
+            )
+
+
 PARTS: Mapping[str, tuple[Callable[[Bench], None], tuple[str, ...]]] = {
     "orders": (measure_orders, ("commands",)),
     "noise": (measure_noise, ("commands",)),
@@ -346,6 +343,7 @@ PARTS: Mapping[str, tuple[Callable[[Bench], None], tuple[str, ...]]] = {
     "no-digit": (measure_no_digit, ()),
     "foreign": (measure_foreign, ("commands", "digits")),
     "costs": (measure_costs, ("commands",)),
+    "streams": (measure_streams, ("commands",)),
 }
 
 
