@@ -72,11 +72,14 @@ class Order:
 class Bench:
     """What every part works with; what one part heard, another need not hear again."""
 
-    def __init__(self, report: Report, data: Path, recogniser: Recogniser, share: int, draw: int = 0) -> None:
+    def __init__(
+        self, report: Report, data: Path, recogniser: Recogniser, *, share: int, first: int = 0, draw: int = 0
+    ) -> None:
         self.report = report
         self.data = data
         self.recogniser = recogniser
         self.share = share
+        self.first = first
         self.draw = draw
         self.wide = "8k" not in recogniser.name
         self.domain = recogniser.compile(requests(), (ORDER, DIGIT, NUMBER, PIN))
@@ -163,7 +166,7 @@ def measure_digits(bench: Bench) -> None:
     for speaker, by_digit in bench.digits.items():
         hits = count = 0
         for digit, waves in by_digit.items():
-            for wave in waves[:: bench.share]:
+            for wave in waves[bench.first :: bench.share]:
                 heard = bench.recogniser.hear(_on_quiet_line([wave], chance), DIGIT, bench.domain)
                 hits += bool(heard) and DIGIT_WORDS[int(digit)] == _as_digits(heard[0].text)
                 count += 1
@@ -359,6 +362,9 @@ def main() -> int:
     options.add_argument("--context", type=float, metavar="S", help="seconds of audio that Whisper hears at least")
     options.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts alone")
     options.add_argument("--share", type=int, default=1, metavar="N", help="take every N-th recording")
+    options.add_argument(
+        "--first", type=int, default=0, metavar="N", help="with --share, begin with the N-th digit (0)"
+    )
     options.add_argument("--draw", type=int, default=0, metavar="N", help="draw other numbers than the usual ones (0)")
     given = options.parse_args()
     report = Report("recognition")
@@ -374,7 +380,7 @@ def main() -> int:
         if given.model:
             engine["acoustic_model"] = str(given.model)
         recogniser = Recogniser(engine, Path(scratch))
-        bench = Bench(report, given.data or Path(), recogniser, given.share, given.draw)
+        bench = Bench(report, given.data or Path(), recogniser, share=given.share, first=given.first, draw=given.draw)
         print(f"heard by {recogniser.name}")
         for name in given.only or PARTS:
             measure, needs = PARTS[name]
