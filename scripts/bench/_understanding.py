@@ -33,11 +33,12 @@ class RememberingEncoder(SentenceEncoder):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every part works with: where the rows go, the material, and the encoder if there is one."""
+    """What every part works with: where the rows go, the material, the encoder if there is one, a Whisper model."""
 
     report: Report
     data: Path
     encoder: RememberingEncoder | None
+    whisper: Path
 
     def engines(self) -> Iterator[tuple[str, RememberingEncoder | None]]:
         yield "words only", None

@@ -1,6 +1,7 @@
 """Measures understanding: intents, "none of these", calibration, spoken values, identification, mood, time a turn.
 
     scripts/bench/understanding --data DIR [--json FILE] [--only PART ...] [--encoder DIR]
+        [--whisper DIR]
 
 Every threshold comes from training or validation rows; no test row touches one. Takes about ten minutes on a core that
 does nothing else; `--only` does it in parts.
@@ -17,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from _callers import measure_callers
 from _corpora import banking, draw, grouped
-from _heard import measure_heard
+from _heard import measure_heard, measure_heard_twice
 from _identity import measure_identity
 from _intents import measure_banking, measure_clinc, measure_natcs, measure_none
 from _report import Report, parser, percentile
@@ -30,6 +31,7 @@ from voicebot.language.encoder import find_encoder
 from voicebot.language.mood import is_frustrated, is_urgent, read_mood, sentiment_label
 from voicebot.language.understanding import Understanding
 from voicebot.language.words import normalise
+from voicebot.speech.published import installed_models
 
 NOW = datetime(2026, 3, 4, 10, 0, tzinfo=ZoneInfo("Europe/London"))
 
@@ -111,6 +113,7 @@ PARTS: Mapping[str, tuple[Callable[[Bench], None], str | None]] = {
     "none": (measure_none, "intents"),
     "callers": (measure_callers, None),
     "heard": (measure_heard, None),
+    "heard-twice": (measure_heard_twice, None),
     "phrases": (measure_phrases, None),
     "identity": (measure_identity, "identity"),
     "mood": (measure_mood, None),
@@ -122,6 +125,7 @@ def main() -> int:
     options = parser(__doc__ or "")
     options.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts alone")
     options.add_argument("--encoder", type=Path, help="folder of the sentence encoder, if not the installed one")
+    options.add_argument("--whisper", type=Path, help="a Whisper model's folder, in place of the installed tiny.en")
     given = options.parse_args()
     report = Report("understanding")
     folder = given.encoder or find_encoder()
@@ -132,9 +136,13 @@ def main() -> int:
         report.missing("sentence encoder", str(error))
     if folder is None:
         report.missing("sentence encoder", "not installed; scripts/sentence_encoder.py makes it")
-    bench = Bench(report, given.data or Path(), encoder)
+    whisper = given.whisper or installed_models() / "whisper-tiny.en"
+    bench = Bench(report, given.data or Path(), encoder, whisper)
     for name in given.only or PARTS:
         measure, needs = PARTS[name]
+        if measure is measure_heard_twice and not whisper.is_dir():
+            report.missing(name, f"no Whisper model in {whisper}; `voicebot models pull whisper-tiny.en` fetches it")
+            continue
         if needs and (given.data is None or not (given.data / needs).is_dir()):
             report.missing(name, f"no folder {needs} under --data")
             continue

@@ -31,9 +31,9 @@ _DOUBTFUL = 0.5
 #: How probable digits must be, rather than none, where the text holds nothing else and where it holds other words.
 _SURELY_NONE = 0.08
 _PROBABLY = 0.6
-#: How likely one digit must be beside all words there are: of digits by people with an accent 114 of 116 are, of
-#: coughs, hums and other noises 20 of 43.
-_A_DIGIT = 0.04
+#: How likely one digit must be beside all words there are: of 116 digits by people with an accent 112 are, of 43
+#: coughs, hums and other noises 11.
+_A_DIGIT = 0.06
 #: Who says so many digits reads out a number, although some of it sounds like words ("I want 904" for 51904).
 _NUMBER_DIGITS = 3
 #: The natural logarithm of a token's probability, on average, below which nothing in a text is believed.
