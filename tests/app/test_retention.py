@@ -22,7 +22,8 @@ from voicebot.settings import load_settings
 class _Days(Disposal):
     """A disposal that only notes when it ran, and fails on the second day."""
 
-    def __init__(self) -> None:
+    def __init__(self, trouble: Exception) -> None:
+        self.trouble = trouble
         self.clock = datetime(2026, 11, 21, 1, 30, tzinfo=UTC)
         self.ran: list[datetime] = []
 
@@ -38,12 +39,13 @@ class _Days(Disposal):
     async def retain(self, retention: Retention, *, instance: str | None = None) -> Counter[DataKind]:
         self.ran.append(self.clock)
         if len(self.ran) == 2:
-            raise OperationalError("", None, OSError("gone"))
+            raise self.trouble
         return Counter(dict.fromkeys(DataKind, 0))
 
 
-async def test_it_runs_at_its_time_every_day_and_a_day_that_fails_stops_none() -> None:
-    days, failures = _Days(), Counter[str]()
+@pytest.mark.parametrize("trouble", [OperationalError("", None, OSError("gone")), ZeroDivisionError("not foreseen")])
+async def test_it_runs_at_its_time_every_day_and_a_day_that_fails_stops_none(trouble: Exception) -> None:
+    days, failures = _Days(trouble), Counter[str]()
     with pytest.raises(asyncio.CancelledError):
         await retain_daily(
             days,

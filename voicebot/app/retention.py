@@ -9,7 +9,6 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from voicebot.app.standing import beside
 from voicebot.app.vault import recording_eraser
@@ -17,7 +16,6 @@ from voicebot.records.disposal import Disposal
 from voicebot.records.metrics import Metrics
 from voicebot.records.retention import Retention
 from voicebot.records.store import Store
-from voicebot.records.vault.objects import StoreUnavailableError
 from voicebot.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -69,9 +67,9 @@ async def retain_daily(
         try:
             gone = await disposal.retain(retention, instance=instance)
             log.info("retention done", **{f"{kind.value}_deleted": number for kind, number in gone.items()})
-        except (SQLAlchemyError, OSError, StoreUnavailableError) as error:
+        except Exception:  # what was not foreseen on one day must not keep everything for ever from then on
             on_failure()
-            log.error("retention failed", error=type(error).__name__)
+            log.exception("retention failed")
         due = _next(at, now().astimezone(zone))
 
 
