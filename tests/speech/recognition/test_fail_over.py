@@ -6,10 +6,17 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from wyoming.asr import Transcript, TranscriptChunk
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.error import Error
+from wyoming.event import Event
+from wyoming.info import AsrProgram, Attribution, Describe, Info
+from wyoming.server import AsyncEventHandler, AsyncTcpServer
 
 from tests.fakes.vosk_model import write_vosk_model
 from tests.fakes.wyoming_servers import wyoming_server
@@ -173,3 +180,85 @@ async def test_an_engine_configured_by_name_hears_or_nobody_does(domain: Path, t
     with pytest.raises(EngineUnavailable):
         await utterance.finish()
     await transcriber.close()
+
+
+class Streams(AsyncEventHandler):
+    """Sends the first words while it hears, and more at the end; in pieces, as the protocol has it."""
+
+    async def handle_event(self, event: Event) -> bool:
+        if Describe.is_type(event.type):
+            await self.write_event(describing(streams=True))
+        elif AudioStart.is_type(event.type):
+            await self.write_event(TranscriptChunk(" where is").event())
+        elif AudioStop.is_type(event.type):
+            await self.write_event(TranscriptChunk(" my parcel").event())
+            await self.write_event(Transcript(" where is my parcel ").event())
+        return True
+
+
+class EndsEarly(AsyncEventHandler):
+    """Has a voice activity detection of its own, and takes the first sound for all."""
+
+    answer: ClassVar[Event] = Transcript("where").event()
+
+    async def handle_event(self, event: Event) -> bool:
+        if Describe.is_type(event.type):
+            await self.write_event(describing())
+        elif AudioChunk.is_type(event.type):
+            await self.write_event(self.answer)
+        return True
+
+
+class Refuses(EndsEarly):
+    answer = Error("out of memory", "overloaded").event()
+
+
+class TalksNonsense(AsyncEventHandler):
+    async def handle_event(self, event: Event) -> bool:
+        if Describe.is_type(event.type):
+            await self.write_event(describing())
+        elif AudioStop.is_type(event.type):
+            await self.write_event(Event("transcript", {"words": 3}))
+        return True
+
+
+def describing(*, streams: bool = False) -> Event:
+    by = Attribution("somebody", "")
+    program = AsrProgram("plain", by, True, None, None, [], supports_transcript_streaming=streams)
+    return Info(asr=[program]).event()
+
+
+@asynccontextmanager
+async def serving(handler: type[AsyncEventHandler], port: int) -> AsyncIterator[WorkerPool]:
+    server = AsyncTcpServer("127.0.0.1", port)
+    await server.start(handler)
+    try:
+        async with WorkerPool(WorkerSpec("asr"), remote=[f"tcp://127.0.0.1:{port}"]) as pool:
+            yield pool
+    finally:
+        await server.stop()
+
+
+async def test_the_words_that_a_plain_server_streams_are_shown_while_the_caller_speaks(unused_tcp_port: int) -> None:
+    async with serving(Streams, unused_tcp_port) as remote:
+        transcriber = WorkerTranscriber([remote])
+        utterance, rest = await half_said(transcriber)
+        async with asyncio.timeout(5):
+            first = await anext(utterance.partials())
+        for frame in rest:
+            utterance.feed(frame)
+        final = await utterance.finish()
+        await transcriber.close()
+    assert first.text == "where is"
+    assert final.hypotheses[0].text == "where is my parcel"
+
+
+@pytest.mark.parametrize("handler", [EndsEarly, Refuses, TalksNonsense])
+async def test_a_server_that_ends_early_refuses_or_talks_nonsense_is_left_for_the_next_engine(
+    sphinx: WorkerPool, domain: Path, unused_tcp_port: int, handler: type[AsyncEventHandler]
+) -> None:
+    async with serving(handler, unused_tcp_port) as remote:
+        transcriber = WorkerTranscriber([remote, sphinx], domain=domain)
+        final = await hear(transcriber)
+        await transcriber.close()
+    assert (final.hypotheses[0].text, final.engine) == ("where is my order", "pocketsphinx")
