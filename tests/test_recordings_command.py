@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from voicebot.cli import main
+from voicebot.dialog.events import SlotValue
+from voicebot.records.database import Database, locate
+from voicebot.records.deeds import Deeds
 from voicebot.records.record import Outcome
 from voicebot.records.store import Store
 from voicebot.records.tape import Tape
@@ -16,6 +19,8 @@ from voicebot.records.vault.finishing import Finisher, FinishingPlan
 from voicebot.records.vault.keys import RecordingKeys, new_key
 from voicebot.records.vault.objects import DiskObjects
 from voicebot.telephony.leg import Channel, Direction, LegInfo
+from voicebot.work.customers import Customers
+from voicebot.work.plan import Plan
 
 
 async def _with_a_recording(data: Path, key: str) -> None:
@@ -54,3 +59,49 @@ def test_keys_are_made_used_and_exchanged(
 
     monkeypatch.delenv("VOICEBOT_RECORDING_OLD_KEYS")
     assert main(["recordings", "verify", *data]) == 0
+
+
+async def _with_a_customer(data: Path, key: str) -> None:
+    async with Store.open(data, on_failure=print) as store:
+        deeds = Deeds(store.database, now=lambda: datetime(2026, 11, 21, tzinfo=UTC))
+        for call_id, account in (("c1", "402938"), ("c2", "")):
+            store.journal.begin_call(
+                call_id,
+                LegInfo(call_id, Channel.SIP, Direction.INBOUND, "", ""),
+                datetime(2026, 11, 21, tzinfo=UTC),
+                "f",
+            )
+            await store.journal.flush()
+            plan = Plan(customer="account", proven_by="proven")
+            slots: dict[str, SlotValue] = {"account": account, "proven": bool(account), "reason": "a chair"}
+            await Customers(deeds, RecordingKeys.parse(key)).keep(call_id, plan, slots)
+            await deeds.note_summary(call_id, "Wanted a chair.")
+
+
+async def _known_by(data: Path, key: str) -> tuple[list[str], dict[str, str]]:
+    """Return the calls of the customer, and what is known for the work after the other one, with this key alone."""
+    async with Database.connected(locate(data)) as database:
+        deeds = Deeds(database, now=lambda: datetime(2026, 11, 21, tzinfo=UTC))
+        customers = Customers(deeds, RecordingKeys.parse(key))
+        return [call.call_id for call in await deeds.past(customers.hashes("402938"))], await customers.facts("c2")
+
+
+@pytest.mark.sqlite
+def test_customers_are_known_by_the_new_key_alone_once_keys_were_exchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    old, new, data = new_key(), new_key(), tmp_path / "data"
+    asyncio.run(_with_a_customer(data, old))
+    monkeypatch.setenv("VOICEBOT_RECORDING_KEY", new)
+    rotate = ["recordings", "rotate-keys", "--data", str(data)]
+    capsys.readouterr()
+    assert main(rotate) == 1
+    assert "c1: what it left for the work after it is sealed with key" in capsys.readouterr().out
+    monkeypatch.setenv("VOICEBOT_RECORDING_OLD_KEYS", old)
+    for left in (2, 0):
+        assert main(rotate) == 0
+        assert capsys.readouterr().out == f"{left} sealed anew, 0 not\n"
+    calls, facts = asyncio.run(_known_by(data, new))
+    assert calls == ["c1"]
+    assert facts["reason"] == "a chair"

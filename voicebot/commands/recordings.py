@@ -1,20 +1,25 @@
-"""`voicebot recordings`: make a key, check every recording, and seal all of them anew with another key."""
+"""`voicebot recordings`: make a key, check every recording, and seal anew with another key all that keys seal."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from voicebot.app.vault import recording_keys, recording_objects
 from voicebot.records.database import Database, locate
+from voicebot.records.deeds import Deeds
 from voicebot.records.vault.index import RecordingIndex
 from voicebot.records.vault.keys import new_key
 from voicebot.records.vault.vault import Vault
 from voicebot.settings import load_settings
+from voicebot.work.customers import Customers
 
-_Task = Callable[[Vault], AsyncIterator[tuple[str, str | None]]]
+#: Each call that was seen to, and what is wrong with it.
+_Seen = AsyncIterator[tuple[str, str | None]]
+_Task = Callable[[Vault, Customers], _Seen]
 
 
 def add_recordings(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +27,12 @@ def add_recordings(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_subparsers(dest="task", required=True)
     tasks.add_parser("new-key", help="print a fresh key for VOICEBOT_RECORDING_KEY").set_defaults(run=_new_key)
     verifying = tasks.add_parser("verify", help="check every recording against its checksum and seal; exits 1 if wrong")
-    verifying.set_defaults(run=lambda given: _run(given, Vault.verify, "sound"))
+    verifying.set_defaults(run=lambda given: _run(given, _verify, "sound"))
     rotating = tasks.add_parser(
-        "rotate-keys", help="seal anew, with VOICEBOT_RECORDING_KEY, what older keys sealed; may be begun again"
+        "rotate-keys",
+        help="seal anew, with VOICEBOT_RECORDING_KEY, what older keys sealed, customers' past too; may be begun again",
     )
-    rotating.set_defaults(run=lambda given: _run(given, Vault.rotate, "sealed anew"))
+    rotating.set_defaults(run=lambda given: _run(given, _rotate, "sealed anew"))
     for task in (verifying, rotating):
         task.add_argument("--data", type=Path, help="the server's data folder")
 
@@ -35,6 +41,18 @@ def _new_key(given: argparse.Namespace) -> int:
     del given
     print(new_key())
     return 0
+
+
+def _verify(vault: Vault, customers: Customers) -> _Seen:
+    del customers
+    return vault.verify()
+
+
+async def _rotate(vault: Vault, customers: Customers) -> _Seen:
+    async for seen in vault.rotate():
+        yield seen
+    async for seen in customers.rotate():
+        yield seen
 
 
 def _run(given: argparse.Namespace, task: _Task, done: str) -> int:
@@ -46,7 +64,9 @@ async def _each(given: argparse.Namespace, task: _Task, done: str) -> int:
     good = bad = 0
     async with Database.connected(locate(settings.data, settings.database)) as database:
         keys = await asyncio.to_thread(recording_keys, settings)
-        async for call_id, fault in task(Vault(recording_objects(settings), keys, RecordingIndex(database))):
+        vault = Vault(recording_objects(settings), keys, RecordingIndex(database))
+        customers = Customers(Deeds(database, now=lambda: datetime.now(UTC)), keys)
+        async for call_id, fault in task(vault, customers):
             if fault is None:
                 good += 1
             else:

@@ -282,6 +282,19 @@ class Deeds:
             found = await connection.scalar(select(AFTER_CALLS.c.facts).where(AFTER_CALLS.c.call_id == call_id))
         return bytes(found) if found is not None else None
 
+    async def sealed_facts(self, *, after: str, limit: int = 100) -> Sequence[tuple[str, bytes]]:
+        """Return calls with the facts they left, by the calls' ids, of which the first follows `after`."""
+        kept = AFTER_CALLS.c.facts.is_not(None) & (AFTER_CALLS.c.call_id > after)
+        query = select(AFTER_CALLS.c.call_id, AFTER_CALLS.c.facts).where(kept).order_by(AFTER_CALLS.c.call_id)
+        async with self._database.connect() as connection:
+            return [(row.call_id, bytes(row.facts)) for row in await connection.execute(query.limit(limit))]
+
+    async def exchange_facts(self, call_id: str, before: bytes, customer: str | None, facts: bytes) -> None:
+        """Put the same facts, sealed anew, in the place of those `before`; nothing when they have gone meanwhile."""
+        same = (AFTER_CALLS.c.call_id == call_id) & (AFTER_CALLS.c.facts == before)
+        async with self._database.begin() as connection:
+            await connection.execute(update(AFTER_CALLS).where(same).values(customer=customer, facts=facts))
+
     async def note_summary(self, call_id: str, summary: str) -> None:
         """Keep what a call was about; made again, it stands as it was made first."""
         mine = (AFTER_CALLS.c.call_id == call_id) & AFTER_CALLS.c.summary.is_(None)

@@ -106,6 +106,14 @@ class SealedFile:
             raise SealBrokenError("a sealed file was changed") from None
 
 
+def key_id_of(sealed: bytes) -> str:
+    """Return the id of the key that sealed a file; SealBrokenError when it is no sealed file."""
+    if len(sealed) < HEADER_BYTES or not sealed.startswith(MAGIC):
+        raise SealBrokenError("no sealed file")
+    _, key_id, *_ = _HEADER.unpack_from(sealed)
+    return str(key_id.hex())
+
+
 def unseal(sealed: bytes, name: str, keys: RecordingKeys) -> bytes:
     """Return the whole content of a sealed file; SealBrokenError or UnknownKeyError."""
     return SealedFile.open(lambda start, end: sealed[start:end], name, keys).read()
