@@ -59,11 +59,14 @@ class Recording:
         return np.tile(quiet, length // quiet.size + 2)[offset : offset + length]
 
 
-def recordings(folder: Path) -> tuple[list[Recording], int]:
-    """Return the labelled recordings of a folder, sorted by name, and how many were left out."""
+def recordings(folder: Path, *, first: int = 0, share: int = 1) -> tuple[list[Recording], int]:
+    """Return the labelled recordings of a folder, sorted by name, and how many were left out.
+
+    Only every `share`-th is looked at, beginning with the one numbered `first`.
+    """
     labelled: list[Recording] = []
     left_out = 0
-    for path in sorted(folder.glob("*.wav")):
+    for path in sorted(folder.glob("*.wav"))[first::share]:
         wave = wave_of(g711.decode(read_mulaw_wav(path)))
         spans = speech_spans(wave)
         seen = _seen_by_model(wave)

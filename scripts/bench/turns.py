@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -69,16 +70,52 @@ _MADE = """What is not recorded, and how it was made:
 """
 
 
-@dataclass(frozen=True, slots=True)
 class Bench:
-    """What every part works with."""
+    """What every part works with, each made when it is first asked for."""
 
-    report: Report
-    bot: Bot
-    commands: Sequence[Recording]
-    digits: dict[str, list[tuple[str, Wave]]]
-    prompts: Sequence[Wave]
-    model: EndOfTurnModel
+    def __init__(self, report: Report, data: Path | None, *, first: int, share: int) -> None:
+        self.report = report
+        self._data = data
+        self._first = first
+        self._share = share
+
+    @cached_property
+    def bot(self) -> Bot:
+        return load_bot(Path(__file__).parents[2] / "flows")
+
+    @cached_property
+    def model(self) -> EndOfTurnModel:
+        return EndOfTurnModel()
+
+    @cached_property
+    def prompts(self) -> Sequence[Wave]:
+        made = [at_level(wave, PROMPT_DBFS) for _, wave in spoken(PROMPTS)]
+        if not made:
+            self.report.missing("interruptions", "no voice on this machine speaks the prompts")
+        return made
+
+    @cached_property
+    def commands(self) -> Sequence[Recording]:
+        if self._data is None or not (self._data / "commands").is_dir():
+            self.report.missing("open turns", "no commands under --data")
+            return ()
+        found, left_out = recordings(self._data / "commands", first=self._first, share=self._share)
+        count = len(found) + left_out
+        self.report.figure("material", "orders left out, whose end is unclear", left_out, "of", n=count)
+        return found
+
+    @cached_property
+    def digits(self) -> dict[str, list[tuple[str, Wave]]]:
+        """Each speaker's digits: (digit, wave), cut to the sound."""
+        if self._data is None or not (self._data / "digits").is_dir():
+            self.report.missing("digits", "no digits under --data")
+            return {}
+        found, _ = recordings(self._data / "digits")
+        speakers: dict[str, list[tuple[str, Wave]]] = {}
+        for each in found:
+            digit, speaker, _ = each.name.split("_")
+            speakers.setdefault(speaker, []).append((digit, at_level(each.speech, -22.0)))
+        return speakers
 
 
 def main() -> None:
@@ -90,42 +127,11 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report = Report("turns")
     print(_MADE)
-    bench = Bench(
-        report,
-        load_bot(Path(__file__).parents[2] / "flows"),
-        _commands(report, options.data)[options.first :: options.share],
-        _digits(report, options.data),
-        [at_level(wave, PROMPT_DBFS) for _, wave in spoken(PROMPTS)],
-        EndOfTurnModel(),
-    )
-    if not bench.prompts:
-        report.missing("interruptions", "no voice on this machine speaks the prompts")
+    bench = Bench(report, options.data, first=options.first, share=options.share)
     for number, (name, measure) in enumerate(PARTS.items()):
         if name in (options.only or PARTS):
             measure(bench, np.random.default_rng((SEED, number, options.first)))
     report.finish(options.json)
-
-
-def _commands(report: Report, data: Path | None) -> list[Recording]:
-    if data is None or not (data / "commands").is_dir():
-        report.missing("open turns", "no commands under --data")
-        return []
-    found, left_out = recordings(data / "commands")
-    report.figure("material", "orders left out, whose end is unclear", left_out, "of", n=len(found) + left_out)
-    return found
-
-
-def _digits(report: Report, data: Path | None) -> dict[str, list[tuple[str, Wave]]]:
-    """Return each speaker's digits: (digit, wave), cut to the sound."""
-    if data is None or not (data / "digits").is_dir():
-        report.missing("digits", "no digits under --data")
-        return {}
-    found, _ = recordings(data / "digits")
-    speakers: dict[str, list[tuple[str, Wave]]] = {}
-    for each in found:
-        digit, speaker, _ = each.name.split("_")
-        speakers.setdefault(speaker, []).append((digit, at_level(each.speech, -22.0)))
-    return speakers
 
 
 def _open_turns(bench: Bench, rng: np.random.Generator) -> None:
