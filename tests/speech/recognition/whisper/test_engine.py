@@ -343,15 +343,16 @@ async def heard_at_a_number(directory: Path, found: Decoded, digits: int) -> lis
 @pytest.mark.parametrize(
     ("text", "log_probability", "spelled", "heard"),
     [
-        ("3 " * 40, -0.2, 0.3, ["3", "2"]),
-        ("T", -4.0, 0.3, ["3", "2"]),
-        ("2 2 7 1.", -2.0, 0.03, []),
-        ("3", -0.2, 0.03, ["3"]),
-        ("Stop.", -0.2, 0.3, ["Stop."]),
-        ("What", -1.5, 0.03, ["What"]),
+        ("3 " * 40, -0.2, 0.5, ["3", "2"]),
+        ("T", -4.0, 0.5, ["3", "2"]),
+        ("Please.", -0.4, 0.5, ["3", "2"]),
+        ("2 2 7 1.", -2.0, 0.1, []),
+        ("3", -0.2, 0.1, ["3"]),
+        ("Stop.", -0.2, 0.1, ["Stop."]),
+        ("What", -1.5, 0.1, ["What"]),
     ],
 )
-async def test_one_digit_is_told_by_its_own_probability_except_from_words_that_are_sure(
+async def test_one_digit_is_told_by_its_own_probability(
     directory: Path, text: str, log_probability: float, spelled: float, heard: list[str]
 ) -> None:
     numbers = (("3", 0.6), ("2", 0.3))
@@ -374,7 +375,7 @@ def test_of_one_digit_all_ten_are_weighed(tmp_path: Path) -> None:
     assert sum(shares.values()) == pytest.approx(1.0)
     assert list(shares.values()) == sorted(shares.values(), reverse=True)
     assert decoded.alone
-    assert 0.0 < decoded.spelled < max(shares.values())
+    assert 0.0 < decoded.spelled <= 1.0
     longer = model.decode(np.tile(noise, 4), Cue(lengths=(1,)), lambda: False)
     assert longer is not None
     assert not longer.alone, "a phrase may hold a digit, but it does not come next"

@@ -41,10 +41,17 @@ def test_a_digit_that_noise_sounds_like_has_to_be_likelier_than_another() -> Non
 
 
 def test_how_likely_a_digit_was_said_counts_all_other_words() -> None:
-    alone, beside = (weigh(model(seven=6.0, maybe=other), model())[1] for other in (0.0, 9.0))
+    alone, beside = (weigh(model(seven=6.0, maybe=other), model())[1] for other in (0.0, 12.0))
     assert alone > 0.9
-    assert beside < 0.06
-    assert weigh(model(seven=6.0, maybe=9.0), model())[0][0] == "7", "which one it would be is told all the same"
+    assert beside < 0.05
+    assert weigh(model(seven=6.0, maybe=12.0), model())[0][0] == "7", "which one it would be is told all the same"
+
+
+def test_a_digit_that_noise_sounds_like_was_less_likely_said_than_another() -> None:
+    noise = model(two=4.0)
+    two, four = (weigh(model(**{digit: 8.0, "maybe": 9.0}), noise) for digit in ("two", "four"))
+    assert (two[0][0], four[0][0]) == ("2", "4")
+    assert two[1] < four[1] / 2
 
 
 def test_a_digit_counts_in_both_its_spellings() -> None:

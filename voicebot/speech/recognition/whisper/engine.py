@@ -31,9 +31,8 @@ _DOUBTFUL = 0.5
 #: How probable digits must be, rather than none, where the text holds nothing else and where it holds other words.
 _SURELY_NONE = 0.08
 _PROBABLY = 0.6
-#: How likely one digit must be beside all words there are: of 116 digits by people with an accent 112 are, of 43
-#: coughs, hums and other noises 11.
-_A_DIGIT = 0.06
+#: How likely one digit must be beside all words there are: people's digits are; of 43 coughs, hums and other noises 11.
+_A_DIGIT = 0.3
 #: Who says so many digits reads out a number, although some of it sounds like words ("I want 904" for 51904).
 _NUMBER_DIGITS = 3
 #: The natural logarithm of a token's probability, on average, below which nothing in a text is believed.
@@ -247,13 +246,10 @@ class WhisperStream:
         """Return the ten digits where one of them was said, else other words, if any were."""
         first, *_ = decoded.texts
         real = [each for each in decoded.texts if each.text and not self._invented(each, decoded.no_speech)]
-        sure = first in real and _share(first) >= _DOUBTFUL
-        digits = only_digits(first.text)
-        self.heard_no_digit = decoded.spelled < _A_DIGIT or (sure and not digits)
-        if not self.heard_no_digit:
+        if decoded.spelled >= _A_DIGIT:
             return tuple(Hypothesis(digit, share) for digit, share in decoded.numbers)
         # A text that is sure of its digits may hold more of them than one.
-        self.heard_no_digit = not (sure and digits)
+        self.heard_no_digit = not (first in real and _share(first) >= _DOUBTFUL and only_digits(first.text))
         return _distinct(
             Hypothesis(each.text, _share(each), decoded.words if each is first else ())
             for each in real
