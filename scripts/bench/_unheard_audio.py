@@ -7,6 +7,7 @@ with an agent that no engine wrote down. It is listened to as when a recording i
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -93,23 +94,26 @@ def numbers_in_talk(cases: Sequence[Case], talk: Sequence[str]) -> Iterator[Clip
     for index, case in enumerate(cases):
         turn = next(turn for turn in case.turns if turn.speaker == "caller" and any(turn.secret))
         chance = random.Random(case.number)  # noqa: S311  # lengths of pauses
-        words = " ".join(" ".join(word) if word.isdigit() else word for word in turn.words)
+        first, last = turn.secret.index(True), len(turn.secret) - turn.secret[::-1].index(True)
+        parts = [turn.words[:first], turn.words[first:last], turn.words[last:]]
+        lead, number, rest = (
+            voices.say(" ".join(" ".join(word) if word.isdigit() else word for word in part), index) for part in parts
+        )
         before, after = (voices.say(talk[(2 * index + place) % len(talk)], index) for place in (0, 1))
-        number = voices.say(words, index)
-        pauses = [np.zeros(round(chance.uniform(0.15, 0.6) * RATE_HZ), np.int16) for _ in range(2)]
-        start = before.size + pauses[0].size
-        samples = np.concatenate([before, pauses[0], number, pauses[1], after])
+        pauses = [_pause(chance, 0.15, 0.6) for _ in range(2)]
+        samples = np.concatenate([before, pauses[0], lead, number, rest, pauses[1], after])
+        start = before.size + pauses[0].size + lead.size
         yield Clip(samples, ((start, start + number.size),))
 
 
-def digits_of_people(data: Path, count: int) -> Iterator[Clip]:
+def digits_of_people(data: Path, count: int, seed: int) -> Iterator[Clip]:
     """Yield strings of digits that people said one by one, every other one between two orders of other people."""
     by_speaker: dict[str, dict[str, list[Path]]] = {}
     for path in sorted((data / "digits").glob("*.wav")):
         digit, speaker, _ = path.stem.split("_")
         by_speaker.setdefault(speaker, {}).setdefault(digit, []).append(path)
     orders = sorted((data / "commands").glob("*.wav"))
-    chance = random.Random(count)  # noqa: S311  # made-up numbers
+    chance = random.Random(seed)  # noqa: S311  # made-up numbers
     for index in range(count):
         takes = by_speaker[sorted(by_speaker)[index % len(by_speaker)]]
         pieces = []
@@ -139,9 +143,11 @@ def talk_without_numbers(talk: Sequence[str], count: int) -> Iterator[Clip]:
 
 
 def orders_of_people(data: Path, count: int) -> Iterator[Clip]:
-    """Yield people's orders; a few of them hold a size in ounces."""
-    for path in sorted((data / "commands").glob("*.wav"))[-count:]:
-        yield Clip(_wave(path))
+    """Yield people's orders, those alone that hold no size in ounces."""
+    labels = json.loads((data / "commands" / "label.json").read_text(encoding="utf-8"))
+    without = [name for name in sorted(labels) if not holds_digits(" ".join(labels[name]["slots"].values()))]
+    for name in without[-count:]:
+        yield Clip(_wave(data / "commands" / name))
 
 
 def sentences(data: Path) -> list[str]:
@@ -158,6 +164,8 @@ class Voices:
         self._engines = [load_flite(name) for name in _VOICES]
 
     def say(self, text: str, voice: int) -> Pcm:
+        if not text:
+            return np.zeros(0, np.int16)
         engine = self._engines[voice % len(self._engines)]
         whole = np.concatenate(list(engine.synthesize(text, 1.0)))
         narrow = soxr.resample(whole.astype(np.float32), engine.rate_hz, RATE_HZ)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from _unheard_audio import Unheard
 
 _AUDIO_SEED = 8
+_UNHEARD_SEED = 10
 
 
 def written(case: Case) -> dict[int, TurnRecord]:
@@ -54,6 +55,7 @@ def _options() -> argparse.Namespace:
     made.add_argument("--calls", type=int, default=1200, metavar="N", help="calls to make up")
     made.add_argument("--clips", type=int, default=0, metavar="N", help="speak and recognise so many of them too")
     made.add_argument("--only-unheard", action="store_true", help="of the clips, only what no turn holds")
+    made.add_argument("--only-turns", action="store_true", help="of the clips, only what turns hold")
     made.add_argument("--noise", type=int, metavar="DB", help="of that, only with noise so far below; 0 for none")
     return made.parse_args()
 
@@ -80,7 +82,8 @@ def main() -> None:
     if options.clips:
         if not options.only_unheard:
             _measure_audio(report, made, options.clips)
-        _measure_unheard(report, options.clips, options.data, options.noise)
+        if not options.only_turns:
+            _measure_unheard(report, options.clips, options.data, options.noise)
     report.finish(options.json)
 
 
@@ -99,7 +102,7 @@ def _measure_unheard(report: Report, clips: int, data: Path | None, noise: int |
         talk_without_numbers,
     )
 
-    sensitive = [case for case in cases(4 * clips, seed=_AUDIO_SEED) if case.is_sensitive][:clips]
+    sensitive = [case for case in cases(4 * clips, seed=_UNHEARD_SEED) if case.is_sensitive][:clips]
     numbers = {"numbers alone": list(numbers_alone(sensitive))}
     harmless = {}
     if data is None:
@@ -107,7 +110,7 @@ def _measure_unheard(report: Report, clips: int, data: Path | None, noise: int |
     else:
         talk = sentences(data)
         numbers["numbers in talk"] = list(numbers_in_talk(sensitive, talk))
-        numbers["people's digits"] = list(digits_of_people(data, clips))
+        numbers["people's digits"] = list(digits_of_people(data, clips, _UNHEARD_SEED))
         harmless["talk without numbers"] = list(talk_without_numbers(talk[2 * clips :], clips))
         harmless["people's orders"] = list(orders_of_people(data, clips))
     choice = choose_dictation(recogniser_wish(load_settings()))

@@ -8,6 +8,7 @@ import pytest
 from tests.fakes.transcriber import ScriptedTranscriber
 from voicebot.app.relistening import overheard, relistener
 from voicebot.records.overheard import Overheard
+from voicebot.records.vault.listening import EarAwayError
 from voicebot.speech.asr import Final, Hypothesis, Word
 from voicebot.speech.dictation import Dictation
 from voicebot.speech.scribe import Scribe, Unwritten
@@ -21,8 +22,10 @@ async def test_a_passage_is_heard_and_one_that_fails_is_not() -> None:
     ear = relistener(Dictation(ScriptedTranscriber(["good morning", None, ""]), engine="scripted"), scribe)
     assert ear is not None
     async with scribe.running():
-        heard = [await ear.hear(PASSAGE) for _ in range(3)]
-    assert heard == [Overheard("scripted", ("good morning",), 0.9), None, Overheard("scripted", ())]
+        assert await ear.hear(PASSAGE) == Overheard("scripted", ("good morning",), 0.9)
+        with pytest.raises(EarAwayError):
+            await ear.hear(PASSAGE)
+        assert await ear.hear(PASSAGE) == Overheard("scripted", ())
     assert told == [Unwritten.FAILED]
 
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 from voicebot.g711 import Pcm
 from voicebot.records.overheard import Overheard
 from voicebot.records.record import HeardWord
+from voicebot.records.vault.listening import EarAwayError
 
 _SAMPLES_PER_MS = 8
 
 
 class ScriptedEar:
-    """Hears `texts`, a passage each, their words spread over it evenly; None: it can make nothing out."""
+    """Hears `texts`, a passage each, their words spread over it evenly; None: it can make nothing out.
 
-    def __init__(self, *texts: str | None) -> None:
+    The first `away` times it cannot hear at all.
+    """
+
+    def __init__(self, *texts: str | None, away: int = 0) -> None:
         self._texts = list(texts)
+        self._away = away
         self.passages_ms: list[int] = []
 
     async def hear(self, pcm: Pcm) -> Overheard | None:
+        if self._away:
+            self._away -= 1
+            raise EarAwayError("away")
         length_ms = len(pcm) // _SAMPLES_PER_MS
         self.passages_ms.append(length_ms)
         text = self._texts.pop(0)

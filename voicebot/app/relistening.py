@@ -5,6 +5,7 @@ from __future__ import annotations
 from voicebot.g711 import Pcm
 from voicebot.records.overheard import Overheard
 from voicebot.records.record import HeardWord
+from voicebot.records.vault.listening import EarAwayError
 from voicebot.speech.asr import Final, Utterance, Word
 from voicebot.speech.dictation import Dictation, dictates
 from voicebot.speech.scribe import Scribe, Unwritten
@@ -19,7 +20,9 @@ class Relistener:
 
     async def hear(self, pcm: Pcm) -> Overheard | None:
         heard = await self._scribe.write(self, pcm.tobytes(), leisurely=True)
-        return None if isinstance(heard, Unwritten) else heard
+        if isinstance(heard, Unwritten):
+            raise EarAwayError("What writes talk down could not hear a passage of a recording.")
+        return heard
 
     async def start(self) -> Utterance | None:
         return await self._dictation.start()

@@ -30,7 +30,7 @@ _SURER = 0.5
 _IN_A_ROW = 3
 _SURE_IN_A_ROW = 0.42
 #: No word takes longer to say than this, and so much for each of its letters: what it covers besides was left out.
-_WORD_MS, _LETTER_MS = 700, 80
+_WORD_MS, _LETTER_MS = 400, 80
 #: Speech before the first and after the last word that may lack words.
 _EDGE_MS = 500
 

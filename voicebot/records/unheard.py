@@ -24,8 +24,8 @@ _FRAME = _RATE_HZ * _FRAME_MS // 1000
 _STRICTNESS = 2
 #: Root mean square below which nobody could make out a word: 45 dB below full scale.
 _QUIET = 184.0
-#: Digits read one by one belong together.
-_PAUSE_MS = 1000
+#: Digits read one by one belong together, also where somebody looks for the next.
+_PAUSE_MS = 2500
 _LEAST_MS = 600
 _LEAST_SPEECH_MS = 300
 #: A turn is taken to begin a little before it was noticed, and to end a little later; words likewise.

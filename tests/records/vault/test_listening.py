@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.records.vault.taped import (
     note_call,
     plan_of,
     vault_of,
+    write_tape,
 )
 from voicebot.records.record import Speaker, TurnRecord
 from voicebot.records.store import Store
@@ -85,6 +87,24 @@ async def test_speech_that_holds_no_number_is_heard_by_whoever_listens(
     assert record["audible"]
     assert record["recording"]["unheard"] == []
     assert [turn["text"] for turn in record["turns"]] == ["hello there"]
+
+
+@pytest.mark.parametrize("away", [2, 3])
+async def test_while_nothing_can_hear_others_go_first_and_at_last_it_is_silence(
+    tmp_path: Path, store: Store, failures: Failures, monkeypatch: pytest.MonkeyPatch, away: int
+) -> None:
+    monkeypatch.setattr("voicebot.records.vault.finishing._NEXT_HEARING_S", 0.01)
+    plan = replace(plan_of(tmp_path), ear=ScriptedEar("wait a moment while I look for it", away=away))
+    spoken_tape(tmp_path)
+    write_tape(tmp_path, "c2", seconds=1)
+    note_call(store, "c1", TurnRecord(Speaker.CALLER, "hello there", at_ms=1000, heard_ms=2000))
+    note_call(store, "c2")
+    async with finishing(plan, store, failures), asyncio.timeout(10):
+        while not ((record := await store.get("c1")) and record["recording"]["state"] == "ready"):
+            await asyncio.sleep(0.01)
+    assert [span["lane"] for span in record["recording"]["unheard"]] == (["caller"] if away == 3 else [])
+    assert failures == ["unheard"] * away
+    assert [fault async for fault in vault_of(plan, store).verify()] == [("c1", None), ("c2", None)]
 
 
 @pytest.mark.parametrize("text", ["my number is four one one one now", "mumble", None])

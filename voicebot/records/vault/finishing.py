@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from voicebot.records.unheard import Searched
 from voicebot.records.vault.codec import Codec, encode
 from voicebot.records.vault.index import FinishedRecording, SilentSpan
 from voicebot.records.vault.keys import RecordingKeys, UnknownKeyError
-from voicebot.records.vault.listening import LANES, Ear, listen
+from voicebot.records.vault.listening import LANES, Ear, EarAwayError, listen
 from voicebot.records.vault.objects import Objects, StoreUnavailableError
 from voicebot.records.vault.sealed import SealBrokenError, seal
 from voicebot.records.vault.waveform import to_json, waveform_of
@@ -41,6 +42,9 @@ WAVEFORM = ".waveform"
 _SILENCE = 0xFF
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
+#: Speech that no turn holds is silence once it could not be heard so often, with so long in between.
+_HEARINGS = 3
+_NEXT_HEARING_S = 90.0
 
 
 class CallIndex(Protocol):
@@ -90,6 +94,8 @@ class Finisher:
         self._on_failure = on_failure
         self._last_work_s = last_work_s
         self._tapes: asyncio.Queue[Path] = asyncio.Queue()
+        #: How often nothing could hear what no turn of a call holds.
+        self._unheard: Counter[Path] = Counter()
         self._loop = asyncio.get_running_loop()
 
     def tape_closed(self, path: Path) -> None:
@@ -142,6 +148,13 @@ class Finisher:
                 self._on_failure("lost")
                 log.error("recording lost", call_id=call_id)
                 return
+            except EarAwayError:
+                # Others need not wait for it.
+                self._unheard[path] += 1
+                self._on_failure("unheard")
+                log.warning("recording waits to be heard", call_id=call_id, times=self._unheard[path])
+                self._loop.call_later(_NEXT_HEARING_S, self._tapes.put_nowait, path)
+                return
             except (StoreUnavailableError, DBAPIError, OSError) as error:
                 self._on_failure("waiting")
                 if not told:
@@ -162,7 +175,8 @@ class Finisher:
         lanes = await asyncio.to_thread(read_silenced, path, self._plan.keys, silences)
         stretches: tuple[Stretch, ...] = ()
         if not self._plan.keeps_unheard:
-            stretches = await listen(lanes, await self._index.searched(call_id), self._plan.ear)
+            ear = self._plan.ear if self._unheard[path] < _HEARINGS else None
+            stretches = await listen(lanes, await self._index.searched(call_id), ear)
         finished = await asyncio.to_thread(store_recording, path, self._plan, lanes, stretches)
         if not await self._index.finished(call_id, finished):
             await asyncio.to_thread(_take_back, self._plan.objects, finished.path)
@@ -170,6 +184,7 @@ class Finisher:
             log.info("recording deleted before it was finished", call_id=call_id)
             return
         await asyncio.to_thread(_remove, path)
+        del self._unheard[path]
         log.info(
             "recording finished", call_id=call_id, duration_ms=finished.duration_ms, stored_bytes=finished.stored_bytes
         )

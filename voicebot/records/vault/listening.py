@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol
 
 from voicebot import g711
+from voicebot.errors import VoicebotError
 from voicebot.g711 import Pcm
 from voicebot.records.overheard import FRAME_MS, Overheard, Stretch, cut, may_be_kept
 from voicebot.records.tape import Lanes
@@ -15,16 +16,20 @@ LANES = ("caller", "bot")
 _SAMPLES_PER_MS = 8
 
 
+class EarAwayError(VoicebotError):
+    """Nothing can hear now; later it may."""
+
+
 class Ear(Protocol):
     async def hear(self, pcm: Pcm) -> Overheard | None:
-        """Return what is said in some seconds of samples at 8 kHz; None where nothing can hear it."""
+        """Return what is said in some seconds of samples at 8 kHz; None where nothing can hear it. `EarAwayError`."""
         ...
 
 
 async def listen(lanes: Lanes, searched: Searched, ear: Ear | None) -> tuple[Stretch, ...]:
     """Return the speech that was not written down, in order, each stretch with what was heard in it now.
 
-    Without an ear nothing of it is kept.
+    Without an ear nothing of it is kept. `EarAwayError` as for an `Ear`.
     """
     samples = g711.decode(lanes.tobytes()).reshape(-1, 2)
     found = await asyncio.to_thread(unheard, samples, searched)
