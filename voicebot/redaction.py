@@ -219,7 +219,7 @@ def holds_digits(text: str) -> bool:
     words = [token.text for token in tokens]
     digits = [index for index, token in enumerate(tokens) if token.digits and token.text not in _NO_DIGITS_ALONE]
     ones = [index for index, word in enumerate(words) if word == "one"]
-    alike = any(set(pair) <= _LIKE_DIGITS | ZERO | {"one"} for pair in pairwise(words))
+    alike = any(set(pair) <= _LIKE_DIGITS | ZERO | {"one", *_TIMES} for pair in pairwise(words))
     at_edge = any(index in {0, len(words) - 1} for index in ones)
     return bool(digits) or len(ones) > 1 or at_edge or alike or any(char.isdigit() for char in text)
 

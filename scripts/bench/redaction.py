@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _AUDIO_SEED = 8
 _UNHEARD_SEED = 10
+_PATIENCE_S = 60.0
 
 
 def written(case: Case) -> dict[int, TurnRecord]:
@@ -151,7 +152,9 @@ def _measure_audio(report: Report, made: list[Case], clips: int) -> None:
     harmless = [case for case in fresh if not case.is_sensitive][: clips // 3]
     requests = sorted({turn.text for case in made if not case.number % 2 for turn in case.turns})[:300]
     with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as scratch:
-        recogniser = Recogniser(choose_recogniser(recogniser_wish(load_settings())).options, Path(scratch))
+        # Whatever else the machine does meanwhile, Whisper's words are waited for.
+        options = {**choose_recogniser(recogniser_wish(load_settings())).options, "late_s": _PATIENCE_S}
+        recogniser = Recogniser(options, Path(scratch))
         domain = recogniser.compile(requests, (OPEN, ASKED))
         speaking = Speaking("rms")
         heard = hear(sensitive, speaking, recogniser, domain)

@@ -48,6 +48,7 @@ def test_talk_without_a_number_may_be_kept(text: str) -> None:
         "No one and no one else.",
         "to to to for",
         "Oh one, right?",
+        "It is for triple and double.",
         "forty-two of them",
         "B12",
     ],
