@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from voicebot import cli
+from voicebot.backends.journal import WRITES, WriteJournal
 from voicebot.records.record import Outcome, Speaker, TurnRecord
 from voicebot.records.store import Store
 
@@ -81,3 +84,19 @@ def test_what_is_due_is_counted_before_it_is_deleted(
     assert "record: 4 deleted" in capsys.readouterr().out
     assert cli.main(["records", "retain"]) == 0
     assert "record: 0 deleted" in capsys.readouterr().out
+
+
+def test_what_systems_answered_to_a_calls_writes_goes_with_the_call(data: Path) -> None:
+    kept = data / WRITES
+
+    async def write() -> None:
+        journal = WriteJournal(kept)
+        for key in ("c1/pay#1", "after:c1/note", "c10/pay#1", "c2/pay#1"):
+            await journal.begin(key, "bank.pay")
+            await journal.finish(key, "ok", {"name": f"Aiko of {key}"})
+
+    asyncio.run(write())
+    assert cli.main(["records", "delete", "--call", "c1", "--reason", "request 17", "--data", str(data)]) == 0
+    with closing(sqlite3.connect(kept)) as connection:
+        assert {key for (key,) in connection.execute("SELECT key FROM written")} == {"c10/pay#1", "c2/pay#1"}
+    assert b"Aiko of c1/" not in b"".join(path.read_bytes() for path in data.glob(WRITES + "*"))

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from voicebot.app.standing import beside
-from voicebot.app.vault import recording_eraser
+from voicebot.app.vault import call_eraser
 from voicebot.records.disposal import Disposal
 from voicebot.records.metrics import Metrics
 from voicebot.records.retention import Retention
@@ -30,7 +30,7 @@ async def retaining(
 ) -> AsyncIterator[None]:
     """Delete daily what the settings say while the context lasts."""
     daily = retain_daily(
-        Disposal(store.database, recording_eraser(settings, store.recordings), now),
+        Disposal(store.database, call_eraser(settings, store.recordings), now),
         settings.retention.policy,
         at=settings.retention.at,
         zone=ZoneInfo(settings.zone),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import structlog
 
+from voicebot.backends.journal import WRITES, forget_call
 from voicebot.dialog.recording import RecordingPolicy
 from voicebot.errors import ConfigurationError, Problem
+from voicebot.records.disposal import RecordingEraser
 from voicebot.records.recorder import Recordings
 from voicebot.records.vault.codec import Codec
 from voicebot.records.vault.erasing import Eraser
@@ -52,9 +55,23 @@ def recording_objects(settings: Settings) -> Objects:
     return S3Objects(place.bucket, prefix=place.prefix, endpoint_url=place.endpoint_url, region=place.region)
 
 
-def recording_eraser(settings: Settings, index: RecordingIndex) -> Eraser:
-    """Return what deletes recordings where the settings keep them."""
-    return Eraser(recording_objects(settings), settings.data / TAPES, index)
+class CallEraser:
+    """Deletes what lies of calls in files beside the database: recordings, and what is noted of their writes."""
+
+    def __init__(self, recordings: RecordingEraser, writes: Path) -> None:
+        self._recordings = recordings
+        self._writes = writes
+
+    async def erase(self, call_id: str) -> str | None:
+        digest = await self._recordings.erase(call_id)
+        await asyncio.to_thread(forget_call, self._writes, call_id)
+        return digest
+
+
+def call_eraser(settings: Settings, index: RecordingIndex) -> CallEraser:
+    """Return what deletes calls' files where the settings keep them."""
+    recordings = Eraser(recording_objects(settings), settings.data / TAPES, index)
+    return CallEraser(recordings, settings.data / WRITES)
 
 
 def recording_policy(settings: Settings) -> RecordingPolicy | None:

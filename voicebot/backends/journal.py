@@ -19,6 +19,9 @@ from voicebot.dialog.events import SlotValue
 
 log = structlog.get_logger(__name__)
 
+#: Its file in the data folder.
+WRITES = "writes.sqlite"
+
 
 class Stage(StrEnum):
     """`BEGUN` without `DONE`: the write may or may not have arrived; only the other side could tell."""
@@ -102,3 +105,17 @@ class WriteJournal:
     def _forget(self, key: str) -> None:
         with closing(self._connect()) as connection:
             connection.execute("DELETE FROM written WHERE key = ? AND stage = ?", (key, Stage.BEGUN))
+
+
+def forget_call(file: Path, call_id: str) -> None:
+    """Delete what a journal knows of a call's writes and of those of the work after it; no file, nothing to delete.
+
+    It blocks. What systems answered may be about the customer, so it goes with the call.
+    """
+    if not file.exists():
+        return
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=3.0)) as connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        for prefix in (f"{call_id}/", f"after:{call_id}/"):
+            connection.execute("DELETE FROM written WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

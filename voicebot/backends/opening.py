@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voicebot.backends.backends import System
 from voicebot.backends.http import HttpSystem
-from voicebot.backends.journal import WriteJournal
+from voicebot.backends.journal import WRITES, WriteJournal
 from voicebot.backends.resilience import Clock
 from voicebot.backends.sql import SqlSystem
 from voicebot.backends.systems import (
@@ -48,7 +48,7 @@ def open_systems(
     ]
     if problems:
         raise ConfigurationError(problems)
-    journal = WriteJournal(data / "writes.sqlite") if any(isinstance(spec, HttpSpec) for spec in specs) else None
+    journal = WriteJournal(data / WRITES) if any(isinstance(spec, HttpSpec) for spec in specs) else None
     systems: list[System] = []
     for spec in specs:
         if isinstance(spec, SqlSpec):

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from voicebot.app.vault import recording_eraser, recording_keys
+from voicebot.app.vault import call_eraser, recording_keys
 from voicebot.records.database import Database, locate
 from voicebot.records.disposal import Disposal
 from voicebot.records.vault.index import RecordingIndex
@@ -68,7 +68,7 @@ async def _run(run: _Task, given: argparse.Namespace) -> int:
 @asynccontextmanager
 async def _disposal(settings: Settings) -> AsyncIterator[Disposal]:
     async with Database.connected(locate(settings.data, settings.database)) as database:
-        yield Disposal(database, recording_eraser(settings, RecordingIndex(database)), lambda: datetime.now(UTC))
+        yield Disposal(database, call_eraser(settings, RecordingIndex(database)), lambda: datetime.now(UTC))
 
 
 async def _retain(disposal: Disposal, settings: Settings, given: argparse.Namespace) -> int:
