@@ -29,6 +29,7 @@ from voicebot.redaction import (
         ("my social is one two three four five six seven eight nine", "my social is [social security number]"),
         ("ssn 123-45-6789", "ssn [social security number]"),
         ("the cvv is four five six", "the cvv is [security code]"),
+        ("the security code is nine okay hundred is that right", "the security code is [security code] is that right"),
         ("nine oh two is the security code", "[security code] is the security code"),
         ("my pin is twelve thirty four", "my pin is [pin]"),
         ("my account number is four oh two nine three eight", "my account number is [account number]"),

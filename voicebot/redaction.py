@@ -312,7 +312,7 @@ def _tokens(text: str) -> list[_Token]:
     words = [match.group() for match in matches]
     out = []
     for index, match in enumerate(matches):
-        before = words[index - 1] if index else ""
+        before = next((word for word in reversed(words[:index]) if word not in _BETWEEN), "")
         after = next((word for word in words[index + 1 :] if word not in _BETWEEN), None)
         out.append(_Token(match.group(), match.start(), match.end(), _digits(match.group(), before, after)))
     # A word like a digit is one between two that are.
