@@ -160,6 +160,10 @@ def _redactions(
     elif context.asked is not None or not spans:
         # An answer is silent as a whole: its first and last words are those that recognisers get wrong.
         spans = [(turn.at_ms, turn.at_ms + turn.heard_ms)]
+    else:
+        # Behind the last word that was made out the number may go on: Whisper loses the ends of long ones.
+        heard_until, over = max((word.end_ms for word in turn.words), default=0), turn.at_ms + turn.heard_ms
+        spans = [(start, max(end, over) if end >= heard_until else end) for start, end in spans]
     return tuple(
         Redaction(
             (kinds[index] if index < len(kinds) else kinds[-1]).value, max(0, start - _PADDING_MS), end + _PADDING_MS
