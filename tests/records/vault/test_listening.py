@@ -23,7 +23,7 @@ from tests.records.vault.taped import (
     vault_of,
     write_tape,
 )
-from voicebot.records.record import Speaker, TurnRecord
+from voicebot.records.record import HeardWord, Speaker, TurnRecord
 from voicebot.records.store import Store
 from voicebot.records.tape import Tape
 from voicebot.records.vault.codec import decode
@@ -135,3 +135,11 @@ async def test_where_an_agent_came_is_known(
         store.journal.note_dictation("c1", dictated)
     await store.journal.flush()
     assert (await store.recordings.searched("c1")).talk_from_ms == talk_from_ms
+
+
+async def test_what_is_said_behind_the_last_word_of_a_turn_was_not_written_down(store: Store) -> None:
+    words = (HeardWord("hello", 1000, 1400, 0.9), HeardWord("there", 1400, 1800, 0.9))
+    note_call(store, "c1", TurnRecord(Speaker.CALLER, "hello there", at_ms=1000, heard_ms=5000, words=words))
+    await store.journal.flush()
+    (passage,) = (await store.recordings.searched("c1")).passages
+    assert (passage.at_ms, passage.heard_ms) == (1000, 800)

@@ -124,7 +124,8 @@ class RecordingIndex:
             Passage(
                 Speaker(turn.speaker),
                 turn.at_ms,
-                turn.heard_ms,
+                # Engines lose the ends of long answers: behind the last word nothing was written down.
+                min([turn.heard_ms, *(max(0, word["end_ms"] - turn.at_ms) for word in turn.words[-1:])]),
                 # Of a secret turn nothing was recorded, and what was keyed is no speech.
                 bool(turn.text) and turn.engine != _KEYS,
                 tuple((word["start_ms"], word["end_ms"]) for word in turn.words),
