@@ -114,7 +114,7 @@ def test_words_that_break_off_say_that_more_follows(
 ORDERS = (
     "a small coffee", "a small coffee with milk", "a large coffee", "a large tea with milk and sugar", "a small tea",
 )  # fmt: skip
-ASKED = tuple(f"can i have {order}" for order in ORDERS)
+ASKED = tuple(f"{asked} i have {order}" for order in ORDERS for asked in ("can", "may"))
 
 
 @pytest.mark.parametrize(

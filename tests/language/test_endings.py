@@ -4,7 +4,12 @@ import pytest
 
 from voicebot.language.endings import Endings
 
-ENDINGS = Endings(("Where is my order?", "Is my order on the way?", "what's my balance", "tell me my balance"))
+ENDINGS = Endings(
+    (
+        *("Where is my order?", "Is my order on the way?", "cancel my order", "change my order for tomorrow"),
+        *("what's my balance", "tell me my balance", "open it", "open it now"),
+    )
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +20,7 @@ ENDINGS = Endings(("Where is my order?", "Is my order on the way?", "what's my b
         ("give me my balance", 1.0),
         ("do you have my", 0.0),
         ("when are you open", None),
+        ("can you open it", None),  # once of twice says nothing
         ("way", None),
     ],
 )

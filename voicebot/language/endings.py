@@ -12,6 +12,8 @@ _LONGEST = 4
 #: How often a run of several words, and a single word, must have been seen to tell something.
 _LEAST_RUN = 2
 _LEAST_WORD = 3
+#: How often one that ended some and not others must have been seen: once of twice says nothing.
+_LEAST_MIXED = 4
 
 
 class Endings:
@@ -32,13 +34,15 @@ class Endings:
     def chance(self, words: Sequence[str]) -> float | None:
         """Return the share, 0 to 1, of what ended with the last of `words` where it was seen; None where it was not.
 
-        The longest run of last words that was seen often enough tells. A sentence that is an example is whole.
+        The longest run of last words that was seen often enough tells, or that nothing can be told. A sentence that is
+        an example is whole.
         """
         said = tuple(words)
         if said in self._whole:
             return 1.0
         for length in range(min(_LONGEST, len(said)), 0, -1):
             run = said[-length:]
-            if self._seen[run] >= (_LEAST_RUN if length > 1 else _LEAST_WORD):
-                return self._ended[run] / self._seen[run]
+            seen, ended = self._seen[run], self._ended[run]
+            if seen >= (_LEAST_RUN if length > 1 else _LEAST_WORD):
+                return ended / seen if seen >= _LEAST_MIXED or ended in {0, seen} else None
         return None

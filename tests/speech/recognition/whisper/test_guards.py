@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicebot.speech.recognition.whisper.guards import agreed, before_loop, invented, repeats
+from voicebot.speech.recognition.whisper.guards import agreed, before_loop, invented, repeats, said_once
 
 
 def believed(text: str, *, no_speech: float = 0.05, log_probability: float = -0.3, speech_s: float = 3.0) -> bool:
@@ -60,6 +60,21 @@ def test_more_text_than_a_mouth_can_say_is_an_invention() -> None:
 )
 def test_what_is_said_again_at_the_end_is_left_out(text: str, speech_s: float, once: str) -> None:
     assert before_loop(text, speech_s) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "once"),
+    [
+        ("What are your opening hours? What are your opening hours?", "What are your opening hours?"),
+        ("can you check my account Can you check my account", "can you check my account"),
+        ("thank you thank you", "thank you thank you"),  # people say two words twice
+        ("one two three one two three", "one two three one two three"),
+        ("48 2 1 48 2 1", "48 2 1 48 2 1"),
+        ("my order my order is late", "my order my order is late"),
+    ],
+)
+def test_a_request_that_is_written_twice_was_said_once(text: str, once: str) -> None:
+    assert said_once(text) == once
 
 
 def test_four_times_the_same_words_is_still_speech() -> None:

@@ -70,6 +70,19 @@ def before_loop(text: str, speech_s: float) -> str:
     return text
 
 
+def said_once(text: str) -> str:
+    """Return `text` without its second half where that is the first again, word for word, and no number.
+
+    That is how a loop looks that ended by itself. Who really says a request twice means the same by it.
+    """
+    found = list(re.finditer(r"[\w']+", text.lower()))
+    words = [each.group() for each in found]
+    half = len(words) // 2
+    if half < _SHORTEST_LOOP or words[:half] != words[half:] or any(_DIGIT.fullmatch(word) for word in words):
+        return text
+    return text[: found[half].start()].strip()
+
+
 def agreed(earlier: str, later: str) -> str:
     """Return the words at the beginning of `later` that two passes have in common, whatever their punctuation."""
     kept: list[str] = []

@@ -19,7 +19,7 @@ from faster_whisper.transcribe import get_suppressed_tokens
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Word
 from voicebot.speech.recognition.whisper.figures import one_word
-from voicebot.speech.recognition.whisper.guards import before_loop
+from voicebot.speech.recognition.whisper.guards import before_loop, said_once
 from voicebot.speech.recognition.whisper.single_digits import PROMPTS, SingleDigits
 
 RATE_HZ = 16000
@@ -165,7 +165,8 @@ class Model:
             said = [[token for token in ids if token < self._tokenizer.eot] for ids in result.sequences_ids]
             full = [self._tokenizer.decode(ids).strip() for ids in said]
             texts = [
-                before_loop(text, seconds) if len(ids) >= most else text for text, ids in zip(full, said, strict=True)
+                before_loop(text, seconds) if len(ids) >= most else said_once(text)
+                for text, ids in zip(full, said, strict=True)
             ]
             if len(said[0]) < most or texts[0] != full[0]:
                 break
