@@ -86,12 +86,24 @@ def test_what_is_due_is_counted_before_it_is_deleted(
     assert "record: 0 deleted" in capsys.readouterr().out
 
 
+def test_a_call_whose_writes_cannot_be_deleted_now_is_not_said_to_be_gone(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    WriteJournal(data / WRITES)
+    delete = ["records", "delete", "--call", "c1", "--reason", "request 17", "--data", str(data)]
+    with closing(sqlite3.connect(data / WRITES)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert cli.main(delete) == 1
+    assert "Try again when nobody else uses it." in capsys.readouterr().err
+    assert cli.main(delete) == 0
+
+
 def test_what_systems_answered_to_a_calls_writes_goes_with_the_call(data: Path) -> None:
     kept = data / WRITES
 
     async def write() -> None:
         journal = WriteJournal(kept)
-        for key in ("c1/pay#1", "after:c1/note", "c10/pay#1", "c2/pay#1"):
+        for key in ("c1/pay#1", "after:c1/note", "undo:c1/d1:2", "c10/pay#1", "c2/pay#1"):
             await journal.begin(key, "bank.pay")
             await journal.finish(key, "ok", {"name": f"Aiko of {key}"})
 

@@ -315,7 +315,7 @@ async def test_a_system_that_is_away_or_says_no_leaves_the_action_and_another_tr
         assert answer is not None
         assert (answer.told, answer.action.state, answer.action.problem) == (Told.SETTLED, S.UNDONE, None)
         # What may have arrived is asked for by the same key; what was answered is not asked for again.
-        assert [key for _, _, key in here.diary.asked] == [f"undo:{DEED}", f"undo:{DEED}:1"]
+        assert [key for _, _, key in here.diary.asked] == [f"undo:c1/{DEED}", f"undo:c1/{DEED}:1"]
         assert here.diary.asked[0][:2] == ("unbook", {"reference": "472"})
         tries = ["undo_begun", "undo_failed", "undo_begun", "undo_failed", "undo_begun", "undone"]
         assert [action for _, action in await here.audited()] == tries

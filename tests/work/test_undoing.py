@@ -135,4 +135,4 @@ def test_a_server_that_is_killed_while_undoing_goes_on_with_the_same_key(tmp_pat
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert again.stdout.strip().splitlines()[-1] == "undone"
     # The system may have heard the first: by the key it knows the second for the same.
-    assert (tmp_path / "asked").read_text().splitlines() == [f"unbook undo:{DEED}"] * 2
+    assert (tmp_path / "asked").read_text().splitlines() == [f"unbook undo:c1/{DEED}"] * 2

@@ -22,7 +22,7 @@ from voicebot.records.vault.finishing import Finisher, FinishingPlan
 from voicebot.records.vault.index import RecordingIndex
 from voicebot.records.vault.keys import RecordingKeys
 from voicebot.records.vault.listening import Ear
-from voicebot.records.vault.objects import DiskObjects, Objects
+from voicebot.records.vault.objects import DiskObjects, Objects, StoreUnavailableError
 from voicebot.records.vault.vault import Vault
 from voicebot.settings import Settings
 
@@ -64,7 +64,10 @@ class CallEraser:
 
     async def erase(self, call_id: str) -> str | None:
         digest = await self._recordings.erase(call_id)
-        await asyncio.to_thread(forget_call, self._writes, call_id)
+        try:
+            await asyncio.to_thread(forget_call, self._writes, call_id)
+        except OSError as error:
+            raise StoreUnavailableError(str(error)) from error
         return digest
 
 

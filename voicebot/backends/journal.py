@@ -108,14 +108,20 @@ class WriteJournal:
 
 
 def forget_call(file: Path, call_id: str) -> None:
-    """Delete what a journal knows of a call's writes and of those of the work after it; no file, nothing to delete.
+    """Delete what a journal knows of a call's writes, of what undid them and of the work after it, if there is one.
 
     It blocks. What systems answered may be about the customer, so it goes with the call.
+
+    Raises:
+        OSError: The file is locked or broken.
     """
     if not file.exists():
         return
-    with closing(sqlite3.connect(file, isolation_level=None, timeout=3.0)) as connection:
-        connection.execute("PRAGMA secure_delete = ON")
-        for prefix in (f"{call_id}/", f"after:{call_id}/"):
-            connection.execute("DELETE FROM written WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    try:
+        with closing(sqlite3.connect(file, isolation_level=None, timeout=3.0)) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            for prefix in (f"{call_id}/", f"after:{call_id}/", f"undo:{call_id}/"):
+                connection.execute("DELETE FROM written WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        raise OSError(f"{file} cannot be written to: {error}. Try again when nobody else uses it.") from error

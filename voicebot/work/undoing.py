@@ -39,8 +39,9 @@ class Undoing:
             arguments = arguments_of(undo, deed)
             if arguments is None:
                 raise await self._refused(deed, NOT_KEPT)
-            # Whoever died while undoing is followed by somebody with the same key.
-            key = f"undo:{deed.id}:{deed.refusals}" if deed.refusals else f"undo:{deed.id}"
+            # Whoever died while undoing is followed by somebody with the same key. The call is in it, so that what is
+            # noted of its writes can be deleted with it.
+            key = f"undo:{deed.call_id}/{deed.id}" + (f":{deed.refusals}" if deed.refusals else "")
             try:
                 answer = await planned.operations.call(undo.operation, arguments, idempotency_key=key)
             except BackendUnavailable:
