@@ -37,7 +37,7 @@ def test_a_card_said_where_nobody_asked_is_out_of_every_field_and_its_place_is_n
     assert "4111" not in kept
     assert written.turn.text == "pay with [card number]"
     (redaction,) = written.turn.redactions
-    assert (redaction.kind, redaction.start_ms, redaction.end_ms) == ("card", 2000 - 200, 10_000 + 200)
+    assert (redaction.kind, redaction.start_ms, redaction.end_ms) == ("card", 2000 - 400, 10_000 + 200)
 
     assert [word.text for word in written.turn.words][:3] == ["pay", "with", "[card number]"]
     assert written.turn.signals["share"] == 0.5
@@ -45,9 +45,9 @@ def test_a_card_said_where_nobody_asked_is_out_of_every_field_and_its_place_is_n
 
 def test_a_number_that_ends_what_was_made_out_is_silence_to_the_end_of_the_turn() -> None:
     (written,) = TurnRedactor().add(_said(f"pay with {CARD}", heard_ms=12_000))
-    assert [(each.start_ms, each.end_ms) for each in written.turn.redactions] == [(1800, 13_200)]
+    assert [(each.start_ms, each.end_ms) for each in written.turn.redactions] == [(1600, 13_200)]
     (written,) = TurnRedactor().add(_said(f"pay with {CARD} please", heard_ms=12_000))
-    assert [(each.start_ms, each.end_ms) for each in written.turn.redactions] == [(1800, 10_100)]
+    assert [(each.start_ms, each.end_ms) for each in written.turn.redactions] == [(1600, 10_100)]
 
 
 def test_what_a_question_asked_for_is_out_by_the_name_of_its_slot() -> None:
