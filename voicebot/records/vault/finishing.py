@@ -128,6 +128,9 @@ class Finisher:
             path = await self._tapes.get()
             try:
                 await self._finish(path)
+            except Exception:  # whatever one tape holds, those of all other calls wait behind it; it stays where it is
+                self._on_failure("unreadable")
+                log.exception("recording cannot be finished", call_id=path.name.removesuffix(SUFFIX))
             finally:
                 self._tapes.task_done()
 
@@ -162,10 +165,6 @@ class Finisher:
                     log.error("recording waits to be finished", call_id=call_id, error=type(error).__name__)
                 await asyncio.sleep(retry_s)
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
-            except Exception:  # whatever one tape holds, those of all other calls wait behind it; it stays where it is
-                self._on_failure("unreadable")
-                log.exception("recording cannot be finished", call_id=call_id)
-                return
             else:
                 return
 
