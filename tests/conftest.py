@@ -20,6 +20,8 @@ from voicebot.records import database
 settings.register_profile("voicebot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("voicebot")
 
+#: Marks of tests that run in a phase of their own; see `scripts/test`.
+_LOOKED_FOR = ("spoken", "browser", "crowd")
 _AT_HOME = ("127.", "::1", "localhost", "0.0.0.0")  # connecting to it reaches this machine only
 
 
@@ -41,6 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
     """
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
+    _check_marks(items)
     for item in items:
         if "database_url" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.both_databases)
@@ -49,6 +52,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
     if left_out:
         config.hook.pytest_deselected(items=left_out)
     items[:] = sorted(kept, key=_longest_s, reverse=True)
+
+
+def _check_marks(items: list[pytest.Item]) -> None:
+    """Refuse a mark that a file does not name: `scripts/test` looks for the names, and would leave its tests out."""
+    texts: dict[Path, str] = {}
+    for item in items:
+        for name in _LOOKED_FOR:
+            if item.get_closest_marker(name) is None:
+                continue
+            if item.path not in texts:
+                texts[item.path] = item.path.read_text(encoding="utf-8")
+            if f"pytest.mark.{name}" not in texts[item.path]:
+                raise pytest.UsageError(f"{item.nodeid}: name its mark in the file, as pytest.mark.{name}")
 
 
 def _longest_s(item: pytest.Item) -> tuple[bool, float]:
