@@ -23,8 +23,8 @@ from voicebot.redaction import (
 
 #: Silence reaches so far beyond the words, whose times a recogniser only estimates.
 _PADDING_MS = 200
-#: And so much farther before the first word of a number: Whisper tells it up to 400 ms late.
-_LATE_MS = 200
+#: And so much farther around a number: Whisper tells its first word up to 400 ms late and the end of its last as early.
+_OFF_MS = 200
 #: Keys are noted when the last has come; their tones may be on the line so long before, and so long after.
 _KEYED_BEFORE_MS, _KEYED_AFTER_MS = 15_000, 1_000
 _KEYS = "keys"
@@ -165,7 +165,7 @@ def _redactions(
     else:
         # Behind the last word that was made out the number may go on: Whisper loses the ends of long ones.
         heard_until, over = max((word.end_ms for word in turn.words), default=0), turn.at_ms + turn.heard_ms
-        spans = [(start - _LATE_MS, max(end, over) if end >= heard_until else end) for start, end in spans]
+        spans = [(start - _OFF_MS, max(end, over) if end >= heard_until else end + _OFF_MS) for start, end in spans]
     return tuple(
         Redaction(
             (kinds[index] if index < len(kinds) else kinds[-1]).value, max(0, start - _PADDING_MS), end + _PADDING_MS
