@@ -12,8 +12,11 @@ _LONGEST = 4
 #: How often a run of several words, and a single word, must have been seen to tell something.
 _LEAST_RUN = 2
 _LEAST_WORD = 3
-#: How often one that ended some and not others must have been seen: once of twice says nothing.
+#: How often a run that ended some and not others must have been seen. Once of twice says nothing, nor does one word.
 _LEAST_MIXED = 4
+
+#: What people put behind a sentence that is whole.
+_COURTESIES = frozenset("please thank thanks you today now then".split())
 
 
 class Endings:
@@ -25,11 +28,13 @@ class Endings:
         self._ended: Counter[tuple[str, ...]] = Counter()
         for sentence in sentences:
             words = tuple(normalise(sentence).split())
-            self._whole.add(words)
-            for length in range(1, _LONGEST + 1):
-                for end in range(length, len(words) + 1):
+            for end in range(1, len(words) + 1):
+                is_whole = _COURTESIES.issuperset(words[end:])
+                if is_whole:
+                    self._whole.add(words[:end])
+                for length in range(1, min(_LONGEST, end) + 1):
                     self._seen[words[end - length : end]] += 1
-                self._ended[words[-length:]] += len(words) >= length
+                    self._ended[words[end - length : end]] += is_whole
 
     def chance(self, words: Sequence[str]) -> float | None:
         """Return the share, 0 to 1, of what ended with the last of `words` where it was seen; None where it was not.
@@ -44,5 +49,6 @@ class Endings:
             run = said[-length:]
             seen, ended = self._seen[run], self._ended[run]
             if seen >= (_LEAST_RUN if length > 1 else _LEAST_WORD):
-                return ended / seen if seen >= _LEAST_MIXED or ended in {0, seen} else None
+                tells = ended in {0, seen} or (length > 1 and seen >= _LEAST_MIXED)
+                return ended / seen if tells else None
         return None
