@@ -137,6 +137,13 @@ Make = Callable[..., Client]
 Served = tuple[Shop, str]
 
 
+async def fail_until_left_alone(client: Client, shop: Shop) -> None:
+    shop.answers = [(500, "")] * 6
+    for _ in range(2):
+        with pytest.raises(BackendUnavailable):
+            await client.status()
+
+
 async def test_a_json_answer_becomes_a_typed_result(make: Make, shop: Served) -> None:
     answer = await make().status()
     assert answer == BackendResult("ok", {"state": "shipped", "due": date(2026, 3, 5), "price": Decimal("12.10")})
@@ -203,10 +210,7 @@ async def test_a_service_that_is_not_there_is_unavailable(make: Make) -> None:
 
 async def test_after_failures_in_a_row_a_system_is_left_alone_and_then_tried_again(make: Make, shop: Served) -> None:
     client = make()
-    shop[0].answers = [(500, "")] * 6
-    for _ in range(2):
-        with pytest.raises(BackendUnavailable):
-            await client.status()
+    await fail_until_left_alone(client, shop[0])
     asked = len(shop[0].asked)
     with pytest.raises(BackendUnavailable, match="left alone"):
         await client.status()
@@ -284,10 +288,7 @@ async def test_a_write_that_was_surely_not_done_is_sent_again(make: Make, shop: 
 
 async def test_a_write_that_was_held_back_from_a_resting_system_is_done_later(make: Make, shop: Served) -> None:
     client = make()
-    shop[0].answers = [(500, "")] * 6
-    for _ in range(2):
-        with pytest.raises(BackendUnavailable):
-            await client.status()
+    await fail_until_left_alone(client, shop[0])
     asked = len(shop[0].asked)
     with pytest.raises(BackendUnavailable, match="left alone"):
         await client.credit()
