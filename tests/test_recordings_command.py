@@ -12,6 +12,7 @@ from voicebot.cli import main
 from voicebot.dialog.events import SlotValue
 from voicebot.records.database import Database, locate
 from voicebot.records.deeds import Deeds
+from voicebot.records.facts import SealedFacts
 from voicebot.records.record import Outcome
 from voicebot.records.store import Store
 from voicebot.records.tape import Tape
@@ -74,7 +75,7 @@ async def _with_a_customer(data: Path, key: str) -> None:
             await store.journal.flush()
             plan = Plan(customer="account", proven_by="proven")
             slots: dict[str, SlotValue] = {"account": account, "proven": bool(account), "reason": "a chair"}
-            await Customers(deeds, RecordingKeys.parse(key)).keep(call_id, plan, slots)
+            await Customers(SealedFacts(store.database), RecordingKeys.parse(key)).keep(call_id, plan, slots)
             await deeds.note_summary(call_id, "Wanted a chair.")
 
 
@@ -82,7 +83,7 @@ async def _known_by(data: Path, key: str) -> tuple[list[str], dict[str, str]]:
     """Return the calls of the customer, and what is known for the work after the other one, with this key alone."""
     async with Database.connected(locate(data)) as database:
         deeds = Deeds(database, now=lambda: datetime(2026, 11, 21, tzinfo=UTC))
-        customers = Customers(deeds, RecordingKeys.parse(key))
+        customers = Customers(SealedFacts(database), RecordingKeys.parse(key))
         return [call.call_id for call in await deeds.past(customers.hashes("402938"))], await customers.facts("c2")
 
 

@@ -17,6 +17,7 @@ from voicebot.records.audit import AuditEntry, verify
 from voicebot.records.continuations import ContinuationStore, KeptChat
 from voicebot.records.deeds import Deeds
 from voicebot.records.disposal import Disposal, DisposalRefused
+from voicebot.records.facts import SealedFacts
 from voicebot.records.record import HeardWord, Outcome, Speaker, TurnRecord
 from voicebot.records.retention import DataKind, Retention
 from voicebot.records.search import CallSearch
@@ -247,7 +248,7 @@ async def test_what_was_made_of_a_call_afterwards_goes_with_the_transcript(
     _call(store, tmp_path, "c1", days_ago=50)
     await store.journal.flush()
     deeds, said = Deeds(store.database, now=lambda: NOW), '{"thing": "xylophone"}'
-    await deeds.keep_facts("c1", "a" * 64, b"sealed xylophone")
+    await SealedFacts(store.database).keep("c1", "a" * 64, b"sealed xylophone")
     await deeds.note_summary("c1", "Wanted a xylophone.")
     await deeds.note("d1", "c1", "shop.order", said, said)
     await deeds.ask("a1", "c1", "shop.order", said, 60)
@@ -423,7 +424,7 @@ async def test_a_customer_who_proved_who_they_are_is_deleted_from_every_number(
     await store.journal.flush()
     deeds = Deeds(store.database, now=lambda: NOW)
     for call_id, customer in (("home", "h1"), ("office", "h2"), ("else", "h3")):
-        await deeds.keep_facts(call_id, customer, b"sealed")
+        await SealedFacts(store.database).keep(call_id, customer, b"sealed")
         await deeds.note_summary(call_id, "A summary.")
     certificate = await disposal.delete(customer=["h1", "h2"], **WHY)
     assert {told["call_id"] for told in certificate["calls"]} == {"home", "office"}

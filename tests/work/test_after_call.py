@@ -20,6 +20,7 @@ from voicebot.dialog.events import SlotValue
 from voicebot.errors import BackendUnavailable
 from voicebot.records.actions import ActionBook, ActionState
 from voicebot.records.deeds import ALL, Deeds, FollowUpState
+from voicebot.records.facts import SealedFacts
 from voicebot.records.record import Outcome, Speaker, TurnRecord
 from voicebot.records.store import Store
 from voicebot.records.tasks import Tasks
@@ -119,7 +120,7 @@ async def house(
     crm, phone, plan = crm or Crm(), phone or Phone(), plan_of(folder, GOOD)
     async with Store.open(folder, url=database_url, on_failure=lambda _: None, now=lambda: NOW) as store:
         deeds = Deeds(store.database, now=lambda: NOW)
-        customers = Customers(deeds, RecordingKeys.kept_in(folder))
+        customers = Customers(SealedFacts(store.database), RecordingKeys.kept_in(folder))
 
         @asynccontextmanager
         async def planned(version: str) -> AsyncIterator[Planned]:
@@ -243,7 +244,7 @@ async def test_who_a_customer_is_cannot_be_read_from_what_is_kept(tmp_path: Path
     async with house(tmp_path, database_url) as here:
         here.call("c1")
         await here.after("c1")
-        sealed = await here.deeds.facts("c1")
+        sealed = await SealedFacts(here.store.database).of("c1")
         assert sealed is not None
         assert b"400121" not in sealed
         assert (await here.customers.facts("c1"))["customer"] == "400121"

@@ -19,6 +19,7 @@ from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import Operation
 from voicebot.records.actions import ActionBook
 from voicebot.records.deeds import ALL, Approval, Deeds
+from voicebot.records.facts import SealedFacts
 from voicebot.records.store import Store
 from voicebot.records.tasks import Tasks
 from voicebot.records.vault.keys import RecordingKeys
@@ -64,7 +65,7 @@ class Work:
 def remembering(store: Store, keys: RecordingKeys, *, now: Callable[[], datetime]) -> MemorySystem:
     """Return what flows ask about a customer's earlier calls."""
     deeds = Deeds(store.database, now=now)
-    return MemorySystem(deeds, Customers(deeds, keys), now=now)
+    return MemorySystem(deeds, Customers(SealedFacts(store.database), keys), now=now)
 
 
 @asynccontextmanager
@@ -83,7 +84,7 @@ async def working(  # noqa: PLR0917  # everything it may need, from one place
     `twilio` sends text messages, where there is an account.
     """
     deeds, book = Deeds(store.database, now=now), ActionBook(store.database, now=now)
-    customers = Customers(deeds, keys)
+    customers = Customers(SealedFacts(store.database), keys)
     after_call = AfterCall(
         calls=store,
         deeds=deeds,

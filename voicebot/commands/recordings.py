@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from voicebot.app.vault import recording_keys, recording_objects
 from voicebot.records.database import Database, locate
-from voicebot.records.deeds import Deeds
+from voicebot.records.facts import SealedFacts
 from voicebot.records.vault.index import RecordingIndex
 from voicebot.records.vault.keys import new_key
 from voicebot.records.vault.vault import Vault
@@ -65,7 +64,7 @@ async def _each(given: argparse.Namespace, task: _Task, done: str) -> int:
     async with Database.connected(locate(settings.data, settings.database)) as database:
         keys = await asyncio.to_thread(recording_keys, settings)
         vault = Vault(recording_objects(settings), keys, RecordingIndex(database))
-        customers = Customers(Deeds(database, now=lambda: datetime.now(UTC)), keys)
+        customers = Customers(SealedFacts(database), keys)
         async for call_id, fault in task(vault, customers):
             if fault is None:
                 good += 1

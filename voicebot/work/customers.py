@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 
 from voicebot.dialog.events import SlotValue
-from voicebot.records.deeds import Deeds
+from voicebot.records.facts import SealedFacts
 from voicebot.records.vault.keys import RecordingKey, RecordingKeys, UnknownKeyError
 from voicebot.records.vault.sealed import SealBrokenError, key_id_of, seal, unseal
 from voicebot.work.plan import Plan
@@ -17,8 +17,8 @@ from voicebot.work.plan import Plan
 class Customers:
     """Keeps what calls leave behind. An older key still finds what was kept under it."""
 
-    def __init__(self, deeds: Deeds, keys: RecordingKeys) -> None:
-        self._deeds = deeds
+    def __init__(self, sealed: SealedFacts, keys: RecordingKeys) -> None:
+        self._kept = sealed
         self._keys = keys
 
     async def keep(self, call_id: str, plan: Plan, slots: Mapping[str, SlotValue]) -> None:
@@ -26,11 +26,11 @@ class Customers:
         proven = slots.get(plan.proven_by) is True
         customer = str(slots[plan.customer]) if proven and plan.customer in slots else ""
         facts = {name: str(value) for name, value in slots.items()} | {"customer": customer}
-        await self._deeds.keep_facts(call_id, *self._sealed(call_id, facts))
+        await self._kept.keep(call_id, *self._sealed(call_id, facts))
 
     async def facts(self, call_id: str) -> dict[str, str]:
         """Return what was kept of a call; nothing but an empty customer where its server died in mid-call."""
-        sealed = await self._deeds.facts(call_id)
+        sealed = await self._kept.of(call_id)
         if sealed is None:
             return {"customer": ""}
         return self._unsealed(call_id, sealed)
@@ -41,7 +41,7 @@ class Customers:
         May be broken off and begun again; the old keys are needed until it has come to its end.
         """
         after = ""
-        while page := await self._deeds.sealed_facts(after=after):
+        while page := await self._kept.after(after):
             for call_id, sealed in page:
                 after = call_id
                 try:
@@ -51,7 +51,7 @@ class Customers:
                 except (SealBrokenError, UnknownKeyError) as error:
                     yield call_id, f"what it left for the work after it is {error}"
                 else:
-                    await self._deeds.exchange_facts(call_id, sealed, *self._sealed(call_id, facts))
+                    await self._kept.exchange(call_id, sealed, *self._sealed(call_id, facts))
                     yield call_id, None
 
     def _sealed(self, call_id: str, facts: Mapping[str, str]) -> tuple[str | None, bytes]:
