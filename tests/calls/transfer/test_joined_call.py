@@ -71,10 +71,10 @@ async def test_somebody_of_another_queue_is_asked_in_and_let_go(tmp_path: Path) 
     async with talking(tmp_path) as talk:
         assert talk.desk.invite("ana", talk.token, "second")
         await has_third(talk)
-        assert await talk.state_of("ben") == "busy"
+        await talk.becomes("ben", "busy")
         assert talk.desk.let_third_go("ana", talk.token)
         await until(lambda: talk.shown[-1][1] is not None and not talk.shown[-1][1].third)
-        assert await talk.state_of("ben") != "busy"
+        await talk.becomes("ben", "available", "wrap_up")
         assert await talk.state_of("ana") == "busy"
         assert phase(talk) is Phase.JOINED
 
@@ -95,7 +95,7 @@ async def test_an_agent_who_leaves_a_third_leaves_them_the_caller(tmp_path: Path
         ana = talk.token
         leg_of(talk, "ana").end()
         await until(lambda: talk.transfer.claim is not None and talk.transfer.claim.agent_id == "ben")
-        assert await talk.state_of("ana") == "wrap_up"
+        await talk.becomes("ana", "wrap_up")
         assert await talk.state_of("ben") == "busy"
         assert not talk.desk.hold("ana", ana, held=True), "the caller is another's now"
         assert talk.desk.finish("ben", talk.token)

@@ -84,6 +84,12 @@ class Talk:
     async def state_of(self, agent_id: str) -> str:
         return next(row.state for row in (await self.centre.snapshot()).agents if row.id == agent_id)
 
+    async def becomes(self, agent_id: str, *states: str) -> None:
+        """Wait until the board has an agent in one of these states: it is told a moment after the desks are."""
+        async with asyncio.timeout(10):
+            while await self.state_of(agent_id) not in states:
+                await asyncio.sleep(0.01)
+
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):

@@ -170,8 +170,6 @@ class WhisperStream:
             self._ahead = None
 
     async def finish(self) -> tuple[Hypothesis, ...]:
-        if self._partial is not None:
-            self._partial.cancel()
         return await self._conclude(Urgency.FINAL)
 
     async def close(self) -> None:
@@ -187,6 +185,9 @@ class WhisperStream:
         self._engine.release()
 
     async def _conclude(self, urgency: Urgency) -> tuple[Hypothesis, ...]:
+        if self._partial is not None:
+            # Of what is now decoded whole nobody needs a part, which would only hold the decoder up.
+            self._partial.cancel()
         span = self._pauses.span
         if span is None or self._pauses.speech_ms < _LEAST_SPEECH_MS:
             return ()
