@@ -63,12 +63,12 @@ class CallEraser:
         self._writes = writes
 
     async def erase(self, call_id: str) -> str | None:
-        digest = await self._recordings.erase(call_id)
+        # First, as it may fail: the recording's digest is known only to whoever erases it.
         try:
             await asyncio.to_thread(forget_call, self._writes, call_id)
         except OSError as error:
             raise StoreUnavailableError(str(error)) from error
-        return digest
+        return await self._recordings.erase(call_id)
 
 
 def call_eraser(settings: Settings, index: RecordingIndex) -> CallEraser:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,13 @@ import pytest
 from tests.fakes.buzz import buzz
 from tests.fakes.ear import ScriptedEar
 from tests.records.vault.taped import DAY, KEYS, SILENT, START, Failures, finishing, plan_of, vault_of, write_tape
+from voicebot.records.disposal import Disposal
 from voicebot.records.record import Speaker, TurnRecord
+from voicebot.records.retention import DataKind, Retention
 from voicebot.records.store import Store
 from voicebot.records.tape import Tape
 from voicebot.records.vault.codec import decode
+from voicebot.records.vault.erasing import Eraser
 from voicebot.telephony.leg import Channel, Direction, LegInfo
 
 _DYING = """
@@ -167,4 +170,28 @@ async def test_what_was_being_said_is_in_record_and_recording_unless_it_may_be_a
     if has_words:
         (turn,) = late
         assert 5500 <= turn["words"][-1]["end_ms"] <= 6000
+    assert failures == []
+
+
+async def test_what_was_being_said_is_not_written_down_once_the_transcript_was_deleted(
+    tmp_path: Path, failures: Failures
+) -> None:
+    plan = replace(plan_of(tmp_path), ear=ScriptedEar("I would like to know when you open today"))
+    async with Store.open(tmp_path, on_failure=lambda _: None) as store:
+        store.journal.begin_call(
+            "c1", LegInfo("c1", Channel.TWILIO, Direction.INBOUND, "+15550100", "+15550199"), START, "flows-1"
+        )
+        store.journal.note_recording("c1", f"{DAY}/c1")
+        store.journal.add_turn("c1", TurnRecord(Speaker.BOT, "How can I help you?", at_ms=100, heard_ms=1500))
+    _tape_that_ends_in_speech(tmp_path)
+    async with Store.open(tmp_path, on_failure=lambda _: None) as store:
+        eraser = Eraser(plan.objects, plan.tapes, store.recordings)
+        disposal = Disposal(store.database, eraser, lambda: datetime.now(UTC) + timedelta(days=9))
+        await disposal.retain(Retention({DataKind.TRANSCRIPT: 1}))
+        async with finishing(plan, store, failures) as finisher:
+            await finisher.idle()
+        record = await store.get("c1")
+    assert record is not None
+    assert [turn["text"] for turn in record["turns"]] == [""]
+    assert record["recording"]["unheard"] == []
     assert failures == []

@@ -234,6 +234,23 @@ async def test_an_erased_recording_leaves_nothing_finished_or_not(
     assert await vault_of(plan, store).open("c1") is None
 
 
+async def test_a_recording_deleted_before_its_turn_to_be_finished_is_not_called_lost(
+    tmp_path: Path, store: Store, failures: Failures
+) -> None:
+    plan = plan_of(tmp_path)
+    eraser = Eraser(plan.objects, plan.tapes, store.recordings)
+    disposal = Disposal(store.database, eraser, lambda: START + timedelta(days=9))
+    tape = write_tape(tmp_path)
+    note_call(store)
+    async with finishing(plan, store, failures) as finisher:
+        await finisher.idle()
+        await disposal.delete(call_ids=["c1"], by="dana", reason="asked")
+        finisher.tape_closed(tape)
+        await asyncio.sleep(0)  # `tape_closed` may be called from any thread: the loop takes it up next
+        await finisher.idle()
+    assert failures == []
+
+
 @pytest.mark.parametrize("by", ["a customer's request", "retention"])
 async def test_a_recording_deleted_while_it_is_being_finished_leaves_nothing(
     tmp_path: Path, store: Store, failures: Failures, by: str

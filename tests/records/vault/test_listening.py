@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,10 +25,15 @@ from tests.records.vault.taped import (
     vault_of,
     write_tape,
 )
+from voicebot import g711
+from voicebot.g711 import Pcm
 from voicebot.records.record import HeardWord, Speaker, TurnRecord
 from voicebot.records.store import Store
 from voicebot.records.tape import Tape
+from voicebot.records.unheard import Searched
+from voicebot.records.vault import listening
 from voicebot.records.vault.codec import decode
+from voicebot.records.vault.listening import listen
 
 
 def spoken_tape(data: Path) -> None:
@@ -78,6 +85,22 @@ async def _listened_to(data: Path, store: Store, failures: Failures, *texts: str
     record = await store.get("c1")
     assert record is not None
     return record | {"audible": bool(np.abs(samples[48_800:63_000, 0]).max() > 1000)}
+
+
+async def test_a_long_recording_is_looked_through_without_holding_up_live_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its millions of samples take a fifth of a second, in which no live call would hear or say anything."""
+    worked_in: list[threading.Thread] = []
+
+    def decoded(payload: bytes) -> Pcm:
+        worked_in.append(threading.current_thread())
+        return g711.decode(payload)
+
+    monkeypatch.setattr(listening, "g711", SimpleNamespace(decode=decoded))
+    await listen(np.full((16_000, 2), SILENT, np.uint8), Searched((), None), None)
+    assert worked_in
+    assert threading.current_thread() not in worked_in
 
 
 async def test_speech_that_holds_no_number_is_heard_by_whoever_listens(

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-from voicebot.records.record import RecordingRecord, RecordingState
+from voicebot.records.record import RecordingRecord
 from voicebot.records.tape import SUFFIX
 from voicebot.records.vault.codec import Codec
 from voicebot.records.vault.finishing import waveform_name
@@ -31,7 +31,7 @@ class Eraser:
         if found is None:
             return None
         # First: whoever finishes it at this moment sees that, and takes back what is stored after we have looked.
-        await self._index.set_state(call_id, RecordingState.DELETED)
+        await self._index.deleted(call_id)
         return await asyncio.to_thread(self._erase, found)
 
     def _erase(self, recording: RecordingRecord) -> str | None:

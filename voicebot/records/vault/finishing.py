@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from voicebot import g711
 from voicebot.records.lane import RATE_HZ
 from voicebot.records.overheard import Stretch
-from voicebot.records.record import RecordingState, UnheardSpeech
+from voicebot.records.record import UnheardSpeech
 from voicebot.records.tape import SUFFIX, Lanes, is_being_written, read_tape
 from voicebot.records.unheard import Searched
 from voicebot.records.vault.codec import Codec, encode
@@ -53,7 +53,7 @@ class CallIndex(Protocol):
     async def silences(self, call_id: str) -> Sequence[SilentSpan]: ...
     async def searched(self, call_id: str) -> Searched: ...
     async def finished(self, call_id: str, recording: FinishedRecording) -> bool: ...
-    async def set_state(self, call_id: str, state: RecordingState) -> None: ...
+    async def lost(self, call_id: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +147,11 @@ class Finisher:
                 log.error("recording cannot be finished", call_id=call_id, error=str(error))
                 return
             except FileNotFoundError:
-                await self._index.set_state(call_id, RecordingState.LOST)
-                self._on_failure("lost")
-                log.error("recording lost", call_id=call_id)
+                if await self._index.lost(call_id):
+                    self._on_failure("lost")
+                    log.error("recording lost", call_id=call_id)
+                else:
+                    log.info("recording deleted before it was finished", call_id=call_id)
                 return
             except EarAwayError:
                 # Others need not wait for it.

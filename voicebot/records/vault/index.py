@@ -171,17 +171,29 @@ class RecordingIndex:
             )
             if not noted.rowcount:
                 return False
-            started_at = await connection.scalar(select(CALLS.c.started_at).where(died))
-            if started_at is not None:
-                ended_at = started_at + timedelta(milliseconds=recording.duration_ms)
+            call = (
+                await connection.execute(select(CALLS.c.started_at, CALLS.c.transcript_deleted_at).where(died))
+            ).first()
+            if call is not None:
+                ended_at = call.started_at + timedelta(milliseconds=recording.duration_ms)
                 await connection.execute(
                     update(CALLS).where(died, CALLS.c.ended_at < ended_at).values(ended_at=ended_at)
                 )
-                await _add_late_turns(connection, call_id, recording.stretches)
+                # A tape may have waited for its key until its call's words were to go.
+                if call.transcript_deleted_at is None:
+                    await _add_late_turns(connection, call_id, recording.stretches)
             return True
 
-    async def set_state(self, call_id: str, state: RecordingState) -> None:
-        await self._set(call_id, {"state": state.value})
+    async def lost(self, call_id: str) -> bool:
+        """Note that there is nothing to play; False when it was deleted meanwhile, and nothing is noted."""
+        here = (RECORDINGS.c.call_id == call_id) & (RECORDINGS.c.state != RecordingState.DELETED.value)
+        async with self._database.begin() as connection:
+            noted = await connection.execute(update(RECORDINGS).where(here).values(state=RecordingState.LOST.value))
+            return bool(noted.rowcount)
+
+    async def deleted(self, call_id: str) -> None:
+        """Note that it is to be no more, for whoever finishes it meanwhile."""
+        await self._set(call_id, {"state": RecordingState.DELETED.value})
 
     async def resealed(self, call_id: str, *, sha256: str, key_id: str, stored_bytes: int) -> None:
         """Note that the same recording lies there under another key."""

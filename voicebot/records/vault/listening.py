@@ -10,7 +10,7 @@ from voicebot.errors import VoicebotError
 from voicebot.g711 import Pcm
 from voicebot.records.overheard import FRAME_MS, Overheard, Stretch, cut, may_be_kept
 from voicebot.records.tape import Lanes
-from voicebot.records.unheard import Searched, unheard, voiced
+from voicebot.records.unheard import Searched, Span, unheard, voiced
 
 LANES = ("caller", "bot")
 _SAMPLES_PER_MS = 8
@@ -31,8 +31,7 @@ async def listen(lanes: Lanes, searched: Searched, ear: Ear | None) -> tuple[Str
 
     Without an ear nothing of it is kept. `EarAwayError` as for an `Ear`.
     """
-    samples = g711.decode(lanes.tobytes()).reshape(-1, 2)
-    found = await asyncio.to_thread(unheard, samples, searched)
+    samples, found = await asyncio.to_thread(_look_through, lanes, searched)
     stretches: list[Stretch] = []
     for lane, (name, spans) in enumerate(zip(LANES, found, strict=True)):
         for start_ms, end_ms in spans:
@@ -43,7 +42,13 @@ async def listen(lanes: Lanes, searched: Searched, ear: Ear | None) -> tuple[Str
     return tuple(sorted(stretches, key=lambda stretch: stretch.start_ms))
 
 
-async def _hear(samples: Pcm, lane: str, span: tuple[int, int], ear: Ear) -> list[Stretch]:
+def _look_through(lanes: Lanes, searched: Searched) -> tuple[Pcm, tuple[list[Span], list[Span]]]:
+    """Return the samples, of shape (frames, 2), and the spans of each lane that were not written down; it blocks."""
+    samples = g711.decode(lanes.tobytes()).reshape(-1, 2)
+    return samples, unheard(samples, searched)
+
+
+async def _hear(samples: Pcm, lane: str, span: Span, ear: Ear) -> list[Stretch]:
     first_ms, until_ms = span[0] // FRAME_MS * FRAME_MS, min(span[1], len(samples) // _SAMPLES_PER_MS)
     in_span = samples[first_ms * _SAMPLES_PER_MS : until_ms * _SAMPLES_PER_MS]
     speech = await asyncio.to_thread(voiced, in_span)
