@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,27 @@ async def test_each_step_is_done_once_in_order_however_often_it_is_begun(tmp_pat
     assert await asyncio.to_thread(len, done) == len(done)  # the loop's threads are there afterwards
     assert sorted(done) == ["first call1", "note call1/a", "note call1/b", "second call1"]
     assert done.index("first call1") < done.index("second call1")
+
+
+async def test_much_work_at_once_is_done_by_few_threads(tmp_path: Path, database_url: str) -> None:
+    done: set[str] = set()
+
+    async def note(subject: str) -> Sequence[Errand]:
+        done.add(subject)
+        return ()
+
+    url = locate(tmp_path, database_url)
+    errands = [Errand("note", f"call{number}") for number in range(60)]
+    async with (
+        Database.served(url, instance="one"),
+        durable_work(url, instance="one", jobs={"note": [Step("note", note)]}) as work,
+    ):
+        await asyncio.gather(*(work.begin(errand) for errand in errands))
+        states = await asyncio.gather(*(work.settled(errand) for errand in errands))
+        threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("dbos-executor")]
+    assert set(states) == {ErrandState.DONE}
+    assert done == {errand.subject for errand in errands}
+    assert 0 < len(threads) <= 16
 
 
 async def test_a_step_that_fails_is_tried_again_and_given_up_in_the_end(tmp_path: Path, database_url: str) -> None:

@@ -27,6 +27,9 @@ log = structlog.get_logger(__name__)
 STEPS_VERSION = "1"
 _NAME = "voicebot"
 _DRAIN_S = 5
+#: DBOS hands every look into the database to a thread, and waits in none. Without a limit a server with much to do has
+#: hundreds, and keeps them, at some three megabytes each.
+_THREADS = 16
 
 
 class WorkFailed(VoicebotError):
@@ -153,6 +156,7 @@ async def durable_work(
         "application_version": STEPS_VERSION,
         "log_level": "ERROR",
         "sys_db_pool_size": 4,
+        "max_executor_threads": _THREADS,
     }
     DBOS(config=config)
     # Its own lines would put what a step raised beside our structured ones.

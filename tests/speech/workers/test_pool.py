@@ -131,6 +131,25 @@ async def test_a_stuck_worker_is_noticed_in_two_seconds_and_replaced(pool: Worke
     await until_whole_again(pool)
 
 
+async def test_a_worker_that_let_a_request_down_is_looked_at_although_nobody_waits_any_more() -> None:
+    async with WorkerPool(WorkerSpec(kind=KIND), patience=Patience(idle_ping_every_s=3600)) as pool:
+        async with pool.lease() as line:
+            line.send(Event("hang", {"seconds": 3600}))
+        await until_whole_again(pool)
+        assert pool.status().peers[0].restarts == 1
+
+
+async def test_a_worker_that_is_stuck_while_nobody_asks_it_anything_is_replaced() -> None:
+    async with WorkerPool(WorkerSpec(kind=KIND), patience=Patience(idle_ping_every_s=0.1)) as pool:
+        victim = pool.status().peers[0]
+        assert victim.pid is not None
+        os.kill(victim.pid, signal.SIGSTOP)
+        await until(lambda: pool.status().peers[0].state is not PeerState.READY)
+        os.kill(victim.pid, signal.SIGCONT)
+        await until_whole_again(pool)
+        assert pool.status().peers[0].pid != victim.pid
+
+
 async def test_a_full_pool_refuses_instead_of_queueing_for_ever(pool: WorkerPool) -> None:
     async with pool.lease(), pool.lease(), pool.lease(), pool.lease() as last:
         with pytest.raises(EngineUnavailable, match="busy"):

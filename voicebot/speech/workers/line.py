@@ -35,6 +35,9 @@ class Line:
     ) -> None:
         self.peer = peer
         self.capabilities = capabilities
+        #: When the server last said something, on the loop's clock; at first when it took the connection.
+        self.heard_s = asyncio.get_running_loop().time()
+        self.answered = False
         self._reader = reader
         self._writer = writer
 
@@ -56,6 +59,8 @@ class Line:
             raise PeerLost(f"The connection to the speech server {self.peer} broke.") from error
         if event is None:
             raise PeerLost(f"The speech server {self.peer} closed the connection.")
+        self.heard_s = asyncio.get_running_loop().time()
+        self.answered = True
         return event
 
     def abort(self) -> None:

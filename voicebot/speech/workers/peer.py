@@ -7,6 +7,7 @@ A peer is a worker process that we start (`process.WorkerProcess`) or a Wyoming 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,10 +42,15 @@ _TRANSITIONS: dict[PeerState, frozenset[PeerState]] = {
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a peer may take. A dead process shows at once, a stuck one after `ping_every_s + ping_deadline_s`."""
+    """How long a peer may take. A dead process shows at once, a stuck one that is asked something in two seconds.
+
+    Whatever answers requests is alive. A sign of life is asked for where a request has had no word for half of
+    `look_every_s` or ended without one, and else once in `idle_ping_every_s`: asking costs processor time.
+    """
 
     warm_up_s: float = 90.0
-    ping_every_s: float = 0.4
+    look_every_s: float = 0.3
+    idle_ping_every_s: float = 5.0
     ping_deadline_s: float = 1.4
     connect_s: float = 0.5
     stop_grace_s: float = 3.0
@@ -90,6 +96,9 @@ class Peer:
         self._lines: set[Line] = set()
         #: Lines that are being opened: of several requests at once each must see those before it.
         self._opening = 0
+        #: A request has begun or ended since the watch last looked, and whether one ended without a word.
+        self._used = asyncio.Event()
+        self._ignored = False
 
     @property
     def pid(self) -> int | None:
@@ -124,12 +133,16 @@ class Peer:
         try:
             line = await connect(self.address, self.name, self.capabilities, timeout_s=self._patience.connect_s)
             self._lines.add(line)
+            self._used.set()
         finally:
             self._opening -= 1
         return line
 
     async def close_line(self, line: Line) -> None:
         self._lines.discard(line)
+        if not line.answered:
+            self._ignored = True
+            self._used.set()
         self._changed()
         await line.close()
 
@@ -171,17 +184,33 @@ class Peer:
         await self._until_stuck()
 
     async def _until_stuck(self) -> None:
-        """Ask for a sign of life over and over; `PeerLost` when one stays out."""
+        """Ask for a sign of life whenever one is owed; `PeerLost` when it stays out."""
         line = await connect(self.address, self.name, self.capabilities, timeout_s=self._patience.connect_s)
         try:
             for number in itertools.count():
                 async with asyncio.timeout(self._patience.ping_deadline_s):
                     await self._ask(line, str(number))
-                await asyncio.sleep(self._patience.ping_every_s)
+                await self._until_owed()
         except TimeoutError as error:
             raise PeerLost(f"The speech server {self.name} did not answer in time.") from error
         finally:
             line.abort()
+
+    async def _until_owed(self) -> None:
+        """Wait until a sign of life is owed."""
+        loop = asyncio.get_running_loop()
+        latest_s = loop.time() + self._patience.idle_ping_every_s
+        while loop.time() < latest_s:
+            if not self._lines and not self._ignored:
+                self._used.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(latest_s):
+                        await self._used.wait()
+            await asyncio.sleep(self._patience.look_every_s)
+            silent_since_s = loop.time() - self._patience.look_every_s / 2
+            if self._ignored or any(line.heard_s < silent_since_s for line in self._lines):
+                break
+        self._ignored = False
 
     async def _ask(self, line: Line, number: str) -> None:
         # Plain Wyoming servers need not know ping; describe is what all of them answer.
