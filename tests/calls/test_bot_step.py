@@ -101,7 +101,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def keys(stage: Stage, pressed: str) -> None:
-    stage.line.on_event(KeysEntered(pressed, 0.0))
+    stage.line.on_event(KeysEntered(pressed, 0.0, began_s=0.0))
 
 
 async def run_payment(caller: HeldCaller) -> FlowRun:

@@ -25,3 +25,12 @@ def test_words_that_nobody_heard_stand_where_the_bot_was_interrupted() -> None:
         ("question", 35_100, ""),
         ("goodbye", 35_100, ""),
     ]
+
+
+def test_keys_take_from_the_first_to_the_last() -> None:
+    journal = MemoryJournal()
+    turns = TurnLog("c1", journal, Metrics(CollectorRegistry()), 100.0)
+    turns.caller_pressed("4271", 109.0, began_s=105.5, secret=False)
+    turns.close()
+    (turn,) = journal.turns
+    assert (turn.engine, turn.at_ms, turn.heard_ms) == ("keys", 5500, 3500)

@@ -112,9 +112,9 @@ class FakeLeg:
     def end(self, cause: EndCause = EndCause.PEER_HUNG_UP) -> None:
         self._events.put_nowait(LegEnded(cause, time.monotonic()))
 
-    def press(self, keys: str) -> None:
+    def press(self, keys: str, at_s: float | None = None) -> None:
         for key in keys:
-            self._events.put_nowait(KeyPressed(key, time.monotonic(), 100))
+            self._events.put_nowait(KeyPressed(key, time.monotonic() if at_s is None else at_s, 100))
 
     async def speak(self, frames: Sequence[bytes], *, realtime: bool = True) -> None:
         """Send frames as the party, 20 ms apart by deadline."""

@@ -90,7 +90,8 @@ class FakeLine:
         self.on_event(CallerTurn(final, timings, "", over_prompt, secret))
 
     def press(self, keys: str) -> None:
-        self.on_event(KeysEntered(keys, self._now()))
+        now_s = self._now()
+        self.on_event(KeysEntered(keys, now_s, began_s=now_s))
 
     async def until(self, condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
         """Wait until something that the session does makes `condition` true."""

@@ -12,6 +12,7 @@ from voicebot import g711
 from voicebot.dialog.expectation import AnswerKind, Expectation, KeyEntry
 from voicebot.media.events import (
     CallerTurn,
+    KeyingBegan,
     KeysEntered,
     SpeakingBegan,
     SpeakingEnded,
@@ -28,8 +29,23 @@ async def test_keys_stop_the_prompt_at_once_and_arrive_as_one_entry() -> None:
         for key in "1224":
             here.leg.press(key)
             await asyncio.sleep(0.12)
-        assert (await here.until(KeysEntered)).keys == "1224"
+        entered = await here.until(KeysEntered)
+        assert entered.keys == "1224"
+        assert [event.at_s for event in here.all(KeyingBegan)][::3] == [entered.began_s, entered.at_s]
         assert (await here.until(SpeakingEnded)).cut
+
+
+async def test_keys_before_they_were_asked_for_belong_to_the_entry_but_those_long_before_do_not() -> None:
+    pin = Expectation("pin", (AnswerKind.DIGITS,), keys=KeyEntry(2, 2))
+    async with room() as here:
+        for key, at_s in (("9", 10.0), ("8", 50.0)):
+            here.leg.press(key, at_s)
+        here.leg.press("7", 51.0)
+        await here.line.listen(pin)
+        here.leg.press("1", 52.0)
+        here.leg.press("2", 53.0)
+        entered = await here.until(KeysEntered)
+        assert (entered.keys, entered.began_s, entered.at_s) == ("12", 50.0, 53.0)
 
 
 def in_audio(keys: str) -> list[bytes]:

@@ -54,13 +54,20 @@ def test_what_a_question_asked_for_is_out_by_the_name_of_its_slot() -> None:
     redactor = TurnRedactor()
     redactor.add(_asks("Please key in your number.", "authenticate.ask_account_number"))
     (written,) = redactor.add(
-        TurnRecord(Speaker.CALLER, "[402938]", at_ms=20_000, engine="keys", slots={"account_number": "402938"})
+        TurnRecord(
+            *(Speaker.CALLER, "[402938]"),
+            at_ms=20_000,
+            heard_ms=4000,
+            engine="keys",
+            slots={"account_number": "402938"},
+        )
     )
     assert written.turn.text == "[account number]"
     assert written.turn.slots == {"account_number": "[account number]"}
     (redaction,) = written.turn.redactions
-    assert redaction.start_ms <= 5000
-    assert redaction.end_ms >= 21_000
+    # From before the first key, and not from when the caller said what they want.
+    assert 17_000 <= redaction.start_ms <= 18_000
+    assert redaction.end_ms >= 25_000
 
 
 def test_a_number_split_over_two_turns_is_never_written() -> None:

@@ -234,8 +234,8 @@ class CallSession:
         match item:
             case CallerTurn():
                 await talk.caller_turn(item)
-            case KeysEntered(keys, at_s):
-                parts.turns.caller_pressed(keys, at_s, secret=talk.secret)
+            case KeysEntered(keys, at_s, began_s):
+                parts.turns.caller_pressed(keys, at_s, began_s=began_s, secret=talk.secret)
                 await talk.step(CallerPressed(parts.now(), keys))
             case SpeechBegan() | KeyingBegan():
                 parts.timers.stop(Timer.NO_INPUT)

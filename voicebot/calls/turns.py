@@ -117,9 +117,10 @@ class TurnLog:
             self._caller.decisions.append("backchannel: the prompt went on")
         self._commit_caller()
 
-    def caller_pressed(self, keys: str, at_s: float, *, secret: bool) -> None:
+    def caller_pressed(self, keys: str, at_s: float, *, began_s: float, secret: bool) -> None:
         self._commit_caller()
-        draft = _Draft(Speaker.CALLER, self._ms(at_s), f"[{keys}]")
+        draft = _Draft(Speaker.CALLER, self._ms(began_s), f"[{keys}]")
+        draft.heard_ms = self._ms(at_s) - draft.at_ms
         draft.engine = "keys"
         draft.secret = secret
         draft.zero_s = at_s

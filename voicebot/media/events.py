@@ -84,10 +84,14 @@ class PauseEnded:
 
 @dataclass(frozen=True, slots=True)
 class KeysEntered:
-    """A finished key entry without its terminator. Personal."""
+    """A finished key entry without its terminator. Personal.
+
+    The first key, or one before it that nobody had asked for yet, came at `began_s`, in seconds of `at_s`.
+    """
 
     keys: str
     at_s: float
+    began_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ log = structlog.get_logger(__name__)
 _HISTORY_FRAMES = 50
 #: People close an entry with # out of habit, also one that was complete without it.
 _LATE_TERMINATOR_S = 3.0
+#: Keys farther apart do not belong to one entry.
+_KEYS_APART_S = 15.0
 #: How likely these words are all that the caller has to say to what was asked, 0 to 1; negative where they break off.
 Completeness = Callable[[str, Expectation], float]
 
@@ -158,6 +160,8 @@ class HearingProcessor(FrameProcessor):
         self._keys: KeyCollector | None = None
         self._key_timer: asyncio.TimerHandle | None = None
         self._entered_s = float("-inf")
+        #: When the first and the last came of the keys that belong together, awaited or not.
+        self._first_key_s = self._last_key_s = float("-inf")
         self._expectation: Expectation | None = None
         self._history: deque[bytes] = deque(maxlen=_HISTORY_FRAMES)
         self._attempt: _Attempt | None = None
@@ -347,6 +351,9 @@ class HearingProcessor(FrameProcessor):
                 await self._tell(PauseBegan(partial.text, self._clock()))
 
     async def _key(self, key: str, at_s: float) -> None:
+        if at_s - self._last_key_s > _KEYS_APART_S:
+            self._first_key_s = at_s
+        self._last_key_s = at_s
         if self._keys is None:
             return
         if key == "#" and not self._keys.collecting and at_s - self._entered_s < _LATE_TERMINATOR_S:
@@ -359,7 +366,7 @@ class HearingProcessor(FrameProcessor):
         if entered is not None:
             self._forget_keys()
             self._entered_s = at_s
-            await self._tell(KeysEntered(entered.keys, at_s))
+            await self._tell(KeysEntered(entered.keys, at_s, self._entry_over()))
             return
         self._await_next_key()
 
@@ -380,7 +387,12 @@ class HearingProcessor(FrameProcessor):
             return
         self._forget_keys()
         # Too few keys are an answer all the same: the dialog says what was wrong with it.
-        self._run(self._tell(KeysEntered(entered.keys, self._clock())))
+        self._run(self._tell(KeysEntered(entered.keys, self._clock(), self._entry_over())))
+
+    def _entry_over(self) -> float:
+        """Return when the first of its keys came; the next key begins another."""
+        self._last_key_s = float("-inf")
+        return self._first_key_s
 
     def _forget_keys(self) -> None:
         self._keys = None

@@ -25,8 +25,8 @@ from voicebot.redaction import (
 _PADDING_MS = 200
 #: And so much farther around a number: Whisper tells its first word up to 400 ms late and the end of its last as early.
 _OFF_MS = 200
-#: Keys are noted when the last has come; their tones may be on the line so long before, and so long after.
-_KEYED_BEFORE_MS, _KEYED_AFTER_MS = 15_000, 1_000
+#: A key is noted while it is held or after it: its tone may be on the line so long before, and so long after.
+_KEYED_BEFORE_MS, _KEYED_AFTER_MS = 2_000, 1_000
 _KEYS = "keys"
 #: Three digits or more, however they are grouped.
 _DIGITS = re.compile(r"\d(?:[ -]?\d){2,}")
@@ -158,7 +158,7 @@ def _redactions(
     turn: TurnRecord, context: Context, kinds: Sequence[Sensitive], spans: Sequence[tuple[int, int]]
 ) -> tuple[Redaction, ...]:
     if turn.engine == _KEYS:
-        spans = [(turn.at_ms - _KEYED_BEFORE_MS, turn.at_ms + _KEYED_AFTER_MS)]
+        spans = [(turn.at_ms - _KEYED_BEFORE_MS, turn.at_ms + turn.heard_ms + _KEYED_AFTER_MS)]
     elif context.asked is not None or not spans:
         # An answer is silent as a whole: its first and last words are those that recognisers get wrong.
         spans = [(turn.at_ms, turn.at_ms + turn.heard_ms)]

@@ -96,10 +96,12 @@ class RecordingIndex:
 
     async def silences(self, call_id: str) -> list[SilentSpan]:
         """Return where the call's turns say that something was taken out, and where nobody heard what was said."""
-        columns = (TURNS.c[name] for name in ("speaker", "at_ms", "heard_ms", "text", "prompt", "redactions"))
+        names = ("speaker", "at_ms", "heard_ms", "text", "prompt", "redactions", "engine")
+        columns = (TURNS.c[name] for name in names)
         async with self._database.connect() as connection:
             turns = (await connection.execute(select(*columns).where(TURNS.c.call_id == call_id, _WRITTEN))).all()
-        held = [HeldTurn(Speaker(turn.speaker), *turn[1:5]) for turn in turns]
+        # What was keyed is no speech: what the caller said meanwhile no turn holds.
+        held = [HeldTurn(Speaker(turn.speaker), *turn[1:5]) for turn in turns if turn.engine != _KEYS]
         return [
             *(
                 SilentSpan(redaction["start_ms"], redaction["end_ms"], bot_too=turn.speaker != Speaker.CALLER)
