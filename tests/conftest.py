@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import URL
 
 from tests.fakes import postgresql
+from tests.fakes.virtual_time import VirtualLoop
 from voicebot.records import database
 
 settings.register_profile("voicebot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -52,6 +54,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
     if left_out:
         config.hook.pytest_deselected(items=left_out)
     items[:] = sorted(kept, key=_longest_s, reverse=True)
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None:
+    """Run what is marked so in virtual time: it takes no longer than its work, and no stall comes between."""
+    return {"virtual time": VirtualLoop} if item.get_closest_marker("virtual_time") is not None else None
 
 
 def _check_marks(items: list[pytest.Item]) -> None:

@@ -38,7 +38,7 @@ class Asterisk:
 
     async def next(self) -> object:
         """Return the next message; None when the server closed."""
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             while not self._waiting:
                 try:
                     data = await self._reader.read(4096)
@@ -98,7 +98,7 @@ async def test_the_leg_carries_the_uuid_keys_and_the_hang_up() -> None:
         await until(lambda: listener.legs)
         assert listener.legs[0].info.carrier_call_id == str(CALL)
         asterisk.say(messages.key("7") + messages.hang_up())
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             await listener.ended.wait()
     key, ended = listener.events
     assert isinstance(key, KeyPressed)
@@ -165,7 +165,7 @@ async def test_a_peer_that_sends_only_nonsense_loses_its_call() -> None:
     listener = Listener()
     async with serving(listener) as server, server.call() as asterisk:
         asterisk.say(b"\x42\x00\x01x" * 30)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             await listener.ended.wait()
         assert isinstance(listener.events[-1], LegEnded)
         assert listener.events[-1].cause is EndCause.PROTOCOL_ERROR

@@ -155,7 +155,7 @@ class Stage:
         return [event for event in self.dialog.events if isinstance(event, kind)]
 
     async def finish(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await self.running
 
 

@@ -95,7 +95,7 @@ async def lent(run_it: Callable[[HeldCaller], Awaitable[FlowRun | None]]) -> Asy
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
 

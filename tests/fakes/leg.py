@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 
 from voicebot.telephony.leg import (
@@ -26,6 +25,11 @@ from voicebot.telephony.leg import (
 
 #: How often playback is confirmed, as carriers' marks do.
 _CONFIRM_EVERY_SAMPLES = 1600
+
+
+def _now_s() -> float:
+    """Return the loop's time, which is the monotonic clock's but in virtual time."""
+    return asyncio.get_running_loop().time()
 
 
 class FakeLeg:
@@ -76,10 +80,10 @@ class FakeLeg:
         if self.hung_up:
             return
         if self._position() >= self.sent_samples:
-            self._begin_s = time.monotonic()
+            self._begin_s = _now_s()
             self._base_samples = self.sent_samples
         self._sent.append(frame)
-        self.send_times_s.append(time.monotonic())
+        self.send_times_s.append(_now_s())
         if self._ticker is None:
             self._ticker = asyncio.create_task(self._play())
 
@@ -110,19 +114,19 @@ class FakeLeg:
                 return
 
     def end(self, cause: EndCause = EndCause.PEER_HUNG_UP) -> None:
-        self._events.put_nowait(LegEnded(cause, time.monotonic()))
+        self._events.put_nowait(LegEnded(cause, _now_s()))
 
     def press(self, keys: str, at_s: float | None = None) -> None:
         for key in keys:
-            self._events.put_nowait(KeyPressed(key, time.monotonic() if at_s is None else at_s, 100))
+            self._events.put_nowait(KeyPressed(key, _now_s() if at_s is None else at_s, 100))
 
     async def speak(self, frames: Sequence[bytes], *, realtime: bool = True) -> None:
         """Send frames as the party, 20 ms apart by deadline."""
-        start_s = time.monotonic()
+        start_s = _now_s()
         for index, frame in enumerate(frames):
             if realtime:
-                await asyncio.sleep(max(0.0, start_s + index * FRAME_MS / 1000 - time.monotonic()))
-            self._events.put_nowait(FrameReceived(frame, time.monotonic()))
+                await asyncio.sleep(max(0.0, start_s + index * FRAME_MS / 1000 - _now_s()))
+            self._events.put_nowait(FrameReceived(frame, _now_s()))
 
     async def stay_silent(self, seconds: float) -> None:
         await self.speak([SILENT_FRAME] * round(seconds * 1000 / FRAME_MS))
@@ -130,7 +134,7 @@ class FakeLeg:
     def _position(self) -> int:
         if self._begin_s is None:
             return self._base_samples
-        elapsed = int((time.monotonic() - self._begin_s) * SAMPLE_RATE_HZ)
+        elapsed = int((_now_s() - self._begin_s) * SAMPLE_RATE_HZ)
         return min(self.sent_samples, self._base_samples + elapsed)
 
     def _hear(self, position: int) -> None:
@@ -148,4 +152,4 @@ class FakeLeg:
             ):
                 confirmed = position
                 self._hear(position)
-                self._events.put_nowait(AudioPlayed(position, time.monotonic()))
+                self._events.put_nowait(AudioPlayed(position, _now_s()))

@@ -36,13 +36,13 @@ class LegOnSocket(Generic[AnyLeg]):
 
     async def events(self, count: int) -> list[LegEvent]:
         """Return the next `count` events."""
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             events = self.leg.events()
             return [await anext(events) for _ in range(count)]
 
     async def ended(self) -> EndCause:
         """Return why the leg ended, whatever happened before."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             async for event in self.leg.events():
                 if isinstance(event, LegEnded):
                     return event.cause

@@ -93,7 +93,7 @@ class FakeLine:
         now_s = self._now()
         self.on_event(KeysEntered(keys, now_s, began_s=now_s))
 
-    async def until(self, condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
         """Wait until something that the session does makes `condition` true."""
         async with asyncio.timeout(within_s):
             while not condition():

@@ -50,13 +50,13 @@ class HandMadeCarrier:
         await self.send(Stop(self.number(), self.stream_sid, "AC1", self.call_sid))
 
     async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             message: dict[str, Any] = await self.socket.receive_json()
             return message
 
     async def close_code(self) -> int | None:
         """Read until the server closes and return its code."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 message = await self.socket.receive()
                 if message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING}:

@@ -101,7 +101,7 @@ class SipBot:
 
     async def call(self, number: int = 0) -> Carried:
         """Return the call that came as this one, as soon as it is there."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(self.calls) <= number:
                 await asyncio.sleep(0.005)
         return self.calls[number]
@@ -114,7 +114,7 @@ class SipBot:
     async def lets_go(self) -> None:
         """Wait until no dialog and no port is held any more; on a busy machine that takes a moment."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while any(self.leaks.values()):
                     await asyncio.sleep(0.01)
         assert self.leaks == {"dialogs": 0, "ports": 0}
@@ -198,12 +198,12 @@ class Phone:
     def send(self, data: bytes) -> None:
         self._transport.sendto(data, self.bot)
 
-    async def receive(self, *, within_s: float = 3.0) -> Request | Response:
+    async def receive(self, *, within_s: float = 20.0) -> Request | Response:
         """Return the next message, whatever it is."""
         async with asyncio.timeout(within_s):
             return parse(await self._inbox.get())
 
-    async def response(self, code: int, *, within_s: float = 3.0) -> Response:
+    async def response(self, code: int, *, within_s: float = 20.0) -> Response:
         """Return the next response with this code, passing over provisional ones."""
         async with asyncio.timeout(within_s):
             while True:
@@ -212,7 +212,7 @@ class Phone:
                     return message
                 assert not isinstance(message, Response) or message.code < 200, f"{message.code} instead of {code}"
 
-    async def request(self, method: str, *, within_s: float = 3.0) -> Request:
+    async def request(self, method: str, *, within_s: float = 20.0) -> Request:
         """Return the next request with this method, passing over everything else."""
         async with asyncio.timeout(within_s):
             while True:

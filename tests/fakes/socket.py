@@ -71,7 +71,7 @@ class FakeClock:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let other tasks run until `condition` holds; fails after two seconds."""
-    async with asyncio.timeout(2):
+    """Let other tasks run until `condition` holds; fails after twenty seconds."""
+    async with asyncio.timeout(20):
         while not condition():  # the condition is the code's own, without an event to wait for
             await asyncio.sleep(0.001)

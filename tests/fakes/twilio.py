@@ -116,7 +116,7 @@ async def twilio_served(
         assert (account.exchange.faults, account.exchange.undelivered) == ([], [])
 
 
-async def until(condition: Callable[[], object], *, limit_s: float = 5.0) -> None:
+async def until(condition: Callable[[], object], *, limit_s: float = 20.0) -> None:
     """Wait until something is so; TimeoutError when it does not come to be."""
     async with asyncio.timeout(limit_s):
         while not condition():

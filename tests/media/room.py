@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
@@ -67,7 +66,7 @@ class Room:
             voice_judge=None,
             tap=self.tape,
             on_event=self._note,
-            clock=time.monotonic,
+            clock=asyncio.get_running_loop().time,
             on_late=lambda: None,
         )
         self.running = asyncio.create_task(self.line.run())
@@ -76,7 +75,7 @@ class Room:
         self.events.append(event)
         self._changed.set()
 
-    async def until(self, kind: type[E], *, count: int = 1, within_s: float = 8.0) -> E:
+    async def until(self, kind: type[E], *, count: int = 1, within_s: float = 20.0) -> E:
         """Return the `count`-th event of a kind, waiting for it."""
         async with asyncio.timeout(within_s):
             while len(found := self.all(kind)) < count:
@@ -91,7 +90,7 @@ class Room:
         self.leg.end()
         await self.until(LineEnded)
         await self.line.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await self.running
 
 

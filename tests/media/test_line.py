@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -24,6 +23,8 @@ from voicebot.media.events import (
 )
 from voicebot.media.frames import Utterance
 from voicebot.telephony.leg import SAMPLE_RATE_HZ
+
+pytestmark = pytest.mark.virtual_time
 
 
 async def test_what_we_say_reaches_the_caller_whole_and_is_reported_heard() -> None:
@@ -59,7 +60,7 @@ async def test_what_was_prepared_is_heard_at_once_when_it_is_said() -> None:
     async with room(voice=HummingVoice(slow_s=0.6)) as here:
         await here.line.prepare((("your balance is ten", False),))
         await asyncio.sleep(0.8)
-        asked_s = time.monotonic()
+        asked_s = asyncio.get_running_loop().time()
         await here.line.say(Utterance("a", (("your balance is ten", False),)))
         began = await here.until(SpeakingBegan)
         assert began.at_s - asked_s < 0.3

@@ -20,6 +20,8 @@ from voicebot.media.events import (
 )
 from voicebot.telephony.leg import FRAME_BYTES, SAMPLE_RATE_HZ, SILENT_FRAME
 
+pytestmark = pytest.mark.virtual_time
+
 
 async def test_speech_over_a_prompt_stops_it_and_tells_what_was_heard() -> None:
     async with room("stop please") as here:

@@ -20,6 +20,8 @@ from voicebot.media.events import (
 from voicebot.speech.listening.dtmf import tone
 from voicebot.telephony.leg import FRAME_BYTES, SILENT_FRAME
 
+pytestmark = pytest.mark.virtual_time
+
 
 async def test_keys_stop_the_prompt_at_once_and_arrive_as_one_entry() -> None:
     async with room() as here:

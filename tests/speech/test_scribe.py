@@ -81,7 +81,7 @@ async def test_an_engine_that_breaks_down_as_nobody_expects_costs_its_own_passag
 
     told: list[Unwritten] = []
     writes = scribe(told)
-    async with asyncio.timeout(2), writes.running():
+    async with asyncio.timeout(20), writes.running():
         broken = Dictation(Broken([]), engine="scripted")
         assert await writes.write(broken, SECOND) is Unwritten.FAILED
         good = Dictation(ScriptedTranscriber(["better"]), engine="scripted")

@@ -33,10 +33,10 @@ async def page(server: RunningServer, token: str | None = None) -> AsyncIterator
 
 async def test_the_page_calls_and_hears_the_answer() -> None:
     async with serving() as server, page(server) as socket:
-        assert await socket.receive_json(timeout=3) == {"type": "ready"}
+        assert await socket.receive_json(timeout=20) == {"type": "ready"}
         await socket.send_bytes(FRAME)
 
-        assert await socket.receive_bytes(timeout=3) == FRAME
+        assert await socket.receive_bytes(timeout=20) == FRAME
 
 
 async def test_keys_and_captions_travel() -> None:
@@ -49,8 +49,8 @@ async def test_keys_and_captions_travel() -> None:
         await socket.send_json({"type": "key", "key": "#", "ms": 90})
         leg.show_caption("bot", "Grüezi <b>", final=True)
 
-        assert await socket.receive_json(timeout=3) == {"type": "ready"}
-        assert await socket.receive_json(timeout=3) == {
+        assert await socket.receive_json(timeout=20) == {"type": "ready"}
+        assert await socket.receive_json(timeout=20) == {
             "type": "caption",
             "speaker": "bot",
             "text": "Grüezi <b>",
@@ -65,7 +65,7 @@ async def test_hanging_up_on_the_page_ends_the_call() -> None:
     listener = Listener()
     async with serving(listener) as server, page(server) as socket:
         await socket.send_json({"type": "bye"})
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             await listener.ended.wait()
 
     assert isinstance(listener.events[-1], LegEnded)
@@ -108,8 +108,8 @@ async def test_a_page_without_a_good_hello_is_turned_away(first: str | bytes) ->
     ):
         await (socket.send_str(first) if isinstance(first, str) else socket.send_bytes(first))
 
-        assert (await socket.receive_json(timeout=3))["cause"] == "not_allowed"
-        assert (await socket.receive(timeout=3)).type is aiohttp.WSMsgType.CLOSE
+        assert (await socket.receive_json(timeout=20))["cause"] == "not_allowed"
+        assert (await socket.receive(timeout=20)).type is aiohttp.WSMsgType.CLOSE
         assert socket.close_code == 1008
 
 
@@ -117,8 +117,8 @@ async def test_a_ticket_is_for_one_call() -> None:
     async with serving() as server:
         token = await ticket(server)
         async with page(server, token) as first, page(server, token) as second:
-            assert (await first.receive_json(timeout=3))["type"] == "ready"
-            assert (await second.receive_json(timeout=3))["cause"] == "not_allowed"
+            assert (await first.receive_json(timeout=20))["type"] == "ready"
+            assert (await second.receive_json(timeout=20))["cause"] == "not_allowed"
         assert server.kinds() == ["ticket_used"]
 
 
@@ -126,7 +126,7 @@ async def test_a_full_server_tells_the_page() -> None:
     async with serving() as server:
         server.admission.refuse_with = "engines_busy"
         async with page(server) as socket:
-            refused = await socket.receive_json(timeout=3)
+            refused = await socket.receive_json(timeout=20)
 
     assert refused["cause"] == "refused_busy"
     assert "busy" in refused["message"]
@@ -135,7 +135,7 @@ async def test_a_full_server_tells_the_page() -> None:
 async def test_one_address_may_hold_and_start_only_so_many_calls() -> None:
     limits = WebLimits(max_browser_connections_per_address=1, max_starts_per_minute=2)
     async with serving(limits=limits) as server, page(server) as first:
-        assert (await first.receive_json(timeout=3))["type"] == "ready"
+        assert (await first.receive_json(timeout=20))["type"] == "ready"
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
             async with page(server):
                 pass

@@ -283,7 +283,7 @@ async def test_a_caller_is_held_and_sent_on_by_the_agent_who_has_them() -> None:
             {"type": "finish", "survey": True},
         ):
             await desk.socket.send_json(wanted)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(it.centre.done) < 8:
                 await asyncio.sleep(0.01)
         assert it.centre.done == [

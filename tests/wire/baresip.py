@@ -89,7 +89,7 @@ def free_port() -> int:
 
 async def listens(control: int) -> None:
     """Wait until a phone has started."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", control)

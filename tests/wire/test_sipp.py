@@ -174,7 +174,7 @@ async def test_many_calls_of_sipp_leave_no_task_port_or_dialog(tmp_path: Path) -
         steps = [*CALL, ACK, pause(100), *BYE]
         ran = await run_sipp(tmp_path, steps, "-m", "500", "-r", "60", "-l", "200", remote_port=bot.port)
         assert ran.status == 0, ran.errors
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not all(call.over.is_set() for call in bot.calls):
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.1)
@@ -229,7 +229,7 @@ async def test_sipp_does_not_refresh_the_session_it_promised_to_and_is_hung_up(t
     async with sip_bot() as bot:
         running = asyncio.create_task(run_sipp(tmp_path, steps, remote_port=bot.port))
         call = (await bot.call()).leg.call
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while call.session.timer is None:
                 await asyncio.sleep(0.01)
         call.session.keep(replace(call.session.timer, interval_s=1))
@@ -345,7 +345,7 @@ async def test_a_small_registrar_of_sipp_takes_our_registration_and_gives_it_up_
             Resolver(DnsLookup()),
         )
         keeping = asyncio.create_task(registration.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while registration.state is not RegistrationState.REGISTERED:
                 await asyncio.sleep(0.02)
         keeping.cancel()

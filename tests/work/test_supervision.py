@@ -71,7 +71,7 @@ class Office:
         return (await self.operations.call("bank.pay", arguments, idempotency_key=key)).outcome
 
     async def asked(self) -> Approval:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not (waiting := await self.deeds.waiting()):
                 await asyncio.sleep(0.02)
         return waiting[0]
@@ -167,7 +167,7 @@ async def test_a_caller_who_leaves_withdraws_the_question(tmp_path: Path, databa
             await paying
         left = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]  # coroutines
         assert "Event.wait" not in left, "nobody waits on for a decision"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (found := await here.deeds.approval(approval.id)) and found.state is ApprovalState.WAITING:
                 await asyncio.sleep(0.02)
         assert found is not None

@@ -229,12 +229,12 @@ def transfer(caller: Caller, floor: PlayedFloor, lines: Lines, *, instead: Choic
 
 
 async def run(one: Transfer) -> Outcome:
-    async with asyncio.timeout(3.0):
+    async with asyncio.timeout(20):
         return await one.run()
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(3.0):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.005)
 

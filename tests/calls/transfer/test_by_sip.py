@@ -110,7 +110,7 @@ async def on_the_line(there: Office) -> SipLeg:
 
 
 async def ending_of(leg: SipLeg) -> EndCause:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         (cause,) = [event.cause async for event in leg.events() if isinstance(event, LegEnded)]
         return cause
 

@@ -21,7 +21,7 @@ PACKET = packet(notes())
 
 
 async def next_event(session: DeskSession) -> DeskEvent:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return await anext(aiter(session.events()))
 
 

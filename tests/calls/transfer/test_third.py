@@ -56,7 +56,7 @@ async def test_an_agent_who_is_claimed_too_late_is_free_again(floor: PlayedFloor
     queue = replace(floor.routing.queues["service"], ring_s=RING_S)
     lines = Lines()
     invitations(floor, lines, told, broken).invite(queue, "Ana asks you in.", PACKET, only="")
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         while not told and not broken:
             await asyncio.sleep(0.01)
     assert (told, broken) == ([ThirdFailed(Failure.NO_ANSWER)], [])

@@ -65,7 +65,7 @@ async def hear(transcriber: WorkerTranscriber) -> Final:
 
 
 async def busy_worker(pool: WorkerPool) -> int:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             for peer in pool.status().peers:
                 if peer.sessions and peer.pid is not None:
@@ -243,7 +243,7 @@ async def test_the_words_that_a_plain_server_streams_are_shown_while_the_caller_
     async with serving(Streams, unused_tcp_port) as remote:
         transcriber = WorkerTranscriber([remote])
         utterance, rest = await half_said(transcriber)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             first = await anext(utterance.partials())
         for frame in rest:
             utterance.feed(frame)

@@ -78,7 +78,7 @@ class Peer:
         return [event.type for event in self.heard]
 
     async def until(self, *types: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not any(event.type in types for event in self.heard):
                 await asyncio.sleep(0.001)
 
@@ -113,7 +113,7 @@ async def test_requests_on_one_connection_are_answered_in_turn(service: SpeechSe
     peer = Peer(service)
     for text in ("One.", "Two."):
         await peer.conversation.handle(speak_request(text, 1.0).event())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(peer.heard) < 6:
             await asyncio.sleep(0.001)
     assert [event.type for event in peer.heard] == ["audio-start", "audio-chunk", "audio-stop"] * 2

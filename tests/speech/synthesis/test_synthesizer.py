@@ -111,7 +111,7 @@ async def test_a_silent_worker_without_siblings_is_given_up_at_its_deadline(
 ) -> None:
     server.plans.extend([("stall",), ("stall",)])
     voice = await connect(server)
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(10):
         with pytest.raises(EngineUnavailable, match=r"said nothing for 0\.2 s"):
             await say(voice)
     assert len(server.requests) == 1
@@ -129,7 +129,7 @@ async def test_a_caller_who_stops_listening_cancels_the_work(connect: Connect, s
     voice = await connect(server)
     async with aclosing(voice.perform(write_script("A long story."))) as speaking:
         await anext(speaking)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not server.cut_off:
             await asyncio.sleep(0.01)
     # The voice is free for the next.
@@ -163,7 +163,7 @@ async def test_a_real_worker_speaks_clause_by_clause_and_stops_when_cancelled() 
         async with aclosing(voice.perform(write_script("One sentence. " * 200))) as speaking:
             await anext(speaking)
         # The rest of the two hundred is not made first.
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             assert await say(voice)
 
 

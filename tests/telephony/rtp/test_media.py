@@ -63,7 +63,7 @@ def loudest_hz(frames: list[bytes]) -> float:
     return float(spectrum.argmax()) * SAMPLE_RATE_HZ / len(samples)
 
 
-async def until(media: RtpMedia, wanted: Callable[[LegEvent], bool], within_s: float = 3.0) -> list[LegEvent]:
+async def until(media: RtpMedia, wanted: Callable[[LegEvent], bool], within_s: float = 20.0) -> list[LegEvent]:
     """Return the events up to the wanted one."""
     seen = []
     async with asyncio.timeout(within_s):
@@ -172,7 +172,7 @@ async def test_reports_tell_loss_jitter_and_round_trip(ports: PortRange) -> None
     one = await RtpMedia.open(plan, ports, observer=notebook)
     other = await RtpMedia.open(plan, ports)
     one.accept(other.answer(one.offer()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not notebook.readings or notebook.readings[-1].round_trip_ms is None:
             await asyncio.sleep(0.05)
     reading = notebook.readings[-1]
@@ -227,7 +227,7 @@ async def test_strangers_cannot_put_sound_on_a_call(ports: PortRange) -> None:
         asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0), remote_addr=("127.0.0.1", one.rtp_port)
     )
     stranger.sendto(build(RtpPacket(0, 1, 1, 1, bytes(160))))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         while not notebook.kinds:
             await asyncio.sleep(0.01)
     assert notebook.kinds == ["stranger"]

@@ -111,7 +111,7 @@ def frames_of(events: list[LegEvent], mark: int) -> int:
     return sum(isinstance(event, FrameReceived) and event.payload == whole for event in events)
 
 
-async def eventually(is_so: object, within_s: float = 3.0) -> None:
+async def eventually(is_so: object, within_s: float = 20.0) -> None:
     assert callable(is_so)
     async with asyncio.timeout(within_s):
         while not is_so():

@@ -23,7 +23,7 @@ async def establish(caller: Phone, *, headers: tuple[str, ...] = (), body: bytes
 
 async def over(bot: SipBot, number: int = 0) -> EndCause | None:
     call = await bot.call(number)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await call.over.wait()
     await bot.lets_go()
     return call.cause

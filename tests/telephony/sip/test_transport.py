@@ -180,7 +180,7 @@ async def test_messages_come_in_pieces_and_together_over_tcp() -> None:
             writer.write(bytes([byte]))
         writer.write(data[-40:] + raw("OPTIONS", branch="z9hG4bKtwo", via="SIP/2.0/TCP 127.0.0.1:5070"))
         answers = b""
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             while answers.count(b"SIP/2.0 200") < 2:
                 answers += await reader.read(4096)
         writer.close()
@@ -190,7 +190,7 @@ async def test_a_keep_alive_is_answered_over_tcp() -> None:
     async with sip_bot() as bot:
         reader, writer = await asyncio.open_connection("127.0.0.1", bot.port)
         writer.write(PING)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             assert await reader.readexactly(2) == b"\r\n"
         writer.close()
 
@@ -203,7 +203,7 @@ async def test_a_stream_that_is_no_sip_is_closed_and_counted(data: bytes) -> Non
         reader, writer = await asyncio.open_connection("127.0.0.1", bot.port)
         with contextlib.suppress(ConnectionError):
             writer.write(data)
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(20):
                 assert await reader.read() == b""
         assert bot.violations
         writer.close()
@@ -213,7 +213,7 @@ async def test_a_connection_that_breaks_leaves_the_call_to_its_media_and_the_nex
     async with sip_bot(media_timeout_s=0.5) as bot:
         reader, writer = await asyncio.open_connection("127.0.0.1", bot.port)
         writer.write(raw(body=SDP, via="SIP/2.0/TCP 127.0.0.1:5070", contact="<sip:x@127.0.0.1:9;transport=tcp>"))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             data = b""
             while b"SIP/2.0 200" not in data:
                 data += await reader.read(4096)

@@ -51,7 +51,7 @@ class Held:
 
     async def come_back(self, journey: Journey) -> None:
         self.twilio.account.exchange.tasks[self.call.sid].done.set_result("bridged")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await journey.over
 
     async def until_ended(self) -> EndCause:

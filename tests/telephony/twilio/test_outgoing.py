@@ -31,7 +31,7 @@ async def keeps_quiet(line: CarrierLine) -> None:
 
 
 async def ended(leg: OutgoingLeg) -> EndCause:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async for event in leg.events():
             if isinstance(event, LegEnded):
                 return event.cause
