@@ -56,9 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
     items[:] = sorted(kept, key=_longest_s, reverse=True)
 
 
-def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None:
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run what is marked so in virtual time: it takes no longer than its work, and no stall comes between."""
-    return {"virtual time": VirtualLoop} if item.get_closest_marker("virtual_time") is not None else None
+    if item.get_closest_marker("virtual_time") is not None:
+        return {"virtual time": VirtualLoop}
+    return {"real time": asyncio.new_event_loop}
 
 
 def _check_marks(items: list[pytest.Item]) -> None:
