@@ -251,10 +251,14 @@ def _port(runner: web.AppRunner) -> int:
 
 
 async def _sample(cpu: CpuMeter, speech: Speech, metrics: Metrics) -> None:
-    counted: Counter[str] = Counter()
+    restarted: Counter[str] = Counter()
+    left: Counter[str] = Counter()
     while True:
         cpu.sample()
-        for kind in (speech.restarts() - counted).elements():
+        for kind in (speech.restarts() - restarted).elements():
             metrics.worker_restarted(kind)
-            counted[kind] += 1
+            restarted[kind] += 1
+        for kind in (speech.left() - left).elements():
+            metrics.worker_left(kind)
+            left[kind] += 1
         await asyncio.sleep(CPU_SAMPLE_S)

@@ -45,7 +45,7 @@ from voicebot.speech.workers.process import WorkerSpec
 log = structlog.get_logger(__name__)
 
 #: For rendering prompts before the first call.
-PATIENT = VoiceDeadlines(worker_s=60, first_audio_s=60, next_audio_s=60)
+PATIENT = VoiceDeadlines(worker_s=60, late_s=60, first_audio_s=60, next_audio_s=60)
 
 #: The kind of worker that recognises speech.
 HEARS = "asr"
@@ -54,7 +54,7 @@ DOWN = "down"
 #: Whatever a caller waits for goes before talk that is only written down.
 TALK_NICENESS = 15
 #: Nobody waits for it, so it may take its time.
-TALK_DEADLINES = Deadlines(worker_s=30.0, finish_s=60.0, next_engine_s=60.0)
+TALK_DEADLINES = Deadlines(worker_s=30.0, finish_s=60.0, late_s=60.0, next_engine_s=60.0)
 
 Progress = Callable[[str], None]
 
@@ -91,8 +91,13 @@ class Speech:
         states = [pool.status() for pool in self.pools]
         return Counter({state.kind: sum(peer.restarts for peer in state.peers) for state in states})
 
+    def left(self) -> Counter[str]:
+        """Return how often workers of each kind were left because they answered too late."""
+        states = [pool.status() for pool in self.pools]
+        return Counter({state.kind: sum(peer.times_left for peer in state.peers) for state in states})
+
     def parts(self) -> dict[str, str]:
-        """Return for each kind of worker which engine runs, ``down`` where none does."""
+        """Return for each kind of worker which engine runs and whether one is too slow, ``down`` where none runs."""
         states = [pool.status() for pool in self.pools]
         return {
             kind: _running([each for each in states if each.kind == kind])
@@ -101,12 +106,14 @@ class Speech:
 
 
 def _running(states: Sequence[PoolStatus]) -> str:
-    """Return the first of these engines that is ready; each takes over when those before it fail."""
+    """Return the first of these engines that is ready and not too slow; each takes over when those before it fail."""
     first = states[0]
-    running = next((state for state in states if state.ready), None)
-    if running is None:
+    ready = [state for state in states if state.ready]
+    if not ready:
         return DOWN
-    return f"ready: {running.engine}" + ("" if running is first else f" in place of {first.engine}")
+    running = min(ready, key=lambda state: state.slow)
+    place = "" if running is first else f" in place of {first.engine}"
+    return f"ready: {running.engine}{place}" + (", too slow" if first.slow else "")
 
 
 MakeSpeech = Callable[[Settings, Bot, AsyncExitStack, Progress], Awaitable[Speech]]
@@ -166,19 +173,24 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
         texts = bot.static_prompts()
         lexicon, recorded = await asyncio.to_thread(pronunciation, bot, texts)
 
+        usual_voice, other_voice = WorkerSynthesizer(speaking), WorkerSynthesizer(second) if second else None
+        stack.push_async_callback(usual_voice.close)
+        if other_voice is not None:
+            stack.push_async_callback(other_voice.close)
+
         def cache(performer: Performer) -> PhraseCache:
             return PhraseCache(
                 performer,
                 voice=voice.voice,
                 directory=directory,
-                fallback=WorkerSynthesizer(second) if second else None,
+                fallback=other_voice,
                 lexicon=lexicon,
                 recorded=recorded,
             )
 
         # Nobody waits for a word yet, so rendering may take its time, even on a busy machine.
         await cache(WorkerSynthesizer(speaking, deadlines=PATIENT)).warm(texts, _tenths(progress, "rendering prompts"))
-        phrases = cache(WorkerSynthesizer(speaking))
+        phrases = cache(usual_voice)
         await phrases.warm(texts, _nothing)
         return Speech(transcriber, phrases, turn_model, pools, talk.dictation(bot, domain, stack), learn)
 

@@ -50,6 +50,12 @@ class Metrics:
             ["worker"],
             registry=registry,
         )
+        self._left = Counter(
+            "voicebot_workers_left",
+            "Speech workers that were left for others because they answered too late again and again.",
+            ["worker"],
+            registry=registry,
+        )
         self._failures = Counter(
             "voicebot_failures", "What failed inside without ending a call.", ["part", "kind"], registry=registry
         )
@@ -121,6 +127,9 @@ class Metrics:
 
     def worker_restarted(self, worker: str) -> None:
         self._restarts.labels(worker).inc()
+
+    def worker_left(self, worker: str) -> None:
+        self._left.labels(worker).inc()
 
     def audit_head(self, number: int) -> None:
         self._audit_head.set(number)

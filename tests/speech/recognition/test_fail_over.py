@@ -23,11 +23,10 @@ from tests.fakes.wyoming_servers import wyoming_server
 from tests.speech.spoken import frames, spoken
 from voicebot.dialog.expectation import AnswerKind, Domain, Expectation
 from voicebot.errors import EngineUnavailable
-from voicebot.speech.asr import Final
+from voicebot.speech.asr import Final, Utterance
 from voicebot.speech.models import Recogniser, RecogniserWish, choose_recognisers
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
-from voicebot.speech.recognition.utterance import WorkerUtterance
 from voicebot.speech.workers.pool import WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
 
@@ -47,7 +46,7 @@ async def sphinx() -> AsyncIterator[WorkerPool]:
         yield pool
 
 
-async def half_said(transcriber: WorkerTranscriber) -> tuple[WorkerUtterance, list[bytes]]:
+async def half_said(transcriber: WorkerTranscriber) -> tuple[Utterance, list[bytes]]:
     """Return an utterance that has heard the first half, and the frames of the other."""
     utterance = await transcriber.start(OPEN)
     audio = frames(spoken(SAID))

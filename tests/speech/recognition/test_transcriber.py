@@ -20,10 +20,9 @@ from wyoming.server import AsyncEventHandler, AsyncTcpServer
 from tests.speech.spoken import frames, spoken
 from voicebot.dialog.expectation import AnswerKind, Domain, Expectation
 from voicebot.errors import EngineUnavailable
-from voicebot.speech.asr import Final, Partial
+from voicebot.speech.asr import Final, Partial, Utterance
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
-from voicebot.speech.recognition.utterance import WorkerUtterance
 from voicebot.speech.recognition.wire import GO_ON, LOOK_AHEAD
 from voicebot.speech.workers.capabilities import Feature
 from voicebot.speech.workers.pool import WorkerPool
@@ -74,7 +73,7 @@ async def hear(transcriber: WorkerTranscriber, expectation: Expectation, text: s
     return await utterance.finish()
 
 
-async def collect(utterance: WorkerUtterance) -> list[Partial]:
+async def collect(utterance: Utterance) -> list[Partial]:
     return [partial async for partial in utterance.partials()]
 
 
@@ -119,7 +118,7 @@ async def test_partials_come_while_the_caller_speaks(transcriber: WorkerTranscri
     assert "book" in partials[-1].text
 
 
-async def until_heard_ahead(utterance: WorkerUtterance) -> Partial:
+async def until_heard_ahead(utterance: Utterance) -> Partial:
     """Ask what was said so far and return the partial that tells it."""
     partials = utterance.partials()
     utterance.look_ahead()

@@ -25,10 +25,15 @@ VOICE = Voice("flite", "rms")
 class Parrot:
     """Performs a script as its text in bytes, a word a chunk, and counts; `fails_after` words it gives up."""
 
-    def __init__(self, *, fails_after: int | None = None, prefix: bytes = b"") -> None:
+    def __init__(self, *, fails_after: int | None = None, prefix: bytes = b"", slow: bool = False) -> None:
         self.performed: list[Script] = []
+        self.tried_again: list[Script] = []
+        self.slow = slow
         self.fails_after = fails_after
         self._prefix = prefix
+
+    def try_again(self, script: Script) -> None:
+        self.tried_again.append(script)
 
     async def perform(self, script: Script) -> AsyncGenerator[bytes, None]:
         self.performed.append(script)
@@ -217,6 +222,19 @@ async def test_another_voice_goes_on_where_the_first_failed_and_is_not_kept(tmp_
     assert await heard(cache, "Hello out there.") == b"Hello out there. "
     assert cache.ready("Hello out there.") is None
     assert not stored(tmp_path)
+
+
+async def test_another_voice_speaks_in_place_of_a_slow_one_which_is_only_tried(tmp_path: Path) -> None:
+    slow, other = Parrot(slow=True), Parrot(prefix=b"other ")
+    cache = PhraseCache(slow, voice=VOICE, directory=tmp_path, fallback=other)
+    assert await heard(cache, "Hello.") == b"other Hello. "
+    assert (slow.performed, len(slow.tried_again)) == ([], 1)
+    assert not stored(tmp_path), "the other voice's sound is not that of this one"
+
+
+async def test_a_slow_voice_speaks_where_there_is_no_other(tmp_path: Path) -> None:
+    cache = PhraseCache(Parrot(slow=True), voice=VOICE, directory=tmp_path)
+    assert await heard(cache, "Hello.") == b"Hello. "
 
 
 async def test_a_recording_replaces_the_rendering(parrot: Parrot, tmp_path: Path) -> None:

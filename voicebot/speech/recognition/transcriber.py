@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from wyoming.event import Event
 
 from voicebot.dialog.expectation import Expectation
 from voicebot.errors import EngineUnavailable
-from voicebot.speech.asr import Final
+from voicebot.speech.asr import Final, Utterance
+from voicebot.speech.recognition.trial import UtteranceOnTrial
 from voicebot.speech.recognition.utterance import Deadlines, WorkerUtterance
 from voicebot.speech.recognition.wire import PREPARE, PREPARED, Request
 from voicebot.speech.workers.capabilities import Feature
@@ -43,17 +46,47 @@ class WorkerTranscriber:
         self._deadlines = deadlines
         self._assumed_confidence = assumed_confidence
         self._running: set[asyncio.Task[Final]] = set()
+        self._trials: set[asyncio.Task[None]] = set()
 
-    async def start(self, expectation: Expectation) -> WorkerUtterance:
-        """Begin an utterance; `EngineUnavailable` when no worker runs, nor is back before the worker deadline."""
+    async def start(self, expectation: Expectation) -> Utterance:
+        """Begin an utterance; `EngineUnavailable` when no worker runs, nor is back before the worker deadline.
+
+        A worker that was left as too slow and has rested is tried beside whoever answers, so that nobody waits for it.
+        """
         await self._until_any_is_ready()
+        utterance = self._hear(expectation, self._pools)
+        if all(pool.status().slow for pool in self._pools):
+            return utterance  # heard by one of them, which tells as much
+        for pool in self._pools:
+            if (others := pool.begin_trial()) is not None:
+                tried = self._hear(expectation, [pool], avoid=others)
+                conclude = partial(self._conclude_trial, tried, pool)
+                return UtteranceOnTrial(utterance, tried, conclude=conclude, over=pool.end_trial)
+        return utterance
+
+    def _conclude_trial(self, tried: WorkerUtterance, pool: WorkerPool) -> None:
+        async def conclude() -> None:
+            try:
+                with suppress(EngineUnavailable):
+                    await tried.finish()
+            finally:
+                pool.end_trial()
+
+        trial = asyncio.create_task(conclude(), name="trial")
+        self._trials.add(trial)
+        trial.add_done_callback(self._trials.discard)
+
+    def _hear(
+        self, expectation: Expectation, pools: Sequence[WorkerPool], *, avoid: Collection[str] = ()
+    ) -> WorkerUtterance:
         utterance = WorkerUtterance(
-            self._pools,
+            pools,
             request=Request.of(expectation, self._domain),
             names=self._names,
             deadlines=self._deadlines,
             assumed_confidence=self._assumed_confidence,
             ended=self._running.discard,
+            avoid=avoid,
         )
         self._running.add(utterance.task)
         return utterance
@@ -80,9 +113,10 @@ class WorkerTranscriber:
 
     async def close(self) -> None:
         """Cancel the utterances still running and wait for their end."""
-        for task in tuple(self._running):
+        ending = (*self._running, *self._trials)
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
 
     async def _until_any_is_ready(self) -> None:
         if any(pool.offers() for pool in self._pools):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -48,11 +48,13 @@ _PLAIN_RATE_HZ = 16000
 class Deadlines:
     """How long hearing may take: to find a worker (again) while the caller speaks, and to answer after `finish`.
 
-    `next_engine_s` is the wait for one engine before the next one in the list is tried.
+    Beside an engine that has not answered `late_s` after `finish` the next one hears the utterance too, and whoever
+    is first counts. `next_engine_s` is the wait for one engine before the next one in the list is tried.
     """
 
     worker_s: float = 2.0
     finish_s: float = 2.0
+    late_s: float = 1.0
     next_engine_s: float = 0.3
     prepare_s: float = 20.0
 
@@ -96,13 +98,26 @@ class _Feed:
         self._line.send(AudioStop().event())
 
 
+@dataclass(frozen=True, slots=True)
+class _Hearer:
+    """Who hears an utterance now; who came when it was over already can be blamed for no delay."""
+
+    pool: WorkerPool
+    line: Line
+    came_late: bool
+
+
 class WorkerUtterance:
-    """See `voicebot.speech.asr.Utterance`. Keeps the audio, so that another worker can take over at any moment."""
+    """See `voicebot.speech.asr.Utterance`. Keeps the audio, so that another worker can take over at any moment.
+
+    `avoid` are workers of the pools that others go before, if there is a choice.
+    """
 
     def __init__(
         self, pools: Sequence[WorkerPool], *, request: Request, names: tuple[str, ...], deadlines: Deadlines,
         assumed_confidence: float,
         ended: Callable[[asyncio.Task[Final]], None],
+        avoid: Collection[str] = (),
     ) -> None:  # fmt: skip
         self._pools = pools
         self._request = request
@@ -110,8 +125,12 @@ class WorkerUtterance:
         self._deadlines = deadlines
         self._assumed_confidence = assumed_confidence
         self._audio = bytearray()
+        #: By pool, since workers of two engines have the same names: who could not hear this utterance.
+        self._lost = {pool: set(avoid) for pool in self._pools}
+        self._hearer: _Hearer | None = None
         self._feed: _Feed | None = None
         self._finished_at: float | None = None
+        self._finished = asyncio.Event()
         self._news = asyncio.Event()
         self._latest: Partial | None = None
         #: The number of the latest pause, and what was heard ahead at it; None once the caller went on.
@@ -159,8 +178,11 @@ class WorkerUtterance:
 
     async def finish(self) -> Final:
         self._finished_at = time.perf_counter()
+        self._finished.set()
         self._news.set()
         if self._ahead is not None:
+            if self._hearer is not None:
+                self._hearer.line.punctuality.answered(in_time=True)
             self.task.cancel()
             return self._ahead
         if self._feed is not None:
@@ -197,15 +219,48 @@ class WorkerUtterance:
             self._feed = None
 
     async def _hear(self) -> Final:
-        # By pool: workers of two engines have the same names.
-        lost: dict[WorkerPool, set[str]] = {pool: set() for pool in self._pools}
+        """Return what the first engine hears; where that is late the next one hears it too, and may come first."""
+        hearing = [asyncio.create_task(self._hear_in_turn(), name="hear")]
+        try:
+            if await self._is_late(hearing[0]):
+                hearing.append(asyncio.create_task(self._hear_in_turn(), name="hear beside"))
+            for heard in asyncio.as_completed(hearing):
+                with suppress(EngineUnavailable):
+                    return await heard
+            return hearing[0].result()
+        finally:
+            for task in hearing:
+                task.cancel()
+            await asyncio.gather(*hearing, return_exceptions=True)
+
+    async def _is_late(self, hearing: asyncio.Task[Final]) -> bool:
+        """Wait until it has heard the utterance or is late, and say whether it is and somebody else is there."""
+        finished = asyncio.create_task(self._finished.wait(), name="finished")
+        try:
+            await asyncio.wait({hearing, finished}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({hearing}, timeout=self._deadlines.late_s)
+        finally:
+            finished.cancel()
+        if hearing.done() or self._hearer is None:
+            return False
+        pool, line = self._hearer.pool, self._hearer.line
+        if not self._hearer.came_late:
+            line.punctuality.answered(in_time=False)
+        self._lost[pool].add(line.peer)
+        if not any(pool.offers(lost) for pool, lost in self._lost.items()):
+            return False
+        _log.warning("utterance goes to another worker too", late=line.peer, limit_ms=self._deadlines.late_s * 1000)
+        return True
+
+    async def _hear_in_turn(self) -> Final:
         for _attempt in range(_ATTEMPTS):
             async with AsyncExitStack() as stack:
-                pool, line = await self._lease(stack, lost)
+                pool, line = await self._lease(stack)
+                self._hearer = _Hearer(pool, line, came_late=self._finished_at is not None)
                 try:
                     heard = await self._hear_on(line)
                 except (PeerLost, RemoteProtocolError) as error:
-                    lost[pool].add(line.peer)
+                    self._lost[pool].add(line.peer)
                     _log.warning("utterance moves to another worker", lost=line.peer, reason=str(error))
                 else:
                     return self._final(heard, line)
@@ -213,16 +268,18 @@ class WorkerUtterance:
                     self._feed = None
         raise EngineUnavailable(f"None of {_ATTEMPTS} speech workers could hear the utterance.")
 
-    async def _lease(
-        self, stack: AsyncExitStack, lost: Mapping[WorkerPool, Collection[str]]
-    ) -> tuple[WorkerPool, Line]:
-        """Lease a line from the first engine in order that has a worker not yet `lost`."""
-        *preferred, last = sorted(self._pools, key=lambda pool: not pool.offers(lost[pool]))
+    async def _lease(self, stack: AsyncExitStack) -> tuple[WorkerPool, Line]:
+        """Lease a line from the first engine in order that has a worker not yet lost, nor left as too slow."""
+        *preferred, last = sorted(self._pools, key=self._reluctance)
         for pool in preferred:
             with suppress(EngineUnavailable):
-                lease = pool.lease(avoid=lost[pool], timeout_s=self._deadlines.next_engine_s)
+                lease = pool.lease(avoid=self._lost[pool], timeout_s=self._deadlines.next_engine_s)
                 return pool, await stack.enter_async_context(lease)
-        return last, await stack.enter_async_context(last.lease(avoid=lost[last], timeout_s=self._deadlines.worker_s))
+        lease = last.lease(avoid=self._lost[last], timeout_s=self._deadlines.worker_s)
+        return last, await stack.enter_async_context(lease)
+
+    def _reluctance(self, pool: WorkerPool) -> tuple[bool, bool]:
+        return not pool.offers(self._lost[pool]), pool.status().slow
 
     async def _hear_on(self, line: Line) -> Heard:
         line.send(request_event(self._request, self._names))
@@ -264,6 +321,8 @@ class WorkerUtterance:
     def _final(self, heard: Heard, line: Line) -> Final:
         assert self._finished_at is not None
         waited_ms = (time.perf_counter() - self._finished_at) * 1000
+        if waited_ms <= self._deadlines.late_s * 1000:
+            line.punctuality.answered(in_time=True)
         return Final(
             heard.hypotheses,
             heard.engine or line.capabilities.engine,

@@ -39,6 +39,15 @@ _REMEMBERED_TEXTS = 4096
 class Performer(Protocol):
     """Speaks a script; `WorkerSynthesizer` does."""
 
+    @property
+    def slow(self) -> bool:
+        """Whether it keeps callers waiting, so that another voice had better speak."""
+        ...
+
+    def try_again(self, script: Script) -> None:
+        """Speak `script` to nobody now and then, to find out whether it is still slow."""
+        ...
+
     def perform(self, script: Script) -> AsyncGenerator[bytes, None]: ...
 
 
@@ -57,6 +66,8 @@ class PhraseCache:
         dynamic_bytes: int = 16_000_000,
     ) -> None:
         """`performer` speaks with `voice`; `fallback`, another voice, goes on where it fails, and is never kept.
+
+        While `performer` is slow, `fallback` speaks what is not cached.
 
         `dynamic_bytes` bounds the memory for dynamic sentences (8,000 bytes a second of speech).
         """
@@ -92,19 +103,22 @@ class PhraseCache:
             if audio:
                 yield audio
             return
-        said = 0
-        try:
-            async with aclosing(self._make(text, static=cache)) as making:
-                async for chunk in making:
-                    said += len(chunk)
-                    yield chunk
-        except EngineUnavailable as error:
-            if self._fallback is None:
-                raise
-            _log.warning("another voice speaks", error=str(error))
-        else:
-            return
         _, script = self._key(text)
+        said = 0
+        if self._fallback is not None and self._performer.slow:
+            self._performer.try_again(script)
+        else:
+            try:
+                async with aclosing(self._make(text, static=cache)) as making:
+                    async for chunk in making:
+                        said += len(chunk)
+                        yield chunk
+            except EngineUnavailable as error:
+                if self._fallback is None:
+                    raise
+                _log.warning("another voice speaks", error=str(error))
+            else:
+                return
         async with aclosing(resumed(self._fallback.perform(script), said)) as speaking:
             async for chunk in speaking:
                 yield chunk

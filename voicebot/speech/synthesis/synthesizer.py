@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +36,13 @@ _PLAIN_SERVER_CHARS = 60
 
 @dataclass(frozen=True, slots=True)
 class VoiceDeadlines:
-    """How long a caller may be kept waiting: for a free worker, for the first sound, and for each further clause."""
+    """How long a caller may be kept waiting: for a free worker, for the first sound, and for each further clause.
+
+    A worker whose first sound takes longer than `late_s` again and again is left for others.
+    """
 
     worker_s: float = 1.0
+    late_s: float = 1.2
     first_audio_s: float = 1.8
     next_audio_s: float = 1.8
 
@@ -64,6 +68,27 @@ class WorkerSynthesizer:
         self._pool = pool
         self._lexicon = lexicon or Lexicon()
         self._deadlines = deadlines or VoiceDeadlines()
+        self._trials: set[asyncio.Task[None]] = set()
+
+    @property
+    def slow(self) -> bool:
+        """Whether every worker that is ready was left as too slow: another voice had better speak."""
+        return self._pool.status().slow
+
+    def try_again(self, script: Script) -> None:
+        """Have a worker that was left as too slow, and has rested, speak `script` to nobody, to see if it still is."""
+        speech = next((part for part in script if not isinstance(part, Pause)), None)
+        if speech is None or (others := self._pool.begin_trial()) is None:
+            return
+        trial = asyncio.create_task(self._try(speech, set(others)), name="trial")
+        self._trials.add(trial)
+        trial.add_done_callback(self._trials.discard)
+
+    async def close(self) -> None:
+        """Break off what only tries a voice."""
+        for trial in tuple(self._trials):
+            trial.cancel()
+        await asyncio.gather(*self._trials, return_exceptions=True)
 
     def render(self, text: str, *, cache: bool) -> AsyncIterator[bytes]:
         """Yield mu-law as it is made; nothing is kept, whatever `cache` says (see `PhraseCache`)."""
@@ -76,6 +101,9 @@ class WorkerSynthesizer:
         A worker that fails in the middle is replaced by another, which goes on where it stopped. Closing the
         iterator cancels the work.
         """
+        if not self.slow:
+            # One of several; where there is no other, what it says now tells as much.
+            self.try_again(script)
         for part in script:
             if isinstance(part, Pause):
                 yield silence(part.duration_s)
@@ -89,11 +117,7 @@ class WorkerSynthesizer:
         tried: set[str] = set()
         for last_try in (False, False, True):
             try:
-                async with (
-                    self._pool.lease(avoid=tried, timeout_s=self._deadlines.worker_s) as line,
-                    aclosing(resumed(self._converse(line, speech), said)) as speaking,
-                ):
-                    tried.add(line.peer)
+                async with aclosing(resumed(self._speak_once(speech, tried), said)) as speaking:
                     async for audio in speaking:
                         said += len(audio)
                         yield audio
@@ -104,6 +128,28 @@ class WorkerSynthesizer:
                     raise
             else:
                 return
+
+    async def _speak_once(self, speech: Speech, tried: set[str]) -> AsyncGenerator[bytes, None]:
+        """Yield what one worker says, none of those `tried` if there is a choice; it is then among them."""
+        clock = asyncio.get_running_loop().time
+        async with self._pool.lease(avoid=tried, timeout_s=self._deadlines.worker_s) as line:
+            tried.add(line.peer)
+            asked_at, silent = clock(), True
+            async with aclosing(self._converse(line, speech)) as speaking:
+                async for audio in speaking:
+                    if silent:
+                        line.punctuality.answered(in_time=clock() - asked_at <= self._deadlines.late_s)
+                        silent = False
+                    yield audio
+
+    async def _try(self, speech: Speech, others: set[str]) -> None:
+        try:
+            with suppress(EngineUnavailable):
+                async with aclosing(self._speak_once(speech, others)) as speaking:
+                    async for _ in speaking:
+                        pass
+        finally:
+            self._pool.end_trial()
 
     async def _converse(self, line: Line, speech: Speech) -> AsyncGenerator[bytes, None]:
         if Feature.SPEED in line.capabilities.features:
@@ -126,6 +172,7 @@ class WorkerSynthesizer:
                 async with asyncio.timeout(wait_s):
                     event = await line.receive()
             except TimeoutError as error:
+                line.punctuality.answered(in_time=False)
                 raise EngineUnavailable(f"The voice worker {line.peer} said nothing for {wait_s:g} s.") from error
             if AudioStop.is_type(event.type):
                 return

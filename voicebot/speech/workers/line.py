@@ -10,6 +10,7 @@ from wyoming.event import Event, async_read_event, write_event
 
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.workers.capabilities import Capabilities
+from voicebot.speech.workers.punctuality import Punctuality
 
 _MAX_LINE_BYTES = 1 << 20
 _MAX_UNSENT_BYTES = 2_000_000
@@ -28,13 +29,22 @@ def encode(event: Event) -> bytes:
 
 
 class Line:
-    """One open connection to `peer`. `close` cancels what the server still does for it."""
+    """One open connection to `peer`. `close` cancels what the server still does for it.
+
+    Whoever waits for an answer tells `punctuality` whether it came in time.
+    """
 
     def __init__(
-        self, peer: str, capabilities: Capabilities, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        peer: str,
+        capabilities: Capabilities,
+        punctuality: Punctuality,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         self.peer = peer
         self.capabilities = capabilities
+        self.punctuality = punctuality
         #: When the server last said something, on the loop's clock; at first when it took the connection.
         self.heard_s = asyncio.get_running_loop().time()
         self.answered = False
@@ -74,7 +84,9 @@ class Line:
             await self._writer.wait_closed()
 
 
-async def connect(address: str, peer: str, capabilities: Capabilities, *, timeout_s: float) -> Line:
+async def connect(
+    address: str, peer: str, capabilities: Capabilities, punctuality: Punctuality, *, timeout_s: float
+) -> Line:
     """Open a line to ``unix:///path`` or ``tcp://host:port``; `PeerLost` when nobody answers in `timeout_s`."""
     scheme, _, rest = address.partition("://")
     try:
@@ -86,4 +98,4 @@ async def connect(address: str, peer: str, capabilities: Capabilities, *, timeou
                 reader, writer = await asyncio.open_connection(host, int(port), limit=_MAX_LINE_BYTES)
     except (OSError, TimeoutError) as error:
         raise PeerLost(f"The speech server {peer} does not accept connections.") from error
-    return Line(peer, capabilities, reader, writer)
+    return Line(peer, capabilities, punctuality, reader, writer)

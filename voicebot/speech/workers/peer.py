@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,7 @@ from wyoming.ping import Ping, Pong
 from voicebot.errors import LocalProtocolError, RemoteProtocolError
 from voicebot.speech.workers.capabilities import Capabilities, Feature, parse_capabilities
 from voicebot.speech.workers.line import Line, PeerLost, connect
+from voicebot.speech.workers.punctuality import LatePolicy, Punctuality
 
 _log = structlog.get_logger()
 _UNKNOWN = Capabilities(engine="unknown")
@@ -40,6 +42,9 @@ _TRANSITIONS: dict[PeerState, frozenset[PeerState]] = {
 }
 
 
+_LATE_POLICY = LatePolicy()
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a peer may take. A dead process shows at once, a stuck one that is asked something in two seconds.
@@ -57,6 +62,7 @@ class Patience:
     first_back_off_s: float = 0.1
     longest_back_off_s: float = 10.0
     steady_after_s: float = 30.0
+    late: LatePolicy = _LATE_POLICY
 
     def back_off_s(self, failures: int) -> float:
         """Return the wait before the next start after `failures` in a row (1 for the first)."""
@@ -76,12 +82,23 @@ class PeerStatus:
     restarts: int
     sessions: int
     max_sessions: int | None
+    #: Whether it was left as too slow, and how often.
+    left: bool
+    times_left: int
 
 
 class Peer:
     """Keeps one server running and watched until stopped; subclasses say how it is brought up and taken down."""
 
-    def __init__(self, name: str, address: str, patience: Patience, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        patience: Patience,
+        changed: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = name
         self.address = address
         self.state = PeerState.STARTING
@@ -91,6 +108,7 @@ class Peer:
         self.trouble = ""
         #: How often it was brought up anew.
         self.restarts = 0
+        self.punctuality = Punctuality(name, patience.late, clock)
         self._patience = patience
         self._changed = changed
         self._lines: set[Line] = set()
@@ -125,13 +143,15 @@ class Peer:
             restarts=self.restarts,
             sessions=self.sessions,
             max_sessions=self.capabilities.max_sessions,
+            left=self.punctuality.left,
+            times_left=self.punctuality.times_left,
         )
 
     async def open_line(self) -> Line:
         """Connect for one request; `PeerLost` when the server does not answer. Hand it back to `close_line`."""
         self._opening += 1
         try:
-            line = await connect(self.address, self.name, self.capabilities, timeout_s=self._patience.connect_s)
+            line = await self._connect(self.capabilities)
             self._lines.add(line)
             self._used.set()
         finally:
@@ -156,6 +176,7 @@ class Peer:
                     await self._bring_up()
                     self.capabilities = await self._describe()
                     ready_at = loop.time()
+                    self.punctuality.forget()
                     self._set_state(PeerState.READY)
                     await self._until_lost()
                 except (PeerLost, RemoteProtocolError) as error:
@@ -185,7 +206,7 @@ class Peer:
 
     async def _until_stuck(self) -> None:
         """Ask for a sign of life whenever one is owed; `PeerLost` when it stays out."""
-        line = await connect(self.address, self.name, self.capabilities, timeout_s=self._patience.connect_s)
+        line = await self._connect(self.capabilities)
         try:
             for number in itertools.count():
                 async with asyncio.timeout(self._patience.ping_deadline_s):
@@ -224,7 +245,7 @@ class Peer:
             parse_capabilities(await line.receive())
 
     async def _describe(self) -> Capabilities:
-        line = await connect(self.address, self.name, _UNKNOWN, timeout_s=self._patience.connect_s)
+        line = await self._connect(_UNKNOWN)
         try:
             async with asyncio.timeout(self._patience.ping_deadline_s):
                 line.send(Describe().event())
@@ -233,6 +254,10 @@ class Peer:
             raise PeerLost(f"The speech server {self.name} did not describe itself.") from error
         finally:
             line.abort()
+
+    async def _connect(self, capabilities: Capabilities) -> Line:
+        limit_s = self._patience.connect_s
+        return await connect(self.address, self.name, capabilities, self.punctuality, timeout_s=limit_s)
 
     def _abort_lines(self) -> None:
         for line in tuple(self._lines):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Collection, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,11 @@ class PoolStatus:
         return sum(peer.state is PeerState.READY for peer in self.peers)
 
     @property
+    def slow(self) -> bool:
+        """Whether some server is ready, and each that is was left as too slow."""
+        return self.ready > 0 and all(peer.left for peer in self.peers if peer.state is PeerState.READY)
+
+    @property
     def load(self) -> float:
         """Return the busy share of the room that ready workers have, 0 to 1; 1 when none is ready."""
         ready = [peer for peer in self.peers if peer.state is PeerState.READY]
@@ -47,7 +53,15 @@ class PoolStatus:
 class WorkerPool:
     """Starts `spec.count` workers and keeps them running, or watches the Wyoming servers at `remote` addresses."""
 
-    def __init__(self, spec: WorkerSpec, *, remote: Sequence[str] = (), patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        *,
+        remote: Sequence[str] = (),
+        patience: Patience | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._spec = spec
         self._remote = tuple(remote)
         self._patience = patience or Patience()
@@ -67,16 +81,7 @@ class WorkerPool:
         """
         # A socket's path may have no more than 107 bytes, so it does not go under the data directory.
         self._directory = Path(tempfile.mkdtemp(prefix="voicebot-speech-"))
-        if self._remote:
-            self._peers = [
-                RemoteServer(f"{self.kind}@{address}", address, self._patience, self._changed)
-                for address in self._remote
-            ]
-        else:
-            self._peers = [
-                WorkerProcess(f"{self.kind}-{number}", self._spec, self._directory, self._patience, self._changed)
-                for number in range(1, self._spec.count + 1)
-            ]
+        self._peers = list(self._make_peers(self._directory))
         self._keepers = [asyncio.create_task(peer.keep_running(), name=peer.name) for peer in self._peers]
         if not await self._wait_until_warm():
             await self.stop()
@@ -119,7 +124,7 @@ class WorkerPool:
 
     @asynccontextmanager
     async def lease(self, *, avoid: Collection[str] = (), timeout_s: float = 2.0) -> AsyncIterator[Line]:
-        """Give a line to the least busy worker, one not in `avoid` if there is a choice.
+        """Give a line to the least busy worker, one not in `avoid` nor left as too slow if there is a choice.
 
         Waits up to `timeout_s` for a worker that has room. `EngineUnavailable` when there is none.
         """
@@ -143,6 +148,21 @@ class WorkerPool:
         """Say whether some worker, none of those in `avoid`, would take a request now."""
         return any(peer.has_room and peer.name not in avoid for peer in self._peers)
 
+    def begin_trial(self) -> frozenset[str] | None:
+        """Begin to try a worker that was left as too slow and has rested; None where there is none.
+
+        Return what a lease has to `avoid` to get that worker. Whoever tries it says `end_trial`.
+        """
+        for peer in self._peers:
+            if peer.has_room and peer.punctuality.begin_trial():
+                return frozenset(other.name for other in self._peers if other is not peer)
+        return None
+
+    def end_trial(self) -> None:
+        """The trial is over, whatever it showed."""
+        for peer in self._peers:
+            peer.punctuality.end_trial()
+
     async def until_ready(self, timeout_s: float) -> bool:
         """Wait until any worker is ready; False when none is after `timeout_s`."""
         try:
@@ -154,6 +174,15 @@ class WorkerPool:
             return False
         return True
 
+    def _make_peers(self, directory: Path) -> Iterator[Peer]:
+        patience, changed, clock = self._patience, self._changed, self._clock
+        for address in self._remote:
+            yield RemoteServer(f"{self.kind}@{address}", address, patience, changed, clock=clock)
+        if self._remote:
+            return
+        for number in range(1, self._spec.count + 1):
+            yield WorkerProcess(f"{self.kind}-{number}", self._spec, directory, patience, changed, clock=clock)
+
     async def _open_line(self, avoid: Collection[str], timeout_s: float) -> tuple[Peer, Line]:
         refused: set[str] = set()
         try:
@@ -162,7 +191,9 @@ class WorkerPool:
                     self._change.clear()
                     with_room = [peer for peer in self._peers if peer.has_room and peer.name not in refused]
                     if with_room:
-                        peer = min(with_room, key=lambda peer: (peer.name in avoid, peer.sessions))
+                        peer = min(
+                            with_room, key=lambda peer: (peer.name in avoid, peer.punctuality.left, peer.sessions)
+                        )
                         try:
                             return peer, await peer.open_line()
                         except PeerLost:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,10 +34,17 @@ class WorkerProcess(Peer):
     """Runs ``python -m voicebot.speech.worker`` and starts it anew when it dies or stops answering."""
 
     def __init__(
-        self, name: str, spec: WorkerSpec, directory: Path, patience: Patience, changed: Callable[[], None]
+        self,
+        name: str,
+        spec: WorkerSpec,
+        directory: Path,
+        patience: Patience,
+        changed: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._socket = directory / f"{name}.sock"
-        super().__init__(name, f"unix://{self._socket}", patience, changed)
+        super().__init__(name, f"unix://{self._socket}", patience, changed, clock=clock)
         self._spec = spec
         self._process: asyncio.subprocess.Process | None = None
 
