@@ -57,6 +57,7 @@ def test_everything_that_goes_wrong_has_a_count(metrics: Metrics) -> None:
     metrics.frames_late(7)
     metrics.barge_in()
     metrics.worker_restarted("recognition")
+    metrics.worker_left("asr")
     metrics.failed("recorder", "write")
     metrics.failed("store", JournalFailure.DROPPED)
     assert _value(metrics, "voicebot_protocol_errors_total", channel="twilio", kind="bad_base64") == 1
@@ -64,6 +65,7 @@ def test_everything_that_goes_wrong_has_a_count(metrics: Metrics) -> None:
     assert _value(metrics, "voicebot_late_frames_total") == 7
     assert _value(metrics, "voicebot_barge_ins_total") == 1
     assert _value(metrics, "voicebot_worker_restarts_total", worker="recognition") == 1
+    assert _value(metrics, "voicebot_workers_left_total", worker="asr") == 1
     assert _value(metrics, "voicebot_failures_total", part="recorder", kind="write") == 1
     assert _value(metrics, "voicebot_failures_total", part="store", kind="dropped") == 1
 

@@ -27,12 +27,15 @@ from voicebot.speech.asr import Final, Utterance
 from voicebot.speech.models import Recogniser, RecogniserWish, choose_recognisers
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
+from voicebot.speech.recognition.utterance import Deadlines
 from voicebot.speech.workers.pool import WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
 
 OPEN = Expectation("open", (AnswerKind.OPEN,))
 REQUESTS = ("where is my order", "cancel my appointment", "i want to talk to a person", "when are you open")
 SAID = "Where is my order?"
+#: What is meant to answer may do so however busy the machine is.
+PATIENT = Deadlines(worker_s=60, finish_s=60, late_s=60)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +118,7 @@ async def test_a_wyoming_server_hears_a_call_and_the_next_engine_all_of_it_when_
         wyoming_server("hears", unused_tcp_port, "as the server has it") as server,
         WorkerPool(WorkerSpec("asr"), remote=[server.address]) as remote,
     ):
-        transcriber = WorkerTranscriber([remote, sphinx], domain=domain)
+        transcriber = WorkerTranscriber([remote, sphinx], domain=domain, deadlines=PATIENT)
         heard = await hear(transcriber)
         assert (heard.hypotheses[0].text, heard.engine) == ("as the server has it", "hears")
         utterance, rest = await half_said(transcriber)
@@ -151,7 +154,7 @@ async def test_a_server_that_is_back_is_used_again(sphinx: WorkerPool, domain: P
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(wyoming_server("hears", unused_tcp_port, "hello"))
         remote = await stack.enter_async_context(WorkerPool(WorkerSpec("asr"), remote=[server.address]))
-        transcriber = WorkerTranscriber([remote, sphinx], domain=domain)
+        transcriber = WorkerTranscriber([remote, sphinx], domain=domain, deadlines=PATIENT)
         await server.kill()
         async with asyncio.timeout(30):
             while remote.offers():

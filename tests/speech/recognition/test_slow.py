@@ -106,6 +106,12 @@ async def hear(transcriber: WorkerTranscriber) -> Final:
     return await utterance.finish()
 
 
+async def until_left(transcriber: WorkerTranscriber, pool: WorkerPool) -> None:
+    async with asyncio.timeout(60):
+        while not pool.status().slow:
+            await hear(transcriber)
+
+
 async def test_an_utterance_for_which_an_engine_is_late_is_heard_by_the_next_one_too_and_whoever_is_first_counts(
     sphinx: WorkerPool, domain: Path, clock: Clock, unused_tcp_port: int
 ) -> None:
@@ -159,8 +165,7 @@ async def test_a_slow_engine_is_tried_beside_the_one_that_answers_so_that_no_cal
     server = SlowServer("slow")
     async with watching(clock, (server, unused_tcp_port)) as remote:
         transcriber = WorkerTranscriber([remote, sphinx], domain=domain, deadlines=DEADLINES)
-        while not remote.status().slow:
-            await hear(transcriber)
+        await until_left(transcriber, remote)
         asked = server.asked
         clock.now_s += 1000
         final = await hear(transcriber)
@@ -213,8 +218,7 @@ async def test_an_engine_left_as_slow_hears_when_the_other_one_is_gone(
     server = SlowServer("slow")
     async with watching(clock, (server, unused_tcp_port)) as remote:
         transcriber = WorkerTranscriber([remote, sphinx], domain=domain, deadlines=DEADLINES)
-        while not remote.status().slow:
-            await hear(transcriber)
+        await until_left(transcriber, remote)
         await sphinx.stop()
         assert {peer.state for peer in sphinx.status().peers} == {PeerState.STOPPED}
         server.quick.set()

@@ -100,11 +100,11 @@ class _Feed:
 
 @dataclass(frozen=True, slots=True)
 class _Hearer:
-    """Who hears an utterance now; who came when it was over already can be blamed for no delay."""
+    """Who hears an utterance now; who took it over from another can be blamed for no delay."""
 
     pool: WorkerPool
     line: Line
-    came_late: bool
+    took_over: bool
 
 
 class WorkerUtterance:
@@ -131,6 +131,7 @@ class WorkerUtterance:
         self._feed: _Feed | None = None
         self._finished_at: float | None = None
         self._finished = asyncio.Event()
+        self._leased = asyncio.Event()
         self._news = asyncio.Event()
         self._latest: Partial | None = None
         #: The number of the latest pause, and what was heard ahead at it; None once the caller went on.
@@ -235,16 +236,16 @@ class WorkerUtterance:
 
     async def _is_late(self, hearing: asyncio.Task[Final]) -> bool:
         """Wait until it has heard the utterance or is late, and say whether it is and somebody else is there."""
-        finished = asyncio.create_task(self._finished.wait(), name="finished")
+        asked = asyncio.create_task(self._until_asked(), name="asked")
         try:
-            await asyncio.wait({hearing, finished}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({hearing, asked}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({hearing}, timeout=self._deadlines.late_s)
         finally:
-            finished.cancel()
+            asked.cancel()
         if hearing.done() or self._hearer is None:
             return False
         pool, line = self._hearer.pool, self._hearer.line
-        if not self._hearer.came_late:
+        if not self._hearer.took_over:
             line.punctuality.answered(in_time=False)
         self._lost[pool].add(line.peer)
         if not any(pool.offers(lost) for pool, lost in self._lost.items()):
@@ -252,11 +253,17 @@ class WorkerUtterance:
         _log.warning("utterance goes to another worker too", late=line.peer, limit_ms=self._deadlines.late_s * 1000)
         return True
 
+    async def _until_asked(self) -> None:
+        """Wait until the caller has finished and somebody hears them."""
+        await self._finished.wait()
+        await self._leased.wait()
+
     async def _hear_in_turn(self) -> Final:
-        for _attempt in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             async with AsyncExitStack() as stack:
                 pool, line = await self._lease(stack)
-                self._hearer = _Hearer(pool, line, came_late=self._finished_at is not None)
+                self._hearer = _Hearer(pool, line, took_over=attempt > 0)
+                self._leased.set()
                 try:
                     heard = await self._hear_on(line)
                 except (PeerLost, RemoteProtocolError) as error:
