@@ -105,12 +105,12 @@ async def test_the_parts_of_a_server_name_the_engine_that_runs_and_the_one_it_st
 async def test_the_parts_of_a_server_and_its_counts_tell_of_an_engine_that_is_too_slow(tmp_path: Path) -> None:
     async with two_that_hear(tmp_path) as (first, second, other):
         speech = speech_of(first, second, other)
-        assert not speech.left()
+        assert speech.left().total() == 0
         async with first.lease() as line:
             for _ in range(3):
                 line.punctuality.answered(in_time=False)
         assert speech.parts()["asr"] == "ready: pocketsphinx in place of vosk, too slow"
-        assert speech.left() == {"asr": 1}
+        assert speech.left()["asr"] == 1, "whichever engine of the kind it was"
         await second.stop()
         assert speech.parts()["asr"] == "ready: vosk, too slow"
 

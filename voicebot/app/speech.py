@@ -39,6 +39,7 @@ from voicebot.speech.synthesis.recorded import RecordedPrompts, load_recorded, t
 from voicebot.speech.synthesis.synthesizer import VoiceDeadlines, WorkerSynthesizer, voice_pool
 from voicebot.speech.synthesis.voices import choose_voice, second_voice
 from voicebot.speech.tts import Voice
+from voicebot.speech.workers.peer import PeerStatus
 from voicebot.speech.workers.pool import PoolStatus, WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
 
@@ -88,13 +89,17 @@ class Speech:
 
     def restarts(self) -> Counter[str]:
         """Return how often workers of each kind died and were started again."""
-        states = [pool.status() for pool in self.pools]
-        return Counter({state.kind: sum(peer.restarts for peer in state.peers) for state in states})
+        return self._counted(lambda peer: peer.restarts)
 
     def left(self) -> Counter[str]:
         """Return how often workers of each kind were left because they answered too late."""
-        states = [pool.status() for pool in self.pools]
-        return Counter({state.kind: sum(peer.times_left for peer in state.peers) for state in states})
+        return self._counted(lambda peer: peer.times_left)
+
+    def _counted(self, count: Callable[[PeerStatus], int]) -> Counter[str]:
+        counted: Counter[str] = Counter()
+        for state in (pool.status() for pool in self.pools):
+            counted[state.kind] += sum(count(peer) for peer in state.peers)
+        return counted
 
     def parts(self) -> dict[str, str]:
         """Return for each kind of worker which engine runs and whether one is too slow, ``down`` where none runs."""
