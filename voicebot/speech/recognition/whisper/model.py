@@ -20,6 +20,7 @@ from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Word
 from voicebot.speech.recognition.whisper.figures import one_word
 from voicebot.speech.recognition.whisper.guards import before_loop, said_once
+from voicebot.speech.recognition.whisper.hums import hum_for_digit, hummed
 from voicebot.speech.recognition.whisper.single_digits import PROMPTS, SingleDigits
 
 RATE_HZ = 16000
@@ -149,9 +150,11 @@ class Model:
         words = self._words(encoded, said, len(samples)) if texts[0].text else ()
         if cue.lengths is None or not self._digits:
             return Decoded(texts, no_speech, words)
-        alone = cue.lengths == (1,) and self._single_digits.known and seconds <= _ALONE_S and one_word(texts[0].text)
-        weighed = self._single_digits.weigh(samples) if alone else self._numbers(encoded, tokens, cue.lengths)
-        return Decoded(texts, no_speech, words, *weighed, alone)
+        if cue.lengths == (1,) and seconds <= _ALONE_S and self._single_digits.known:
+            written = texts[0].text
+            if one_word(written) or hummed(written):
+                return Decoded(texts, no_speech, words, *self._single_digit(samples, written), alone=True)
+        return Decoded(texts, no_speech, words, *self._numbers(encoded, tokens, cue.lengths))
 
     def _transcribe(
         self, encoded: ctranslate2.StorageView, tokens: list[int], beam: int, seconds: float
@@ -227,6 +230,11 @@ class Model:
         fitting = sum(found.values())
         spelled = fitting / (fitting + nothing) if found else 0.0
         return tuple(found.items()), spelled
+
+    def _single_digit(self, samples: Samples, written: str) -> tuple[tuple[tuple[str, float], ...], float]:
+        """Return the ten digits with their shares, and how likely one was said, not a word or a hum."""
+        digits, likely = self._single_digits.weigh(samples)
+        return digits, 0.0 if hum_for_digit(samples, written, *digits[0]) else likely
 
     def _next_words(self, samples: Samples) -> list[npt.NDArray[np.float64]]:
         """Return how readily each token would come first, in logarithms, after each prompt for single digits."""
