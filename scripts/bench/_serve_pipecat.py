@@ -3,12 +3,14 @@
 FastAPI on uvicorn, `FastAPIWebsocketTransport`, `TwilioFrameSerializer`, 8 kHz both ways, Silero and the end-of-turn
 model of its user aggregator, everything else by default. Speech is the same stub that the product is measured with, or
 with `--whisper` and `--piper` its own services for these engines, made for each call as its examples do; a processor
-answers in place of a language model. Its debug log is off, which is kinder than its default.
+answers in place of a language model. With `--share` each model is loaded once for all calls, which takes a line of ours
+for each service: they have no option for it. Its debug log is off, which is kinder than its default.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import socket
 import sys
@@ -38,10 +40,12 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.serializers.twilio import TwilioFrameSerializer
+from pipecat.services.piper import tts as piper_tts
 from pipecat.services.piper.tts import PiperTTSService
 from pipecat.services.settings import STTSettings, TTSSettings
 from pipecat.services.stt_service import SegmentedSTTService
 from pipecat.services.tts_service import TTSService
+from pipecat.services.whisper import stt as whisper_stt
 from pipecat.services.whisper.stt import WhisperSTTService
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
 from pipecat.utils.time import time_now_iso8601
@@ -97,6 +101,11 @@ class Engines:
     @property
     def rate_in_hz(self) -> int:
         return WHISPER_RATE_HZ if self.whisper else SAMPLE_RATE_HZ
+
+    def share(self) -> None:
+        """Have what the services load from now on loaded once, however many calls there are."""
+        whisper_stt.WhisperModel = functools.cache(whisper_stt.WhisperModel)
+        piper_tts.PiperVoice.load = functools.cache(piper_tts.PiperVoice.load)
 
     def ears(self) -> SegmentedSTTService:
         if self.whisper is None:
@@ -177,9 +186,12 @@ def main() -> None:
     parser.add_argument("--sip-port", type=int)
     parser.add_argument("--whisper", type=Path, help="a CTranslate2 model's folder")
     parser.add_argument("--piper", type=Path, help="a voice's .onnx")
+    parser.add_argument("--share", action="store_true", help="load each model once for all calls")
     given = parser.parse_args()
     global engines  # noqa: PLW0603  # uvicorn's application is a module's
     engines = Engines(given.whisper, given.piper)
+    if given.share:
+        engines.share()
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
     config = uvicorn.Config(app, port=given.port, log_level="warning", timeout_graceful_shutdown=2)

@@ -1,6 +1,6 @@
 """Calls at real time through the real Media Streams protocol: latency, lateness, barge-in, processor and memory.
 
-Eight servers, each in a process of its own on one core, the callers on another:
+Nine servers, each in a process of its own on one core, the callers on another:
 
   stubbed   voicebot with speech stubbed, which measures its media path
   sip       the same, its calls coming in over SIP and RTP
@@ -9,16 +9,21 @@ Eight servers, each in a process of its own on one core, the callers on another:
   stock     pipecat as its own guide to Twilio sets it up, with stubbed recognition and voice
   matched   voicebot with what `stock` has: stubbed recognition and voice, the end-of-turn model, all on one core
   engines   voicebot hearing by Whisper, with pocketsphinx beside it, and speaking by a Piper voice: --whisper, --piper
-  stock-engines  pipecat with the same two through its own services
+  same-engines   voicebot hearing by Whisper alone: the same engines as the next
+  stock-engines  pipecat with the same two through its own services, loaded for each call as its examples do
+  stock-shared   the same, each model loaded once for all calls, which its services do not offer
 
-The last two may use every core. With `echo` the latency is the way of one frame there and back; with the others it is
-the time from the last sample of the caller's speech to the first sample of the reply, both on the wire.
+The last four may use every core, and their callers ask for opening hours in the Piper voice, which the end-of-turn
+model takes for finished. Callers go before the server where both want a core and the system lets them. With `echo` the
+latency is the way of one frame there and back; with the others it is the time from the last sample of the caller's
+speech to the first sample of the reply, both on the wire.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
 import math
@@ -47,6 +52,7 @@ from voicebot.simulation.loudness import speech_bounds
 from voicebot.simulation.server import RunningServer, ServerPlan, running
 from voicebot.simulation.voice import CALLER_VOICES, first_present, speak
 from voicebot.speech.listening.models import EndOfTurnModel
+from voicebot.speech.synthesis.voices import load_speaker
 from voicebot.speech.tts import Voice
 from voicebot.telephony.leg import SAMPLE_RATE_HZ, SILENT_FRAME
 from voicebot.wav import read_mulaw_wav
@@ -56,7 +62,7 @@ ROOT = HERE.parents[1]
 COUNTS = (1, 5, 10, 20, 40)
 ORDER = ("echo", "stubbed", "sip", "matched", "stock", "real")
 #: Those that need models which no fresh machine has.
-WITH_MODELS = ("engines", "stock-engines")
+WITH_MODELS = ("engines", "same-engines", "stock-engines", "stock-shared")
 SERVER_CORE, CALLER_CORE = 0, 1
 
 COMMANDS = {
@@ -67,8 +73,11 @@ COMMANDS = {
     "matched": (str(HERE / "_serve_stubbed.py"), "--speech", "words-stubbed"),
     "real": (str(HERE / "_serve_stubbed.py"), "--speech", "real"),
     "engines": (str(HERE / "_serve_stubbed.py"), "--speech", "real"),
+    "same-engines": (str(HERE / "_serve_stubbed.py"), "--speech", "real"),
     "stock-engines": (str(HERE / "_serve_pipecat.py"),),
+    "stock-shared": (str(HERE / "_serve_pipecat.py"), "--share"),
 }
+STOCK = ("stock", "stock-engines", "stock-shared")
 #: The load comes from one address and all at once; the machine belongs to the measurement.
 ENVIRONMENT = {
     "VOICEBOT_MAX_CPU_PERCENT": "100",
@@ -81,6 +90,18 @@ REQUESTS = ("What are your opening hours?", "When are you open?", "Are you open 
 BALANCE = "Can you check my account balance?"
 ACCOUNT = "four four eight, two zero five"
 PIN = "6018"
+#: What callers ask in a Piper voice, and how sure the end-of-turn model must be that each has finished.
+ASKED = (
+    "What are your opening hours?",
+    "Are you open on Sunday?",
+    "What time do you close?",
+    "When do you close on Saturday?",
+    "Could you tell me your opening hours, please?",
+    "Good morning, could you tell me what time you close today?",
+    "I want to know your opening hours.",
+    "What time do you open tomorrow?",
+)
+ASKED_FINISHED = 0.9
 #: Of people's recordings: how many, of what length, and how sure the end-of-turn model must be of each.
 PEOPLE, SHORTEST_S, LONGEST_S, FINISHED = 8, 1.5, 3.5, 0.985
 #: Each stage of a turn, and the one that it is counted from.
@@ -95,6 +116,8 @@ STAGES = (
 RECORDS_WRITTEN_S = 1.5
 #: Silence after speech at which the end-of-turn model is asked.
 MODEL_HEARS_FRAMES = 10
+#: Callers who are late measure nothing: they go before the server, and cost far less.
+CALLERS_NICENESS = -10
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,27 +152,28 @@ class Models:
     piper: Path
 
     def environment(self, system: str) -> dict[str, str]:
-        if system != "engines":
+        if system not in {"engines", "same-engines"}:
             return {}
         return {
             "VOICEBOT_MODELS": str(self.piper.parent),
-            "VOICEBOT_RECOGNIZER": "two-pass",
+            "VOICEBOT_RECOGNIZER": "two-pass" if system == "engines" else "whisper",
             "VOICEBOT_WHISPER_MODEL": str(self.whisper),
             "VOICEBOT_VOICE": f"piper:{self.piper.stem}",
         }
 
     def options(self, system: str) -> tuple[str, ...]:
-        if system != "stock-engines":
+        if system not in {"stock-engines", "stock-shared"}:
             return ()
         return ("--whisper", str(self.whisper), "--piper", str(self.piper))
 
 
 @dataclass(frozen=True, slots=True)
 class Voices:
-    """What callers say: by synthetic voice what the engines can understand, and people's own, mu-law."""
+    """What callers say, mu-law: by synthetic voice what the engines can understand, people's own, and by Piper."""
 
     spoken: dict[str, bytes]
     people: tuple[bytes, ...]
+    asked: tuple[bytes, ...] = ()
 
     def topics(self, system: str) -> list[Topic]:
         """Return what callers talk about: with real speech also a balance, with spoken digits and pressed keys.
@@ -165,11 +189,13 @@ class Voices:
                 Line(Said.KEYS, keys=PIN),
             )
             return [balance, *((Line(Said.REQUEST, self.spoken[text]),) for text in REQUESTS)]
+        if system in WITH_MODELS:
+            return [(Line(Said.REQUEST, mulaw),) for mulaw in self.asked]
         said = self.people or tuple(self.spoken[text] for text in REQUESTS)
         return [(Line(Said.REQUEST, mulaw),) for mulaw in said]
 
 
-def load_voices(data: Path | None) -> Voices:
+def load_voices(data: Path | None, piper: Path | None = None) -> Voices:
     """Return the callers' voices; engines and models are loaded in another process than the callers'."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         voice: Voice = pool.submit(first_present, CALLER_VOICES).result()
@@ -177,7 +203,25 @@ def load_voices(data: Path | None) -> Voices:
         spoken = {text: pool.submit(speak, voice, text).result() for text in texts}
         commands = data / "commands" if data else None
         people = pool.submit(finished_people, commands).result() if commands and commands.is_dir() else ()
-        return Voices(spoken, people)
+        asked = pool.submit(finished_questions, piper).result() if piper else ()
+        return Voices(spoken, people, asked)
+
+
+def finished_questions(piper: Path) -> tuple[bytes, ...]:
+    """Return `ASKED` in a Piper voice, but for those that the end-of-turn model is not sure are finished."""
+    speaker = load_speaker(Voice("piper", piper.stem), piper.parent)
+    said = (_without_silence(speaker.speak_mulaw(text, 1.0)) for text in ASKED)
+    model = EndOfTurnModel()
+    return tuple(mulaw for mulaw in said if _finished(model, mulaw) >= ASKED_FINISHED)
+
+
+def _without_silence(mulaw: bytes) -> bytes:
+    start, end = speech_bounds(mulaw)
+    return mulaw[start:end]
+
+
+def _finished(model: EndOfTurnModel, said: bytes) -> float:
+    return model.probability(g711.decode(said + SILENT_FRAME * MODEL_HEARS_FRAMES))
 
 
 def finished_people(folder: Path) -> tuple[bytes, ...]:
@@ -185,11 +229,8 @@ def finished_people(folder: Path) -> tuple[bytes, ...]:
     model = EndOfTurnModel()
     found: list[bytes] = []
     for path in sorted(folder.glob("*.wav")):
-        mulaw = read_mulaw_wav(path)
-        start, end = speech_bounds(mulaw)
-        said = mulaw[start:end]
-        heard = g711.decode(said + SILENT_FRAME * MODEL_HEARS_FRAMES)
-        if SHORTEST_S < len(said) / SAMPLE_RATE_HZ < LONGEST_S and model.probability(heard) >= FINISHED:
+        said = _without_silence(read_mulaw_wav(path))
+        if SHORTEST_S < len(said) / SAMPLE_RATE_HZ < LONGEST_S and _finished(model, said) >= FINISHED:
             found.append(said)
         if len(found) == PEOPLE:
             break
@@ -220,7 +261,10 @@ async def measure(
         plan = ServerPlan(data, ROOT / "flows", environment=ENVIRONMENT | more, command=(*COMMANDS[system], *options))
         if waiting:
             plan = replace(plan, command=(*plan.command, "--sweep-every", "1"))
+        # A process begins with the cores and the niceness of the one that starts it.
+        step_back()
         async with running(plan, lambda _: None) as server:
+            step_forward()
             pid = server.process.pid
             if system not in WITH_MODELS:
                 pin(pid, SERVER_CORE)
@@ -229,7 +273,7 @@ async def measure(
                     pin(worker.pid, SERVER_CORE)
             network = server.network("sip" if system == "sip" else "twilio")
             await _warm_up(network)
-            records = system not in {"echo", "stock", "stock-engines"}
+            records = system not in {"echo", *STOCK}
             topics = bench.voices.topics(system)
             over = asyncio.Event()
             async with asyncio.TaskGroup() as others:
@@ -240,6 +284,20 @@ async def measure(
                     others.create_task(leave(data, waiting, seconds, over))
                 measured = await _under_load(server, network, count, seconds, topics, begun=over, records=records)
             return replace(measured, worked=await worked(data)) if waiting else measured
+
+
+def step_back() -> None:
+    """Take every core, and no more of them than anybody else."""
+    os.sched_setaffinity(0, {SERVER_CORE, CALLER_CORE})
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(0, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
+def step_forward() -> None:
+    """Take the callers' core alone, before others where the system lets us."""
+    os.sched_setaffinity(0, {CALLER_CORE})
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, CALLERS_NICENESS)
 
 
 async def _warm_up(network: Network) -> None:
@@ -348,6 +406,7 @@ def tell(report: Report, system: str, count: int, measured: Measured) -> None:
     report.figure(section, "server, core per call", 100 * measured.cpu_per_call, "%", n=count)
     _tell_work(report, section, measured.worked)
     _tell_workers(report, section, measured)
+    _tell_answers(report, section, measured)
     report.figure(section, "server, core in all", 100 * measured.cpu_per_call * count, "%")
     report.figure(section, "memory per call (RSS)", (measured.after.rss_mb - measured.idle.rss_mb) / count, "MB")
     report.figure(section, "memory per call (USS)", (measured.after.uss_mb - measured.idle.uss_mb) / count, "MB")
@@ -368,6 +427,15 @@ def _tell_workers(report: Report, section: str, measured: Measured) -> None:
     report.figure(section, "workers, memory in all (USS)", measured.after.workers_uss_mb, "MB")
 
 
+def _tell_answers(report: Report, section: str, measured: Measured) -> None:
+    """Add what an answer costs: a server that falls behind has fewer of them, and so a low share for each call."""
+    load = measured.load
+    answers = sum(len(load.replies_ms(said)) for said in Said)
+    if answers:
+        used_s = (measured.cpu_per_call + measured.workers_cpu_per_call) * len(load.calls) * load.window.length_s
+        report.figure(section, "server and workers, processor for an answer", 1000 * used_s / answers, "ms", n=answers)
+
+
 def _tell_work(report: Report, section: str, worked: Worked | None) -> None:
     if worked is not None:
         report.figure(section, "calls left behind that were summed up", worked.summaries, "")
@@ -386,14 +454,12 @@ def interval(values: Sequence[float], share: float) -> tuple[float | None, float
 
 
 async def run(options: argparse.Namespace, report: Report, cache: Path) -> None:
-    voices = await asyncio.to_thread(load_voices, options.data)
+    voices = await asyncio.to_thread(load_voices, options.data, options.piper)
     if not voices.people:
         report.missing("recorded requests", "no commands under --data; callers have synthetic voices only")
-    os.sched_setaffinity(0, {CALLER_CORE})
     bench = Bench(voices, options.models, cache)
     for count in options.calls or COUNTS:
         for system in options.only or ORDER:
-            # A server starts faster on both cores; it is pinned when it is ready.
             print(f"{system}, {count} calls", file=sys.stderr, flush=True)
             measured = await measure(
                 system, count, options.seconds, bench, ending=options.ending, waiting=options.waiting
@@ -418,10 +484,13 @@ def main() -> None:
     )
     options_parser.add_argument("--whisper", type=Path, metavar="DIR", help="a CTranslate2 model, for `engines`")
     options_parser.add_argument("--piper", type=Path, metavar="FILE", help="a Piper voice's .onnx, for `engines`")
+    options_parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="keep there what servers prepare before calls, for the next run"
+    )
     options = options_parser.parse_args()
     options.models = Models(options.whisper, options.piper) if options.whisper and options.piper else None
     if options.models is None and any(system in WITH_MODELS for system in options.only or ()):
-        raise SystemExit("calls: `engines` and `stock-engines` need --whisper and --piper")
+        raise SystemExit(f"calls: {', '.join(WITH_MODELS)} need --whisper and --piper")
     # The callers' side of SIP logs each step of a call.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     report = Report("calls")
@@ -432,7 +501,9 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="voicebot-bench-cache-") as cache,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(run(options, report, Path(cache)))
+        if options.cache:
+            options.cache.mkdir(parents=True, exist_ok=True)
+        runner.run(run(options, report, options.cache.absolute() if options.cache else Path(cache)))
     report.finish(options.json)
 
 
