@@ -45,7 +45,14 @@ def test_a_secret_in_the_file_is_refused_with_the_fix(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "field"), [("port = 99999", "port"), ('zone = "Mars/Base"', "zone"), ("prot = 1", "prot")]
+    ("line", "field"),
+    [
+        ("port = 99999", "port"),
+        ('zone = "Mars/Base"', "zone"),
+        ("prot = 1", "prot"),
+        ('public_url = "99999.example.org"', "`public_url`: no web address; write one such as https://"),
+        ('webhook_url = "https:99999"', "`webhook_url`: no web address"),
+    ],
 )
 def test_a_wrong_setting_is_named_and_its_value_is_not_quoted(line: str, field: str) -> None:
     Path("voicebot.toml").write_text(line, encoding="utf-8")

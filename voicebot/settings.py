@@ -9,9 +9,19 @@ from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -32,6 +42,16 @@ HOLD_MUSIC = Path(__file__).parents[1] / "audio" / "hold-music.wav"
 FLOW_LIBRARY = "flows"
 Positive = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("no web address; write one such as https://voice.example.org")
+    return text
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class SipSettings(BaseModel):
@@ -163,7 +183,7 @@ class RecordingSettings(BaseModel):
     )
     bucket: str | None = Field(default=None, description="of an S3-compatible store; the data folder unless set")
     prefix: str = Field(default="", description="begins the names of our objects in the bucket")
-    endpoint_url: str | None = Field(default=None, description="of the store, if it is not Amazon's")
+    endpoint_url: WebAddress | None = Field(default=None, description="of the store, if it is not Amazon's")
     region: str | None = None
 
 
@@ -230,7 +250,7 @@ class Settings(BaseSettings):
     flows: Path = Path("flows")
     models: Path | None = Field(default=None, description="folder with speech models and voices")
     hold_music: Path = Field(default=HOLD_MUSIC, description="8 kHz mu-law WAV for callers who wait")
-    webhook_url: str | None = Field(default=None, description="where context packets are posted, signed")
+    webhook_url: WebAddress | None = Field(default=None, description="where context packets are posted, signed")
     connectors: tuple[str, ...] = Field(
         default=(), description="ticket systems that get packets: zendesk, salesforce, servicenow or a file"
     )
@@ -252,7 +272,9 @@ class Settings(BaseSettings):
     twilio: TwilioSettings = TwilioSettings()
     insecure_webhooks: bool = Field(default=False, description="accept unsigned webhooks; development only")
     trusted_proxies: tuple[str, ...] = Field(default=(), description="addresses whose X-Forwarded-* are believed")
-    public_url: str | None = Field(default=None, description="what callers' carriers reach, if not the Host header")
+    public_url: WebAddress | None = Field(
+        default=None, description="what callers' carriers reach, if not the Host header"
+    )
 
     asterisk_peers: tuple[IPv4Network | IPv6Network, ...] = Field(
         default=(), description="phone systems that may bring calls by chan_websocket and AudioSocket; none by default"
@@ -286,10 +308,10 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     mail_password: SecretStr | None = Field(default=None, description="of `mail.user`")
     approval_limit_s: Positive = Field(default=60, description="how long a caller waits for a person's approval")
-    approval_webhook: str | None = Field(default=None, description="is told that a caller waits for an approval")
+    approval_webhook: WebAddress | None = Field(default=None, description="is told that a caller waits for an approval")
     webhook_secret: SecretStr | None = Field(default=None, description="signs what is posted to webhooks")
 
-    model_url: str | None = Field(
+    model_url: WebAddress | None = Field(
         default=None, description="OpenAI-compatible service that words articles and summaries; off unless set"
     )
     model_name: str = "default"

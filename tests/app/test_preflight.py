@@ -56,3 +56,27 @@ def test_music_of_which_there_is_nothing_is_refused(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("VOICEBOT_HOLD_MUSIC", str(silent))
     with pytest.raises(ConfigurationError, match=r"hold_music.*less than a second"):
         look_over(load_settings(data=tmp_path, port=0, sip_port=0))
+
+
+def test_a_port_that_is_taken_for_two_protocols_is_named_once(tmp_path: Path) -> None:
+    with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        stream.bind(("127.0.0.1", 0))
+        stream.listen()
+        datagrams.bind(stream.getsockname())
+        with pytest.raises(ConfigurationError) as refused:
+            look_over(load_settings(data=tmp_path, port=0, sip_port=stream.getsockname()[1]))
+    assert [problem.what.partition(":")[0] for problem in refused.value.problems] == ["`sip_port`"]
+
+
+def test_a_folder_of_models_that_is_not_there_is_named(tmp_path: Path) -> None:
+    look_over(load_settings(data=tmp_path, port=0, sip_port=0, models=tmp_path))
+    with pytest.raises(ConfigurationError, match=r"`models`: there is no folder .*mdoels"):
+        look_over(load_settings(data=tmp_path, port=0, sip_port=0, models=tmp_path / "mdoels"))
+
+
+def test_a_certificate_that_is_missing_is_named_before_speech_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEBOT_SIP__TLS_PORT", "0")
+    with pytest.raises(ConfigurationError, match=r"`sip\.tls_certificate` is missing"):
+        look_over(load_settings(data=tmp_path, port=0, sip_port=0))

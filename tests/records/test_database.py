@@ -74,6 +74,7 @@ async def test_a_database_that_does_not_answer_is_named_without_its_password(tmp
         async with Database.served(url, instance="main"):
             pass
     assert "hush-hush" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 async def test_the_migrations_make_exactly_the_tables_of_the_code(database: Database) -> None:

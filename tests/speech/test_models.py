@@ -138,7 +138,7 @@ def test_the_listing_shows_what_is_there_what_runs_and_why(models_dir: Path) -> 
     assert "voices" in listing
     missing = describe_models(RecogniserWish(engine=Recogniser.WHISPER), None)
     assert "- whisper/base.en" in missing
-    assert "runs: nothing (The configured recogniser whisper cannot run" in missing
+    assert "runs: nothing (settings: `recognizer`: whisper cannot run" in missing
 
 
 def test_a_vosk_model_is_found_by_its_files_and_comes_after_whisper(tmp_path: Path) -> None:

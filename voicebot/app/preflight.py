@@ -1,4 +1,4 @@
-"""What can be found wrong with the settings at once, before speech is loaded: ports that are taken, hold music."""
+"""What can be found wrong with the settings at once, before speech is loaded: ports that are taken, missing files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from voicebot.app.handover import hold_music
-from voicebot.app.sip import sip_hosts
+from voicebot.app.sip import check_sip, sip_hosts
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.settings import Settings
 
@@ -29,13 +29,26 @@ def look_over(settings: Settings) -> None:
 
     A port may still be taken between this and the moment when it is listened on, which says so as well.
     """
-    problems = [problem for wanted in _ports(settings) if (problem := _taken(wanted))]
-    try:
-        hold_music(settings.hold_music)
-    except ConfigurationError as error:
-        problems += error.problems
+    # One setting may stand for two ports.
+    problems = list(dict.fromkeys(problem for wanted in _ports(settings) if (problem := _taken(wanted))))
+    for check in (
+        lambda: hold_music(settings.hold_music),
+        lambda: check_sip(settings),
+        lambda: _check_models(settings),
+    ):
+        try:
+            check()
+        except ConfigurationError as error:
+            problems += error.problems
     if problems:
         raise ConfigurationError(problems)
+
+
+def _check_models(settings: Settings) -> None:
+    if settings.models is not None and not settings.models.is_dir():
+        what = f"`models`: there is no folder {settings.models}."
+        fix = "Name the one with the speech models and voices, or leave it out."
+        raise ConfigurationError([Problem("settings", None, what, fix)])
 
 
 def _ports(settings: Settings) -> Iterator[_Wanted]:

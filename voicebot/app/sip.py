@@ -253,6 +253,14 @@ def _media_opener(sip: SipSettings, observer: MetricsObserver) -> Callable[[str,
     return open_media
 
 
+def check_sip(settings: Settings) -> None:
+    """Raise ConfigurationError where files or secrets that SIP needs are missing or of no use. It blocks."""
+    _authenticator(settings.sip_users, settings.sip.realm)
+    _client_tls(settings.sip)
+    if settings.sip.tls_port is not None:
+        _server_tls(settings.sip)
+
+
 def _authenticator(users: SecretStr | None, realm: str) -> Authenticator | None:
     if users is None:
         return None

@@ -214,7 +214,8 @@ async def _reach(url: URL, engine: AsyncEngine) -> None:
             await connection.execute(text("SELECT 1"))
     except OperationalError as error:
         where = url.render_as_string(hide_password=True)
-        what = f"`database_url` {where} does not answer: {str(error.orig).strip()}."
+        # Drivers write several lines.
+        what = f"`database_url` {where} does not answer: {' '.join(str(error.orig).split()).rstrip('.')}."
         raise ConfigurationError([Problem("settings", None, what, "Start it, or correct the URL.")]) from None
 
 

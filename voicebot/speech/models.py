@@ -139,7 +139,7 @@ def choose_recogniser(wish: RecogniserWish) -> RecogniserChoice:
     if wish.engine is not None:
         report = reports[wish.engine]
         if not report.present:
-            raise EngineUnavailable(f"The configured recogniser {report.engine} cannot run: {report.note}")
+            raise EngineUnavailable(f"settings: `recognizer`: {report.engine} cannot run: {report.note}")
         return _choice(report, wish, "configured")
     passed_over: list[str] = []
     for report in reports.values():

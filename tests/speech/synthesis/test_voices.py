@@ -71,6 +71,12 @@ def test_without_any_voice_every_remedy_is_named() -> None:
     assert "apt-get install flite" in str(raised.value)
 
 
+@pytest.mark.parametrize(("engine", "name", "told"), [("blah", "", "blah"), ("piper", "nope", "piper:nope")])
+def test_a_configured_voice_that_is_not_there_is_named_as_it_was_written(engine: str, name: str, told: str) -> None:
+    with pytest.raises(EngineUnavailable, match=rf"`voice`: there is no voice {told}: .*'voicebot models' lists"):
+        choose_voice(Voice(engine, name, 1.0), None)
+
+
 @pytest.mark.usefixtures("with_flite")
 def test_the_configured_voice_wins() -> None:
     configured = Voice("espeak", "en-us+f3", 0.9)

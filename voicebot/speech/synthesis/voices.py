@@ -70,7 +70,10 @@ def choose_voice(configured: Voice | None, models_dir: Path | None) -> VoiceChoi
     if configured is not None:
         present, note = _look_for(configured, models_dir)
         if not present:
-            raise EngineUnavailable(f"the configured voice {configured.engine}/{configured.name} is missing: {note}")
+            wanted = f"{configured.engine}:{configured.name}".rstrip(":")
+            raise EngineUnavailable(
+                f"settings: `voice`: there is no voice {wanted}: {note}. 'voicebot models' lists those that there are."
+            )
         return VoiceChoice(configured, "configured")
     reports = list_voices(models_dir)
     for rank, report in enumerate(reports):
@@ -132,7 +135,10 @@ def _piper_note(name: str, models_dir: Path | None) -> tuple[bool, str]:
     if find_spec("piper") is None:
         return False, "piper-tts is not installed (the `gpl` extra brings it)"
     if find_piper_voice(name, models_dir) is None:
-        return False, f"no file {name}.onnx with its .onnx.json under the models directory"
+        return (
+            False,
+            f"no file {name}.onnx with its .onnx.json under the models directory (`voicebot models pull NAME`)",
+        )
     return True, "natural, the best voice here"
 
 
