@@ -280,7 +280,9 @@ def test_the_command_lists_what_was_done_about_a_call(tmp_path: Path, capsys: py
     capsys.readouterr()
     assert cli.main(["audit", "list", "--call", "2", "--data", str(tmp_path)]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert json.loads(line)["content"] == {"caller": "+15550100", "why": "sample 2"}
+    entry = json.loads(line)
+    assert entry["content"] == {"caller": "+15550100", "why": "sample 2"}
+    assert entry["at"] == datetime.fromisoformat(entry["at"]).isoformat(), "as the API writes moments"
     assert cli.main(["audit", "list", "--by", "dana", "--limit", "1", "--data", str(tmp_path)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
     with pytest.raises(SystemExit):

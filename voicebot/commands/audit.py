@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from voicebot.records.audit import AuditSearch
@@ -47,7 +46,7 @@ def _list(given: argparse.Namespace) -> int:
         action=given.action,
     )
     for entry in asyncio.run(read_audit(settings.data, wanted, url=settings.database, limit=given.limit)):
-        print(json.dumps(asdict(entry), default=str, ensure_ascii=False))
+        print(json.dumps(entry.document(), ensure_ascii=False))
     return 0
 
 

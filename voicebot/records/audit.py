@@ -13,7 +13,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,10 @@ class KeptEntry:
     action: str
     subject: str
     content: Mapping[str, Any] | None
+
+    def document(self) -> dict[str, Any]:
+        """Return the entry as it is shown, ready for JSON."""
+        return asdict(self) | {"at": self.at.isoformat()}
 
 
 @dataclass(frozen=True, slots=True)

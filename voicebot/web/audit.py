@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
@@ -48,7 +48,7 @@ class AuditDoor:
         )
         found = await self._trail.audited(wanted, limit, _before(query))
         next_before = found[-1].number if len(found) == limit else None
-        return web.json_response({"entries": [_shown(entry) for entry in found], "next_before": next_before})
+        return web.json_response({"entries": [entry.document() for entry in found], "next_before": next_before})
 
     @requires(Right.READ_AUDIT)
     async def head(self, request: web.Request) -> web.Response:
@@ -65,14 +65,3 @@ def _before(query: Mapping[str, str]) -> int | None:
     if not _NUMBER.fullmatch(given):
         raise QueryRefused("before", "is the number of an entry.")
     return int(given)
-
-
-def _shown(entry: KeptEntry) -> dict[str, Any]:
-    return {
-        "number": entry.number,
-        "at": entry.at.isoformat(),
-        "actor": entry.actor,
-        "action": entry.action,
-        "subject": entry.subject,
-        "content": entry.content,
-    }
