@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from voicebot.speech.recognition.whisper.single_digits import Samples, SingleDigits, Weights, prepared, without_leaning
+from voicebot.speech.recognition.whisper.single_digits import (
+    Samples,
+    SingleDigits,
+    Weights,
+    at_speed,
+    prepared,
+    without_leaning,
+)
 
 #: The tokens of a model that knows each digit as a word and as a figure, and one other word.
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -26,9 +34,17 @@ def model(**readily: float) -> Weights:
     return weights
 
 
-def weigh(speech: Weights, noise: Weights) -> tuple[list[str], float]:
-    told = iter([noise, speech])
-    digits = SingleDigits(lambda _: [next(told)], encode)
+def weigh(speech: Weights, noise: Weights, *again: Weights) -> tuple[list[str], float]:
+    """Weigh digits by what a model makes of noise, of the speech, and of the same at other speeds if it is asked.
+
+    Without `again` those sound as the speech does.
+    """
+    told = iter([noise, speech, *(again or (speech, speech))])
+
+    def listen(_: Samples, prompts: Sequence[str]) -> list[Weights]:
+        return [next(told)] * len(prompts)
+
+    digits = SingleDigits(listen, encode)
     numbers, spelled = digits.weigh(np.ones(1600, np.float32))
     assert sum(share for _, share in numbers) == pytest.approx(1.0)
     return [digit for digit, _ in numbers], spelled
@@ -54,6 +70,33 @@ def test_a_digit_that_noise_sounds_like_was_less_likely_said_than_another() -> N
     assert two[1] < four[1] / 2
 
 
+def test_a_doubtful_digit_is_heard_again_at_two_speeds_and_all_three_count() -> None:
+    doubtful = model(two=3.0, four=2.5)
+    assert weigh(doubtful, model(), model(two=2.0, four=3.0), model(four=2.5))[0][0] == "4"
+    assert weigh(doubtful, model(), model(two=2.5, four=2.8), model(two=2.5, four=2.6))[0][0] == "2"
+
+
+def test_a_sure_digit_is_heard_once() -> None:
+    four = model(four=30.0)
+    assert weigh(model(two=9.0), model(), four, four)[0][0] == "2"
+
+
+@pytest.mark.parametrize("speed", [0.9, 1.1])
+def test_faster_speech_is_shorter_and_higher(speed: float) -> None:
+    seconds = np.arange(16000) / 16000
+    stretched = at_speed(np.sin(2 * np.pi * 500 * seconds).astype(np.float32), speed)
+    assert len(stretched) / 16000 == pytest.approx(1 / speed, abs=0.001)
+    strongest_hz = float(np.argmax(np.abs(np.fft.rfft(stretched[:14000], 16000))))
+    assert strongest_hz == pytest.approx(500 * speed, abs=2)
+    assert stretched.dtype == np.float32
+
+
+def test_what_sounds_like_several_digits_was_less_likely_one() -> None:
+    one = weigh(model(seven=6.0, maybe=9.0), model())[1]
+    several = weigh(model(seven=5.3, nine=5.3, maybe=9.0), model())[1]
+    assert several < one / 2
+
+
 def test_a_digit_counts_in_both_its_spellings() -> None:
     spelled = model(three=2.0, five=2.3)
     spelled[TOKENS[" 3"]] = 2.0
@@ -61,7 +104,7 @@ def test_a_digit_counts_in_both_its_spellings() -> None:
 
 
 def test_a_model_without_such_tokens_is_not_asked() -> None:
-    def never(_: Samples) -> list[Weights]:
+    def never(_: Samples, _prompts: Sequence[str]) -> list[Weights]:
         raise AssertionError
 
     assert not SingleDigits(never, lambda _: [1, 2]).known

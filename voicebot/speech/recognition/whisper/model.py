@@ -21,7 +21,7 @@ from voicebot.speech.asr import Word
 from voicebot.speech.recognition.whisper.figures import one_word
 from voicebot.speech.recognition.whisper.guards import before_loop, said_once
 from voicebot.speech.recognition.whisper.hums import hum_for_digit, hummed
-from voicebot.speech.recognition.whisper.single_digits import PROMPTS, SingleDigits
+from voicebot.speech.recognition.whisper.single_digits import SingleDigits
 
 RATE_HZ = 16000
 LONGEST_S = 30.0
@@ -236,11 +236,11 @@ class Model:
         digits, likely = self._single_digits.weigh(samples)
         return digits, 0.0 if hum_for_digit(samples, written, *digits[0]) else likely
 
-    def _next_words(self, samples: Samples) -> list[npt.NDArray[np.float64]]:
-        """Return how readily each token would come first, in logarithms, after each prompt for single digits."""
+    def _next_words(self, samples: Samples, prompts: Sequence[str]) -> list[npt.NDArray[np.float64]]:
+        """Return how readily each token would come first, in logarithms, after each of the prompts."""
         encoded = self._whisper.model.encode(self._features(samples))
         after = []
-        for prompt in PROMPTS:
+        for prompt in prompts:
             result = self._generate(
                 encoded,
                 self._prompt(prompt),

@@ -2,7 +2,8 @@
 
 A digit alone is too short for a search to tell it well. The model begins better after a quarter of a second of silence,
 hears soft voices better when they are raised, and leans to some digits whatever it hears ("two" for a cough, hardly
-ever "zero" or "four"): what it makes of mere noise is held against each digit.
+ever "zero" or "four"): what it makes of mere noise is held against each digit. Where it is not sure it hears the same
+again, spoken a little slower and a little faster.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ _HELD_AGAINST = 0.4
 #: it: people's digits and noises lie furthest apart so. What is no digit sounds a little like several.
 _NOISE_DOUBTED = 1.2
 _SHARE_COUNTS = 2.5
+#: Below this share of the likeliest digit, which then is wrong once in six times, it is heard again.
+_SURE = 0.9
+#: Of 252 such digits of two speakers 15 became right by these two and 2 wrong; at 0.9 and 1.1 half as many.
+_SPEEDS = (0.955, 1.05)
 _RATE_HZ = 16000
 _SILENCE = _RATE_HZ // 4
 _PEAK = 0.5
@@ -30,8 +35,8 @@ _NOISE_S = 0.7
 
 Samples = npt.NDArray[np.float32]
 Weights = npt.NDArray[np.float64]
-#: What the model would write next, a logarithm for each of its tokens, after each of the prompts.
-Listen = Callable[[Samples], Sequence[Weights]]
+#: What the model would write next, a logarithm for each of its tokens, after each of the given prompts.
+Listen = Callable[[Samples, Sequence[str]], Sequence[Weights]]
 
 
 class SingleDigits:
@@ -41,7 +46,8 @@ class SingleDigits:
         self._listen = listen
         self._tokens = [_tokens_of(digit, word, encode) for digit, word in enumerate(_WORDS)]
         self.known = all(self._tokens)
-        self._leaning = self._heard(_noise()) if self.known else np.zeros(len(_WORDS))
+        #: By prompt.
+        self._leanings = self._heard(_noise(), PROMPTS) if self.known else np.zeros((len(PROMPTS), len(_WORDS)))
 
     def weigh(self, samples: Samples) -> tuple[tuple[tuple[str, float], ...], float]:
         """Return each digit ("7") with its share, the likeliest first, and how likely that one was said, not a word.
@@ -49,21 +55,26 @@ class SingleDigits:
         `samples` are 16 kHz in ±1. What the model would write for noise has to be likelier than another digit to count
         as said.
         """
-        heard = self._heard(samples)
-        shares = without_leaning(heard, self._leaning)
+        heard = self._heard(samples, PROMPTS).mean(axis=0)
+        leaning: Weights = self._leanings.mean(axis=0)
+        shares = without_leaning(heard, leaning)
+        if max(shares.values()) < _SURE:
+            # One prompt is enough for these: a second one changes less than another speed, and costs as much.
+            again = [self._heard(at_speed(samples, speed), PROMPTS[-1:])[0] for speed in _SPEEDS]
+            leanings = [leaning, *[self._leanings[-1]] * len(again)]
+            shares = without_leaning(np.mean([heard, *again], axis=0), np.mean(leanings, axis=0))
         digit, share = next(iter(shares.items()))
-        usual = self._leaning[int(digit)] - np.logaddexp.reduce(self._leaning)
+        usual = leaning[int(digit)] - np.logaddexp.reduce(leaning)
         likely = share**_SHARE_COUNTS * math.exp(np.logaddexp.reduce(heard) - _NOISE_DOUBTED * usual)
         return tuple(shares.items()), min(1.0, likely)
 
-    def _heard(self, samples: Samples) -> Weights:
-        """Return the logarithm of how probable each digit is among all that could come next, over the prompts."""
+    def _heard(self, samples: Samples, prompts: Sequence[str]) -> Weights:
+        """Return (prompts, digits): the logarithm of how probable each digit is among all that could come next."""
         weights = []
-        for logits in self._listen(prepared(samples)):
+        for logits in self._listen(prepared(samples), prompts):
             everything = np.logaddexp.reduce(logits)
             weights.append([np.logaddexp.reduce(logits[tokens]) - everything for tokens in self._tokens])
-        mean: Weights = np.mean(weights, axis=0)
-        return mean
+        return np.array(weights)
 
 
 def without_leaning(heard: Weights, leaning: Weights) -> dict[str, float]:
@@ -71,6 +82,13 @@ def without_leaning(heard: Weights, leaning: Weights) -> dict[str, float]:
     fair = heard - _HELD_AGAINST * leaning
     shares = np.exp(fair - np.logaddexp.reduce(fair))
     return {str(digit): float(shares[digit]) for digit in np.argsort(-shares, kind="stable")}
+
+
+def at_speed(samples: Samples, speed: float) -> Samples:
+    """Return the samples as if they were spoken at `speed`, and so lower or higher as well."""
+    at = np.arange(int(len(samples) / speed)) * speed
+    stretched: Samples = np.interp(at, np.arange(len(samples)), samples).astype(np.float32)
+    return stretched
 
 
 def prepared(samples: Samples) -> Samples:
