@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.calls.stage import PROMPTS, SilentTape, SlowSystems, say
 from tests.fakes.buzz import buzz
-from tests.fakes.dialog import Parrot, ScriptedDialog
+from tests.fakes.dialog import Answer, Parrot, ScriptedDialog
 from tests.fakes.journal import MemoryJournal
 from tests.fakes.virtual_time import VirtualLoop
 from tests.fakes.voice import HummingVoice
@@ -46,6 +46,8 @@ NO_INPUT_S = 1.5
 LONGEST_CALL_S = 200.0
 _BEGAN = datetime(2026, 5, 4, 12, tzinfo=UTC)
 _BUZZ = b"".join(buzz(4.0))
+#: A voice that is not taken for the echo of ours.
+_OTHER_BUZZ = b"".join(buzz(3.0, pitch_hz=87.0))
 _START = Start(sequence=1, stream_sid="MZ1", account_sid="AC1", call_sid="CA1", parameters={})
 _INFO = LegInfo("leg-1", Channel.TWILIO, Direction.INBOUND, caller="", called="", carrier_call_id="CA1")
 
@@ -159,6 +161,40 @@ class ChanceUtterance:
         self._over.set()
 
 
+class NoWords:
+    """A recogniser that finds no words in whatever it is given, and a model that does not know when it ends."""
+
+    async def start(self, expectation: Expectation) -> WordlessUtterance:
+        return WordlessUtterance()
+
+    async def probability(self, pcm: bytes) -> float | None:
+        return None
+
+    def completeness(self, text: str, expectation: Expectation) -> float:
+        return 0.0
+
+
+class WordlessUtterance:
+    def __init__(self) -> None:
+        self._over = asyncio.Event()
+
+    def feed(self, pcm: bytes) -> None: ...
+    def look_ahead(self) -> None: ...
+    def go_on(self) -> None: ...
+
+    async def partials(self) -> AsyncIterator[Partial]:
+        await self._over.wait()
+        for nothing in ():
+            yield nothing
+
+    async def finish(self) -> Final:
+        self._over.set()
+        return Final((), "none", 1.0)
+
+    def cancel(self) -> None:
+        self._over.set()
+
+
 class PaceVoice(HummingVoice):
     """Hums at once or, where the text says so, in pieces that come when they come, their end last."""
 
@@ -216,7 +252,10 @@ class ChanceBot:
 class WholeCall:
     """A call that runs until it ends; `act` does by chance what callers do."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self, seed: int, *, answer: Answer | None = None, hearing: ChanceHearing | NoWords | None = None
+    ) -> None:
+        """Without `answer` and `hearing` the dialog says, and the recogniser hears, whatever chance has it."""
         self._chance = random.Random(seed)
         self._seed = seed
         loop = asyncio.get_running_loop()
@@ -234,9 +273,9 @@ class WholeCall:
         )
         self._opinion = Opinion()
         self._bot = ChanceBot(random.Random(seed + 1))
-        self.dialog = ScriptedDialog(self._bot)
+        self.dialog = ScriptedDialog(answer or self._bot)
         self.journal = MemoryJournal()
-        self._hearing = ChanceHearing(random.Random(seed + 2))
+        self._hearing = hearing or ChanceHearing(random.Random(seed + 2))
         self.silent_from_s = 0.0
 
     async def run(self, act: Callable[[WholeCall], Any] | None = None) -> float:
@@ -317,3 +356,13 @@ class WholeCall:
             start = chance.randrange(0, 8000)
             await self.carrier.speak(_BUZZ[start : start + duration_ms * 8]).finished.wait()
         self.silent_from_s = asyncio.get_running_loop().time()
+
+    async def sound(self, sounding_ms: int, silent_ms: int) -> None:
+        """Sound like a voice for so long, be silent for so long, and so on for ever."""
+        while True:
+            left_ms = sounding_ms
+            while left_ms > 0:
+                at_once_ms = min(left_ms, 3000)
+                left_ms -= at_once_ms
+                await self.carrier.speak(_OTHER_BUZZ[: at_once_ms * 8]).finished.wait()
+            await asyncio.sleep(silent_ms / 1000)

@@ -28,6 +28,7 @@ from voicebot.dialog.events import (
     CallerPressed,
     CallerSilent,
     CallerSpoke,
+    CallerTalkedTooLong,
     CallMustEnd,
     CallStarted,
     Entity,
@@ -101,6 +102,14 @@ def test_a_second_start_changes_nothing() -> None:
     talk.take(CallStarted(START, "test", "", "", "UTC", 9))
     assert talk.rules == ["ignored"]
     assert talk.dialog.state == replace(before, at=START)
+
+
+@pytest.mark.parametrize("noise", [CallerTalkedTooLong(START), CallerSpoke(START, (), over_prompt=True)])
+def test_what_is_asked_again_in_noise_is_broken_off_by_keys_alone(noise: Event) -> None:
+    talk = Talk()
+    assert talk.listens.expectation.barge_in
+    assert not talk.take(noise).listens.expectation.barge_in
+    assert talk.says("er", yes=None).listens.expectation.barge_in, "what has words may be interrupted"
 
 
 @pytest.mark.parametrize("zone", ["", "Nowhere/Land", "../../etc/passwd", "America/New_York"])

@@ -38,7 +38,7 @@ from voicebot.dialog.actions import (
     StopRecording,
     TransferTo,
 )
-from voicebot.dialog.events import CallerHungUp, CallerSpoke, CallMustEnd, Event
+from voicebot.dialog.events import CallerHungUp, CallerSpoke, CallMustEnd, Event, HearingFailed
 from voicebot.dialog.expectation import Expectation
 from voicebot.media.events import CallerTurn, SpeakingBegan, SpeakingEnded
 from voicebot.records.record import Outcome
@@ -50,6 +50,10 @@ SILENCE_LIMIT_S = 1.6
 FURTHER_SILENCE_LIMIT_S = 6.0
 #: How long the last words may take to be heard before we hang up regardless.
 GOODBYE_LIMIT_S = 30.0
+#: When all that is said, the caller's silence and their turn have taken as long as they may, and so much more,
+#: something has failed to end: then we go on as if they had not been heard. After so many times the call ends.
+STANDS_STILL_S = 30.0
+_MOST_STILL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ class Conversation:
         self._earlier = EarlierTurns(parts.understanding)
         self._ahead = ReplyAhead(parts.dialog, parts.understanding, parts.line)
         self._expectation: Expectation | None = None
+        self._stood_still = 0
         self.over_prompt = TurnOverPrompt(parts.dialog.drops_all)
         self.outcome: str | None = None
         #: How the caller's line ended; None while it goes on.
@@ -214,6 +219,7 @@ class Conversation:
         for action in actions:
             await self.carry_out(action)
         self.await_input()
+        self._came_on()
 
     async def carry_out(self, action: Action) -> None:
         if self.handed_over and isinstance(action, Say | Listen | CallBackend | EndCall):
@@ -298,6 +304,7 @@ class Conversation:
             self.over_prompt.reply_began_s = began.at_s
         self._backends.filler = None
         self._timers.stop(Timer.SILENCE)
+        self._came_on()
         self._turns.speaking_began(began)
 
     async def spoken(self, ended: SpeakingEnded) -> None:
@@ -305,6 +312,7 @@ class Conversation:
         if self._backends.waiting and not self._unheard:
             self._timers.start(Timer.SILENCE, FURTHER_SILENCE_LIMIT_S)
         self.await_input()
+        self._came_on()
         await self.hang_up_when_heard()
 
     async def hang_up_when_heard(self) -> None:
@@ -331,6 +339,28 @@ class Conversation:
         expectation = self._expectation
         if expectation and not self._unheard and self.outcome is None and not self._backends.waiting:
             self._timers.start(Timer.NO_INPUT, expectation.no_input_s)
+
+    def _came_on(self) -> None:
+        """Something was said, heard to its end or decided: the call does not stand still."""
+        if self.outcome is not None or self.handed_over:
+            return
+        asked = self._expectation
+        listening_s = asked.no_input_s + asked.too_long_s if asked else 0.0
+        self._timers.start(Timer.STANDS_STILL, self._unheard.longest_s + listening_s + STANDS_STILL_S)
+
+    async def stood_still(self) -> None:
+        """Go on as if the caller had not been heard; where that has been of no use, end the call."""
+        if self.outcome is not None:
+            return
+        self._stood_still += 1
+        self._parts.log.error("call stood still", times=self._stood_still, unheard=len(self._unheard))
+        await self.drop_speech()
+        self._unheard.forget()
+        if self._stood_still < _MOST_STILL:
+            await self.step(HearingFailed(self._now()))
+            return
+        await self.say_text("internal_trouble", self._plan.prompts.internal_trouble)
+        await self._end(Outcome.FAILED)
 
     async def break_silence(self) -> None:
         """Say a word while the caller waits for something slow."""

@@ -13,6 +13,9 @@ from voicebot.media.frames import Utterance
 from voicebot.speech.synthesis.marks import plain_text
 from voicebot.telephony.leg import CallLeg
 
+#: Nobody speaks more slowly, a recorded prompt with pauses in it included.
+_SLOWEST_CHARACTERS_PER_S = 6.0
+
 
 class Unheard:
     """The utterances on their way to the caller, in the order in which they were said; empty once all were heard."""
@@ -27,6 +30,11 @@ class Unheard:
 
     def __len__(self) -> int:
         return len(self._says)
+
+    @property
+    def longest_s(self) -> float:
+        """How long it takes at most to say all of it."""
+        return sum(len(plain_text(say.text)) for say in self._says.values()) / _SLOWEST_CHARACTERS_PER_S
 
     @property
     def personal(self) -> bool:

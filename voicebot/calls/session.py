@@ -330,6 +330,8 @@ class CallSession:
                 await talk.step(CallMustEnd(parts.now(), "too_long"))
             case Timer.SILENCE:
                 await talk.break_silence()
+            case Timer.STANDS_STILL:
+                await talk.stood_still()
             case Timer.GOODBYE:
                 parts.unheard.forget()
                 await talk.hang_up_when_heard()

@@ -16,6 +16,8 @@ class Timer(StrEnum):
     SILENCE = "silence"
     #: The call reaches its longest duration.
     TOO_LONG = "too_long"
+    #: Nothing that was begun has come to its end for longer than it may take: no prompt, no turn, no answer.
+    STANDS_STILL = "stands_still"
     #: The last words are never confirmed as heard.
     GOODBYE = "goodbye"
 

@@ -86,6 +86,7 @@ def trace(bot: Bot, state: State, event: Event) -> tuple[State, tuple[Action, ..
 
 
 def _take(turn: Turn, event: Event) -> None:
+    turn.is_to_be_heard = _is_noise(event)
     match event:
         case CallStarted():
             turn.record("ignored", detail="started twice")
@@ -110,6 +111,20 @@ def _take(turn: Turn, event: Event) -> None:
             turn.state = replace(turn.state, paused=paused)
         case _:
             assert_never(event)
+
+
+def _is_noise(event: Event) -> bool:
+    """Tell whether what was heard may come from beside the caller: it would break off the next words as well.
+
+    Talk without an end, and sounds without words that stopped a prompt. Keys always interrupt.
+    """
+    match event:
+        case CallerTalkedTooLong():
+            return True
+        case CallerSpoke(interpretations=(), over_prompt=over_prompt):
+            return over_prompt
+        case _:
+            return False
 
 
 def _start(bot: Bot, state: State, event: CallStarted) -> Turn:

@@ -52,6 +52,8 @@ class Turn:
         self.is_aside = False
         #: A flow tried for words that no intent fits had nothing to say either.
         self.is_unknown = False
+        #: What is asked next is asked in noise: only keys may break it off.
+        self.is_to_be_heard = False
         self._now = _local(at, state.zone)
         self._zone = self._now.tzinfo.key if isinstance(self._now.tzinfo, ZoneInfo) else "UTC"
 
@@ -194,6 +196,8 @@ class Turn:
         if isinstance(step, QuestionStep):
             clarifying = self.state.clarifying
             expectation = self.bot.clarify_expectation if clarifying else step.question.expectation
+            if self.is_to_be_heard:
+                expectation = replace(expectation, barge_in=False)
             if no_input_s is not None:
                 expectation = replace(expectation, no_input_s=no_input_s)
             self.actions.append(Listen(expectation))

@@ -187,6 +187,7 @@ class HearingProcessor(FrameProcessor):
                     self._detector.prompt_finished()
             case ResumeSpeechFrame():
                 self._held = False
+                self._detector.prompt_went_on()
             case _:
                 if isinstance(frame, InterruptionFrame):
                     self._held = False

@@ -311,6 +311,31 @@ class TestBargeIn:
         assert feed(turns, VOICED, 400) == []
         assert kinds(feed(turns, VOICED, 200)) == [BargeInConfirmed]
 
+    def test_of_a_voice_in_a_steady_beat_is_confirmed_before_the_prompt_has_waited_for_long(self) -> None:
+        turns = detector(prompt_playing=True)
+        heard = [event for _ in range(6) for event in (*feed(turns, VOICED, 200), *feed(turns, SILENT, 200))]
+        assert kinds(heard).count(BargeInConfirmed) == 1
+
+    def test_is_no_longer_believed_over_a_prompt_that_was_stopped_for_nothing_again_and_again(self) -> None:
+        turns = detector(prompt_playing=True)
+        for _ in range(4):
+            assert BargeInRetracted in kinds([*feed(turns, VOICED, 240), *feed(turns, SILENT, 800)])
+        assert feed(turns, VOICED, 1000) == []
+        turns.prompt_finished()
+        assert kinds(feed(turns, VOICED, 100)) == [SpeechStarted], "after it the caller is heard"
+
+    def test_is_believed_where_the_prompt_came_on_between_its_stops(self) -> None:
+        turns = detector(prompt_playing=True)
+        for _ in range(8):
+            assert BargeInRetracted in kinds([*feed(turns, VOICED, 240), *feed(turns, SILENT, 4000)])
+
+    def test_over_a_prompt_that_was_let_go_on_for_its_words_counts_as_a_stop_for_nothing(self) -> None:
+        turns = detector(prompt_playing=True)
+        for _ in range(4):
+            assert TurnEnded in kinds([*feed(turns, VOICED, 600), *feed(turns, SILENT, 1500)])
+            turns.prompt_went_on()
+        assert feed(turns, VOICED, 1000) == []
+
     def test_is_not_confirmed_by_the_dying_away_of_a_short_sound(self) -> None:
         turns = detector(prompt_playing=True)
         feed(turns, VOICED, 420)

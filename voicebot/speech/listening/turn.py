@@ -109,6 +109,13 @@ _MEANT_MS = 460
 _MEANT_SOFTLY_MS = 500
 #: Nobody says "uh-huh" for so long, whatever the recogniser heard so far.
 _MEANT_DESPITE_WORDS_MS = 800
+#: A voice that comes and goes over a prompt and is still not judged after so long is a turn, of which the words are
+#: asked: sounds in a steady beat (200 ms of them every 400 ms) would otherwise keep the prompt paused for ever.
+_UNDECIDED_MS = 2000
+#: A prompt that was stopped so often for nothing, and came no further than this each time, is played to its end,
+#: whatever sounds: nobody can be told from so much noise, and going back to its last gap it would be stuck there.
+_STOPS_FOR_NOTHING = 4
+_LITTLE_HEARD_MS = 3000
 #: What came before a gap counts for a part: two halves of a request are one, two times "yeah" are not.
 _MEANT_BEFORE_GAP_MS = 200
 #: So many echo frames since the suspicion say whose voice it was.
@@ -135,6 +142,9 @@ class TurnDetector:
         self._expectation = Expectation(name="", kinds=(AnswerKind.OPEN,))
         self._prompt_playing = False
         self._prompt_interruptible = True
+        #: How often running the prompt was stopped by what was meant for nobody, and where it went on last.
+        self._stops_for_nothing = 0
+        self._went_on_sample = 0
         self._speech_sample = 0
         self._start_sample = 0
         self._earliest_sample = 0
@@ -175,6 +185,12 @@ class TurnDetector:
         """The caller has heard the prompt to its end, or it was dropped."""
         self._prompt_playing = False
         self._must_interrupt = False
+        self._stops_for_nothing = 0
+
+    def prompt_went_on(self) -> None:
+        """What was said over the prompt, a turn with its words, asked for nothing."""
+        if self._prompt_playing:
+            self._stopped_for_nothing()
 
     def turn_probability(self, probability: float, *, pause: int) -> None:
         """Take a judge's answer for a pause: the end-of-turn model's, or one made of the words.
@@ -248,7 +264,7 @@ class TurnDetector:
             # The frames before it, not yet known as echo, are of the same voice.
             self._trace.forget_voice()
         needed = _ONSET_VOICED_OVER_PROMPT if self._prompt_playing else _ONSET_VOICED
-        may_start = not self._prompt_playing or (self._prompt_interruptible and self._expectation.barge_in)
+        may_start = not self._prompt_playing or self._may_interrupt()
         if self._trace.recent_voiced < needed or not may_start:
             return self._hinted(over_prompt=self._prompt_playing and may_start)
         onset = self._trace.onset(_UNKNOWN_OVER_PROMPT_MS if self._prompt_playing else _UNKNOWN_MS)
@@ -265,6 +281,10 @@ class TurnDetector:
         self._set_state(Cause.VOICE)
         # The prompt that was lowered for it has ended meanwhile; what comes next must not be softer.
         return [HintFaded(self.position_samples), started] if hinted else [started]
+
+    def _may_interrupt(self) -> bool:
+        allowed = self._prompt_interruptible and self._expectation.barge_in
+        return allowed and self._stops_for_nothing < _STOPS_FOR_NOTHING
 
     def _hinted(self, *, over_prompt: bool) -> list[TurnEvent]:
         """Look for the first signs of a voice over a prompt that may be interrupted, or for their end."""
@@ -293,6 +313,8 @@ class TurnDetector:
         lasted_ms = milliseconds(self._trace.last_voice_sample - self._run_sample)
         if self._words is False:
             return lasted_ms >= _MEANT_DESPITE_WORDS_MS
+        if milliseconds(self.position_samples - self._speech_sample) >= _UNDECIDED_MS:
+            return True
         loud_ms = milliseconds(self._trace.last_loud_sample - self._run_sample)
         return loud_ms >= _MEANT_MS or lasted_ms >= _MEANT_SOFTLY_MS
 
@@ -363,9 +385,18 @@ class TurnDetector:
         return [BargeInConfirmed(self._speech_sample)]
 
     def _retract(self, why: RetractReason) -> list[TurnEvent]:
+        self._stopped_for_nothing()
         self._forget_speech()
         self._set_state(Cause.HARMLESS)
         return [BargeInRetracted(self._speech_sample, why)]
+
+    def _stopped_for_nothing(self) -> None:
+        if milliseconds(self._speech_sample - self._went_on_sample) > _LITTLE_HEARD_MS:
+            self._stops_for_nothing = 0
+        self._went_on_sample = self.position_samples
+        self._stops_for_nothing += 1
+        if self._stops_for_nothing == _STOPS_FOR_NOTHING:
+            _log.info("prompt is played to its end, in noise", at_sample=self.position_samples)
 
     def _forget_speech(self) -> None:
         self._trace.forget_voice()
