@@ -184,8 +184,8 @@ class WordlessUtterance:
 
     async def partials(self) -> AsyncIterator[Partial]:
         await self._over.wait()
-        for nothing in ():
-            yield nothing
+        for partial in tuple[Partial, ...]():
+            yield partial
 
     async def finish(self) -> Final:
         self._over.set()
