@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -129,7 +128,7 @@ class Stage:
             journal=self.journal,
             meter=Metrics(CollectorRegistry()),
             recording=self.tape,
-            clock=time.monotonic,
+            clock=asyncio.get_running_loop().time,
             now=lambda: datetime.now(UTC),
             transfers=transfers,
             history=history,

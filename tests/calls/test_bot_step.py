@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from tests.calls.stage import OPEN, PIN, Stage, say
 from voicebot.calls.transfer.handing_over import MakePacket
 from voicebot.calls.transfer.held_caller import HeldCaller
@@ -18,6 +20,8 @@ from voicebot.dialog.events import CallerPressed, CallerSpoke, CallStarted, Even
 from voicebot.media.events import KeysEntered
 from voicebot.routing.actions import Ending
 from voicebot.telephony.leg import LegInfo
+
+pytestmark = pytest.mark.virtual_time
 
 
 @dataclass

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from tests.calls.stage import OPEN, PIN, say, stage
 from voicebot.dialog.actions import (
     Action,
@@ -25,6 +27,8 @@ from voicebot.media.events import (
     PauseEnded,
 )
 from voicebot.records.record import Speaker
+
+pytestmark = pytest.mark.virtual_time
 
 
 def book(event: Event) -> Sequence[Action]:
@@ -65,7 +69,7 @@ async def test_what_was_prepared_is_said_and_written_once_the_turn_is_over() -> 
         call.line.on_event(PauseBegan("next tuesday", 1.0))
         call.line.on_event(PauseBegan("next tuesday", 1.1))
         call.line.speak("next tuesday")
-        await call.line.until(lambda: len(call.line.said) == 3)
+        await call.line.until(lambda: len(call.line.said) == 3 and call.systems.keys != [])
         assert call.line.prepared == [call.line.said[1].pieces, ()]
         assert call.systems.keys == ["call-1/1"]
         assert len(call.heard(CallerSpoke)) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -53,6 +52,8 @@ from voicebot.records.record import Outcome, Speaker
 from voicebot.speech.asr import Final, Hypothesis, Word
 from voicebot.speech.synthesis.marks import Run, parse_marks, plain_text
 from voicebot.telephony.leg import EndCause, HangUpReason
+
+pytestmark = pytest.mark.virtual_time
 
 
 async def test_a_call_is_greeted_heard_answered_and_ended_after_its_last_word() -> None:
@@ -177,7 +178,7 @@ async def test_a_backend_answers_as_an_event_and_a_failing_one_too() -> None:
     (said,) = call.journal.turns
     (asked,) = said.backend_calls
     assert (asked.operation, asked.outcome) == ("accounts.balance", "ok")
-    assert asked.ms >= 50
+    assert asked.ms == pytest.approx(50, abs=2)
 
 
 @pytest.mark.parametrize("trouble", [LocalProtocolError("not declared"), ZeroDivisionError("nobody foresaw it")])
@@ -386,7 +387,7 @@ async def test_what_was_said_to_a_secret_question_is_no_answer_to_the_next_and_w
 async def test_words_go_to_the_record_with_their_place_in_the_recording() -> None:
     async with stage(greet) as call:
         await call.line.until(lambda: call.line.expectations != [])
-        started_s = time.monotonic()
+        started_s = asyncio.get_running_loop().time()
         words = (Word("hello", 0.1, 0.4, 0.8), Word("there", 0.4, 0.9, 1.2))
         final = Final((Hypothesis("hello there", 0.9, words),), "scripted", 5.0)
         timings = HearingTimings(started_s + 2.0, started_s + 3.0, started_s + 3.1, started_s + 3.2)

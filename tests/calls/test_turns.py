@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.fakes.journal import MemoryJournal
@@ -9,6 +10,8 @@ from voicebot.calls.turns import TurnLog
 from voicebot.dialog.actions import Say
 from voicebot.media.events import SpeakingBegan, SpeakingEnded
 from voicebot.records.metrics import Metrics
+
+pytestmark = pytest.mark.virtual_time
 
 
 def test_words_that_nobody_heard_stand_where_the_bot_was_interrupted() -> None:

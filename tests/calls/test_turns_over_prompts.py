@@ -36,6 +36,8 @@ from voicebot.media.events import (
 from voicebot.records.record import Speaker
 from voicebot.speech.asr import Final, Hypothesis
 
+pytestmark = pytest.mark.virtual_time
+
 YES_NO = Expectation("sure", (AnswerKind.YES_NO,), no_input_s=60)
 
 
