@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import pytest
 
@@ -13,6 +15,8 @@ from voicebot.simulation.carrier import Account, Carrier
 from voicebot.simulation.ears import Heard
 from voicebot.simulation.result import CallEnd, CallResult, Prompting, Speaker, Spoken
 from voicebot.simulation.script import DropLine, HangUp, PlayAudio, Press, Say, Script, Step, Wait
+
+pytestmark = pytest.mark.virtual_time
 
 #: What hums of one to six words mean, and what the test's bot says by them.
 MEANINGS = {
@@ -31,7 +35,9 @@ KEYS = Step(("pin",), (Press("1234#", gap_s=0.05, secret=True),))
 async def place(bot: StreamsBot, script: Script, said: list[Spoken] | None = None) -> CallResult:
     async with bot.serving() as url, aiohttp.ClientSession() as http:
         caller = Caller(script, HummingMind(MEANINGS), on_spoken=None if said is None else said.append)
-        return await caller.call(Carrier(http, url, Account(auth_token=AUTH_TOKEN)))
+        return await caller.call(
+            Carrier(http, url, Account(auth_token=AUTH_TOKEN), clock=asyncio.get_running_loop().time)
+        )
 
 
 async def test_a_script_is_followed_by_voice_and_keys_until_the_bot_hangs_up() -> None:
@@ -179,6 +185,7 @@ async def test_what_was_misheard_at_first_does_not_bring_up_an_aside() -> None:
     script = Script("balance", (ASKS, KEYS, Step(("balance is",))), asides=(aside,))
     bot = StreamsBot([GREETING, ASKS_PIN, BALANCE])
     async with bot.serving() as url, aiohttp.ClientSession() as http:
-        result = await Caller(script, mind).call(Carrier(http, url, Account(auth_token=AUTH_TOKEN)))
+        clock = asyncio.get_running_loop().time
+        result = await Caller(script, mind).call(Carrier(http, url, Account(auth_token=AUTH_TOKEN), clock=clock))
     assert result.end is CallEnd.DONE
     assert [line.text for line in result.spoken if line.speaker is Speaker.CALLER] == ["my balance", "[keys •••••]"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.fakes.streams_bot import AUTH_TOKEN, StreamsBot
+from tests.fakes.virtual_time import VirtualLoop
 from tests.fakes.voice import hum
 from voicebot.simulation.carrier import Account, CallRefused, Carrier, CarrierError, Numbers
 from voicebot.simulation.impairment import Impairment
@@ -22,7 +22,7 @@ from voicebot.simulation.line import CarrierLine, LineEnd, Listener
 from voicebot.simulation.loudness import rms
 from voicebot.wav import read_wav
 
-stand_still = time.sleep  # blocks the whole process, as a busy machine would
+pytestmark = pytest.mark.virtual_time
 NUMBERS = Numbers()
 ACCOUNT = Account(auth_token=AUTH_TOKEN)
 
@@ -37,7 +37,7 @@ async def call(
     listener: Listener | None = None,
 ) -> AsyncIterator[CarrierLine]:
     async with bot.serving() as url, aiohttp.ClientSession() as http:
-        carrier = Carrier(http, url, account)
+        carrier = Carrier(http, url, account, clock=asyncio.get_running_loop().time)
         dialling = carrier.dial(numbers=numbers, impairment=impairment or Impairment(), listener=listener)
         async with dialling as line:
             yield line
@@ -78,10 +78,12 @@ async def test_a_stream_begins_with_connected_and_start_and_numbers_what_follows
 
 
 async def test_the_line_carries_fifty_frames_a_second_also_after_a_late_wake() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
     bot = StreamsBot([], stays=True)
     async with call(bot) as line:
         await asyncio.sleep(0.5)
-        stand_still(0.2)
+        loop.stall(0.2)  # as a busy machine would
         await asyncio.sleep(0.5)
         frames = len(line.tape.caller) // 160
     assert 58 <= frames <= 64
