@@ -15,9 +15,10 @@ _COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class _Hub(ThreadingHTTPServer):
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, breaks_off: bool) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.folder = folder
+        self.missing_bytes = 1000 if breaks_off else 0
 
 
 class _Request(BaseHTTPRequestHandler):
@@ -56,16 +57,16 @@ class _Request(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.NOT_FOUND if content is None else HTTPStatus.OK)
         self.send_header("X-Repo-Commit", _COMMIT)
         self.send_header("ETag", f'"{hashlib.sha256(content or b"").hexdigest()}"')
-        self.send_header("Content-Length", str(len(content or b"")))
+        self.send_header("Content-Length", str(len(content or b"") + self.server.missing_bytes))
         self.end_headers()
         if content is not None and self.command != "HEAD":
             self.wfile.write(content)
 
 
 @contextmanager
-def hub(folder: Path) -> Iterator[str]:
-    """Serve the repositories under `folder` (OWNER/NAME/...) and give the address."""
-    server = _Hub(folder)
+def hub(folder: Path, *, breaks_off: bool = False) -> Iterator[str]:
+    """Serve the repositories under `folder` (OWNER/NAME/...) and give the address; an answer may break off."""
+    server = _Hub(folder, breaks_off=breaks_off)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

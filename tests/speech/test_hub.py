@@ -84,6 +84,26 @@ def test_a_hub_that_does_not_answer_is_a_clear_error(tmp_path: Path, unused_tcp_
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["base.en", "en_US-lessac-medium"])
+def test_a_connection_that_breaks_off_is_a_clear_error_and_leaves_no_model(tmp_path: Path, name: str) -> None:
+    (tmp_path / "hub" / "Systran" / "faster-whisper-base.en").mkdir(parents=True)
+    (tmp_path / "hub" / "Systran" / "faster-whisper-base.en" / "config.json").write_text("{}")
+    with hub(tmp_path / "hub", breaks_off=True) as address:
+        done = pull(name, tmp_path / "models", address)
+    assert f"{name} could not be fetched" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [file for file in (tmp_path / "models").rglob("*") if file.suffix in {".bin", ".onnx"}]
+
+
+def test_a_name_that_the_hub_does_not_take_is_a_clear_error(tmp_path: Path, unused_tcp_port: int) -> None:
+    done = pull("some--body/a-model", tmp_path / "models", f"http://127.0.0.1:{unused_tcp_port}")
+    assert (
+        "the Whisper model some--body/a-model could not be fetched (HFValidationError). Is its name right"
+        in done.stderr
+    )
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "repository"),
     [

@@ -16,6 +16,7 @@ import onnxruntime
 
 from voicebot.errors import EngineUnavailable
 from voicebot.g711 import Pcm
+from voicebot.speech.hub import fetching
 
 # Public domain recordings; a good first choice.
 SUGGESTED_VOICE = "en_US-ljspeech-medium"
@@ -91,14 +92,11 @@ def pull_piper_voice(name: str, models_dir: Path) -> Path:
     match = _HUB_NAME.fullmatch(name)
     if match is None:
         raise EngineUnavailable(f"{name!r} is no Piper voice's name; one looks like {SUGGESTED_VOICE}")
-    hub = importlib.import_module("huggingface_hub")  # heavy, and needed for this alone
     folder = f"{match['family']}/{match['family']}_{match['region']}/{match['voice']}/{match['quality']}"
-    try:
+    with fetching(f"the voice {name}") as hub:
         # The settings last: a model without them counts as no voice, so that a broken pull leaves none.
         for file in (f"{folder}/{name}.onnx", f"{folder}/{name}.onnx.json"):
             hub.hf_hub_download(_HUB_REPOSITORY, file, local_dir=models_dir / "piper")
-    except OSError as error:  # the hub's own errors are among them
-        raise EngineUnavailable(f"the voice {name} could not be fetched: {type(error).__name__}") from error
     return models_dir / "piper" / folder / f"{name}.onnx"
 
 

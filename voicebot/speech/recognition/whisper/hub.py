@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from voicebot.errors import EngineUnavailable
+from voicebot.speech.hub import fetching
 
 #: Who converts the published models to the form that is read here.
 OWNER = "Systran"
@@ -36,20 +36,20 @@ def pull_whisper_model(name: str, models_dir: Path) -> Path:
     repository = repository_of(name)
     if repository is None:
         raise EngineUnavailable(f"{name!r} is no Whisper model's name; one looks like base.en or OWNER/NAME.")
-    hub = importlib.import_module("huggingface_hub")  # heavy, and needed for this alone
     folder = models_dir / repository.rpartition("/")[2].removeprefix("faster-")
     models_dir.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=models_dir))
     try:
-        hub.snapshot_download(repository, local_dir=unfinished, allow_patterns=_WANTED)
-        if missing := [file for file in MODEL_FILES if not (unfinished / file).is_file()]:
-            raise EngineUnavailable(f"{repository} holds no model for faster-whisper: {', '.join(missing)} missing.")
-        shutil.rmtree(unfinished / ".cache", ignore_errors=True)  # the client's notes
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.chmod(0o755)
-        unfinished.rename(folder)
-    except OSError as error:  # the hub's own errors are among them
-        raise EngineUnavailable(f"the Whisper model {name} could not be fetched: {type(error).__name__}") from error
+        with fetching(f"the Whisper model {name}") as hub:
+            hub.snapshot_download(repository, local_dir=unfinished, allow_patterns=_WANTED)
+            if missing := [file for file in MODEL_FILES if not (unfinished / file).is_file()]:
+                raise EngineUnavailable(
+                    f"{repository} holds no model for faster-whisper: {', '.join(missing)} missing."
+                )
+            shutil.rmtree(unfinished / ".cache", ignore_errors=True)  # the client's notes
+            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.chmod(0o755)
+            unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
