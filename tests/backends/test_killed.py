@@ -59,8 +59,8 @@ async def test_a_write_cut_off_by_kill_9_is_never_done_twice(
     process = await write_and_be_killed(url, tmp_path, once)
     bank.victim.set_result(process)
     async with asyncio.timeout(60):
-        await process.wait()
-    assert process.returncode == -signal.SIGKILL, await process.stderr.read() if process.stderr else b""
+        _, said = await process.communicate()
+    assert process.returncode == -signal.SIGKILL, said
     assert bank.credited == [KEY]
 
     # The server is back and the same step of the same call asks again.

@@ -29,16 +29,19 @@ ERRAND = Errand(UNDO, DEED)
 async def test_it_is_tried_until_the_system_is_back_and_told_meanwhile(tmp_path: Path, database_url: str) -> None:
     async with office(tmp_path, database_url) as here:
         jobs = Undoing(here.deeds, here.planned).jobs()
-        patience = Patience(attempts=50, first_wait_s=0.1, factor=1.0)
+        patience = Patience(attempts=500, first_wait_s=0.1, factor=1.0)
         async with durable_work(locate(tmp_path, database_url), instance="main", jobs=jobs, patience=patience) as work:
             actions = Actions(here.actions.book, Supervision(here.deeds), here._contracts_of, work, wait_s=0.5)
             action_id = await here.wrote()
             here.diary.away = True
             for verb in Verb:
-                answer = await actions.do(verb, action_id, by="ana")
-                assert answer is not None
-                assert (answer.told, answer.action.state) == (Told.BEGUN, ActionState.UNDOING)
-                assert "it is tried again" in answer.text
+                async with asyncio.timeout(20):
+                    while True:  # on a busy machine the first try may not be over when the desk is told
+                        answer = await actions.do(verb, action_id, by="ana")
+                        assert answer is not None
+                        assert (answer.told, answer.action.state) == (Told.BEGUN, ActionState.UNDOING)
+                        if "it is tried again" in answer.text:
+                            break
             here.diary.away = False
             assert await work.settled(ERRAND) is ErrandState.DONE
             answer = await actions.do(Verb.UNDO, action_id, by="ana")

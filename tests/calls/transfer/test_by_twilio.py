@@ -64,7 +64,8 @@ FAILURES = {
 @pytest.mark.parametrize("what", FAILURES)
 async def test_a_caller_whom_nobody_takes_there_is_with_the_bot_again(what: str) -> None:
     phone, failure = FAILURES[what]
-    async with handed_over(Dial(AGENT), phones={AGENT: phone}) as stay:
+    ring_s = 1.0 if phone.outcome == "rings" else 20.0
+    async with handed_over(Dial(AGENT), phones={AGENT: phone}, ring_s=ring_s) as stay:
         outcome = await stay.outcome()
         assert f"ElsewhereFailed {failure}" in outcome.events
         assert (outcome.ending, outcome.talked) == (Ending.NOTED, False)

@@ -62,6 +62,7 @@ async def test_after_kill_9_the_callers_are_called_back_and_the_agent_is_free(
         assert await victim.stdout.readline() == b"token 1\n"
     victim.kill()
     await victim.wait()
+    await victim.stdout.read()  # to its end, or the transport outlives the loop
 
     def after_the_lease() -> datetime:
         return datetime.now(UTC) + LEASE + timedelta(seconds=1)

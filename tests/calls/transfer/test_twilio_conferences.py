@@ -56,7 +56,8 @@ async def test_the_two_talk_without_a_coach_whom_nobody_may_call() -> None:
     ids=["busy", "declines", "silent", "machine"],
 )
 async def test_an_agent_who_does_not_accept_is_in_no_conference(phone: Phone, failure: Failure) -> None:
-    async with handed_over(Conference(AGENT), phones={AGENT: phone}) as stay:
+    accept_s = 0.6 if phone == Phone() else 20.0
+    async with handed_over(Conference(AGENT), phones={AGENT: phone}, accept_s=accept_s) as stay:
         outcome = await stay.outcome()
         failures = {f"ElsewhereFailed {failure}"}
         if phone.machine:

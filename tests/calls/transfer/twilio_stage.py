@@ -215,21 +215,28 @@ class Stay:
         return self.callers[0]
 
     async def outcome(self) -> Outcome:
-        await until(lambda: self.outcomes, limit_s=10)
+        await until(lambda: self.outcomes, limit_s=60)
         return self.outcomes[0]
 
 
 @asynccontextmanager
 async def handed_over(
-    *destinations: Destination, phones: dict[str, Phone] | None = None, max_wait_s: float = 5.0
+    *destinations: Destination,
+    phones: dict[str, Phone] | None = None,
+    max_wait_s: float = 60.0,
+    ring_s: float = 20.0,
+    accept_s: float = 20.0,
 ) -> AsyncIterator[Stay]:
-    """Have a caller ring in and be sent to these destinations; at the end nothing rings, and no call is open."""
+    """Have a caller ring in and be sent to these destinations; at the end nothing rings, and no call is open.
+
+    Whoever is to be waited for in vain says how long: `ring_s` until somebody answers, `accept_s` until they decide.
+    """
     queue = Queue(
         "service",
         "customer service",
         offers=(),
-        ring_s=1.0,
-        accept_s=0.6,
+        ring_s=ring_s,
+        accept_s=accept_s,
         max_wait_s=max_wait_s,
         elsewhere=destinations,
     )
@@ -274,7 +281,7 @@ async def handed_over(
         call = twilio.account.exchange.ring_in(twilio.server.base)
         await until(lambda: transfers)
         yield Stay(twilio, floor, call, callers, outcomes, transfers)
-        await until(lambda: outcomes, limit_s=10)
+        await until(lambda: outcomes, limit_s=60)
         await until(lambda: all(one.is_over for one in twilio.account.exchange.calls.values()))
         assert twilio.limits._open == 0
 

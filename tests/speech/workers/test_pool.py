@@ -222,6 +222,9 @@ async def test_a_worker_ends_when_its_media_process_is_gone(tmp_path: Path) -> N
     process.stdin.close()
     async with asyncio.timeout(10):
         assert await process.wait() == 0
+        # Both pipes must reach their end, or the transport outlives the loop.
+        await process.stdin.wait_closed()
+        assert await process.stdout.read() == b""
     assert not (tmp_path / "orphan.sock").exists()
 
 

@@ -72,11 +72,8 @@ async def test_a_duplicate_invite_is_answered_and_makes_no_second_call() -> None
             caller.send(caller.raw(body=SDP))
         answered = await caller.response(200)
         caller.send(caller.raw(body=SDP))
-        again = [
-            message for message in await caller.silence(0.7) if isinstance(message, Response) and message.code == 200
-        ]
-        assert again, "without an ACK the 200 comes again"
-        assert {tag(message) for message in again} == {tag(answered)}
+        again = await caller.response(200)  # without an ACK the 200 comes again
+        assert tag(again) == tag(answered)
         caller.send(caller.raw("ACK", branch="z9hG4bKack", to_tag=tag(answered)))
         assert len(bot.calls) == 1
         await asyncio.sleep(0.1)
