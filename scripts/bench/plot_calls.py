@@ -21,6 +21,10 @@ LOOKS = {
     "stock": ("stock pipecat", "C3", "-"),
     "echo": ("bare aiohttp echo", "C7", ":"),
     "real": ("voicebot, real speech", "C2", "-"),
+    "same-engines": ("voicebot, Whisper and Piper", "C2", "-"),
+    "engines": ("voicebot, two passes and Piper", "C2", "--"),
+    "stock-engines": ("stock pipecat, Whisper and Piper", "C1", "-"),
+    "stock-shared": ("the same, models shared", "C1", "--"),
 }
 #: Title, unit, the row's name for all but the echo, and for the echo; a rate is drawn in percent.
 PANELS = (

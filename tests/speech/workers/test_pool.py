@@ -203,6 +203,21 @@ async def test_stopping_leaves_no_process_behind(pool: WorkerPool) -> None:
             pass
 
 
+async def test_numpy_keeps_to_one_thread_in_a_worker_unless_the_operator_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def given() -> str | None:
+        async with WorkerPool(WorkerSpec(kind=KIND)) as pool:
+            (peer,) = pool.status().peers
+            settings = Path(f"/proc/{peer.pid}/environ").read_text(encoding="utf-8").split("\0")
+            return dict(setting.split("=", 1) for setting in settings if setting).get("OPENBLAS_NUM_THREADS")
+
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert await given() == "1"
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    assert await given() == "3"
+
+
 async def test_a_worker_ends_when_its_media_process_is_gone(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
