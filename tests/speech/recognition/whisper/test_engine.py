@@ -380,6 +380,18 @@ def test_of_one_digit_all_ten_are_weighed(tmp_path: Path) -> None:
     assert not longer.alone, "a phrase may hold a digit, but it does not come next"
 
 
+@pytest.mark.parametrize(("says", "no_digit"), [("mm hmm", True), ("maybe", False)])
+def test_a_dark_sound_that_is_written_as_a_hum_is_no_digit(tmp_path: Path, says: str, no_digit: bool) -> None:
+    model = HintsUnread.like(write_whisper_model(tmp_path / "says", says=says))
+    murmur = (0.1 * np.sin(2 * np.pi * 240 * np.arange(8000) / 16000)).astype(np.float32)
+    soft_s = np.random.default_rng(1).normal(0, 0.016, 8000).astype(np.float32)
+    decoded = model.decode(murmur + soft_s, Cue(lengths=(1,)), lambda: False)
+    assert decoded is not None
+    assert decoded.texts[0].text == says
+    assert decoded.alone
+    assert (decoded.spelled == 0.0) is no_digit
+
+
 @pytest.mark.parametrize(
     ("text", "first"), [("I'm 1 9 0 4.", "5 1 9 0 4"), ("I want 904", "5 1 9 0 4"), ("I moved on 4", "I moved on 4")]
 )
