@@ -251,7 +251,7 @@ def _two_pass_report(whisper: RecogniserReport, sphinx: RecogniserReport) -> Rec
     models = f"{whisper.model}, {sphinx.model}"
     if lacking := next((report for report in (whisper, sphinx) if not report.present), None):
         return RecogniserReport(Recogniser.TWO_PASS, models, present=False, note=f"needs {lacking.engine}")
-    note = "pocketsphinx while the caller speaks, Whisper for what was said"
+    note = "pocketsphinx while the caller speaks, Whisper for what was said, each in a process of its own"
     return RecogniserReport(Recogniser.TWO_PASS, models, present=True, note=note)
 
 

@@ -73,11 +73,14 @@ def _whisper(options: Mapping[str, object]) -> WhisperEngine:
 
 
 def _two_pass(options: Mapping[str, object]) -> Engine:
+    from voicebot.speech.recognition.sphinx.apart import SphinxApart  # noqa: PLC0415
     from voicebot.speech.recognition.two_pass.engine import LATE_S, TwoPassEngine  # noqa: PLC0415
 
     # Callers finish in bursts; the second decoding costs no memory for the model, only a core while both run.
     second = _whisper({"at_once": 2, **options})
-    return TwoPassEngine(_sphinx(options), second, late_s=_number(options, "late_s", LATE_S))
+    acoustics = {name: options[name] for name in ("acoustic_model",) if name in options}
+    first = SphinxApart(acoustics, max_sessions=int(_number(options, "max_sessions", 12)))
+    return TwoPassEngine(first, second, late_s=_number(options, "late_s", LATE_S))
 
 
 def _vosk(options: Mapping[str, object]) -> Engine:

@@ -138,6 +138,7 @@ class WorkerUtterance:
         self._pause = 0
         self._pausing = False
         self._ahead: Final | None = None
+        self._ahead_there = asyncio.Event()
         self.task = asyncio.create_task(self._hear(), name="utterance")
         self.task.add_done_callback(ended)
         self.task.add_done_callback(self._over)
@@ -167,6 +168,13 @@ class WorkerUtterance:
         if self._feed is not None:
             with self._unless_lost():
                 self._feed.look_ahead(self._audio, self._pause)
+
+    async def heard_ahead(self) -> Final:
+        """Wait for what is heard at this pause; for ever where the worker does not look ahead."""
+        while self._ahead is None:
+            self._ahead_there.clear()
+            await self._ahead_there.wait()
+        return self._ahead
 
     def go_on(self) -> None:
         # A provisional transcript that is still on its way belongs to a pause that is over.
@@ -318,6 +326,7 @@ class WorkerUtterance:
         heard = parse_transcript(event, assumed_confidence=self._assumed_confidence)
         if event.data.get("pause") == self._pause and heard.engine is not None and heard.decode_ms is not None:
             self._ahead = Final(heard.hypotheses, heard.engine, heard.decode_ms)
+            self._ahead_there.set()
             if heard.hypotheses:
                 self._show(heard.hypotheses[0].text)
 

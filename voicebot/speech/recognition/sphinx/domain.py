@@ -69,14 +69,15 @@ class Material:
         """Build the files of one question."""
         sentences = list(self._sentences(shape))
         automaton = _grammar(shape)
-        words = {word for sentence in sentences for word in sentence.words}
-        if automaton is not None:
-            words |= automaton.words()
         return Compiled(
             grammar=None if automaton is None else automaton.to_fsg(shape.key),
             language_model=arpa(sentences),
-            words=frozenset(words),
+            words=_words(sentences, automaton),
         )
+
+    def words(self, shape: Shape) -> frozenset[str]:
+        """Return the words of one question, without building its files."""
+        return _words(self._sentences(shape), _grammar(shape))
 
     def _sentences(self, shape: Shape) -> Iterable[Sentence]:
         open_share = 1.0 if AnswerKind.OPEN in shape.kinds else 0.2
@@ -109,6 +110,11 @@ class Material:
         yield from (
             Sentence(tuple(text.split()), weight * 0.3) for text in (*common.YES, *common.NO, *common.BACKCHANNELS)
         )
+
+
+def _words(sentences: Iterable[Sentence], automaton: Automaton | None) -> frozenset[str]:
+    words = {word for sentence in sentences for word in sentence.words}
+    return frozenset(words if automaton is None else words | automaton.words())
 
 
 def _openings(names: Sequence[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:

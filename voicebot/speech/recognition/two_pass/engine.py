@@ -7,13 +7,14 @@ from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
 from voicebot.dialog.expectation import AnswerKind
+from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Hypothesis
-from voicebot.speech.recognition.engine import OnPartial
-from voicebot.speech.recognition.sphinx.engine import SphinxEngine, SphinxStream
+from voicebot.speech.recognition.engine import OnPartial, Stream
 from voicebot.speech.recognition.two_pass.choosing import choose, choose_number, settled
 from voicebot.speech.recognition.whisper.engine import WhisperEngine, WhisperStream
 from voicebot.speech.recognition.whisper.figures import count_digits
@@ -32,10 +33,39 @@ _NEXT_GROUP_S = 0.5
 _CROWD = 2
 
 
+class FirstStream(Stream, Protocol):
+    """One utterance in the engine that hears along."""
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The words that the question expects."""
+        ...
+
+    @property
+    def concluded(self) -> tuple[Hypothesis, ...]:
+        """What was said, once that was heard to its end; nothing before. Any thread may ask."""
+        ...
+
+
+class FirstPass(Protocol):
+    """The engine that hears along: pocketsphinx, here or in a process of its own."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def warm_up(self) -> None: ...
+
+    async def prepare(self, domain: Path) -> None: ...
+
+    async def open(self, request: Request, on_partial: OnPartial) -> FirstStream: ...
+
+    async def close(self) -> None: ...
+
+
 class TwoPassEngine:
     """Both engines, one utterance in each. Talk that no question expects is Whisper's alone."""
 
-    def __init__(self, first: SphinxEngine, second: WhisperEngine, *, late_s: float = LATE_S) -> None:
+    def __init__(self, first: FirstPass, second: WhisperEngine, *, late_s: float = LATE_S) -> None:
         self._first = first
         self._second = second
         self.late_s = late_s
@@ -112,7 +142,7 @@ class TwoPassStream:
     def __init__(
         self,
         engine: TwoPassEngine,
-        first: SphinxStream,
+        first: FirstStream,
         second: WhisperStream,
         progress: _Progress,
         kinds: Collection[AnswerKind],
@@ -160,7 +190,7 @@ class TwoPassStream:
             return await self._finish_alone()
         dictated = asyncio.create_task(self._second.finish(), name="second pass")
         try:
-            expected = await self._first.finish()
+            expected = await self._expected()
             # The first pass has taken its time; what the second one may still take counts from now.
             async with asyncio.timeout(self._engine.late_s):
                 return self._chosen(await dictated, expected)
@@ -173,6 +203,14 @@ class TwoPassStream:
         await self._second.close()
         await self._first.close()
 
+    async def _expected(self) -> tuple[Hypothesis, ...]:
+        """Return what the first pass heard; nothing where it has died, since the second one can do without it."""
+        try:
+            return await self._first.finish()
+        except EngineUnavailable as error:
+            _log.warning("the first pass is away", error=str(error))
+            return ()
+
     async def _finish_alone(self) -> tuple[Hypothesis, ...]:
         self._late = True
         self._engine.missed()
@@ -184,6 +222,6 @@ class TwoPassStream:
         return choose_number(dictated, expected, self._first.words, none_said=self._second.heard_no_digit)
 
 
-def _enough(first: SphinxStream, text: str) -> bool:
+def _enough(first: FirstStream, text: str) -> bool:
     """Say whether Whisper's first text needs no alternatives, by what the first pass has heard by now."""
     return settled(text, first.concluded, first.words)
