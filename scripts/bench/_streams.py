@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from voicebot.speech.recognition.engine import Engine
 from voicebot.speech.recognition.wire import Request
 
@@ -31,8 +33,9 @@ class Heard:
 
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
-    """Let all threads of this process share one core."""
-    threads = [int(path.name) for path in Path("/proc/self/task").iterdir()]
+    """Let all threads of this process, and of those that it has started, share one core."""
+    processes = (psutil.Process(), *psutil.Process().children(recursive=True))
+    threads = [int(path.name) for each in processes for path in Path(f"/proc/{each.pid}/task").iterdir()]
     before = os.sched_getaffinity(0)
     for thread in threads:
         os.sched_setaffinity(thread, {max(before)})

@@ -23,9 +23,9 @@ from voicebot.speech.workers.pool import WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
 
 ENGINE = "pocketsphinx"
-#: A process that died has five seconds to be back and hear the utterance from its beginning, while the caller speaks;
-#: when they have finished the other engine can do without it. It is no question of another engine, so it is never late.
-_DEADLINES = Deadlines(worker_s=5.0, finish_s=1.0, late_s=60.0)
+#: A process that died has two seconds to be back and hear the utterance from its beginning; then the other engine does
+#: without it. Who drives both sees to it that no caller waits so long.
+_DEADLINES = Deadlines(worker_s=2.0, finish_s=10.0, late_s=60.0)
 _KEPT_QUESTIONS = 64
 
 
