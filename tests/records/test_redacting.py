@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
 from voicebot.records.record import HeardWord, Speaker, TurnRecord
 from voicebot.records.redacting import TurnRedactor
 
@@ -19,7 +24,7 @@ def _said(text: str, at_ms: int = 1000, **more: object) -> TurnRecord:
     return turn if not more else TurnRecord(**{name: getattr(turn, name) for name in turn.__slots__} | more)
 
 
-def _asks(text: str, prompt: str) -> TurnRecord:
+def _asks(text: str, prompt: str | None = None) -> TurnRecord:
     return TurnRecord(Speaker.BOT, text, prompt=prompt)
 
 
@@ -154,3 +159,49 @@ def test_words_without_times_silence_the_whole_turn() -> None:
 def test_a_turn_without_anything_of_the_kind_is_written_as_it_is() -> None:
     turn = _said("where is my order please", slots={"order_number": "48213"}, decision="order: found (48213)")
     assert TurnRedactor().add(turn)[0].turn is turn
+
+
+def _written(turns: Sequence[TurnRecord]) -> tuple[list[str], list[TurnRecord]]:
+    """Return what is written of turns at once, and what stands there when the call is over."""
+    redactor = TurnRedactor()
+    steps = [redactor.add(turn) for turn in turns]
+    last = {each.number: each.turn for step in (*steps, redactor.end()) for each in step}
+    return [step[-1].turn.text for step in steps], [last[number] for number in sorted(last)]
+
+
+def _keyed(key: str, at_ms: int) -> TurnRecord:
+    return TurnRecord(Speaker.CALLER, f"[{key}]", at_ms=at_ms, engine="keys", decision="welcome.first: no_match")
+
+
+@pytest.mark.parametrize("asks_again", [False, True])
+def test_a_card_keyed_where_one_key_was_asked_for_is_written_nowhere(*, asks_again: bool) -> None:
+    turns = [_asks("How can I help you?", "welcome.first")]
+    for place, key in enumerate("4539148803436467"):
+        turns.append(_keyed(key, 1000 * place))
+        turns += [_asks("I'm sorry, I didn't follow that.", "pattern.sorry")] * asks_again
+    at_once, at_last = _written(turns)
+    keyed = [turn for turn in at_last if turn.speaker is Speaker.CALLER]
+    assert not any(char.isdigit() for char in "".join(at_once))
+    assert not any(char.isdigit() for turn in keyed for char in turn.text)
+    assert all(turn.redactions for turn in keyed)
+
+
+def test_a_key_or_two_that_led_to_nothing_are_there_once_that_is_known() -> None:
+    turns = [_keyed("7", 1000), _asks("Sorry?"), _keyed("8", 2000), _said("I want my balance", at_ms=3000)]
+    at_once, at_last = _written(turns)
+    assert at_once == ["[number]", "Sorry?", "[number]", "I want my balance"]
+    assert [turn.text for turn in at_last] == ["[7]", "Sorry?", "[8]", "I want my balance"]
+    assert not any(turn.redactions for turn in at_last)
+
+
+def test_keys_that_chose_something_are_there_at_once_however_many_follow_each_other() -> None:
+    chosen = [replace(_keyed(key, 1000), intent="balance") for key in "121"]
+    at_once, at_last = _written(chosen)
+    assert at_once == [turn.text for turn in at_last] == ["[1]", "[2]", "[1]"]
+
+
+def test_a_digit_said_alone_again_and_again_is_no_more_kept_than_a_number_said_at_once() -> None:
+    turns = [_said(word, at_ms=1000 * place) for place, word in enumerate(("four", "five", "three", "nine"))]
+    at_once, at_last = _written(turns)
+    assert at_once == ["[number]"] * 4
+    assert [turn.text for turn in at_last] == ["[number]"] * 4

@@ -28,6 +28,8 @@ _OFF_MS = 200
 #: A key is noted while it is held or after it: its tone may be on the line so long before, and so long after.
 _KEYED_BEFORE_MS, _KEYED_AFTER_MS = 2_000, 1_000
 _KEYS = "keys"
+#: So many turns in a row of digits that nobody asked for tell nothing of a number.
+_MOST_PIECES = 2
 #: Three digits or more, however they are grouped.
 _DIGITS = re.compile(r"\d(?:[ -]?\d){2,}")
 
@@ -44,14 +46,16 @@ class TurnRedactor:
     """The turns of one call, in order.
 
     A number that a caller may go on with in their next turn is kept back: the turn is written without it, and once
-    more, whole, when it turns out to be none of those that must not be kept.
+    more, whole, when it turns out to be none of those that must not be kept. It may come digit by digit, as keys do
+    where only one was asked for.
     """
 
     def __init__(self) -> None:
         self._context = Context()
         self._count = 0
-        #: A turn that was written without a number which may be kept after all.
-        self._kept_back: Numbered | None = None
+        #: Turns in a row that were written without a number which may be kept after all.
+        self._kept_back: list[Numbered] = []
+        self._kept_unasked = False
 
     def add(self, turn: TurnRecord) -> list[Numbered]:
         """Return what may be written now: the turn, and before it an earlier one that may be written whole."""
@@ -69,23 +73,32 @@ class TurnRedactor:
         found = find(
             turn.text, asked=context.asked, begun=context.begun, ends=answered, unasked=not context.number_asked
         )
-        self._context = context.after_answer(turn.text)
-        released = [] if _goes_on(turn.text, context, found) else self.end()
-        self._kept_back = None
-        if any(finding.kind is Sensitive.NUMBER for finding in found):
+        self._context = after = context.after_answer(turn.text)
+        is_open = any(finding.kind is Sensitive.NUMBER for finding in found)
+        released: list[Numbered] = []
+        if _goes_on(turn.text, context, found):
+            self._kept_back = []
+        elif not (is_open and 0 < context.begun < after.begun):
+            released = self.end()
+        if is_open:
             certain = tuple(finding for finding in found if finding.kind is not Sensitive.NUMBER)
-            self._kept_back = Numbered(number, _redacted(turn, context, certain))
+            self._kept_back.append(Numbered(number, _redacted(turn, context, certain)))
+            self._kept_unasked = not context.number_asked
         return [*released, Numbered(number, _redacted(turn, context, found))]
 
     def end(self) -> list[Numbered]:
-        """Return the turn that was kept back, since nothing went on; nothing if none was."""
-        kept, self._kept_back = self._kept_back, None
-        return [kept] if kept else []
+        """Return the turns that were kept back, since nothing went on; nothing if none were.
+
+        What nobody asked for and came in three pieces or more stays away, as it would have if said at once.
+        """
+        kept, self._kept_back = self._kept_back, []
+        return [] if self._kept_unasked and len(kept) > _MOST_PIECES else kept
 
 
 def _is_answered(turn: TurnRecord) -> bool:
-    """The dialog took the number for something: it is whole."""
-    return any(_DIGITS.search(value) for value in turn.slots.values())
+    """The dialog took the number, or the key that chose something, for something: it is whole."""
+    chose = turn.engine == _KEYS and (turn.intent is not None or bool(turn.slots))
+    return chose or any(_DIGITS.search(value) for value in turn.slots.values())
 
 
 def _goes_on(text: str, context: Context, found: Sequence[Finding]) -> bool:
