@@ -63,6 +63,15 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ranked[below] + (ranked[above] - ranked[below]) * (place - below)
 
 
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the median, by the ranks that a coin would give; (NaN, NaN) if empty."""
+    if not values:
+        return math.nan, math.nan
+    ranked = sorted(values)
+    middle, half = len(ranked) / 2, _Z_95 * math.sqrt(len(ranked)) / 2
+    return ranked[max(0, math.floor(middle - half))], ranked[min(len(ranked) - 1, math.ceil(middle + half))]
+
+
 def arguments(description: str) -> argparse.Namespace:
     """Parse ``--data DIR`` and ``--json FILE``; for further options start from `parser`."""
     return parser(description).parse_args()

@@ -1,10 +1,11 @@
-"""The words of a caller's turn as they come while it is spoken: the embedded recogniser, fed 20 ms at a time."""
+"""The words of a caller's turn as they come while it is spoken: the embedded recogniser, fed 20 ms at a time.
+
+Time is the audio's alone: recognition takes as many frames each time, so that a busy machine measures the same.
+"""
 
 from __future__ import annotations
 
-import math
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +17,13 @@ from voicebot.language.completeness import completeness
 from voicebot.language.endings import Endings
 from voicebot.language.understanding import Understanding
 from voicebot.speech.listening.turn import TurnDetector
-from voicebot.speech.listening.vad import FRAME_MS
 from voicebot.speech.listening.words import LOOK_AHEAD_FRAMES, tell_words
 from voicebot.speech.recognition.engine import Stream
 
+#: What a packet takes to be heard, and what hearing ahead takes, in whole frames: of 79,000 packets half took 0.1 ms of
+#: the processor and one in a hundred over 5, of 959 looks ahead half took 36 ms, on two cores that others used.
+_PACKET_FRAMES = 1
+_AHEAD_FRAMES = 2
 _NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
@@ -40,7 +44,7 @@ class Reader:
 
 
 class StreamedTurn:
-    """One turn's words on their way to the detector. What recognition takes is its processor time, in whole frames."""
+    """One turn's words on their way to the detector."""
 
     def __init__(self, reader: Reader, turns: TurnDetector, expectation: Expectation) -> None:
         self._reader = reader
@@ -93,20 +97,17 @@ class StreamedTurn:
             tell_words(self._turns, self._reader.said(self._text, self._expectation))
 
     def _pass_on(self) -> None:
-        began_s = time.process_time()
         waiting, self._waiting = self._waiting, b""
         self._reader.recogniser.wait_for(self._stream.feed(waiting))
-        self._note(began_s)
+        self._note(_PACKET_FRAMES)
 
     def _look_ahead(self) -> None:
         self._pass_on()
-        began_s = time.process_time()
         heard = self._reader.recogniser.wait_for(self._stream.look_ahead())
         if heard:
             self._texts.append(heard[0].text)
-        self._note(began_s)
+        self._note(_AHEAD_FRAMES)
 
-    def _note(self, began_s: float) -> None:
-        took_frames = math.ceil((time.process_time() - began_s) * 1000 / FRAME_MS)
+    def _note(self, took_frames: int) -> None:
         self._coming += [(self._frame + took_frames, text) for text in self._texts]
         self._texts.clear()

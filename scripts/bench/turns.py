@@ -8,6 +8,7 @@ with the product, where they decide whether a prompt goes on, and for open turns
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import math
 import time
@@ -20,7 +21,7 @@ import numpy as np
 import structlog
 from _listener import OPEN, Echo, Heard, Sounds, listen, over_prompt, sounds
 from _orders import requests
-from _report import Report, parser, percentile
+from _report import Report, median_interval, parser, percentile
 from _spoken import RATE_HZ, Recording, joined, recordings, spoken, with_pause
 from _streamed import Reader
 from _words import Words
@@ -73,8 +74,12 @@ _MADE = """What is not recorded, and how it was made:
 class Bench:
     """What every part works with, each made when it is first asked for."""
 
-    def __init__(self, report: Report, data: Path | None, *, first: int, share: int) -> None:
+    def __init__(
+        self, report: Report, data: Path | None, *, first: int = 0, share: int = 1, kept: Path | None = None
+    ) -> None:
         self.report = report
+        #: Where the turns of several runs are added up.
+        self.kept = kept
         self._data = data
         self._first = first
         self._share = share
@@ -122,12 +127,13 @@ def main() -> None:
     made = parser(__doc__ or "")
     made.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts alone; each draws its own chances")
     made.add_argument("--share", type=int, default=1, metavar="N", help="take every N-th order (1)")
+    made.add_argument("--keep", type=Path, metavar="FILE", help="add the open turns to those there, and count them all")
     made.add_argument("--from", type=int, default=0, metavar="K", dest="first", help="beginning with the K-th (0)")
     options = made.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report = Report("turns")
     print(_MADE)
-    bench = Bench(report, options.data, first=options.first, share=options.share)
+    bench = Bench(report, options.data, first=options.first, share=options.share, kept=options.keep)
     for number, (name, measure) in enumerate(PARTS.items()):
         if name in (options.only or PARTS):
             measure(bench, np.random.default_rng((SEED, number, options.first)))
@@ -154,13 +160,24 @@ def _open_turns(bench: Bench, rng: np.random.Generator) -> None:
         _turns(report, section, "a pause of 0.3 to 1 s put in", mended)
         # Each order as spoken four times to one with a long pause in its middle.
         marks = ("under 5 %", "under 350") if words else ("", "")
-        _turns(report, section, "four to one", [*natural, *mended[::4]], yardstick=marks)
+        mixed_turns = [*natural, *mended[::4]]
+        _turns(report, section, "four to one", mixed_turns, yardstick=marks)
+        if words and bench.kept:
+            added_up = _added_up(bench.kept, mixed_turns)
+            _turns(report, section, f"four to one, all in {bench.kept.name}", added_up, yardstick=marks)
         for half, title_of_half in enumerate(("half that the waiting was set on", "half held back")):
             ours = [_half(each) == half for each in commands]
             spoken_so = [turn for turn, mine in zip(natural, ours, strict=True) if mine]
             paused_so = [turn for turn, mine in zip(mended, ours, strict=True) if mine]
             _turns(report, section, f"{title_of_half}, as spoken", spoken_so)
             _turns(report, section, f"{title_of_half}, a pause put in", paused_so)
+
+
+def _added_up(kept: Path, turns: Sequence[tuple[bool, float]]) -> list[tuple[bool, float]]:
+    """Write `turns` behind those of earlier runs, one a line, and return them all."""
+    with kept.open("a", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(turn) + "\n" for turn in turns)
+    return [(cut, wait_ms) for cut, wait_ms in map(json.loads, kept.read_text(encoding="utf-8").splitlines())]
 
 
 def _half(recording: Recording) -> int:
@@ -217,11 +234,12 @@ def _turns(
 ) -> None:
     report.rate(section, f"{name}: cut off", sum(cut for cut, _ in turns), len(turns), yardstick=yardstick[0])
     waits = [wait for cut, wait in turns if not cut]
-    for share, mark in ((0.5, yardstick[1]), (0.9, "")):
-        report.figure(
-            section, f"{name}: end known after, p{round(share * 100)}", percentile(waits, share), "ms", n=len(waits),
-            yardstick=mark,
-        )  # fmt: skip
+    low, high = median_interval(waits)
+    report.figure(
+        section, f"{name}: end known after, p50", percentile(waits, 0.5), "ms", n=len(waits), low=low, high=high,
+        yardstick=yardstick[1],
+    )  # fmt: skip
+    report.figure(section, f"{name}: end known after, p90", percentile(waits, 0.9), "ms", n=len(waits))
 
 
 def _closed_turns(bench: Bench, rng: np.random.Generator) -> None:

@@ -180,6 +180,21 @@ class TestEndOfTurn:
         assert isinstance(ended, TurnEnded)
         assert ended.why is EndReason.ENOUGH
 
+    @pytest.mark.parametrize("enough_ms", [440, 800])
+    def test_comes_sooner_where_words_that_may_be_all_and_the_voice_agree(self, enough_ms: int) -> None:
+        def waited_ms(probability: float, expectation: Expectation = OPEN) -> int:
+            turns = detector(expectation)
+            feed(turns, VOICED, 1000)
+            feed(turns, SILENT, 200)
+            turns.turn_probability(probability, pause=1)
+            turns.recognised_enough(after_ms=enough_ms)
+            return 200 + until_ended(turns)
+
+        assert waited_ms(0.94) == 320
+        assert waited_ms(0.92) == waited_ms(0.01) == enough_ms
+        assert waited_ms(0.999) == PATIENCE[AnswerKind.OPEN].finished_ms + FRAME_MS
+        assert waited_ms(0.94, DIGITS) == enough_ms, "a voice sounds finished after every group"
+
     def test_waits_again_when_more_follows_what_was_enough(self) -> None:
         turns = detector(DIGITS)
         feed(turns, VOICED, 1500)

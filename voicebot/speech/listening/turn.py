@@ -353,7 +353,9 @@ class TurnDetector:
         patience_ms = patience.needed_ms(self._probability)
         if self._broken_off:
             patience_ms = max(patience.unfinished_ms, BROKEN_OFF_MS)
-        needed_ms = patience_ms if self._enough_ms is None else min(patience_ms, self._enough_ms)
+        needed_ms = patience_ms
+        if self._enough_ms is not None:
+            needed_ms = patience.with_words_ms(self._enough_ms, self._probability)
         if self._trace.silence_ms < needed_ms:
             return []
         why = EndReason.SILENCE if self._probability is None else EndReason.MODEL
