@@ -10,6 +10,7 @@ import pytest
 
 from tests.calls.stage import OPEN, PIN, Stage, say
 from tests.fakes.dialog import Answer
+from tests.fakes.virtual_time import run
 from voicebot.dialog.actions import (
     Action,
     EndCall,
@@ -126,9 +127,24 @@ async def test_what_was_begun_before_the_reply_could_be_heard_is_the_rest_of_the
         final = Final((Hypothesis(said, 0.9),), "scripted", 5.0)
         last_s = began_s + spoken_s
         timings = HearingTimings(began_s, last_s, last_s + 0.3, last_s + 0.4)
+        here.line.on_event(TurnOver(last_s + 0.3, over_prompt=True))
         here.line.on_event(CallerTurn(final, timings, "open", over_prompt=True))
         await here.line.until(lambda: bool(here.line.resumed or here.heard(CallerSpoke)))
         assert bool(here.line.resumed) is goes_on
+
+
+def test_words_that_come_after_the_prompt_was_given_up_are_answered_and_not_taken_for_a_mumble() -> None:
+    async def carry() -> list[Event]:
+        async with in_mid_prompt(OPEN) as here:
+            here.line.on_event(TurnOver(2.0, over_prompt=True))
+            await here.line.until(lambda: here.line.texts[-1] == "one moment")
+            timings = HearingTimings(1.0, 1.8, 2.0, 4.0)
+            late = Final((Hypothesis("vanished somewhere", 0.9),), "scripted", 5.0)
+            here.line.on_event(CallerTurn(late, timings, "open", over_prompt=True))
+            await here.line.until(lambda: bool(here.line.resumed or here.heard(CallerSpoke)))
+            return here.heard(CallerSpoke)
+
+    assert len(run(carry())) == 1
 
 
 async def test_a_dead_recogniser_drops_the_prompt_that_was_waiting_for_it() -> None:

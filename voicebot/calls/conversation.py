@@ -126,7 +126,8 @@ class Conversation:
 
     async def caller_turn(self, turn: CallerTurn) -> None:
         if turn.over_prompt:
-            if self._unheard and self._asks_for_nothing(turn):
+            # Where the prompt was given up before the words came there is nothing to go on with: they are answered.
+            if self._unheard and self.over_prompt.held and self._asks_for_nothing(turn):
                 await self._go_on(turn)
                 return
             await self.drop_speech()
