@@ -35,8 +35,10 @@ PANELS = (
         "a frame there and back, p95",
     ),
     ("frames over 10 ms late", "%", "frames over 10 ms behind their pace", "frames over 10 ms behind their pace"),
-    ("server, core in all", "%", "server, core in all", "server, core in all"),
+    ("server and its workers, core in all", "%", "server, core in all", "server, core in all"),
 )
+#: Added to the server's own share, for each call.
+WORKERS = "workers, core per call"
 #: A measurement whose callers sent more than this share of their own frames late says nothing about the server.
 CHECK, MOST_LATE = "check: callers' own frames sent late", 0.005
 #: Drawn on the floor of a logarithmic scale, where nought has no place.
@@ -51,13 +53,17 @@ def curves(files: Iterable[Path], name: str, echo_name: str) -> dict[str, Curve]
     for file in files:
         rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
         disturbed = {row["section"] for row in rows if row["name"] == CHECK and row["value"] > MOST_LATE}
+        workers = {row["section"]: row["value"] for row in rows if row["name"] == WORKERS}
         for row in rows:
             system, _, calls = row["section"].partition(", ")
             if row["section"] in disturbed:
                 continue
             if row["name"] == (echo_name if system == "echo" else name) and row["value"] is not None:
+                count = int(calls.split()[0])
                 value = row["value"] * (100 if row["unit"] == "rate" else 1)
-                found.setdefault(system, {})[int(calls.split()[0])] = value
+                if name == "server, core in all":
+                    value += count * workers.get(row["section"], 0.0)
+                found.setdefault(system, {})[count] = value
     return found
 
 
@@ -70,6 +76,7 @@ def draw(files: list[Path], target: Path) -> None:
             values = [max(curve[count], LEAST[unit]) for count in calls]
             axis.plot(calls, values, line, color=colour, marker="o", markersize=4, label=label)
         axis.set(title=f"{title} ({unit})", xlabel="calls at once", yscale="log")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(visible=True, alpha=0.3)
     axes[0].legend(fontsize=8)
     figure.tight_layout()
