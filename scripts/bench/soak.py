@@ -21,9 +21,10 @@ from typing import Any
 
 import aiohttp
 import uvloop
+from _questions import REQUESTS, load_voices
 from _report import Report, parser
 
-from calls import ENVIRONMENT, HERE, REQUESTS, ROOT, load_voices
+from calls import ENVIRONMENT, HERE, ROOT
 from voicebot.simulation.carrier import CallRefused, Carrier, Numbers
 from voicebot.simulation.line import CarrierLine
 from voicebot.simulation.server import RunningServer, ServerPlan, running
