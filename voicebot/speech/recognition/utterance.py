@@ -256,7 +256,7 @@ class WorkerUtterance:
         if not self._hearer.took_over:
             line.punctuality.answered(in_time=False)
         self._lost[pool].add(line.peer)
-        if not any(pool.offers(lost) for pool, lost in self._lost.items()):
+        if not any(pool.offers(lost, punctual=True) for pool, lost in self._lost.items()):
             return False
         _log.warning("utterance goes to another worker too", late=line.peer, limit_ms=self._deadlines.late_s * 1000)
         return True

@@ -144,9 +144,15 @@ class WorkerPool:
                 finally:
                     await peer.close_line(line)
 
-    def offers(self, avoid: Collection[str] = ()) -> bool:
-        """Say whether some worker, none of those in `avoid`, would take a request now."""
-        return any(peer.has_room and peer.name not in avoid for peer in self._peers)
+    def offers(self, avoid: Collection[str] = (), *, punctual: bool = False) -> bool:
+        """Say whether some worker, none of those in `avoid`, would take a request now.
+
+        If it has to be `punctual`, one that was left as too slow does not count.
+        """
+        return any(
+            peer.has_room and peer.name not in avoid and not (punctual and peer.punctuality.left)
+            for peer in self._peers
+        )
 
     def begin_trial(self) -> frozenset[str] | None:
         """Begin to try a worker that was left as too slow and has rested; None where there is none.
