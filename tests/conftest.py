@@ -114,7 +114,9 @@ def _records_beside_data(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
             folder = data.resolve()
             if folder not in made:
                 socket_folder = request.getfixturevalue("postgresql_socket")
-                url = stack.enter_context(postgresql.fresh_database(socket_folder))
+                # Not empty: tables made anew for every test of a thousand cost more than most of them.
+                of = postgresql.template(socket_folder)
+                url = stack.enter_context(postgresql.fresh_database(socket_folder, of=of))
                 made[folder] = database.locate(data, url)
             return made[folder]
 

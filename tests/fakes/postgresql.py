@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -14,12 +15,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import psycopg
+
+from voicebot.records.database import Database, locate
 
 #: Names the run's folder to its xdist workers, which inherit it.
 FOLDER = "VOICEBOT_TEST_POSTGRESQL"
 _START_S = 60.0
+_TEMPLATE = "prepared"
 #: Ends the server when the run's main process is gone, however it went, and removes everything.
 _KEEPER = """
 "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
@@ -99,7 +104,7 @@ def _start(bin_folder: Path, folder: Path, main_process: str) -> None:
     until = time.monotonic() + _START_S
     while True:
         try:
-            psycopg.connect(f"host={folder} user=voicebot dbname=postgres").close()
+            psycopg.connect(_control(str(folder))).close()
         except psycopg.OperationalError:
             if time.monotonic() > until:
                 raise
@@ -108,16 +113,45 @@ def _start(bin_folder: Path, folder: Path, main_process: str) -> None:
             return
 
 
+def template(socket_folder: str) -> str:
+    """Return the name of a database with the tables of the present version, made by whoever asks first."""
+    made = Path(socket_folder, "template")
+    with Path(socket_folder, "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            with psycopg.connect(_control(socket_folder), autocommit=True) as control:
+                control.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0")
+            # In a thread, since whoever asks may be on an event loop.
+            preparing = Thread(target=lambda: asyncio.run(_prepare(_url(socket_folder, _TEMPLATE))))
+            preparing.start()
+            preparing.join()
+            made.touch()
+    return _TEMPLATE
+
+
+async def _prepare(url: str) -> None:
+    async with Database.prepared(locate(Path("/"), url)):
+        pass
+
+
 @contextmanager
-def fresh_database(socket_folder: str) -> Iterator[str]:
-    """Make an empty database, yield its URL, and drop it with whoever is still connected."""
+def fresh_database(socket_folder: str, *, of: str = "template0") -> Iterator[str]:
+    """Make a database, empty or as `of` is, yield its URL, and drop it with whoever is still connected."""
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(f"host={socket_folder} user=voicebot dbname=postgres", autocommit=True) as control:
-        control.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    with psycopg.connect(_control(socket_folder), autocommit=True) as control:
+        control.execute(f"CREATE DATABASE {name} TEMPLATE {of}")
         try:
-            yield f"postgresql://voicebot@/{name}?host={socket_folder}"
+            yield _url(socket_folder, name)
         finally:
             control.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _control(socket_folder: str) -> str:
+    return f"host={socket_folder} user=voicebot dbname=postgres"
+
+
+def _url(socket_folder: str, name: str) -> str:
+    return f"postgresql://voicebot@/{name}?host={socket_folder}"
 
 
 def everything_of(url: str) -> bytes:
