@@ -75,8 +75,8 @@ PATIENCE: Mapping[AnswerKind, Patience] = MappingProxyType(
 
 #: After the whole expected answer was recognised only a breath is waited for, in case of "… no, wait".
 ENOUGH_MS = 300
-#: From this probability on the voice has likely finished: of 127 pauses at 0.93 to 0.965 28 were within a turn, of the 93
-#: after words that may be all 6 (docs/decisions/0003).
+#: From this probability on the voice has likely finished: of 127 pauses at 0.93 to 0.965 28 were within a turn, of the
+#: 93 after words that may be all 6 (docs/decisions/0003).
 _LIKELY = 0.93
 #: After words that may be all and a voice that has likely finished: by then the recogniser has heard ahead, so that the
 #: words are those of now. A voice that likely has not holds words back no longer, since many flat ones sound so.
