@@ -43,7 +43,7 @@ from voicebot.app.twilio import serving_twilio
 from voicebot.app.vault import recording, recording_keys
 from voicebot.app.work import remembering, working
 from voicebot.backends.backends import Backends
-from voicebot.calls.admission import CpuMeter, Limits
+from voicebot.calls.admission import CpuMeter, EngineMeter, Limits
 from voicebot.calls.chats import Chats, nobody_is_told
 from voicebot.calls.registry import LiveCalls
 from voicebot.calls.transfer.carriers import Carriers, Dialer
@@ -61,7 +61,7 @@ from voicebot.web.tickets import Tickets
 
 log = structlog.get_logger(__name__)
 
-CPU_SAMPLE_S = 1.0
+LOAD_SAMPLE_S = 1.0
 #: Busy share of an engine's room above which a further caller would wait too long for an answer.
 MAX_ENGINE_LOAD = 0.95
 
@@ -122,7 +122,8 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         speech = first.speech
 
         cpu = CpuMeter(lambda: psutil.cpu_percent(interval=None))
-        await stack.enter_async_context(beside("sample the processor", _sample(cpu, speech, metrics)))
+        engines = EngineMeter(speech.load)
+        await stack.enter_async_context(beside("sample the load", _sample(cpu, engines, speech, metrics)))
 
         continuations = ContinuationStore(store.database, now=world.now)
         people: list[HandoverParts] = []
@@ -188,7 +189,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
             factory.make,
             Limits(settings.max_calls, settings.max_calls_per_caller, settings.max_cpu_percent, MAX_ENGINE_LOAD),
             cpu_percent=lambda: cpu.percent,
-            engine_load=speech.load,
+            engine_load=lambda: engines.share,
             after_call=GarbageCollection().after_call,
             clock=time.monotonic,
         )
@@ -250,15 +251,16 @@ def _port(runner: web.AppRunner) -> int:
     return int(address[1])
 
 
-async def _sample(cpu: CpuMeter, speech: Speech, metrics: Metrics) -> None:
+async def _sample(cpu: CpuMeter, engines: EngineMeter, speech: Speech, metrics: Metrics) -> None:
     restarted: Counter[str] = Counter()
     left: Counter[str] = Counter()
     while True:
         cpu.sample()
+        engines.sample()
         for kind in (speech.restarts() - restarted).elements():
             metrics.worker_restarted(kind)
             restarted[kind] += 1
         for kind in (speech.left() - left).elements():
             metrics.worker_left(kind)
             left[kind] += 1
-        await asyncio.sleep(CPU_SAMPLE_S)
+        await asyncio.sleep(LOAD_SAMPLE_S)

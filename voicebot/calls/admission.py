@@ -61,3 +61,23 @@ class CpuMeter:
     def sample(self) -> None:
         """Take a reading; call about once a second."""
         self.percent += self._smoothing * (self._read() - self.percent)
+
+
+class EngineMeter:
+    """How full the engines are, 0 to 1, of which only what lasts counts.
+
+    Callers who ask at the same moment fill a voice's room for a fraction of a second; that refuses nobody.
+    """
+
+    def __init__(self, read_share: Callable[[], float]) -> None:
+        self._read = read_share
+        self._before = 0.0
+
+    def sample(self) -> None:
+        """Take a reading; call about once a second."""
+        self._before = self._read()
+
+    @property
+    def share(self) -> float:
+        """Return what is full now and was at the last reading."""
+        return min(self._before, self._read())
