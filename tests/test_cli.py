@@ -1,6 +1,7 @@
 import asyncio
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,12 @@ from unittest.mock import patch
 import huggingface_hub
 import pytest
 
-from tests.dialog.small_bot import write_bot
+from tests.dialog.small_bot import SYSTEMS, write_bot
 from voicebot import cli
 from voicebot.app.understanding import learn_requests
 from voicebot.dialog.loader import load_bot
 from voicebot.simulation import place
+from voicebot.speech.synthesis.recorded import text_id
 
 FLOWS = str(Path(__file__).parents[1] / "flows")
 
@@ -60,6 +62,41 @@ def test_a_check_for_programs_names_every_finding(tmp_path: Path, capsys: pytest
     assert (found["file"], found["severity"], found["rule"]) == ("renew.yaml", "error", "load")
     assert found["line"] > 1
     assert "who" in found["fix"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "finds"),
+    [
+        (
+            "systems.yaml",
+            "systems:\n  - name: crm\n    sqll: CRM_URL\n",
+            "systems.yaml:2: error: This system has no way",
+        ),
+        ("lexicon.yaml", "Qantara: can tara\nSQL: '...'\n", "lexicon.yaml:2: error: 'SQL' has no respelling"),
+        ("after_call.yaml", "tassks: {}\n", "after_call.yaml:1: error: 'tassks' is not known here."),
+        ("queues.yaml", "queuess: {}\n", "queues.yaml:1: error: 'queuess' is not known here."),
+    ],
+)
+def test_what_would_keep_the_server_from_starting_refuses_the_bot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, finds: str
+) -> None:
+    folder = tmp_path / "flows"
+    shutil.copytree(FLOWS, folder)
+    (folder / name).write_text(text, encoding="utf-8")
+    assert cli.main(["flows", "check", "--flows", str(folder), "--quick"]) == 1
+    assert finds in capsys.readouterr().out
+    assert cli.main(["flows", "publish", "--flows", str(folder), "--data", str(tmp_path / "data")]) == 1
+    assert "Nothing was published" in capsys.readouterr().out
+
+
+def test_a_recording_that_cannot_be_played_refuses_the_bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "flows"
+    shutil.copytree(FLOWS, folder)
+    (folder / "recordings").mkdir()
+    name = f"{text_id(load_bot(folder).static_prompts()[0])}.wav"
+    (folder / "recordings" / name).write_bytes(b"no sound")
+    assert cli.main(["flows", "check", "--flows", str(folder), "--quick"]) == 1
+    assert f"recordings/{name}: error: The recording cannot be used" in capsys.readouterr().out
 
 
 def test_intents_that_sound_alike_are_found_with_the_real_classifier(
@@ -132,7 +169,7 @@ def test_a_publish_shows_the_figures_and_leaves_the_training_for_the_server(
 
 def test_versions_are_published_compared_and_taken_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, data = str(tmp_path / "flows"), str(tmp_path / "data")
-    write_bot(tmp_path / "flows")
+    (write_bot(tmp_path / "flows") / "systems.yaml").write_text(SYSTEMS, encoding="utf-8")
 
     def run(task: str, *arguments: str) -> tuple[int, str]:
         status = cli.main(["flows", task, *arguments, "--flows", source, "--data", data])

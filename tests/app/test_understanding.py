@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from tests.dialog.strategies import FLOWS
 from tests.language.test_understanding import INTENTS
 from voicebot.app.understanding import learn_articles, learn_requests
-from voicebot.backends.knowledge import KnowledgeSystem, Passage
+from voicebot.backends.articles import Passage
+from voicebot.backends.knowledge import KnowledgeSystem
 from voicebot.language.encoder import ENCODER_FILE, VOCABULARY_FILE, find_encoder
 from voicebot.language.validation import validate
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.dialog.strategies import FLOWS
-from voicebot.backends.knowledge import KnowledgeSystem, read_articles
+from voicebot.backends.articles import read_articles
+from voicebot.backends.knowledge import KnowledgeSystem
 from voicebot.errors import ConfigurationError, LocalProtocolError
 
 #: Wordings that stand in no article.

@@ -87,6 +87,14 @@ def test_oauth_names_its_variables(tmp_path: Path) -> None:
         ("/orders/{number}", "/orders/{nubmer}", "argument of 'orders.status' named 'nubmer'"),
         ("{order: number}", "{order: nr}", "argument of 'orders.status' named 'nr'"),
         ("{due: promised.date}", "{duw: promised.date}", "result of 'orders.status' named 'duw'"),
+        ("/orders/{number}", "/orders/{number", "brace in this path"),
+        ("https://shop.example/api/", "shop.example/api", "'shop.example/api' is no address of a web service"),
+        ("https://shop.example/api/", "ftp://shop.example", "no address of a web service"),
+        (
+            "{header: Authorization, prefix: Bearer, from: SHOP_TOKEN}",
+            "{token_url: shop.example, client_id: SHOP_ID, client_secret: SHOP_SECRET}",
+            "'shop.example' is no web address",
+        ),
         ("{404: not_found}", "{200: not_found}", "no status of a failure"),
         ("{404: not_found}", "{404: nowhere}", "failure of 'orders.status' named 'nowhere'"),
         ("get: /orders", "fetch: /orders", "makes one request"),
@@ -119,6 +127,29 @@ def test_every_missing_variable_is_named_at_once(tmp_path: Path) -> None:
         open_systems(write(tmp_path, GOOD), CONTRACTS, data=tmp_path, environ={}, clock=lambda: 0.0, jitter=lambda: 0.0)
     assert "WAREHOUSE_URL" in str(caught.value)
     assert "SHOP_TOKEN" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "finds"),
+    [
+        ("warehouse.sqlite", "WAREHOUSE_URL, where 'warehouse' is, holds no URL of a database"),
+        ("postgres://bot:hush@db/stock", "holds no URL of a database"),
+        ("mysql://bot:hush@db/stock", "for which 'MySQLdb' is not installed here"),
+    ],
+)
+def test_a_variable_that_holds_no_database_is_told_without_its_value(tmp_path: Path, url: str, finds: str) -> None:
+    environ = {"WAREHOUSE_URL": url, "SHOP_TOKEN": "t"}
+    with pytest.raises(ConfigurationError, match=finds) as caught:
+        open_systems(
+            write(tmp_path, GOOD), CONTRACTS, data=tmp_path, environ=environ, clock=lambda: 0.0, jitter=lambda: 0.0
+        )
+    assert [problem.line for problem in caught.value.problems] == [2]
+    assert "hush" not in str(caught.value)
+
+
+def test_a_statement_with_a_time_of_day_in_it_asks_for_no_argument(tmp_path: Path) -> None:
+    text = GOOD.replace("WHERE item = :item\n", "WHERE item = :item AND to_char(due, 'HH24:mi') < '12:30'\n", 1)
+    assert len(read_systems(write(tmp_path, text), CONTRACTS)) == 2
 
 
 async def test_systems_open_with_what_the_environment_holds(tmp_path: Path) -> None:

@@ -217,6 +217,17 @@ steps:
 }
 
 
+#: How its operations are carried out, for tests that have a server's eyes on them.
+SYSTEMS = """\
+systems:
+  - name: shelves
+    http: https://shelves.example
+    operations:
+      books.due: {get: "/members/{member}/due"}
+      books.renew: {post: "/members/{member}/renewals", body: {day: day}}
+"""
+
+
 def write_bot(directory: Path) -> Path:
     """Write the whole bot into a folder and return it."""
     files = {"bot.yaml": BOT, **FLOWS}

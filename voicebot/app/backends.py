@@ -13,6 +13,7 @@ import structlog
 
 from voicebot.app.understanding import learn_articles
 from voicebot.backends.backends import Backends, System
+from voicebot.backends.check import undone
 from voicebot.backends.demo.company import demo_company
 from voicebot.backends.demo.data import ensure_demo_data
 from voicebot.backends.held_model import HeldModel, ModelAccess
@@ -21,6 +22,7 @@ from voicebot.backends.opening import open_systems
 from voicebot.backends.phrasing import PhrasedAnswers
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.loader import KNOWLEDGE
+from voicebot.errors import ConfigurationError
 from voicebot.settings import Settings
 from voicebot.work.memory import NoMemory
 
@@ -59,6 +61,8 @@ def open_backends(
         articles = PhrasedAnswers(articles, model)
         log.info("a model words the answers from articles", model=settings.model_name)
     systems: tuple[System, ...] = (company, articles, memory or NoMemory(), *declared)
+    if nobodys := list(undone(bot, {name for system in systems for name in system.operations})):
+        raise ConfigurationError(nobodys)
     return Backends(systems, bot.operations, timeout_s=BACKEND_TIMEOUT_S)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from voicebot.backends.knowledge import Passage
+from voicebot.backends.articles import Passage
 from voicebot.errors import EngineUnavailable
 from voicebot.language.encoder import SentenceEncoder, find_encoder
 from voicebot.language.knowledge import Article, Retriever

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import FeatureUnion
 
+from voicebot.backends.articles import OPERATION, Passage, read_articles
 from voicebot.backends.backends import BackendResult
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.flow import spoken_words
-from voicebot.errors import ConfigurationError, LocalProtocolError, Problem
+from voicebot.errors import LocalProtocolError
 
-OPERATION = "knowledge.find"
 #: Similarity to the nearest wording, times the share of the question that articles speak of at all, under which
 #: nothing is answered. tests/backends/test_knowledge.py shows it on questions that nobody tuned it by.
 SIMILARITY_LEAST = 0.28
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """One answer, the `wordings` of the question, and the `article` it is from (``"shop.md: Do you deliver?"``)."""
-
-    article: str
-    wordings: tuple[str, ...]
-    answer: str
 
 
 #: From passages to what finds the name of the article that answers a question; None where it cannot be made.
@@ -108,40 +98,3 @@ class KnowledgeSystem:
 
     async def close(self) -> None:
         """Nothing is held open."""
-
-
-def read_articles(folder: Path) -> tuple[Passage, ...]:
-    """Read articles: each ``## question`` has other wordings as a list and then the answer as it is spoken."""
-    passages: list[Passage] = []
-    problems: list[Problem] = []
-    for path in sorted(folder.rglob("*.md")):
-        _read_article(path, path.relative_to(folder).as_posix(), passages, problems)
-    if problems:
-        raise ConfigurationError(problems)
-    return tuple(passages)
-
-
-def _read_article(path: Path, name: str, passages: list[Passage], problems: list[Problem]) -> None:
-    heading, line_of_heading = "", 0
-    wordings: list[str] = []
-    answer: list[str] = []
-
-    def finish() -> None:
-        if heading and answer:
-            spoken = tuple(spoken_words(wording) for wording in (heading, *wordings))
-            passages.append(Passage(f"{name}: {heading}", spoken, " ".join(answer)))
-        elif heading:
-            what = f"'{heading}' has no answer."
-            problems.append(Problem(f"knowledge/{name}", line_of_heading, what, "Write the answer as a paragraph."))
-
-    for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        line = raw.strip()
-        if line.startswith("## "):
-            finish()
-            heading, line_of_heading = line[3:].strip(), number
-            wordings, answer = [], []
-        elif line.startswith("- ") and not answer:
-            wordings.append(line[2:].strip())
-        elif line and not line.startswith("#") and heading:
-            answer.append(line)
-    finish()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from voicebot.backends.articles import OPERATION
 from voicebot.backends.backends import BackendResult, System
 from voicebot.backends.held_model import HeldModel
-from voicebot.backends.knowledge import OPERATION
 from voicebot.dialog.events import SlotValue
 
 _WORDS_MOST = 45

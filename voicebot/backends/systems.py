@@ -7,6 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from string import Formatter
+from urllib.parse import urlsplit
+
+from sqlalchemy import text as sql_text
 
 from voicebot.backends.resilience import Patience
 from voicebot.dialog.document import Fields, Source, read_yaml, suggestion
@@ -27,11 +31,12 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class SqlSpec:
-    """A database. `url` is the environment variable that holds its SQLAlchemy URL."""
+    """A database. `url` is the environment variable that holds its SQLAlchemy URL, `line` where it is declared."""
 
     name: str
     url: str
     statements: Mapping[str, Statement]
+    line: int | None = None
 
 
 class Once(StrEnum):
@@ -94,7 +99,10 @@ Auth = HeaderAuth | OAuthClient | ClientCertificate
 
 @dataclass(frozen=True, slots=True)
 class HttpSpec:
-    """A web service. `url` is its address, or the environment variable that holds it (in capitals)."""
+    """A web service. `url` is its address, or the environment variable that holds it (in capitals).
+
+    `line` is where it is declared.
+    """
 
     name: str
     url: str
@@ -102,6 +110,7 @@ class HttpSpec:
     patience: Patience
     per_second: float
     requests: Mapping[str, Request]
+    line: int | None = None
 
 
 Spec = SqlSpec | HttpSpec
@@ -112,8 +121,6 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 _REQUEST_KEYS = (*_METHODS, "query", "body", "result", "failures", "once")
 _STATEMENT_KEYS = ("select", "write", "nothing")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-_PLACE = re.compile(r"\{(\w+)\}")
-_BIND = re.compile(r"(?<!:):([a-z_]\w*)")
 
 
 def read_systems(directory: Path, contracts: Mapping[str, Operation]) -> tuple[Spec, ...]:
@@ -131,6 +138,15 @@ def read_systems(directory: Path, contracts: Mapping[str, Operation]) -> tuple[S
     if problems:
         raise ConfigurationError(problems)
     return tuple(specs)
+
+
+def is_web_address(address: str) -> bool:
+    """Say whether requests can be sent to `address`: a scheme, a host, and a port that is one."""
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port or an IPv6 address
+        return False
 
 
 class _Reader:
@@ -156,9 +172,10 @@ class _Reader:
             sql_source = parts.require(kind)
             sql = sql_source.text() if sql_source else ""
             if sql_source:
-                self._known(_BIND.findall(sql), contract.arguments, sql_source, f"argument of '{name}'")
+                self._known(sql_text(sql).compile().params, contract.arguments, sql_source, f"argument of '{name}'")
             statements[name] = Statement(sql, self._outcome(parts.get("nothing"), contract))
-        return SqlSpec(fields.text("name"), self._variable(fields.get("sql")), statements)
+        url = self._variable(fields.get("sql"))
+        return SqlSpec(fields.text("name"), url, statements, fields.source.line)
 
     def _http(self, fields: Fields) -> HttpSpec:
         timeout, retries, rate = fields.get("timeout_s"), fields.get("retries"), fields.get("per_second")
@@ -170,11 +187,12 @@ class _Reader:
         auth = fields.get("auth")
         return HttpSpec(
             name=fields.text("name"),
-            url=fields.text("http").rstrip("/"),
+            url=self._address(fields.get("http")),
             auth=self._auth(auth) if auth else None,
             patience=patience,
             per_second=float(rate.number(least=1)) if rate else 50.0,
             requests=requests,
+            line=fields.source.line,
         )
 
     def _operations(self, fields: Fields) -> list[tuple[str, Source]]:
@@ -197,7 +215,7 @@ class _Reader:
         path_source = fields.get(method)
         path = path_source.text() if path_source else ""
         if path_source:
-            self._known(_PLACE.findall(path), contract.arguments, path_source, f"argument of '{contract.name}'")
+            self._known(_places(path_source), contract.arguments, path_source, f"argument of '{contract.name}'")
         if contract.write and method == "get":
             source.problem(f"'{contract.name}' writes, but GET only reads.", "Use post, put, patch or delete.")
         result = self._mapping(fields.get("result"))
@@ -250,8 +268,11 @@ class _Reader:
             )
         if "token_url" in names:
             fields = source.fields(("token_url", "client_id", "client_secret", "scope"))
+            token_url = fields.text("token_url")
+            if token_url and not is_web_address(token_url):
+                source.problem(f"'{token_url}' is no web address.", "Write it like https://shop.example/token.")
             return OAuthClient(
-                fields.text("token_url"),
+                token_url,
                 self._variable(fields.require("client_id")),
                 self._variable(fields.require("client_secret")),
                 fields.text("scope"),
@@ -269,6 +290,15 @@ class _Reader:
     @staticmethod
     def _mapping(source: Source | None) -> dict[str, str]:
         return {name: entry.text() for name, entry in source.fields()} if source else {}
+
+    @staticmethod
+    def _address(source: Source | None) -> str:
+        """Read an address, or the name of the variable that holds it."""
+        address = source.text().rstrip("/") if source else ""
+        if source and address and not _VARIABLE.fullmatch(address) and not is_web_address(address):
+            what = f"'{address}' is no address of a web service."
+            source.problem(what, "Write it like https://shop.example/api, or the environment variable that holds it.")
+        return address
 
     @staticmethod
     def _variable(source: Source | None) -> str:
@@ -294,3 +324,12 @@ class _Reader:
         for name in names:
             if name not in known:
                 source.problem(f"There is no {what} named '{name}'.", suggestion(name, tuple(known)))
+
+
+def _places(path: Source) -> tuple[str, ...]:
+    """Return the names in braces of a request's path."""
+    try:
+        return tuple(name for _, name, _, _ in Formatter().parse(path.text()) if name is not None)
+    except ValueError:
+        path.problem("A brace in this path is not closed or not opened.", "Write arguments like {number}.")
+        return ()

@@ -12,20 +12,18 @@ from pathlib import Path
 import yaml
 
 from voicebot.backends.openapi import as_yaml, read_openapi
+from voicebot.commands.beside import beside
 from voicebot.commands.learning import Learning, reader
 from voicebot.dialog.check import Report, check
 from voicebot.dialog.coverage import FlowCoverage, coverage
-from voicebot.dialog.finding import Finding, Severity
-from voicebot.dialog.flow import Bot
+from voicebot.dialog.finding import Finding
 from voicebot.dialog.library import Library, RefusedVersion
 from voicebot.dialog.loader import load_bot
 from voicebot.dialog.picture import mermaid, svg
 from voicebot.dialog.rehearsal import rehearse
 from voicebot.dialog.story import load_stories
 from voicebot.errors import ConfigurationError, Problem
-from voicebot.routing.check import queues_findings
 from voicebot.settings import FLOW_LIBRARY, Settings, load_settings
-from voicebot.work.plan import load_plan
 
 
 def add_flows(parser: argparse.ArgumentParser) -> None:
@@ -90,28 +88,13 @@ def _library(settings: Settings) -> Library:
 def _check(given: argparse.Namespace) -> int:
     settings = _settings(given)
     learning = Learning(settings)
-    report = check(settings.flows, None if given.quick else learning.collide, _BESIDE)
+    report = check(settings.flows, None if given.quick else learning.collide, beside())
     if given.format == "json":
         print(json.dumps(_document(report) | {"understanding": learning.document(report.bot)}, indent=2))
     else:
         _print_report(report)
         print("\n".join(learning.lines(report.bot)))
     return 0 if report.may_go_live else 1
-
-
-def _plan_findings(folder: Path, bot: Bot) -> list[Finding]:
-    """Find what is wrong with the plan of what follows calls."""
-    try:
-        load_plan(folder, bot.operations)
-    except ConfigurationError as error:
-        return [
-            Finding("load", Severity.ERROR, problem.file, problem.line, problem.what, problem.fix)
-            for problem in error.problems
-        ]
-    return []
-
-
-_BESIDE = (queues_findings, _plan_findings)
 
 
 def _document(report: Report) -> dict[str, object]:
@@ -227,7 +210,7 @@ def _publish(given: argparse.Namespace) -> int:
             by=given.by or getpass.getuser(),
             note=given.note,
             collide=learning.collide,
-            beside=_BESIDE,
+            beside=beside(),
         )
     except RefusedVersion as refused:
         _print_report(refused.report)

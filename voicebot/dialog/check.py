@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicebot.dialog.filling import empty_uses, unproven_calls
-from voicebot.dialog.finding import Finding, Severity, at, declared_at, error, warning
+from voicebot.dialog.finding import Finding, Severity, at, declared_at, error, refused, warning
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.kinds import kind_findings
 from voicebot.dialog.loader import load_bot
@@ -60,12 +60,8 @@ def check(directory: Path, collide: Collide | None = None, beside: Sequence[Besi
     """
     try:
         bot = load_bot(directory)
-    except ConfigurationError as error:
-        problems = [
-            Finding("load", Severity.ERROR, problem.file, problem.line, problem.what, problem.fix)
-            for problem in error.problems
-        ]
-        return Report(tuple(problems), None)
+    except ConfigurationError as wrong:
+        return Report(tuple(refused(wrong)), None)
     findings = [
         *shape_findings(bot),
         *_filling_findings(bot),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from voicebot.dialog.flow import Bot, Flow, Place
 from voicebot.dialog.steps import Step
+from voicebot.errors import ConfigurationError
 
 
 class Severity(StrEnum):
@@ -48,3 +50,9 @@ def error(rule: str, place: Place, what: str, fix: str) -> Finding:
 
 def warning(rule: str, place: Place, what: str, fix: str) -> Finding:
     return Finding(rule, Severity.WARNING, place.file, place.line, what, fix)
+
+
+def refused(wrong: ConfigurationError) -> Iterator[Finding]:
+    """Yield what a reader of one of the bot's files refused."""
+    for problem in wrong.problems:
+        yield Finding("load", Severity.ERROR, problem.file, problem.line, problem.what, problem.fix)

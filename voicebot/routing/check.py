@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from voicebot.dialog.finding import Finding, Severity, error, warning
+from voicebot.dialog.finding import Finding, error, refused, warning
 from voicebot.dialog.flow import Bot, Place
 from voicebot.dialog.loader import QUEUES
 from voicebot.errors import ConfigurationError
@@ -18,8 +18,7 @@ def queues_findings(folder: Path, bot: Bot) -> Iterator[Finding]:
     try:
         routing = load_routing(folder, schedules=tuple(bot.hours), flows=tuple(bot.flows))
     except ConfigurationError as wrong:
-        for problem in wrong.problems:
-            yield Finding("load", Severity.ERROR, problem.file, problem.line, problem.what, problem.fix)
+        yield from refused(wrong)
         return
     if routing is not None:
         yield from _wording_findings(routing.wording)

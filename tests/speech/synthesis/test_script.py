@@ -123,10 +123,11 @@ def test_no_lexicon_is_an_empty_lexicon(tmp_path: Path, content: str | None) -> 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("- a\n- b\n", "no mapping"),
-        ("a: [\n", "lexicon.yaml:2: The lexicon cannot be read"),
-        ("yes: yess\n12: twelve\nok: '...'\n", "`12`"),
-        ("a: \n", "`a` has no respelling"),
+        ("- a\n- b\n", "^lexicon.yaml:1: Named entries are expected"),
+        ("a: [\n", "^lexicon.yaml:2: This is not valid YAML"),
+        ("yes: yess\n12: twelve\nok: '...'\n", "^lexicon.yaml:3: 'ok' has no respelling in letters"),
+        ("b: bee\na: \n", "^lexicon.yaml:2: A piece of text is missing"),
+        ("b: bee\nb: be\n", "^lexicon.yaml:2: 'b' is written twice"),
     ],
 )
 def test_what_is_wrong_with_a_lexicon_is_said(tmp_path: Path, content: str, problem: str) -> None:

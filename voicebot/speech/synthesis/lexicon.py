@@ -13,8 +13,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
+from voicebot.dialog.document import read_yaml
 from voicebot.errors import ConfigurationError, Problem
 
 
@@ -46,29 +45,24 @@ class Lexicon:
 def load_lexicon(path: Path) -> Lexicon:
     """Read a lexicon file; a missing one is an empty lexicon.
 
-    Raises ConfigurationError naming every entry that is no pair of texts.
+    Raises ConfigurationError naming every entry, with its line, that is no pair of texts.
     """
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_file() or _is_empty(path):
         return Lexicon()
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        line = error.problem_mark.line + 1 if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else None
-        problem = Problem(str(path), line, "The lexicon cannot be read.", "Write one `term: respelling` a line.")
-        raise ConfigurationError([problem]) from error
-    if entries is None:
-        return Lexicon()
-    if not isinstance(entries, dict):
-        problem = Problem(str(path), None, "The lexicon is no mapping.", "Write one `term: respelling` a line.")
-        raise ConfigurationError([problem])
-    problems = [
-        Problem(str(path), None, f"`{term}` has no respelling in letters.", 'Put words in quotes: "yes": "yess".')
-        for term, said in entries.items()
-        if not (isinstance(term, str) and isinstance(said, str) and term.strip() and re.search(r"\w", said))
-    ]
+    problems: list[Problem] = []
+    source = read_yaml(path, path.name, problems)
+    entries = {term: (entry, entry.text()) for term, entry in source.fields()} if source else {}
+    for term, (entry, said) in entries.items():
+        if said and not (term.strip() and re.search(r"\w", said)):
+            entry.problem(f"'{term}' has no respelling in letters.", "Write one 'term: respelling' a line.")
     if problems:
         raise ConfigurationError(problems)
-    return Lexicon(entries)
+    return Lexicon({term: said for term, (_, said) in entries.items()})
+
+
+def _is_empty(path: Path) -> bool:
+    """Say whether a lexicon has nothing but comments."""
+    return all(line.lstrip().startswith((b"#", b"---")) for line in path.read_bytes().splitlines() if line.strip())
 
 
 def _folded(term: str) -> str:

@@ -49,16 +49,17 @@ def load_recorded(directory: Path, prompts: Mapping[str, str]) -> RecordedPrompt
         if text is None:
             unused.append(path.name)
             continue
+        name = f"{directory.name}/{path.name}"
         try:
             wav = read_wav(path.read_bytes())
         except (OSError, WavError) as error:
-            problems.append(Problem(str(path), None, f"The recording cannot be used: {error}.", "Record it again."))
+            problems.append(Problem(name, None, f"The recording cannot be used: {error}.", "Record it again."))
             continue
         mulaw = g711.encode(to_telephone(wav.mono(), wav.rate_hz))
         if mulaw:
             audio[text] = mulaw
         else:
-            problems.append(Problem(str(path), None, "The recording is silent.", "Record it again."))
+            problems.append(Problem(name, None, "The recording is silent.", "Record it again."))
     if problems:
         raise ConfigurationError(problems)
     return RecordedPrompts(audio, tuple(unused))
