@@ -58,6 +58,7 @@ class Behind:
     chats: Chats
     store: Store
     vault: Vault
+    recordings_state: Callable[[], str]
     live_recordings: LiveRecordings
     metrics: Metrics
     speech: Speech
@@ -82,6 +83,8 @@ def web_app(behind: Behind) -> web.Application:
         parts = behind.speech.parts() | {
             "calls": "draining" if behind.live.draining else "open",
             "flows": behind.editions.state,
+            # Calls go on without it: what is recorded waits on tape.
+            "recordings": behind.recordings_state(),
         }
         return Readiness(not behind.live.draining and DOWN not in parts.values(), parts)
 

@@ -202,6 +202,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
                 chats=chats,
                 store=store,
                 vault=recordings.vault,
+                recordings_state=lambda: recordings.store.state,
                 live_recordings=live_recordings,
                 metrics=metrics,
                 speech=speech,

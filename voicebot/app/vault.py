@@ -11,9 +11,10 @@ from pathlib import Path
 
 import structlog
 
+from voicebot.app.recording_store import StoreWatch, recording_objects
+from voicebot.app.standing import beside
 from voicebot.backends.journal import WRITES, forget_call
 from voicebot.dialog.recording import RecordingPolicy
-from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.disposal import RecordingEraser
 from voicebot.records.recorder import Recordings
 from voicebot.records.vault.codec import Codec
@@ -22,15 +23,14 @@ from voicebot.records.vault.finishing import Finisher, FinishingPlan
 from voicebot.records.vault.index import RecordingIndex
 from voicebot.records.vault.keys import RecordingKeys
 from voicebot.records.vault.listening import Ear
-from voicebot.records.vault.objects import DiskObjects, Objects, StoreUnavailableError
+from voicebot.records.vault.objects import StoreUnavailableError
 from voicebot.records.vault.vault import Vault
 from voicebot.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-#: In the data folder: tapes of live calls, and finished recordings where no bucket is set.
+#: In the data folder: tapes of live calls.
 TAPES = "tapes"
-RECORDINGS = "recordings"
 
 
 def recording_keys(settings: Settings) -> RecordingKeys:
@@ -40,19 +40,6 @@ def recording_keys(settings: Settings) -> RecordingKeys:
         log.warning("recordings are sealed with a key that lies beside them: VOICEBOT_RECORDING_KEY is not set")
         return RecordingKeys.kept_in(settings.data, older)
     return RecordingKeys.parse(settings.recording_key.get_secret_value(), older)
-
-
-def recording_objects(settings: Settings) -> Objects:
-    """Return the place of recordings; ConfigurationError when a bucket is half described."""
-    place = settings.recording
-    if place.bucket is None:
-        if place.endpoint_url is not None:
-            what = "`recording.endpoint_url`: is set and no `recording.bucket` is."
-            raise ConfigurationError([Problem("settings", None, what, "Name the bucket, or unset the endpoint.")])
-        return DiskObjects(settings.data / RECORDINGS)
-    from voicebot.records.vault.s3 import S3Objects  # noqa: PLC0415  # boto3 takes half a second that disks need not pay
-
-    return S3Objects(place.bucket, prefix=place.prefix, endpoint_url=place.endpoint_url, region=place.region)
 
 
 class CallEraser:
@@ -89,6 +76,7 @@ class Recording:
     recorders: Recordings
     vault: Vault
     finisher: Finisher
+    store: StoreWatch
 
 
 @asynccontextmanager
@@ -116,7 +104,13 @@ async def recording(
         keeps_unheard=settings.recording.unheard == "keep",
         ear=ear if settings.recording.unheard == "search" else None,
     )
-    finisher = Finisher(plan, index, written=written, on_failure=on_failure)
+    store = StoreWatch(settings, objects)
+
+    def failed(kind: str) -> None:
+        on_failure(kind)
+        store.doubt()
+
+    finisher = Finisher(plan, index, written=written, on_failure=failed)
     recorders = Recordings(tapes, keys=keys, now=now, on_failure=on_failure, on_closed=finisher.tape_closed)
-    async with finisher.working(), recorders:
-        yield Recording(recorders, Vault(objects, keys, index), finisher)
+    async with beside("try whether recordings can be kept", store.watch()), finisher.working(), recorders:
+        yield Recording(recorders, Vault(objects, keys, index), finisher, store)

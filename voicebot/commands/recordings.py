@@ -1,4 +1,4 @@
-"""`voicebot recordings`: make a key, check every recording, and seal anew with another key all that keys seal."""
+"""`voicebot recordings`: make a key, try the store, check every recording, seal anew what other keys sealed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from voicebot.app.vault import recording_keys, recording_objects
+from voicebot.app.recording_store import recording_objects, store_name, store_problem
+from voicebot.app.vault import recording_keys
 from voicebot.records.database import Database, locate
 from voicebot.records.facts import SealedFacts
 from voicebot.records.vault.index import RecordingIndex
 from voicebot.records.vault.keys import new_key
+from voicebot.records.vault.trial import try_out
 from voicebot.records.vault.vault import Vault
 from voicebot.settings import load_settings
 from voicebot.work.customers import Customers
@@ -25,6 +27,10 @@ def add_recordings(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands to `parser`; each sets `run`, which returns the exit status."""
     tasks = parser.add_subparsers(dest="task", required=True)
     tasks.add_parser("new-key", help="print a fresh key for VOICEBOT_RECORDING_KEY").set_defaults(run=_new_key)
+    trying = tasks.add_parser(
+        "try-store", help="write, read and delete where recordings are kept; exits 1 if not all of it works"
+    )
+    trying.set_defaults(run=_try_store)
     verifying = tasks.add_parser("verify", help="check every recording against its checksum and seal; exits 1 if wrong")
     verifying.set_defaults(run=lambda given: _run(given, _verify, "sound"))
     rotating = tasks.add_parser(
@@ -32,7 +38,7 @@ def add_recordings(parser: argparse.ArgumentParser) -> None:
         help="seal anew, with VOICEBOT_RECORDING_KEY, what older keys sealed, customers' past too; may be begun again",
     )
     rotating.set_defaults(run=lambda given: _run(given, _rotate, "sealed anew"))
-    for task in (verifying, rotating):
+    for task in (trying, verifying, rotating):
         task.add_argument("--data", type=Path, help="the server's data folder")
 
 
@@ -40,6 +46,16 @@ def _new_key(given: argparse.Namespace) -> int:
     del given
     print(new_key())
     return 0
+
+
+def _try_store(given: argparse.Namespace) -> int:
+    settings = load_settings(data=given.data)
+    failed = try_out(recording_objects(settings))
+    if failed is None:
+        print(f"recordings can be kept in {store_name(settings)}")
+        return 0
+    print(store_problem(settings, failed))
+    return 1
 
 
 def _verify(vault: Vault, customers: Customers) -> _Seen:

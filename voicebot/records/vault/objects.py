@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -21,8 +22,28 @@ class ObjectMissingError(VoicebotError):
     """There is no object of that name."""
 
 
+class StoreFault(StrEnum):
+    """What would have to be mended for a store to do what it was asked."""
+
+    #: Nothing here, as far as can be known: it does not answer, or is too busy.
+    AWAY = "away"
+    #: There is no bucket of that name, or it is no name for one.
+    BUCKET = "bucket"
+    #: There are no credentials, or the store does not know them.
+    CREDENTIALS = "credentials"
+    #: Whoever the credentials belong to may not do this.
+    DENIED = "denied"
+    #: The bucket lies in another region.
+    REGION = "region"
+
+
 class StoreUnavailableError(VoicebotError):
-    """The store did not do what it was asked; it may later."""
+    """The store did not do what it was asked; it may later. `reason` is short and names no place and no secret."""
+
+    def __init__(self, message: str, fault: StoreFault = StoreFault.AWAY, reason: str = "") -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.reason = reason or fault.value
 
 
 class Objects(Protocol):
@@ -63,9 +84,9 @@ class DiskObjects:
 
     def put(self, name: str, content: bytes) -> None:
         path = self._path(name)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         unfinished = path.with_name(f"{_UNFINISHED}{secrets.token_hex(8)}")
         try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 view = memoryview(content)
@@ -79,7 +100,7 @@ class DiskObjects:
         except OSError as error:
             with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)
-            raise StoreUnavailableError(f"cannot keep {name}: {error.strerror}") from error
+            raise _unavailable(f"cannot keep {name}", error) from error
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         try:
@@ -89,14 +110,14 @@ class DiskObjects:
         except FileNotFoundError:
             raise ObjectMissingError(f"{name}: there is no such object") from None
         except OSError as error:
-            raise StoreUnavailableError(f"cannot read {name}: {error.strerror}") from error
+            raise _unavailable(f"cannot read {name}", error) from error
 
     def delete(self, name: str) -> None:
         path = self._path(name)
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise StoreUnavailableError(f"cannot delete {name}: {error.strerror}") from error
+            raise _unavailable(f"cannot delete {name}", error) from error
         with contextlib.suppress(OSError):  # another object's day
             path.parent.rmdir()
 
@@ -106,6 +127,11 @@ class DiskObjects:
 
     def _path(self, name: str) -> Path:
         return self._folder / check_name(name)
+
+
+def _unavailable(what: str, error: OSError) -> StoreUnavailableError:
+    reason = error.strerror or type(error).__name__
+    return StoreUnavailableError(f"{what}: {reason}", StoreFault.DENIED, reason)
 
 
 def _sync_folder(folder: Path) -> None:
