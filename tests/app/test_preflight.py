@@ -80,3 +80,27 @@ def test_a_certificate_that_is_missing_is_named_before_speech_is_loaded(
     monkeypatch.setenv("VOICEBOT_SIP__TLS_PORT", "0")
     with pytest.raises(ConfigurationError, match=r"`sip\.tls_certificate` is missing"):
         look_over(load_settings(data=tmp_path, port=0, sip_port=0))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "finds"),
+    [
+        ("WHISPER_MODEL", "basee.en", r"`whisper_model`: basee\.en cannot be used: no model basee\.en"),
+        ("ACOUSTIC_MODEL", "/nowhere", r"`acoustic_model`: /nowhere cannot be used: /nowhere holds no acoustic model"),
+        ("VOSK_MODEL", "small", r"`vosk_model`: small cannot be used: "),
+        ("CONNECTORS", '["zendeskk"]', r"There is no such connector\. Did you mean 'zendesk'"),
+        ("CONNECTORS", '["zendesk"]', "Set ZENDESK_TOKEN in the environment"),
+        ("WEBHOOK_URL", "https://crm.example", "`webhook_url` needs a secret to sign with"),
+        ("ADVERTISED_URL", "https://east-1.example", "`advertised_url` needs a secret"),
+        ("TWILIO__CALLER", "+15550100100", "`twilio.caller` is set, but nothing to use Twilio's API with"),
+        ("OIDC__ISSUER", "https://id.example", "nobody could sign in with it"),
+        ("ASTERISK_PASSWORD", "hush", "`asterisk_peers`: is empty"),
+    ],
+)
+def test_what_is_set_wrong_is_said_before_speech_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, finds: str
+) -> None:
+    """A model that was named and is not there is not replaced by another one either."""
+    monkeypatch.setenv(f"VOICEBOT_{variable}", value)
+    with pytest.raises(ConfigurationError, match=finds):
+        look_over(load_settings(data=tmp_path, port=0, sip_port=0))

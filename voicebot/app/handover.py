@@ -98,7 +98,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
         desks.board_changed()
         post.tell_changed()
 
-    receivers, tickets = _receivers(settings), _desk_tickets(settings)
+    receivers, tickets = packet_receivers(settings), desk_tickets(settings)
     music = await asyncio.to_thread(hold_music, settings.hold_music)
     # After what may find the settings wrong, since it must be closed.
     http = aiohttp.ClientSession()
@@ -240,7 +240,7 @@ async def handing_over(  # noqa: PLR0917  # everything it may need, from one pla
             await model.close()
 
 
-def _desk_tickets(settings: Settings) -> Tickets:
+def desk_tickets(settings: Settings) -> Tickets:
     """Return the tickets for desks' audio, which servers of one database take alike where they have one secret."""
     if settings.installation_secret is not None:
         secret = settings.installation_secret.get_secret_value().encode()
@@ -254,7 +254,7 @@ def _desk_tickets(settings: Settings) -> Tickets:
     return Tickets(key, clock=time.time, new_id=partial(secrets.token_hex, 12))
 
 
-def _receivers(settings: Settings) -> list[tuple[str, MakePost]]:
+def packet_receivers(settings: Settings) -> list[tuple[str, MakePost]]:
     """Return whom packets are posted to; ConfigurationError when that cannot be done as it is written."""
     found: list[tuple[str, MakePost]] = []
     if settings.webhook_url is not None:

@@ -6,10 +6,14 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from voicebot.app.handover import hold_music
+from voicebot.app.doors import asterisk_peers, oidc_provider
+from voicebot.app.handover import desk_tickets, hold_music, packet_receivers
 from voicebot.app.sip import check_sip, sip_hosts
+from voicebot.app.speech import recogniser_wish
+from voicebot.app.twilio import check_twilio
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.settings import Settings
+from voicebot.speech.models import Recogniser, list_recognisers
 
 _TCP, _UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
@@ -33,7 +37,12 @@ def look_over(settings: Settings) -> None:
     problems = list(dict.fromkeys(problem for wanted in _ports(settings) if (problem := _taken(wanted))))
     for check in (
         lambda: hold_music(settings.hold_music),
+        lambda: packet_receivers(settings),
+        lambda: desk_tickets(settings),
         lambda: check_sip(settings),
+        lambda: check_twilio(settings),
+        lambda: oidc_provider(settings),
+        lambda: asterisk_peers(settings),
         lambda: _check_models(settings),
     ):
         try:
@@ -45,10 +54,25 @@ def look_over(settings: Settings) -> None:
 
 
 def _check_models(settings: Settings) -> None:
+    """Raise ConfigurationError for models that were named and are not there: none is quietly replaced by another."""
     if settings.models is not None and not settings.models.is_dir():
         what = f"`models`: there is no folder {settings.models}."
         fix = "Name the one with the speech models and voices, or leave it out."
         raise ConfigurationError([Problem("settings", None, what, fix)])
+    named = {
+        Recogniser.WHISPER: ("whisper_model", settings.whisper_model),
+        Recogniser.VOSK: ("vosk_model", settings.vosk_model),
+        Recogniser.POCKETSPHINX: ("acoustic_model", settings.acoustic_model),
+    }
+    fix = "Correct the name, or leave it out; 'voicebot models' lists what there is."
+    problems = [
+        Problem("settings", None, f"`{setting}`: {name} cannot be used: {report.note}.", fix)
+        for report in list_recognisers(recogniser_wish(settings))
+        for setting, name in [named.get(report.engine, ("", None))]
+        if name is not None and not report.present
+    ]
+    if problems:
+        raise ConfigurationError(problems)
 
 
 def _ports(settings: Settings) -> Iterator[_Wanted]:

@@ -20,10 +20,8 @@ from prometheus_client import CollectorRegistry
 from voicebot.app.doors import (
     Behind,
     CountedAdmission,
-    asterisk_peers,
     audiosocket_served,
     new_id,
-    oidc_provider,
     web_app,
 )
 from voicebot.app.edition_maker import EditionMaker
@@ -101,8 +99,6 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         make_data_folder(settings.data)
         # Before speech is loaded, which takes seconds: whatever is wrong with what is quickly looked at.
         await asyncio.to_thread(look_over, settings)
-        oidc_provider(settings)
-        asterisk_peers(settings)
         store = await stack.enter_async_context(records_opened(settings, metrics, world.now))
         keys = await asyncio.to_thread(recording_keys, settings)
         library = Library(settings.data / FLOW_LIBRARY)

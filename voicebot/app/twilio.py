@@ -86,6 +86,7 @@ async def serving_twilio(
     new_id: Callable[[], str],
 ) -> AsyncIterator[TwilioServing]:
     """Use Twilio's API while the block lasts; ConfigurationError when what is set cannot work."""
+    check_twilio(settings)
     access = _access(settings)
     hosts = frozenset(host.lower() for host in settings.sip.dial_hosts)
 
@@ -95,10 +96,6 @@ async def serving_twilio(
         return calls_out.numbers.allows(to)
 
     if access is None:
-        if settings.twilio.caller is not None:
-            what = "`twilio.caller` is set, but nothing to use Twilio's API with."
-            fix = "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET."
-            raise ConfigurationError([Problem("settings", None, what, fix)])
         journeys = Journeys(end_call=None, new_id=new_id)
         yield TwilioServing(journeys, None, None, None, lambda _party, _question: (), allowed)
         return
@@ -164,6 +161,18 @@ async def serving_twilio(
             yield TwilioServing(journeys, dialer, dialer if by_twilio else None, rest, ways, allowed)
         finally:
             await dialer.close()
+
+
+def check_twilio(settings: Settings) -> None:
+    """Raise ConfigurationError for what of Twilio's is half set."""
+    access = _access(settings)
+    if settings.twilio.caller is None:
+        return
+    if access is None:
+        what = "`twilio.caller` is set, but nothing to use Twilio's API with."
+        fix = "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET."
+        raise ConfigurationError([Problem("settings", None, what, fix)])
+    _base(settings)
 
 
 def _access(settings: Settings) -> RestAccess | None:
