@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,12 @@ from voicebot import g711
 from voicebot.dialog.expectation import Domain, Expectation
 from voicebot.simulation.sounds import Wave
 from voicebot.speech.asr import Hypothesis
-from voicebot.speech.recognition.engine import Stream
+from voicebot.speech.recognition.engine import Engine, Stream
 from voicebot.speech.recognition.engines import build
 from voicebot.speech.recognition.sphinx.domain import compile_domain
+from voicebot.speech.recognition.sphinx.engine import SphinxEngine
 from voicebot.speech.recognition.two_pass.engine import LATE_S, TwoPassEngine
+from voicebot.speech.recognition.whisper.engine import WhisperEngine
 from voicebot.speech.recognition.wire import Request
 
 PACKET_BYTES = 960
@@ -41,11 +44,21 @@ def _telephoned(wave: Wave) -> bytes:
     return g711.decode(g711.encode(np.clip(np.rint(wave), -32768, 32767).astype(np.int16))).tobytes()
 
 
+def _in_one_process(options: Mapping[str, object]) -> Engine:
+    if options["engine"] != "two-pass":
+        return build(options)
+    first, second = build({**options, "engine": "sphinx"}), build({**options, "engine": "whisper"})
+    assert isinstance(first, SphinxEngine)
+    assert isinstance(second, WhisperEngine)
+    return TwoPassEngine(first, second, late_s=math.inf)
+
+
 class Recogniser:
     """Hears one utterance after the other with the engine that `options` describe, as a worker would get them."""
 
-    def __init__(self, options: Mapping[str, object], scratch: Path) -> None:
-        self._engine = build(options)
+    def __init__(self, options: Mapping[str, object], scratch: Path, *, in_one_process: bool = False) -> None:
+        """With `in_one_process` the first of two passes runs here, too: no word waits for another process."""
+        self._engine = _in_one_process(options) if in_one_process else build(options)
         self._scratch = scratch
         self._loop = asyncio.Runner()
         self._loop.run(self._engine.warm_up())

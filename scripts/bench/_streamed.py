@@ -1,4 +1,4 @@
-"""The words of a caller's turn as they come while it is spoken: the embedded recogniser, fed 20 ms at a time.
+"""The words of a caller's turn as they come while it is spoken: pocketsphinx, or two passes, fed 20 ms at a time.
 
 Time is the audio's alone: recognition takes as many frames each time, so that a busy machine measures the same.
 """
@@ -17,30 +17,43 @@ from voicebot.language.completeness import completeness
 from voicebot.language.endings import Endings
 from voicebot.language.understanding import Understanding
 from voicebot.speech.listening.turn import TurnDetector
-from voicebot.speech.listening.words import LOOK_AHEAD_FRAMES, tell_words
+from voicebot.speech.listening.words import LOOK_AHEAD_FRAMES, said_so_far, tell_words
 from voicebot.speech.recognition.engine import Stream
 
 #: What a packet takes to be heard, and what hearing ahead takes, in whole frames: of 79,000 packets half took 0.1 ms of
 #: the processor and one in a hundred over 5, of 959 looks ahead half took 36 ms, on two cores that others used.
 _PACKET_FRAMES = 1
 _AHEAD_FRAMES = 2
+#: What the second of two passes takes, begun together with hearing ahead: 40 to 80 ms on an idle machine, 30 to 70 more
+#: where the first text holds strange words (docs/benchmarks.md).
+_SECOND_FRAMES = 6
 _NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 class Reader:
     """One bot's recogniser and understanding, for one caller after another."""
 
-    def __init__(self, domain: Domain, intents: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, domain: Domain, intents: Mapping[str, Sequence[str]], engine: Mapping[str, object]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="voicebot-bench-")
-        self.recogniser = Recogniser({"engine": "sphinx"}, Path(self._folder.name))
+        self.recogniser = Recogniser(engine, Path(self._folder.name), in_one_process=True)
+        self.ahead_frames = _SECOND_FRAMES if engine["engine"] == "two-pass" else _AHEAD_FRAMES
         self.domain = self.recogniser.compile(domain.requests, domain.expectations)
         self._endings = Endings(domain.requests)
         self._understanding = Understanding({name: tuple(examples) for name, examples in intents.items()})
 
-    def said(self, text: str, expectation: Expectation) -> float:
-        """Return how likely `text` is all that the caller has to say, as calls ask it."""
-        readings = self._understanding.interpret([(text, 1.0)], expectation, _NOW) if text else ()
-        return completeness(readings[0], expectation, self._endings) if readings else 0.0
+    def close(self) -> None:
+        """End the recogniser and forget the compiled domain."""
+        self.recogniser.close()
+        self._folder.cleanup()
+
+    def said(self, texts: Sequence[str], expectation: Expectation) -> float:
+        """Return how likely what was heard, the likeliest of `texts` first, is all there is, as calls ask it."""
+
+        def whole(text: str) -> float:
+            readings = self._understanding.interpret([(text, 1.0)], expectation, _NOW)
+            return completeness(readings[0], expectation, self._endings) if readings else 0.0
+
+        return said_so_far(texts[0], texts[1:], whole) if texts else 0.0
 
 
 class StreamedTurn:
@@ -50,13 +63,15 @@ class StreamedTurn:
         self._reader = reader
         self._turns = turns
         self._expectation = expectation
-        self._texts: list[str] = []
-        self._stream: Stream = reader.recogniser.open(expectation, reader.domain, self._texts.append)
+        self._told: list[str] = []
+        self._stream: Stream = reader.recogniser.open(expectation, reader.domain, self._told.append)
         self._waiting = b""
         self._frame = 0
         #: Texts that are known, each with the frame in which the line hears of it.
-        self._coming: list[tuple[int, str]] = []
-        self._text = ""
+        self._coming: list[tuple[int, tuple[str, ...]]] = []
+        #: What was heard ahead at this pause, the same, with what else it may have been.
+        self._ahead: list[tuple[int, tuple[str, ...]]] = []
+        self._texts: tuple[str, ...] = ()
         self._pause_frames: int | None = None
 
     def frame(self, pcm: bytes) -> None:
@@ -65,10 +80,10 @@ class StreamedTurn:
         self._waiting += pcm
         if len(self._waiting) >= PACKET_BYTES:
             self._pass_on()
-        news = [text for at, text in self._coming if at <= self._frame]
-        self._coming = [(at, text) for at, text in self._coming if at > self._frame]
+        coming = [*self._coming, *self._ahead]
+        news = [texts for at, texts in coming if at == self._frame]
         if news:
-            self._text = news[-1]
+            self._texts = news[-1]
             self._judge()
 
     def spend_frame(self) -> None:
@@ -87,6 +102,8 @@ class StreamedTurn:
         """It was only a pause."""
         if self._pause_frames is not None and self._pause_frames >= LOOK_AHEAD_FRAMES:
             self._reader.recogniser.wait_for(self._stream.go_on())
+        # What is still on its way belongs to a pause that is over.
+        self._ahead.clear()
         self._pause_frames = None
 
     def close(self) -> None:
@@ -94,7 +111,7 @@ class StreamedTurn:
 
     def _judge(self) -> None:
         if self._pause_frames is not None:
-            tell_words(self._turns, self._reader.said(self._text, self._expectation))
+            tell_words(self._turns, self._reader.said(self._texts, self._expectation))
 
     def _pass_on(self) -> None:
         waiting, self._waiting = self._waiting, b""
@@ -104,10 +121,10 @@ class StreamedTurn:
     def _look_ahead(self) -> None:
         self._pass_on()
         heard = self._reader.recogniser.wait_for(self._stream.look_ahead())
-        if heard:
-            self._texts.append(heard[0].text)
         self._note(_AHEAD_FRAMES)
+        if heard:
+            self._ahead.append((self._frame + self._reader.ahead_frames, tuple(each.text for each in heard)))
 
     def _note(self, took_frames: int) -> None:
-        self._coming += [(self._frame + took_frames, text) for text in self._texts]
-        self._texts.clear()
+        self._coming += [(self._frame + took_frames, (text,)) for text in self._told]
+        self._told.clear()

@@ -38,6 +38,7 @@ from voicebot.speech.listening.events import BargeInConfirmed, BargeInSuspected,
 from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel
 from voicebot.speech.listening.turn import TurnDetector
 from voicebot.speech.listening.vad import FRAME_MS, FRAME_SAMPLES, VoiceActivity
+from voicebot.speech.published import installed_models
 
 SEED = 20_263
 DIGITS = Expectation("digits", (AnswerKind.DIGITS,), lengths=(6,))
@@ -75,9 +76,18 @@ class Bench:
     """What every part works with, each made when it is first asked for."""
 
     def __init__(
-        self, report: Report, data: Path | None, *, first: int = 0, share: int = 1, kept: Path | None = None
+        self,
+        report: Report,
+        data: Path | None,
+        *,
+        engine: Mapping[str, object],
+        first: int = 0,
+        share: int = 1,
+        kept: Path | None = None,
     ) -> None:
         self.report = report
+        #: Who hears the words of open turns.
+        self.engine = engine
         #: Where the turns of several runs are added up.
         self.kept = kept
         self._data = data
@@ -129,11 +139,20 @@ def main() -> None:
     made.add_argument("--share", type=int, default=1, metavar="N", help="take every N-th order (1)")
     made.add_argument("--keep", type=Path, metavar="FILE", help="add the open turns to those there, and count them all")
     made.add_argument("--from", type=int, default=0, metavar="K", dest="first", help="beginning with the K-th (0)")
+    made.add_argument(
+        "--engine", choices=("sphinx", "two-pass"), default="sphinx",
+        help="who hears the words of open turns: pocketsphinx alone, or with Whisper as calls have it where a model is",
+    )  # fmt: skip
+    made.add_argument("--whisper", type=Path, help="a Whisper model's folder, in place of the installed tiny.en")
     options = made.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report = Report("turns")
     print(_MADE)
-    bench = Bench(report, options.data, first=options.first, share=options.share, kept=options.keep)
+    whisper = options.whisper or installed_models() / "whisper-tiny.en"
+    engine = {"engine": options.engine, **({"model": str(whisper)} if options.engine == "two-pass" else {})}
+    bench = Bench(
+        report, options.data, engine=engine, first=options.first, share=options.share, kept=options.keep
+    )  # fmt: skip
     for number, (name, measure) in enumerate(PARTS.items()):
         if name in (options.only or PARTS):
             measure(bench, np.random.default_rng((SEED, number, options.first)))
@@ -147,12 +166,12 @@ def _open_turns(bench: Bench, rng: np.random.Generator) -> None:
     as_spoken = _heard(commands, rng)
     paused = _heard([with_pause(each, rng.uniform(*PAUSES_MS), rng) for each in commands], rng)
     intents = {name: each.examples for name, each in bench.bot.intents_by_name.items()}
-    reader = Reader(Domain("orders", requests(), (OPEN,)), {**intents, "order_a_drink": requests()[:EXAMPLES]})
-    for title, judge, words in (
-        ("silence alone", None, None),
-        ("sound alone", bench.model, None),
-        ("sound and words, as calls do", bench.model, reader),
-    ):
+    examples = {**intents, "order_a_drink": requests()[:EXAMPLES]}
+    reader = Reader(Domain("orders", requests(), (OPEN,)), examples, bench.engine)
+    as_calls_do = (f"sound and words, as calls do, heard by {reader.recogniser.name}", bench.model, reader)
+    # Without words it is the same whoever would hear them.
+    wordless = (("silence alone", None, None), ("sound alone", bench.model, None))
+    for title, judge, words in (*(wordless if bench.engine["engine"] == "sphinx" else ()), as_calls_do):
         section = f"open turns, {title}"
         natural = [_turn(each, OPEN, judge, reader=words) for each in as_spoken]
         mended = [_turn(each, OPEN, judge, reader=words) for each in paused]
@@ -171,6 +190,7 @@ def _open_turns(bench: Bench, rng: np.random.Generator) -> None:
             paused_so = [turn for turn, mine in zip(mended, ours, strict=True) if mine]
             _turns(report, section, f"{title_of_half}, as spoken", spoken_so)
             _turns(report, section, f"{title_of_half}, a pause put in", paused_so)
+    reader.close()
 
 
 def _added_up(kept: Path, turns: Sequence[tuple[bool, float]]) -> list[tuple[bool, float]]:

@@ -14,12 +14,20 @@ class ScriptedTranscriber:
     """Hears `words` one after the other, an utterance each; "" is an utterance without words. None: it is dead. An
     exception: it breaks down with it.
 
-    With `ahead` it tells its words when it is asked to hear ahead, instead of at once.
+    With `ahead` it tells its words when it is asked to hear ahead, instead of at once, and `others` with them.
     """
 
-    def __init__(self, words: list[str | Exception | None], *, delay_s: float = 0.0, ahead: bool = False) -> None:
+    def __init__(
+        self,
+        words: list[str | Exception | None],
+        *,
+        delay_s: float = 0.0,
+        ahead: bool = False,
+        others: tuple[str, ...] = (),
+    ) -> None:
         self._words = words
         self.ahead = ahead
+        self.others = others
         #: "look" and "on", as they were asked for.
         self.looks: list[str] = []
         self.delay_s = delay_s
@@ -61,7 +69,7 @@ class ScriptedUtterance:
     async def partials(self) -> AsyncIterator[Partial]:
         await self._telling.wait()
         if self._words:
-            yield Partial(self._words)
+            yield Partial(self._words, self._transcriber.others)
         await self._over.wait()
 
     def look_ahead(self) -> None:

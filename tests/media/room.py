@@ -113,9 +113,10 @@ async def room(
     recognition_delay_s: float = 0.0,
     keys_apart: bool = True,
     ahead: bool = False,
+    others: tuple[str, ...] = (),
     completeness: Completeness = lambda text, expectation: 0.0,
 ) -> AsyncIterator[Room]:
-    transcriber = ScriptedTranscriber(list(words), delay_s=recognition_delay_s, ahead=ahead)
+    transcriber = ScriptedTranscriber(list(words), delay_s=recognition_delay_s, ahead=ahead, others=others)
     made = Room(voice or HummingVoice(), transcriber, keys_apart=keys_apart, completeness=completeness)
     try:
         yield made

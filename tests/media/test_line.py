@@ -102,6 +102,19 @@ async def test_a_whole_sentence_heard_ahead_ends_the_turn_though_the_voice_sound
         assert waited_s < 0.7, "without its words it would have been 1.1 s"
 
 
+async def test_another_reading_that_seems_whole_ends_the_turn_sooner_where_the_likeliest_tells_nothing() -> None:
+    def whole(text: str, expectation: Expectation) -> float:
+        return 0.6 if text == "check my account balance" else 0.0
+
+    heard = ("check my account balance",)
+    async with room("take my account", ahead=True, others=heard, completeness=whole) as here:
+        await here.line.listen(Expectation("number", (AnswerKind.DIGITS,)))
+        await here.leg.speak(buzz(1.0))
+        # Without the other reading 1.2 s of silence would be needed, and there are no more than these.
+        await here.leg.stay_silent(1.0)
+        assert (await here.until(CallerTurn)).final.hypotheses[0].text == "take my account"
+
+
 async def test_words_that_break_off_keep_the_turn_open_however_finished_the_voice_sounds() -> None:
     async with room("my balance and my", ahead=True, completeness=lambda text, expectation: -1.0) as here:
         await here.line.listen(Expectation("sure", (AnswerKind.YES_NO,)))

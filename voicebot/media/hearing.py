@@ -58,7 +58,7 @@ from voicebot.speech.listening.events import (
 from voicebot.speech.listening.keys import KeyCollector
 from voicebot.speech.listening.turn import TurnDetector
 from voicebot.speech.listening.vad import VoiceActivity, VoiceJudge
-from voicebot.speech.listening.words import LOOK_AHEAD_FRAMES, tell_words
+from voicebot.speech.listening.words import LOOK_AHEAD_FRAMES, said_so_far, tell_words
 from voicebot.telephony.leg import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 log = structlog.get_logger(__name__)
@@ -87,6 +87,8 @@ class _Attempt:
         self.started_s = started_s
         self.over_prompt = False
         self.text = ""
+        #: What else it may have been, where that was told.
+        self.others: tuple[str, ...] = ()
         #: The number of the pause that the caller is making, if they are.
         self.pause: int | None = None
         self._paused_frames = 0
@@ -328,11 +330,9 @@ class HearingProcessor(FrameProcessor):
             # A prompt waits for the verdict: the sooner it goes on the better.
             self._detector.recognised_enough()
         else:
-            tell_words(self._detector, self._said(attempt))
-
-    def _said(self, attempt: _Attempt) -> float:
-        """Return how likely the words so far are all that there is to say."""
-        return self._completeness(attempt.text, attempt.expectation) if attempt.text else 0.0
+            asked = attempt.expectation
+            said = said_so_far(attempt.text, attempt.others, lambda text: self._completeness(text, asked))
+            tell_words(self._detector, said)
 
     async def _follow_partials(self, attempt: _Attempt) -> None:
         try:
@@ -342,8 +342,11 @@ class HearingProcessor(FrameProcessor):
         async for partial in utterance.partials():
             if attempt is not self._attempt:
                 continue
-            attempt.text = partial.text
+            is_news = partial.text != attempt.text
+            attempt.text, attempt.others = partial.text, partial.others
             self._judge_words(attempt)
+            if not is_news:
+                continue
             # Never the other way round: a recogniser hears requests in a mumble, and that would lose the prompt.
             if only_backchannel(partial.text):
                 self._detector.words_heard(meant=False)

@@ -28,9 +28,10 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """Words so far; may change."""
+    """Words so far; may change. What was heard to its end at a pause may have `others`, likeliest first."""
 
     text: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

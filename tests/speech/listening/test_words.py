@@ -7,7 +7,7 @@ import pytest
 from tests.speech.listening.test_turn import SILENT, VOICED, detector, feed, until_ended
 from voicebot.dialog.expectation import AnswerKind
 from voicebot.speech.listening.patience import ENOUGH_MS, PATIENCE
-from voicebot.speech.listening.words import MAYBE_MS, REQUEST_MS, tell_words
+from voicebot.speech.listening.words import MAYBE_MS, REQUEST_MS, said_so_far, tell_words
 
 UNFINISHED_MS = PATIENCE[AnswerKind.OPEN].unfinished_ms
 
@@ -37,3 +37,27 @@ def test_the_latest_words_count() -> None:
     tell_words(turns, 0.6)
     tell_words(turns, -1.0)
     assert 200 + until_ended(turns) == UNFINISHED_MS
+
+
+@pytest.mark.parametrize(
+    ("text", "others", "waited_ms"),
+    [
+        ("take my account", ("check my account balance",), MAYBE_MS),
+        ("take my account", ("take a count",), UNFINISHED_MS),
+        ("check my account balance", ("take my account",), REQUEST_MS),
+        ("check my", ("check my account balance",), UNFINISHED_MS),
+        ("", ("check my account balance",), MAYBE_MS),
+        ("take my account", ("check my", "check my account balance"), UNFINISHED_MS),
+        ("check my account balance", ("take my account", "check my"), MAYBE_MS),
+    ],
+)
+def test_readings_that_differ_in_whether_they_are_all_may_be_all(
+    text: str, others: tuple[str, ...], waited_ms: int
+) -> None:
+    whole = {"check my account balance": 0.6, "check my": -1.0}
+    turns = detector()
+    feed(turns, VOICED, 600)
+    feed(turns, SILENT, 200)
+    turns.turn_probability(0.0, pause=1)
+    tell_words(turns, said_so_far(text, others, lambda each: whole.get(each, 0.0)))
+    assert 200 + until_ended(turns) == waited_ms

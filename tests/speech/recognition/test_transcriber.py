@@ -147,6 +147,17 @@ async def test_what_was_heard_ahead_at_a_pause_is_the_final_if_nothing_follows(
     assert (await utterance.finish()).hypotheses == final.hypotheses
 
 
+async def test_what_was_heard_ahead_is_told_with_what_else_it_may_have_been(transcriber: WorkerTranscriber) -> None:
+    utterance = await transcriber.start(OPEN)
+    for frame in frames(spoken("Where is my order?")):
+        utterance.feed(frame)
+    utterance.look_ahead()
+    async with asyncio.timeout(20):
+        told = await anext(partial async for partial in utterance.partials() if partial.others)
+    final = await utterance.finish()
+    assert (told.text, *told.others) == tuple(each.text for each in final.hypotheses)
+
+
 async def test_speech_after_a_pause_is_heard_together_with_what_came_before(transcriber: WorkerTranscriber) -> None:
     utterance = await transcriber.start(OPEN)
     for frame in frames(spoken("Where is my order?")):

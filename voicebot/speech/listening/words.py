@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from voicebot.speech.listening.turn import TurnDetector
 
 #: Completeness from which the caller is taken at their word.
@@ -14,6 +16,27 @@ MAYBE_MS = 800
 #: Frames of a pause, which is known after 160 ms, until the recogniser hears ahead: 240 ms of silence. Shorter ones are
 #: mostly within a sentence.
 LOOK_AHEAD_FRAMES = 4
+
+
+#: What words count for whose readings differ in whether they are all.
+_READINGS_DIFFER = 0.3
+
+
+def said_so_far(text: str, others: Sequence[str], whole: Callable[[str], float]) -> float:
+    """Return how likely what was heard is all that the caller has to say, 0 to 1; negative where it breaks off.
+
+    `whole` tells that of one reading, `text` the likeliest. Where that tells nothing, another may be what was said
+    ("check my account balance" for "take my account"): the dialog looks for an answer among the `others`, too. Where it
+    seems whole and another breaks off, its last word may be a guess at half of one ("with sweet" for "with some").
+    """
+    said = whole(text) if text else 0.0
+    if said < 0 or 0 < said < SEEMS_WHOLE:
+        return said
+    as_others = [whole(other) for other in others]
+    breaks_off = min(as_others, default=0.0) < 0
+    if said >= SEEMS_WHOLE:
+        return _READINGS_DIFFER if breaks_off else said
+    return _READINGS_DIFFER if max(as_others, default=0.0) >= SEEMS_WHOLE and not breaks_off else said
 
 
 def tell_words(turns: TurnDetector, said: float) -> None:

@@ -328,10 +328,11 @@ class WorkerUtterance:
             self._ahead = Final(heard.hypotheses, heard.engine, heard.decode_ms)
             self._ahead_there.set()
             if heard.hypotheses:
-                self._show(heard.hypotheses[0].text)
+                text, *others = (hypothesis.text for hypothesis in heard.hypotheses)
+                self._show(text, tuple(others))
 
-    def _show(self, text: str) -> None:
-        self._latest = Partial(text.strip())
+    def _show(self, text: str, others: tuple[str, ...] = ()) -> None:
+        self._latest = Partial(text.strip(), others)
         self._news.set()
 
     def _final(self, heard: Heard, line: Line) -> Final:
