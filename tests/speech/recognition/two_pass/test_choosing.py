@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from voicebot.speech.asr import Hypothesis
-from voicebot.speech.recognition.two_pass.choosing import choose, choose_number, settled, words_of
+from voicebot.speech.recognition.two_pass.choosing import (
+    choose,
+    choose_number,
+    likely_enough,
+    settled,
+    words_of,
+    worth_weighing,
+)
 
 KNOWN = frozenset("i want a light roast coffee with skim milk my order twelve ounce cancel to the please".split())
 
@@ -44,6 +51,35 @@ def test_alternatives_are_not_asked_for_where_one_would_not_be_chosen_anyway(
     dictated: str, expected: str, *, enough: bool
 ) -> None:
     assert settled(dictated, heard(expected) if expected else (), KNOWN) is enough
+
+
+def test_what_the_second_pass_finds_as_likely_of_the_firsts_words_counts() -> None:
+    dictated, expected = heard("Can someone.", confidence=0.2), heard("cancel my order please", "cancel my order")
+    assert choose(dictated, expected, KNOWN)[0].text == "Can someone."
+    ranked = choose(dictated, expected, KNOWN, preferred=True)
+    assert [each.text for each in ranked] == ["cancel my order please", "Can someone.", "cancel my order"]
+    assert choose(dictated, (), KNOWN, preferred=True)[0].text == "Can someone.", "the first pass may have died since"
+
+
+@pytest.mark.parametrize(
+    ("dictated", "expected", "worth"),
+    [
+        ("Can someone.", "cancel my order please", True),
+        ("I want a coffee.", "i want a coffee with milk", True),
+        ("I want a light coffee.", "i want light a coffee", True),
+        ("I want a coffee.", "i want a coffee", False),
+        ("I want a coffee with milk.", "i want a coffee", False),
+        ("I want a coffee with milk.", "cancel a coffee", False),
+        ("I want a light a coffee.", "i want a light coffee", True),
+        ("I want a coffee.", "", False),
+    ],
+)
+def test_words_that_leave_some_out_are_not_weighed(dictated: str, expected: str, *, worth: bool) -> None:
+    assert worth_weighing(dictated, expected) is worth
+
+
+def test_words_that_are_expected_may_be_a_little_less_likely() -> None:
+    assert [likely_enough(likelier) for likelier in (2.0, -4.0, -10.0)] == [True, True, False]
 
 
 @pytest.mark.parametrize("expected", ["i want to cancel my order", "a coffee", ""])

@@ -15,6 +15,7 @@ from tests.speech.spoken import frames, spoken
 from voicebot.dialog.expectation import AnswerKind, Domain, Expectation
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.engine import OnPartial
 from voicebot.speech.recognition.sphinx.decoder import wheel_acoustics
 from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.sphinx.engine import SphinxEngine
@@ -24,6 +25,7 @@ from voicebot.speech.recognition.whisper.desk import Job, Urgency, Work
 from voicebot.speech.recognition.whisper.engine import WhisperEngine
 from voicebot.speech.recognition.whisper.model import Cue, Decoded, Model, Samples
 from voicebot.speech.recognition.wire import Request
+from voicebot.speech.workers.capabilities import Capabilities, Feature
 
 FIRST = Expectation("first", (AnswerKind.OPEN,))
 NUMBER = Expectation("number", (AnswerKind.DIGITS,), lengths=(4,))
@@ -197,3 +199,56 @@ async def test_an_utterance_that_one_pass_has_no_room_for_is_refused_whole(engin
     await asyncio.gather(*(stream.close() for stream in streams))
     stream = await engine.open(request, ignore)
     await stream.close()
+
+
+class Concluded:
+    """The engine that hears along, done by the time that the other one asks what it heard."""
+
+    def __init__(self, text: str, words: str) -> None:
+        self.capabilities = Capabilities("sure", "", frozenset(Feature), 2)
+        self.engine = "sure"
+        self.words = frozenset(words.split())
+        self.concluded = (Hypothesis(text, 0.9),)
+
+    async def warm_up(self) -> None: ...
+
+    async def prepare(self, domain: Path) -> None: ...
+
+    async def open(self, request: Request, on_partial: OnPartial) -> Concluded:
+        return self
+
+    async def feed(self, pcm: bytes) -> None: ...
+
+    async def look_ahead(self) -> tuple[Hypothesis, ...]:
+        return self.concluded
+
+    async def go_on(self) -> None: ...
+
+    async def finish(self) -> tuple[Hypothesis, ...]:
+        return self.concluded
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("likelier", "first"), [(-2.0, "where is my order"), (-20.0, SAID)], ids=["nearly as likely", "unlikely"]
+)
+async def test_the_first_passs_words_count_where_the_second_finds_them_nearly_as_likely_as_its_own(
+    second: WhisperEngine, domain: Path, monkeypatch: pytest.MonkeyPatch, likelier: float, first: str
+) -> None:
+    weighed: list[str] = []
+
+    def weigh(_model: Model, _encoded: object, _said: object, _samples: int, other: str) -> float:
+        weighed.append(other)
+        return likelier
+
+    monkeypatch.setattr(Model, "_likelier", weigh)
+    engine = TwoPassEngine(Concluded("where is my order", SAID), second, late_s=60)
+    stream = await engine.open(Request.of(FIRST, domain), ignore)
+    await stream.feed(spoken("Where is my order?"))
+    heard = await stream.finish()
+    assert weighed == ["where is my order"]
+    assert texts(heard)[0] == first
+    assert SAID in texts(heard)
+    await stream.close()
+    await engine.close()

@@ -20,7 +20,7 @@ from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
 from voicebot.speech.recognition.whisper.desk import Urgency
 from voicebot.speech.recognition.whisper.engine import WhisperEngine, WhisperStream
-from voicebot.speech.recognition.whisper.model import Cue, Decoded, Model, Samples, Text
+from voicebot.speech.recognition.whisper.model import Cue, Decoded, Likelier, Model, Samples, Text
 from voicebot.speech.recognition.wire import Request
 from voicebot.speech.workers.pool import WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
@@ -406,7 +406,7 @@ def test_a_text_that_is_enough_gets_no_alternatives(tmp_path: Path) -> None:
     model = HintsUnread.like(write_whisper_model(tmp_path / "says", says=TEXT))
     asked: list[str] = []
 
-    def enough(text: str) -> bool:
+    def enough(text: str, _likelier: Likelier) -> bool:
         asked.append(text)
         return len(asked) == 1
 
@@ -418,6 +418,19 @@ def test_a_text_that_is_enough_gets_no_alternatives(tmp_path: Path) -> None:
     assert asked == [TEXT, TEXT]
     assert [each.text for each in one.texts] == [TEXT]
     assert len(several.texts) > 1
+
+
+def test_another_text_is_weighed_against_the_decoded_one(tmp_path: Path) -> None:
+    model = HintsUnread.like(write_whisper_model(tmp_path / "says", says=TEXT))
+    weighed: dict[str, float] = {}
+
+    def enough(text: str, likelier: Likelier) -> bool:
+        weighed.update({other: likelier(other) for other in (text, "something else")})
+        return True
+
+    assert model.decode(np.zeros(48000, dtype=np.float32), Cue(enough=enough), lambda: False) is not None
+    assert weighed[TEXT] == pytest.approx(0.0, abs=1e-3)
+    assert weighed["something else"] < -10
 
 
 def test_a_text_without_end_is_stopped_where_nobody_speaks_so_fast(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Which of two recognisers' alternatives was said: one knows the domain's words alone, the other English.
 
 Whisper hears better, but writes "light rose" for the light roast that it has no reason to expect. Pocketsphinx finds
-words of the domain in whatever is said. So Whisper's first alternative without a stranger's word counts; else what
-pocketsphinx heard, where that sounds the same; else callers talk of something else, and Whisper's words stand.
+words of the domain in whatever is said. So what pocketsphinx heard counts where Whisper's decoder, asked for it, finds
+it nearly as likely as its own text or likelier; else Whisper's first alternative without a stranger's word; else
+pocketsphinx's, where that sounds the same; else callers talk of something else, and Whisper's words stand.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from voicebot.speech.recognition.whisper.figures import only_digits
 
 #: In natural logarithms: an alternative of known words may be a twentieth as likely as the first.
 _NEAR = 3.0
+#: How much less likely pocketsphinx's text may be than Whisper's own, to Whisper, and yet be what was said: those words
+#: are expected, and others are not. Of what pocketsphinx made of other talk hardly any is over -10.
+_EXPECTED = -6.0
 #: The share of letters that a known word and the one heard in its place have in common. At 0.5 "sell concert tickets"
 #: became "so come service it's it's", at 0.7 the "home milk" stays that was whole milk.
 _SOUNDS_ALIKE = 0.6
@@ -39,17 +43,19 @@ def choose(
     known: Collection[str],
     *,
     closed: bool = True,
+    preferred: bool = False,
 ) -> tuple[Hypothesis, ...]:
     """Return all alternatives, what was most likely said first.
 
     `dictated` are Whisper's and `expected` pocketsphinx's, each likeliest first; `known` are the words that the
-    question expects. The first one's confidence is halved where nobody else heard anything like it. Then, where the
-    question is not `closed`, pocketsphinx's words do not count at all: it makes requests of whatever is said, and the
-    dialog would take one from far down the list if nothing before it is a request.
+    question expects. The first of `expected` comes first where it is `preferred`. The first one's confidence is halved
+    where nobody else heard anything like it. Then, where the question is not `closed`, pocketsphinx's words do not
+    count at all: it makes requests of whatever is said, and the dialog would take one from far down the list if nothing
+    before it is a request.
     """
     if not dictated:
         return tuple(expected)
-    first = _first(dictated, expected, known)
+    first = expected[0] if preferred and expected else _first(dictated, expected, known)
     agreed = _agreement(first, expected[0]) if expected else 0.0
     first = replace(first, confidence=min(1.0, dictated[0].confidence) * (1 + agreed) / 2)
     ranked: dict[str, Hypothesis] = {}
@@ -88,6 +94,22 @@ def all_known(text: str, known: Collection[str]) -> bool:
     """Say whether `text` has words and each of them is one that the question expects, or a number."""
     words = words_of(text)
     return bool(words) and all(word in known or word.isdecimal() for word in words)
+
+
+def worth_weighing(text: str, expected: str) -> bool:
+    """Say whether `expected`, pocketsphinx's, may be what was said where Whisper writes `text`.
+
+    Where it leaves words out that Whisper heard, it is not: a text that stops early is likely as far as it goes.
+    """
+    ours, theirs = words_of(expected), words_of(text)
+    operations = _differences(ours, theirs)
+    left_out = ("".join(theirs[first:last]) for operation, _, _, first, last in operations if operation == "insert")
+    return bool(ours) and ours != theirs and all(len(words) <= _SLIGHT for words in left_out)
+
+
+def likely_enough(likelier: float) -> bool:
+    """Say whether pocketsphinx's text counts that is so much `likelier` to Whisper than its own."""
+    return likelier > _EXPECTED
 
 
 def settled(text: str, expected: Sequence[Hypothesis], known: Collection[str]) -> bool:
@@ -134,7 +156,7 @@ def _behind(one: Hypothesis, best: Hypothesis) -> float:
 
 
 def _sounds_like(expected: Sequence[str], dictated: Sequence[str]) -> bool:
-    for operation, start, end, first, last in SequenceMatcher(None, expected, dictated, autojunk=False).get_opcodes():
+    for operation, start, end, first, last in _differences(expected, dictated):
         ours, theirs = "".join(expected[start:end]), "".join(dictated[first:last])
         match operation:
             case "equal":
@@ -146,6 +168,10 @@ def _sounds_like(expected: Sequence[str], dictated: Sequence[str]) -> bool:
                 if len(ours + theirs) > _SLIGHT:
                     return False
     return True
+
+
+def _differences(one: Sequence[str], other: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    return SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
 
 
 def _agreement(one: Hypothesis, other: Hypothesis) -> float:

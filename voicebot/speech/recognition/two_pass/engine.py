@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +14,10 @@ from voicebot.dialog.expectation import AnswerKind
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.engine import OnPartial, Stream
-from voicebot.speech.recognition.two_pass.choosing import choose, choose_number, settled
+from voicebot.speech.recognition.two_pass.choosing import choose, choose_number, likely_enough, settled, worth_weighing
 from voicebot.speech.recognition.whisper.engine import WhisperEngine, WhisperStream
 from voicebot.speech.recognition.whisper.figures import count_digits
+from voicebot.speech.recognition.whisper.model import Likelier
 from voicebot.speech.recognition.wire import Request
 from voicebot.speech.workers.capabilities import Capabilities, Feature
 
@@ -95,11 +95,12 @@ class TwoPassEngine:
         progress = _Progress(on_partial, request.lengths if request.kinds[:1] == (AnswerKind.DIGITS,) else ())
         first = await self._first.open(request, progress.show)
         try:
-            second = await self._second.open(request, None, enough=partial(_enough, first))
+            choice = _Choice(first, request.kinds)
+            second = await self._second.open(request, None, enough=choice.enough)
         except BaseException:
             await first.close()
             raise
-        return TwoPassStream(self, first, second, progress, request.kinds)
+        return TwoPassStream(self, first, second, progress, choice)
 
     async def close(self) -> None:
         await self._first.close()
@@ -136,6 +137,37 @@ class _Progress:
         await self._on_partial(text)
 
 
+class _Choice:
+    """Chooses between the words of both passes."""
+
+    def __init__(self, first: FirstStream, kinds: Collection[AnswerKind]) -> None:
+        self._first = first
+        self._number = AnswerKind.DIGITS in kinds
+        self._closed = set(kinds) != {AnswerKind.OPEN}
+        #: A text of the second pass with the one of the first that counts in its place.
+        self._preferred: set[tuple[str, str]] = set()
+
+    def enough(self, text: str, likelier: Likelier) -> bool:
+        """Say whether Whisper's first text needs no alternatives, by what the first pass has heard by now.
+
+        Asked in a thread of the second pass, which can still weigh the first one's text.
+        """
+        expected = self._first.concluded
+        if text and expected and worth_weighing(text, ours := expected[0].text) and likely_enough(likelier(ours)):
+            self._preferred.add((text, ours))
+            return True
+        return settled(text, expected, self._first.words)
+
+    def of(
+        self, dictated: tuple[Hypothesis, ...], expected: tuple[Hypothesis, ...], *, none_said: bool
+    ) -> tuple[Hypothesis, ...]:
+        """Return all alternatives, likeliest first; `none_said` where the second pass can tell that no digit was."""
+        if self._number:
+            return choose_number(dictated, expected, self._first.words, none_said=none_said)
+        preferred = bool(dictated and expected) and (dictated[0].text, expected[0].text) in self._preferred
+        return choose(dictated, expected, self._first.words, closed=self._closed, preferred=preferred)
+
+
 class TwoPassStream:
     """One utterance, heard twice."""
 
@@ -145,14 +177,13 @@ class TwoPassStream:
         first: FirstStream,
         second: WhisperStream,
         progress: _Progress,
-        kinds: Collection[AnswerKind],
+        choice: _Choice,
     ) -> None:
         self._engine = engine
         self._first = first
         self._second = second
         self._progress = progress
-        self._number = AnswerKind.DIGITS in kinds
-        self._closed = set(kinds) != {AnswerKind.OPEN}
+        self._choice = choice
         self._late = False
 
     @property
@@ -217,11 +248,4 @@ class TwoPassStream:
         return await self._first.finish()
 
     def _chosen(self, dictated: tuple[Hypothesis, ...], expected: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
-        if not self._number:
-            return choose(dictated, expected, self._first.words, closed=self._closed)
-        return choose_number(dictated, expected, self._first.words, none_said=self._second.heard_no_digit)
-
-
-def _enough(first: FirstStream, text: str) -> bool:
-    """Say whether Whisper's first text needs no alternatives, by what the first pass has heard by now."""
-    return settled(text, first.concluded, first.words)
+        return self._choice.of(dictated, expected, none_said=self._second.heard_no_digit)

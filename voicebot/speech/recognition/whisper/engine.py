@@ -19,7 +19,7 @@ from voicebot.speech.recognition.whisper.desk import Desk, Job, Urgency, Work
 from voicebot.speech.recognition.whisper.figures import count_digits, only_digits
 from voicebot.speech.recognition.whisper.guards import agreed, bare, invented
 from voicebot.speech.recognition.whisper.hints import cue_for, telling
-from voicebot.speech.recognition.whisper.model import LONGEST_S, RATE_HZ, Cue, Decoded, Model, Samples, Text
+from voicebot.speech.recognition.whisper.model import LONGEST_S, RATE_HZ, Cue, Decoded, Likelier, Model, Samples, Text
 from voicebot.speech.recognition.whisper.pauses import PauseFinder, Span
 from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Request
 from voicebot.speech.workers.capabilities import Capabilities, Feature
@@ -71,7 +71,7 @@ class WhisperEngine:
         self._hints[domain] = (material.names, await asyncio.to_thread(telling, material.requests))
 
     async def open(
-        self, request: Request, on_partial: OnPartial | None, *, enough: Callable[[str], bool] | None = None
+        self, request: Request, on_partial: OnPartial | None, *, enough: Callable[[str, Likelier], bool] | None = None
     ) -> WhisperStream:
         """Begin an utterance, with partial texts only where somebody takes them.
 

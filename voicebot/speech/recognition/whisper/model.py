@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,13 @@ _BEAM = 4
 _DIGIT_BEAM = 20
 _LONGEST_NUMBER = 16
 _FIGURES = tuple("0123456789")
+_NO_CHANCE = 1e-9
 #: So long with 0.4 s around it lasts a digit that is said by itself: 99 of 100 take less than 1.05 s.
 _ALONE_S = 1.5
 
 Samples = npt.NDArray[np.float32]
+#: How much likelier another text than the decoded one is for the same sound, in natural logarithms.
+Likelier = Callable[[str], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +57,13 @@ class Cue:
     """What is known of the answer: the text that came before it, and for numbers how many digits they may have.
 
     `lengths` is None where no number is asked for, and empty where any length will do. `enough` tells a text that
-    needs no alternatives: most of the time goes into those. None where they are always wanted.
+    needs no alternatives: most of the time goes into those. None where they are always wanted. It may ask how much
+    likelier another text is, which takes as long as hearing two or three words.
     """
 
     prompt: str = ""
     lengths: tuple[int, ...] | None = None
-    enough: Callable[[str], bool] | None = None
+    enough: Callable[[str, Likelier], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,8 @@ class Model:
         said, texts, no_speech = self._transcribe(encoded, tokens, beam, seconds)
         if draft or cancelled():
             return Decoded(texts, no_speech)
-        if cue.enough is not None and not cue.enough(texts[0].text):
+        likelier = partial(self._likelier, encoded, said, len(samples))
+        if cue.enough is not None and not cue.enough(texts[0].text, likelier):
             said, texts, no_speech = self._transcribe(encoded, tokens, _BEAM, seconds)
         if cancelled():
             return None
@@ -279,10 +285,21 @@ class Model:
             found.setdefault(" ".join(digits[token] for token in ids if token in digits), math.exp(score))
         return found
 
+    def _likelier(self, encoded: ctranslate2.StorageView, said: Sequence[int], samples: int, other: str) -> float:
+        """Return by how much the tokens of `other` are likelier than those `said`, as if each were all there is."""
+        texts = (self._tokenizer.encode(f" {other}"), said)
+        chances = (self._align(encoded, tokens, samples).text_token_probs for tokens in texts)
+        theirs, ours = (float(np.log(np.maximum(each, _NO_CHANCE)).sum()) for each in chances)
+        return theirs - ours
+
+    def _align(self, encoded: ctranslate2.StorageView, tokens: Sequence[int], samples: int) -> Any:
+        """Place these tokens in time; each one's probability after those before it comes with it."""
+        frames = min(int(LONGEST_S * _FRAMES_PER_S), samples * _FRAMES_PER_S // RATE_HZ)
+        return self._whisper.model.align(encoded, self._tokenizer.sot_sequence, [list(tokens)], frames)[0]
+
     def _words(self, encoded: ctranslate2.StorageView, said: Sequence[int], samples: int) -> tuple[Word, ...]:
         """Place the words in time and say how sure each is, from the decoder's attention over the audio."""
-        frames = min(int(LONGEST_S * _FRAMES_PER_S), samples * _FRAMES_PER_S // RATE_HZ)
-        aligned: Any = self._whisper.model.align(encoded, self._tokenizer.sot_sequence, [list(said)], frames)[0]
+        aligned = self._align(encoded, said, samples)
         starts: dict[int, float] = {}
         for token, frame in aligned.alignments:
             # Two mel frames are one frame of the encoder.
