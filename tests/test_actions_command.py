@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.dialog.small_bot import write_bot
+from tests.fakes.sealing import KEYS
 from tests.test_records_command import _Party
 from voicebot import cli
 from voicebot.records.deeds import Deeds
@@ -28,7 +29,7 @@ def data(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
             store.journal.begin_call("c1", _Party("+1"), now, "f")
             store.journal.end_call("c1", now, Outcome.COMPLETED, "we_hung_up")
             await store.journal.flush()
-            deeds = Deeds(store.database, now=lambda: now)
+            deeds = Deeds(store.database, KEYS, now=lambda: now)
             await deeds.note(DEED, "c1", "books.renew", "{}", "{}")
             await deeds.ask(APPROVAL, "c1", "books.renew", "{}", 600)
 

@@ -64,7 +64,7 @@ def test_keys_are_made_used_and_exchanged(
 
 async def _with_a_customer(data: Path, key: str) -> None:
     async with Store.open(data, on_failure=print) as store:
-        deeds = Deeds(store.database, now=lambda: datetime(2026, 11, 21, tzinfo=UTC))
+        deeds = Deeds(store.database, RecordingKeys.parse(key), now=lambda: datetime(2026, 11, 21, tzinfo=UTC))
         for call_id, account in (("c1", "402938"), ("c2", "")):
             store.journal.begin_call(
                 call_id,
@@ -77,14 +77,21 @@ async def _with_a_customer(data: Path, key: str) -> None:
             slots: dict[str, SlotValue] = {"account": account, "proven": bool(account), "reason": "a chair"}
             await Customers(SealedFacts(store.database), RecordingKeys.parse(key)).keep(call_id, plan, slots)
             await deeds.note_summary(call_id, "Wanted a chair.")
+            await deeds.note(f"{call_id}-deed", call_id, "chairs.buy", '{"account_number": ["str", "40293817"]}', "{}")
 
 
-async def _known_by(data: Path, key: str) -> tuple[list[str], dict[str, str]]:
-    """Return the calls of the customer, and what is known for the work after the other one, with this key alone."""
+async def _known_by(data: Path, key: str) -> tuple[list[str], dict[str, str], str]:
+    """Return the calls of the customer, what is known for the work after the other one, and whose chair it was.
+
+    All with this key alone.
+    """
     async with Database.connected(locate(data)) as database:
-        deeds = Deeds(database, now=lambda: datetime(2026, 11, 21, tzinfo=UTC))
+        deeds = Deeds(database, RecordingKeys.parse(key), now=lambda: datetime(2026, 11, 21, tzinfo=UTC))
         customers = Customers(SealedFacts(database), RecordingKeys.parse(key))
-        return [call.call_id for call in await deeds.past(customers.hashes("402938"))], await customers.facts("c2")
+        past = [call.call_id for call in await deeds.past(customers.hashes("402938"))]
+        deed = await deeds.deed("c1-deed")
+        assert deed is not None
+        return past, await customers.facts("c2"), deed.arguments
 
 
 @pytest.mark.sqlite
@@ -100,9 +107,10 @@ def test_customers_are_known_by_the_new_key_alone_once_keys_were_exchanged(
     assert main(rotate) == 1
     assert "c1: what it left for the work after it is sealed with key" in capsys.readouterr().out
     monkeypatch.setenv("VOICEBOT_RECORDING_OLD_KEYS", old)
-    for left in (2, 0):
+    for left in (4, 0):
         assert main(rotate) == 0
         assert capsys.readouterr().out == f"{left} sealed anew, 0 not\n"
-    calls, facts = asyncio.run(_known_by(data, new))
+    calls, facts, bought = asyncio.run(_known_by(data, new))
     assert calls == ["c1"]
     assert facts["reason"] == "a chair"
+    assert "40293817" in bought

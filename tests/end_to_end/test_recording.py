@@ -23,6 +23,7 @@ from tests.end_to_end.talker import Voices, act, transcript
 from tests.end_to_end.test_written_talk import alike
 from tests.fakes.buzz import buzz
 from tests.fakes.postgresql import everything_of, rows_of
+from tests.fakes.sealing import KEYS
 from voicebot.records.database import Database
 from voicebot.records.deeds import Deeds
 from voicebot.records.vault.keys import RecordingKeys, new_key
@@ -166,7 +167,7 @@ def _nothing_is_found_on_postgresql(folder: Path, url: str, told: str) -> None:
 async def _summary(data: Path, call_id: str) -> str:
     """Wait for the work after a call, and return what it made of it."""
     async with Database.connected(database_of(data)) as database:
-        deeds = Deeds(database, now=lambda: datetime.now(UTC))
+        deeds = Deeds(database, KEYS, now=lambda: datetime.now(UTC))
         async with asyncio.timeout(30):
             while (summary := await deeds.summary(call_id)) is None:
                 await asyncio.sleep(0.2)

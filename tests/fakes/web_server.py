@@ -24,6 +24,7 @@ from yarl import URL
 from tests.fakes.media_streams import HandMadeCarrier, incoming, parameters_of
 from tests.fakes.ports import bound_socket
 from tests.fakes.recordings import FakeLiveRecordings, FakeRecordings
+from tests.fakes.sealing import KEYS
 from tests.fakes.work import FakeWork
 from voicebot.calls.chats import Chats
 from voicebot.records.access.failures import Failures
@@ -264,7 +265,7 @@ async def serving(
     async with _database() as database:
         users = Users(database, Passwords(), now=clock.now)
         tokens = ApiTokens(database, now=clock.now)
-        work = FakeWork(Deeds(database, now=clock.now), ActionBook(database, now=clock.now))
+        work = FakeWork(Deeds(database, KEYS, now=clock.now), ActionBook(database, now=clock.now))
         app = build_app(
             accept=accept,
             admission=admission,

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.fakes import postgresql
+from tests.fakes.sealing import KEYS
 from voicebot import cli
 from voicebot.records.backup import MANIFEST, BackupFailed, back_up, restore
 from voicebot.records.database import Database, locate
@@ -190,7 +191,7 @@ async def _filled(data: Path, *, calls: int = 3) -> list[dict[str, Any] | None]:
         for number in range(calls):
             _call(store, data, f"c{number}", START + timedelta(minutes=number))
         await store.journal.flush()
-        deeds = Deeds(store.database, now=lambda: START)
+        deeds = Deeds(store.database, KEYS, now=lambda: START)
         await SealedFacts(store.database).keep("c1", "h" * 64, b"sealed")
         await deeds.note_summary("c1", "A summary.")
         await deeds.note_follow_up("c1/call", "c1", "Call back.", timedelta(hours=1))
@@ -209,7 +210,7 @@ async def test_a_backup_of_sqlite_is_put_into_a_postgresql_with_everything_in_it
     async with Store.open(target, url=postgresql_url, on_failure=print) as store:
         assert [await store.get(f"c{number}") for number in range(3)] == before
         assert [call["id"] for call in await store.search(CallSearch(words="words of c1"), 9)] == ["c1"]
-        deeds = Deeds(store.database, now=lambda: START)
+        deeds = Deeds(store.database, KEYS, now=lambda: START)
         assert await SealedFacts(store.database).of("c1") == b"sealed"
         assert [left.text for left in await deeds.follow_ups()] == ["Call back."]
         _call(store, target, "later")

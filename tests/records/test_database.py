@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, inspect, select
 
 from tests.fakes import postgresql
+from tests.fakes.sealing import KEYS
 from voicebot.errors import ConfigurationError
 from voicebot.records.actions import ActionBook, ActionState
 from voicebot.records.audit import AuditEntry, append, verify
@@ -244,7 +245,7 @@ async def test_calls_that_were_over_before_there_was_work_after_calls_get_none_b
         store.journal.begin_call("new", _Party(), STARTED, "f")
         store.journal.end_call("new", STARTED, Outcome.COMPLETED, "we_hung_up")
         await store.journal.flush()
-        deeds = Deeds(store.database, now=lambda: STARTED)
+        deeds = Deeds(store.database, KEYS, now=lambda: STARTED)
         assert await deeds.unworked(STARTED - timedelta(days=7), STARTED + timedelta(minutes=5)) == ["new"]
 
 
@@ -255,7 +256,7 @@ async def test_what_was_left_behind_before_actions_had_states_is_listed_after_an
         store.journal.begin_call("old", _Party(), STARTED, "f")
         store.journal.end_call("old", STARTED, Outcome.COMPLETED, "we_hung_up")
         await store.journal.flush()
-        deeds = Deeds(store.database, now=lambda: STARTED)
+        deeds = Deeds(store.database, KEYS, now=lambda: STARTED)
         await deeds.note_message("old/sms", "old", "sms", "It is booked.", "SM1")
         await deeds.note_follow_up("old/call_back", "old", "Call them.", timedelta(hours=1))
         await deeds.note("d" * 32, "old", "calendar.book", "{}", "{}")

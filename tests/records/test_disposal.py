@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, insert, select, text
 
+from tests.fakes.sealing import KEYS
 from voicebot.dialog.events import Continuation
 from voicebot.records.audit import AuditEntry, verify
 from voicebot.records.continuations import ContinuationStore, KeptChat
@@ -247,7 +248,7 @@ async def test_what_was_made_of_a_call_afterwards_goes_with_the_transcript(
 ) -> None:
     _call(store, tmp_path, "c1", days_ago=50)
     await store.journal.flush()
-    deeds, said = Deeds(store.database, now=lambda: NOW), '{"thing": "xylophone"}'
+    deeds, said = Deeds(store.database, KEYS, now=lambda: NOW), '{"thing": "xylophone"}'
     await SealedFacts(store.database).keep("c1", "a" * 64, b"sealed xylophone")
     await deeds.note_summary("c1", "Wanted a xylophone.")
     await deeds.note("d1", "c1", "shop.order", said, said)
@@ -422,7 +423,7 @@ async def test_a_customer_who_proved_who_they_are_is_deleted_from_every_number(
     for call_id in ("home", "office", "else"):
         _call(store, tmp_path, call_id, days_ago=2)
     await store.journal.flush()
-    deeds = Deeds(store.database, now=lambda: NOW)
+    deeds = Deeds(store.database, KEYS, now=lambda: NOW)
     for call_id, customer in (("home", "h1"), ("office", "h2"), ("else", "h3")):
         await SealedFacts(store.database).keep(call_id, customer, b"sealed")
         await deeds.note_summary(call_id, "A summary.")

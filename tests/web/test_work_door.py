@@ -18,7 +18,7 @@ from voicebot.backends.sqlite import to_json
 from voicebot.records.access.roles import Role
 from voicebot.records.deeds import ApprovalState
 from voicebot.records.schema import call_document
-from voicebot.records.tables import CALLS
+from voicebot.records.tables import APPROVALS, CALLS, DEEDS
 from voicebot.work.durable import Errand
 
 BEARER = {"Authorization": f"Bearer {API_TOKEN}"}
@@ -113,6 +113,68 @@ async def test_an_action_is_listed_and_undone_once() -> None:
         for unknown in ("0" * 32, "other"):
             assert (await server.http.post(f"{server.base}/api/actions/{unknown}/undo", headers=BEARER)).status == 404
         assert (await server.http.get(server.base + "/api/actions?call=../x", headers=BEARER)).status == 400
+
+
+ACCOUNT = "40293817"
+
+
+@asynccontextmanager
+async def banking() -> AsyncIterator[RunningServer]:
+    """A server with a write that was done on an account, and one that waits for approval."""
+    async with office() as server:
+        arguments = to_json({"account_number": ACCOUNT, "amount": 30})
+        await server.work.deeds.note("c" * 32, "c1", "accounts.credit", arguments, to_json({"iban": "DE" + ACCOUNT}))
+        await server.work.deeds.ask("d" * 32, "c1", "accounts.close", arguments, 600)
+        yield server
+
+
+async def test_account_numbers_are_named_in_every_list_and_kept_sealed() -> None:
+    async with banking() as server:
+        listed = await actions_of(server)
+        for name in ("accounts.credit", "accounts.close"):
+            assert listed[name]["arguments"] == {"account_number": "[account number]", "amount": "30"}
+            assert listed[name]["masked"] is True
+        assert listed["calendar.book"]["masked"] is False
+        assert listed["accounts.credit"]["result"] == {"iban": "[account number]"}
+        approvals = await (await server.http.get(server.base + "/api/approvals", headers=BEARER)).text()
+        await server.signed_in_as(Role.SUPERVISOR)
+        pages = [await (await server.http.get(server.base + path)).text() for path in ("/actions", "/approvals")]
+        assert all("[account number]" in text and ACCOUNT not in text for text in (approvals, *pages))
+        async with server.work.deeds._database.connect() as connection:
+            for table in (DEEDS, APPROVALS):
+                rows = [list(row) for row in await connection.execute(table.select())]
+                assert ACCOUNT not in str(rows)
+                assert ACCOUNT.encode().hex() not in str(rows)
+
+
+async def test_who_may_undo_an_action_is_shown_its_numbers_and_that_is_noted() -> None:
+    async with banking() as server:
+        for action, result in (("c" * 32, {"iban": "DE" + ACCOUNT}), ("d" * 32, {})):
+            path = f"{server.base}/api/actions/{action}/reveal"
+            shown = await (await server.http.post(path, headers=BEARER)).json()
+            assert (shown["arguments"]["account_number"], shown["result"]) == (ACCOUNT, result)
+        assert [entry.action for entry in server.audited] == ["action_revealed"] * 2
+        assert server.audited[0].content["path"] == {"action": "c" * 32}
+        assert ACCOUNT not in str(server.audited)
+        for unknown in ("0" * 32, "other"):
+            answer = await server.http.post(f"{server.base}/api/actions/{unknown}/reveal", headers=BEARER)
+            assert answer.status == 404
+        await server.signed_in_as(Role.SUPERVISOR)
+        path = f"{server.base}/actions/{'c' * 32}/reveal"
+        answer = await server.http.post(path, data={"csrf": await server.csrf()}, headers={"Origin": server.base})
+        page = await answer.text()
+        assert ACCOUNT in page
+        assert "[account number]" in page  # of the other action, which was not asked for
+        assert (await server.http.post(path, headers={"Origin": server.base})).status == 403
+
+
+@pytest.mark.parametrize("role", [Role.QA, Role.AGENT, Role.AUDITOR])
+async def test_others_are_shown_no_numbers(role: Role) -> None:
+    async with banking() as server:
+        await server.signed_in_as(role)
+        form, origin = {"csrf": await server.csrf()}, {"Origin": server.base}
+        answer = await server.http.post(f"{server.base}/actions/{'c' * 32}/reveal", data=form, headers=origin)
+        assert answer.status == 403
 
 
 async def test_what_waits_for_approval_is_cancelled_and_no_longer_asked() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from tests.fakes.sealing import KEYS
 from tests.fakes.work import AtOnce
 from voicebot.backends.backends import BackendResult
 from voicebot.backends.sqlite import to_json
@@ -64,7 +65,7 @@ class Office:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.now = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
-        self.deeds = Deeds(database, now=lambda: self.now)
+        self.deeds = Deeds(database, KEYS, now=lambda: self.now)
         self.tasks = Tasks(database, now=lambda: self.now)
         self.callbacks = CallbackBook(database, instance="main", now=lambda: self.now)
         self.diary = Diary()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from tests.fakes.sealing import KEYS
 from tests.work.test_plan import GOOD, plan_of
 from voicebot.backends.backends import BackendResult
 from voicebot.backends.sqlite import to_json
@@ -119,7 +120,7 @@ async def house(
 ) -> AsyncIterator[House]:
     crm, phone, plan = crm or Crm(), phone or Phone(), plan_of(folder, GOOD)
     async with Store.open(folder, url=database_url, on_failure=lambda _: None, now=lambda: NOW) as store:
-        deeds = Deeds(store.database, now=lambda: NOW)
+        deeds = Deeds(store.database, KEYS, now=lambda: NOW)
         customers = Customers(SealedFacts(store.database), RecordingKeys.kept_in(folder))
 
         @asynccontextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from tests.fakes.sealing import KEYS
 from voicebot.backends.backends import BackendResult
 from voicebot.dialog.condition import parse_condition
 from voicebot.dialog.events import SlotValue
@@ -57,7 +58,7 @@ class Office:
     def __init__(self, database: Database, limit_s: float) -> None:
         self.now = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
         self.database = database
-        self.deeds = Deeds(database, now=lambda: self.now)
+        self.deeds = Deeds(database, KEYS, now=lambda: self.now)
         self.told: list[Approval] = []
         self.supervision = Supervision(self.deeds, self._tell, limit_s=limit_s)
         self.bank = Bank()

@@ -64,7 +64,7 @@ class Work:
 
 def remembering(store: Store, keys: RecordingKeys, *, now: Callable[[], datetime]) -> MemorySystem:
     """Return what flows ask about a customer's earlier calls."""
-    deeds = Deeds(store.database, now=now)
+    deeds = Deeds(store.database, keys, now=now)
     return MemorySystem(deeds, Customers(SealedFacts(store.database), keys), now=now)
 
 
@@ -83,7 +83,7 @@ async def working(  # noqa: PLR0917  # everything it may need, from one place
 
     `twilio` sends text messages, where there is an account.
     """
-    deeds, book = Deeds(store.database, now=now), ActionBook(store.database, now=now)
+    deeds, book = Deeds(store.database, keys, now=now), ActionBook(store.database, now=now)
     customers = Customers(SealedFacts(store.database), keys)
     after_call = AfterCall(
         calls=store,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voicebot.app.vault import recording_keys
 from voicebot.commands.actor import actor
 from voicebot.dialog.flow import Operation
 from voicebot.dialog.library import Library, UnknownVersion
@@ -81,7 +82,8 @@ async def _actions(settings: Settings) -> AsyncIterator[Actions]:
         return await asyncio.to_thread(contracts, version)
 
     async with Database.connected(locate(settings.data, settings.database)) as database:
-        book, deeds = ActionBook(database, now=_now), Deeds(database, now=_now)
+        keys = await asyncio.to_thread(recording_keys, settings)
+        book, deeds = ActionBook(database, now=_now), Deeds(database, keys, now=_now)
         yield Actions(book, Supervision(deeds), contracts_of, _LeftToTheServer(), wait_s=_WAIT_S)
 
 

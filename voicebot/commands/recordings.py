@@ -11,6 +11,7 @@ from voicebot.app.recording_store import recording_objects, store_name, store_pr
 from voicebot.app.vault import recording_keys
 from voicebot.records.database import Database, locate
 from voicebot.records.facts import SealedFacts
+from voicebot.records.personal_values import PersonalValues
 from voicebot.records.vault.index import RecordingIndex
 from voicebot.records.vault.keys import new_key
 from voicebot.records.vault.trial import try_out
@@ -20,7 +21,7 @@ from voicebot.work.customers import Customers
 
 #: Each call that was seen to, and what is wrong with it.
 _Seen = AsyncIterator[tuple[str, str | None]]
-_Task = Callable[[Vault, Customers], _Seen]
+_Task = Callable[[Vault, Customers, Database], _Seen]
 
 
 def add_recordings(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def add_recordings(parser: argparse.ArgumentParser) -> None:
     verifying.set_defaults(run=lambda given: _run(given, _verify, "sound"))
     rotating = tasks.add_parser(
         "rotate-keys",
-        help="seal anew, with VOICEBOT_RECORDING_KEY, what older keys sealed, customers' past too; may be begun again",
+        help="seal anew, with VOICEBOT_RECORDING_KEY, what older keys sealed, of customers too; may be begun again",
     )
     rotating.set_defaults(run=lambda given: _run(given, _rotate, "sealed anew"))
     for task in (trying, verifying, rotating):
@@ -58,15 +59,17 @@ def _try_store(given: argparse.Namespace) -> int:
     return 1
 
 
-def _verify(vault: Vault, customers: Customers) -> _Seen:
-    del customers
+def _verify(vault: Vault, customers: Customers, database: Database) -> _Seen:
+    del customers, database
     return vault.verify()
 
 
-async def _rotate(vault: Vault, customers: Customers) -> _Seen:
+async def _rotate(vault: Vault, customers: Customers, database: Database) -> _Seen:
     async for seen in vault.rotate():
         yield seen
     async for seen in customers.rotate():
+        yield seen
+    async for seen in PersonalValues(vault.keys).rotate(database):
         yield seen
 
 
@@ -81,7 +84,7 @@ async def _each(given: argparse.Namespace, task: _Task, done: str) -> int:
         keys = await asyncio.to_thread(recording_keys, settings)
         vault = Vault(recording_objects(settings), keys, RecordingIndex(database))
         customers = Customers(SealedFacts(database), keys)
-        async for call_id, fault in task(vault, customers):
+        async for call_id, fault in task(vault, customers, database):
             if fault is None:
                 good += 1
             else:

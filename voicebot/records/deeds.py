@@ -6,7 +6,7 @@ Each change of what people decide goes to the audit trail in the transaction tha
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -16,7 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voicebot.records.audit import AuditEntry, append
 from voicebot.records.database import Database, insert_new
+from voicebot.records.personal_values import PersonalValues
 from voicebot.records.tables import AFTER_CALLS, APPROVALS, CALLBACKS, CALLS, DEEDS, FOLLOW_UPS, MESSAGES, PAUSES
+from voicebot.records.vault.keys import RecordingKeys
 
 #: The subject of a pause that stops everything.
 ALL = "all"
@@ -53,7 +55,10 @@ class FollowUpState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """A write that was done. `arguments` and `result` are text that only its operation's types can read back."""
+    """A write that was done. `arguments` and `result` are text that only its operation's types can read back.
+
+    In lists, what is personal there is masked.
+    """
 
     id: str
     call_id: str
@@ -117,22 +122,24 @@ class PastCall:
 
 
 class Deeds:
-    """Reads and writes them. `now` dates entries."""
+    """Reads and writes them. `now` dates entries; `keys` seal what is personal in them."""
 
-    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, keys: RecordingKeys, *, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
+        self._personal = PersonalValues(keys)
 
     # What was done
 
     async def note(self, deed_id: str, call_id: str, operation: str, arguments: str, result: str) -> None:
         """Note a write; noted twice it stands as it was noted first."""
+        shown, personal = self._personal.apart(deed_id, arguments=arguments, result=result)
         values = {
             "id": deed_id,
             "call_id": call_id,
             "operation": operation,
-            "arguments": arguments,
-            "result": result,
+            **shown,
+            "personal": personal,
             "done_at": self._now(),
             "state": DeedState.DONE.value,
         }
@@ -140,9 +147,13 @@ class Deeds:
             await connection.execute(insert_new(connection, DEEDS, values))
 
     async def deed(self, deed_id: str) -> Deed | None:
+        """Return a write with all that it was done with, in clear; null what its key is missing for."""
         async with self._database.connect() as connection:
             row = (await connection.execute(select(DEEDS).where(DEEDS.c.id == deed_id))).first()
-        return _deed(row) if row else None
+        if row is None:
+            return None
+        whole = self._personal.together(deed_id, row.personal, arguments=row.arguments, result=row.result)
+        return replace(_deed(row), arguments=whole["arguments"], result=whole["result"])
 
     async def deeds(self, *, call_id: str | None = None, limit: int = 100) -> Sequence[Deed]:
         """Return what was done last, of one call or of all."""
@@ -197,11 +208,13 @@ class Deeds:
     async def ask(self, approval_id: str, call_id: str, operation: str, arguments: str, limit_s: float) -> Approval:
         """Ask for a write to be allowed within `limit_s`; asked again, the first asking stands."""
         now = self._now()
+        shown, personal = self._personal.apart(approval_id, arguments=arguments)
         values = {
             "id": approval_id,
             "call_id": call_id,
             "operation": operation,
-            "arguments": arguments,
+            **shown,
+            "personal": personal,
             "asked_at": now,
             "expires_at": now + timedelta(seconds=limit_s),
             "state": ApprovalState.WAITING.value,
@@ -242,6 +255,15 @@ class Deeds:
                 about = {"approval": approval_id, "operation": row.operation}
                 await self._audit(connection, by, f"approval_{state}", row.call_id, about)
             return _approval(row)
+
+    async def in_clear(self, action_id: str) -> Mapping[str, str]:
+        """Return the arguments of a write, done or to be allowed, and its result as they are; nothing for others."""
+        deed = await self.deed(action_id)
+        if deed is not None:
+            return {"arguments": deed.arguments, "result": deed.result}
+        async with self._database.connect() as connection:
+            row = (await connection.execute(select(APPROVALS).where(APPROVALS.c.id == action_id))).first()
+        return self._personal.together(action_id, row.personal, arguments=row.arguments) if row else {}
 
     # What is paused
 

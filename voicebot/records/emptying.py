@@ -47,8 +47,8 @@ _NO_WORDS: Mapping[str, Any] = {
 #: What was read from the words and written elsewhere. A summary stays not null: a call without one is summed up anew.
 _SAID_ELSEWHERE: Sequence[tuple[Table, Mapping[str, Any]]] = (
     (AFTER_CALLS, {"summary": case((AFTER_CALLS.c.summary.is_not(None), ""), else_=None), "facts": None}),
-    (DEEDS, {"arguments": "{}", "result": "{}"}),
-    (APPROVALS, {"arguments": "{}"}),
+    (DEEDS, {"arguments": "{}", "result": "{}", "personal": None}),
+    (APPROVALS, {"arguments": "{}", "personal": None}),
     (FOLLOW_UPS, {"text": ""}),
     (MESSAGES, {"text": ""}),
     (CALL_NOTES, {"text": ""}),

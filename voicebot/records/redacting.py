@@ -142,11 +142,15 @@ def _alternative(text: str, context: Context, found: Sequence[Finding]) -> str:
     return without_numbers(text) if found else text
 
 
-def _slot(name: str, value: str, found: Sequence[Finding]) -> str:
+def redact_slot(name: str, value: str) -> str:
+    """Return the value of a slot of that name as it may be kept: a number of an account is told as what it is."""
     kind = asked_by(name)
-    if kind is not None and _DIGITS.search(value):
-        return kind.mark
-    return without_numbers(redact(value)) if found else redact(value)
+    return kind.mark if kind is not None and _DIGITS.search(value) else redact(value)
+
+
+def _slot(name: str, value: str, found: Sequence[Finding]) -> str:
+    kept = redact_slot(name, value)
+    return without_numbers(kept) if found else kept
 
 
 def _as_it_is(text: str) -> str:

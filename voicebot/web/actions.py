@@ -11,6 +11,7 @@ from aiohttp import web
 from voicebot.backends.sqlite import from_json
 from voicebot.records.access.roles import Right
 from voicebot.records.actions import Action
+from voicebot.records.personal_values import has_masked, masked
 from voicebot.web.access.declared import requires
 from voicebot.web.access.principal import principal_of
 from voicebot.web.doors import read_form
@@ -35,8 +36,10 @@ class ActionsDoor:
             web.get("/api/actions", self.actions),
             web.post("/api/actions/{action}/cancel", self.cancel),
             web.post("/api/actions/{action}/undo", self.undo),
+            web.post("/api/actions/{action}/reveal", self.reveal),
             web.get("/actions", self.page),
             web.post("/actions", self.do_on_page),
+            web.post("/actions/{action}/reveal", self.reveal_on_page),
         ]
 
     @requires(Right.UNDO_ACTIONS)
@@ -54,6 +57,12 @@ class ActionsDoor:
         """Take back what was done, by an operation or by hand, or stop it; 202 when that goes on, 409 why it cannot."""
         return _told(await self._do(request, Verb.UNDO, request.match_info["action"]))
 
+    @requires(Right.UNDO_ACTIONS, audited="action_revealed")
+    async def reveal(self, request: web.Request) -> web.Response:
+        """Return an action with the numbers that lists only name, for somebody who takes it back by hand."""
+        action, clear = await self._revealed(request)
+        return web.json_response(_shown(action) | clear)
+
     @requires(Right.UNDO_ACTIONS)
     async def page(self, request: web.Request) -> web.Response:
         """Show the actions of one `call`, or the latest of all, each with what can be done about it."""
@@ -69,6 +78,24 @@ class ActionsDoor:
             raise web.HTTPBadRequest(text="`verb` is cancel or undo.") from None
         answer = await self._do(request, verb, form.get("action", ""))
         return await self._page(request, answer.action.call_id, answer)
+
+    @requires(Right.UNDO_ACTIONS, audited="action_revealed")
+    async def reveal_on_page(self, request: web.Request) -> web.Response:
+        """Show the actions of a call, one of them with the numbers that are only named otherwise."""
+        await read_form(request)
+        action, clear = await self._revealed(request)
+        found = shown_actions(await self._found(action.call_id))
+        found = [shown | (clear if shown["id"] == action.id else {}) for shown in found]
+        return self._pages.html(request, "actions.html", actions=found, of_call=action.call_id, answer=None)
+
+    async def _revealed(self, request: web.Request) -> tuple[Action, dict[str, Any]]:
+        """Return an action and what stands in its lists masked, in clear."""
+        action_id = request.match_info["action"]
+        found = await self._actions.in_clear(action_id) if _ID.fullmatch(action_id) else None
+        if found is None:
+            raise web.HTTPNotFound(text="There is no such action.")
+        action, clear = found
+        return action, {name: values(text) for name, text in clear.items()} | {"masked": False}
 
     async def _do(self, request: web.Request, verb: Verb, action_id: str) -> Answer:
         answer = None
@@ -117,8 +144,9 @@ def _shown(action: Action) -> dict[str, Any]:
         "state": action.state.value,
         "at": action.at.isoformat(),
         "due_at": action.due_at.isoformat() if action.due_at else None,
-        "arguments": values(action.arguments),
-        "result": values(action.result),
+        "arguments": values(masked(action.arguments)),
+        "result": values(masked(action.result)),
+        "masked": has_masked(action.arguments) or has_masked(action.result),
         "text": action.text,
         "by": action.by,
         "problem": action.problem,

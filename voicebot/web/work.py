@@ -13,6 +13,7 @@ from aiohttp import web
 from voicebot.records.access.roles import Right
 from voicebot.records.actions import ActionBook
 from voicebot.records.deeds import ALL, Approval, ApprovalState, Deeds, FollowUp, FollowUpState
+from voicebot.records.personal_values import masked
 from voicebot.web.access.declared import requires
 from voicebot.web.access.principal import principal_of
 from voicebot.web.actions import values
@@ -216,7 +217,7 @@ def _approval(approval: Approval) -> dict[str, Any]:
         "id": approval.id,
         "call": approval.call_id,
         "operation": approval.operation,
-        "arguments": values(approval.arguments),
+        "arguments": values(masked(approval.arguments)),
         "asked_at": approval.asked_at.isoformat(),
         "expires_at": approval.expires_at.isoformat(),
         "state": approval.state.value,

@@ -78,6 +78,11 @@ class Actions:
     async def latest(self) -> Sequence[Action]:
         return await self.book.latest()
 
+    async def in_clear(self, action_id: str) -> tuple[Action, Mapping[str, str]] | None:
+        """Return an action and what it was done with, nothing masked; None when there is none of this id."""
+        action = await self.book.find(action_id)
+        return None if action is None else (action, await self._deeds.in_clear(action_id))
+
     async def do(self, verb: Verb, action_id: str, *, by: str) -> Answer | None:
         """Cancel or undo an action; None when there is none of this id."""
         action = await self.book.find(action_id)

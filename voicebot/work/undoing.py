@@ -14,7 +14,10 @@ from voicebot.work.planned import PlannedFor
 
 UNDO = "undo"
 _OK = "ok"
-NOT_KEPT = "What was done is not kept any more, as retention says; undo it in the system itself."
+NOT_KEPT = (
+    "What was done is not kept any more, as retention says, or sealed with a key that is missing here; undo it in the"
+    " system itself."
+)
 
 
 class Undoing:

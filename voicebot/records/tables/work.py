@@ -29,9 +29,10 @@ DEEDS = Table(
     Column("id", String(256), primary_key=True),
     _of_call(),
     Column("operation", String(128), nullable=False),
-    # Values with their types, as text.
+    # Values with their types, as text; those that are personal are masked, and sealed.
     Column("arguments", Text, nullable=False),
     Column("result", Text, nullable=False),
+    Column("personal", LargeBinary),
     Column("done_at", UtcTime, nullable=False),
     Column("state", String(16), nullable=False),
     Column("undone_at", UtcTime),
@@ -53,6 +54,7 @@ APPROVALS = Table(
     _of_call(),
     Column("operation", String(128), nullable=False),
     Column("arguments", Text, nullable=False),
+    Column("personal", LargeBinary),
     Column("asked_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
     Column("state", String(16), nullable=False),

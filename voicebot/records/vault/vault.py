@@ -38,7 +38,7 @@ class Playable:
 class Vault:
     def __init__(self, objects: Objects, keys: RecordingKeys, index: RecordingIndex) -> None:
         self._objects = objects
-        self._keys = keys
+        self.keys = keys
         self._index = index
 
     async def open(self, call_id: str) -> Playable | None:
@@ -51,7 +51,7 @@ class Vault:
             return None
         name = found.path
         try:
-            file = await asyncio.to_thread(SealedFile.open, self._reader(name), name, self._keys)
+            file = await asyncio.to_thread(SealedFile.open, self._reader(name), name, self.keys)
         except ObjectMissingError:
             return None
         return Playable(Codec(found.codec).content_type, file.size, found.sha256 or "", file)
@@ -77,7 +77,7 @@ class Vault:
         May be broken off and begun again; the old keys are needed until it has come to its end.
         """
         async for call_id, recording in self._index.ready():
-            if recording.key_id == self._keys.current.id:
+            if recording.key_id == self.keys.current.id:
                 continue
             try:
                 await self._reseal(call_id, recording)
@@ -93,24 +93,24 @@ class Vault:
         await self._index.resealed(
             call_id,
             sha256=hashlib.sha256(sealed).hexdigest(),
-            key_id=self._keys.current.id,
+            key_id=self.keys.current.id,
             stored_bytes=len(sealed),
         )
 
     def _reseal_object(self, name: str) -> bytes:
-        sealed = seal(self._unseal(name), name, self._keys.current)
+        sealed = seal(self._unseal(name), name, self.keys.current)
         self._objects.put(name, sealed)
         return sealed
 
     def _unseal(self, name: str) -> bytes:
-        return unseal(self._objects.read(name), name, self._keys)
+        return unseal(self._objects.read(name), name, self.keys)
 
     def _fault(self, recording: RecordingRecord) -> str | None:
         try:
             stored = self._objects.read(recording.path)
             if hashlib.sha256(stored).hexdigest() != recording.sha256:
                 return "is not what was stored"
-            unseal(stored, recording.path, self._keys)
+            unseal(stored, recording.path, self.keys)
             self._unseal(waveform_name(recording.path))
         except (ObjectMissingError, SealBrokenError, UnknownKeyError) as error:
             return str(error)
