@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from voicebot.backends.backends import BackendResult
 from voicebot.backends.http import HttpSystem
-from voicebot.backends.journal import WriteJournal
+from voicebot.backends.journal import WriteJournal, forget_call
 from voicebot.backends.resilience import Patience
 from voicebot.backends.systems import Auth, HeaderAuth, HttpSpec, OAuthClient, Once, Request
 from voicebot.dialog.events import SlotValue
@@ -340,6 +340,50 @@ async def test_a_write_cut_off_by_the_deadline_is_not_repeated(make: Make, shop:
         await task
     with pytest.raises(BackendUnavailable, match="nobody knows"):
         await client.credit()
+
+
+async def test_what_a_system_does_not_want_is_not_repeated_and_keeps_nobody_else_from_it(
+    make: Make, shop: Served
+) -> None:
+    shop[0].answers = [(422, "{}")] * 6
+    client = make()
+    for _ in range(6):
+        with pytest.raises(BackendUnavailable, match="status 422"):
+            await client.status()
+    assert len(shop[0].asked) == 6
+    assert (await client.status()).outcome == "ok"
+
+
+async def test_a_write_that_was_refused_may_be_tried_anew(make: Make, shop: Served) -> None:
+    shop[0].answers = [(400, "{}"), (200, '{"balance": 1}')]
+    client = make()
+    with pytest.raises(BackendUnavailable, match="status 400"):
+        await client.credit()
+    assert (await client.credit()).outcome == "ok"
+
+
+async def test_a_write_that_was_answered_by_a_redirect_may_have_been_done(make: Make, shop: Served) -> None:
+    async def see_other(request: web.Request) -> web.Response:
+        raise web.HTTPSeeOther("/orders/48213")
+
+    shop[0].answers = [see_other]
+    client = make()
+    with pytest.raises(BackendUnavailable, match="status 303"):
+        await client.credit()
+    with pytest.raises(BackendUnavailable, match="nobody knows"):
+        await client.credit()
+    assert len(shop[0].asked) == 1
+
+
+async def test_a_call_that_is_deleted_takes_its_writes_with_it_and_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "writes.sqlite"
+    journal = WriteJournal(path)
+    gone = ("call/1", "after:call/1", "undo:call/1/x")
+    kept = ("call0/1", "call2/1", "call", "after:call2/1", "cal/1")
+    for key in (*gone, *kept):
+        await journal.begin(key, "orders.credit")
+    forget_call(path, "call")
+    assert [key for key in (*gone, *kept) if await journal.begin(key, "orders.credit") is None] == list(gone)
 
 
 async def test_operations_of_a_key_do_not_mix(make: Make, shop: Served, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
+from tests.fakes.postgresql import fresh_database
 from voicebot.backends.backends import BackendResult
 from voicebot.backends.sql import SqlSystem
 from voicebot.backends.systems import SqlSpec, Statement
@@ -121,3 +123,23 @@ async def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> No
     with pytest.raises(BackendUnavailable, match="OperationalError"):
         await system.call("stock.level", {"item": "lamp"}, idempotency_key=None)
     await system.close()
+
+
+async def test_a_write_that_waits_too_long_for_a_lock_is_broken_off_and_not_done_later(
+    postgresql_socket: str,
+) -> None:
+    with fresh_database(postgresql_socket) as url:
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE stock (item TEXT, pieces INTEGER)"))
+            connection.execute(text("INSERT INTO stock VALUES ('lamp', 2)"))
+        hasty, patient = SqlSystem(SPEC, CONTRACTS, url, statement_limit_s=0.2), SqlSystem(SPEC, CONTRACTS, url)
+        with engine.begin() as somebody_else:
+            somebody_else.execute(text("LOCK TABLE stock"))
+            with pytest.raises(BackendUnavailable, match=r"stock\.reserve"):
+                await hasty.call("stock.reserve", {"item": "lamp"}, idempotency_key="call/1")
+        reserved = await patient.call("stock.reserve", {"item": "lamp"}, idempotency_key="call/1")
+        assert reserved == BackendResult("ok", {"left": 1})
+        await hasty.close()
+        await patient.close()
+        engine.dispose()

@@ -28,14 +28,23 @@ log = structlog.get_logger(__name__)
 
 _ANSWER_BYTES_MOST = 1_000_000
 #: Statuses after which the same request may well succeed, and was surely not carried out.
-_NOT_NOW = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+_NOT_NOW = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+)
 #: Tokens are renewed this long before they run out.
 _TOKEN_MARGIN_S = 30.0
 _TOKEN_LIFE_S = 300.0
 
 
 class _NotCarriedOut(NotSent):
-    """The system could not be reached or refused the request, which surely had no effect: it may be sent again."""
+    """The system could not be reached or is busy, so the request surely had no effect: it may be sent again."""
+
+
+class _Refused(NotSent):
+    """The system works and does not want this request (4xx): it had no effect, and would have none when repeated.
+
+    That says nothing about the system, so that one caller's odd number does not keep others from it.
+    """
 
 
 class _MaybeCarriedOut(BackendUnavailable):
@@ -164,8 +173,8 @@ class HttpSystem:
         if outcome is None and status in _NOT_NOW:
             raise _NotCarriedOut(f"'{self._spec.name}' is too busy ({status}).")
         if outcome is None and not 200 <= status < 300:
-            refused = status < 500
-            error = _NotCarriedOut if refused else _MaybeCarriedOut
+            # A redirect is often the answer to a write that was carried out, so it counts as unknown.
+            error = _Refused if 400 <= status < 500 else _MaybeCarriedOut
             raise error(f"'{self._spec.name}' answered '{contract.name}' with status {status}.")
         if len(content) > _ANSWER_BYTES_MOST:
             raise BackendUnavailable(f"'{self._spec.name}' gave more than {_ANSWER_BYTES_MOST} bytes.")
@@ -203,7 +212,8 @@ class HttpSystem:
                 allow_redirects=False,
                 ssl=self._tls or True,
             ) as response:
-                answer = await response.json() if response.status == HTTPStatus.OK else {}
+                content = await read_answer(response, _ANSWER_BYTES_MOST)
+                answer = json.loads(content) if response.status == HTTPStatus.OK else {}
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise _NotCarriedOut(f"'{self._spec.name}' gave no token ({type(error).__name__}).") from error
         token = answer.get("access_token") if isinstance(answer, dict) else None

@@ -121,7 +121,9 @@ def forget_call(file: Path, call_id: str) -> None:
         with closing(sqlite3.connect(file, isolation_level=None, timeout=3.0)) as connection:
             connection.execute("PRAGMA secure_delete = ON")
             for prefix in (f"{call_id}/", f"after:{call_id}/", f"undo:{call_id}/"):
-                connection.execute("DELETE FROM written WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))
+                # A range, so that the key's index finds it: a year of calls is deleted one by one.
+                end = prefix[:-1] + chr(ord("/") + 1)
+                connection.execute("DELETE FROM written WHERE key >= ? AND key < ?", (prefix, end))
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
         raise OSError(f"{file} cannot be written to: {error}. Try again when nobody else uses it.") from error

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, Text, create_engine, insert, select, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, Text, create_engine, insert, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from voicebot.backends.backends import BackendResult
@@ -28,18 +28,34 @@ _DONE_WRITES = Table(
     Column("result", Text, nullable=False),
 )
 _THREADS = 4
+#: What takes longer is broken off by the database itself, before the caller is told that it failed: a write that waits
+#: for a lock must not happen after that.
+STATEMENT_LIMIT_S = 7.0
+_CONNECT_LIMIT_S = 5
 
 
 class SqlSystem:
     """One database. Reads run in a transaction that is rolled back, so that no statement can write by mistake."""
 
-    def __init__(self, spec: SqlSpec, contracts: Mapping[str, Operation], url: str) -> None:
-        """Take a SQLAlchemy URL; nothing is opened before the first call."""
+    def __init__(
+        self,
+        spec: SqlSpec,
+        contracts: Mapping[str, Operation],
+        url: str,
+        *,
+        statement_limit_s: float = STATEMENT_LIMIT_S,
+    ) -> None:
+        """Take a SQLAlchemy URL; nothing is opened before the first call.
+
+        PostgreSQL breaks off statements after `statement_limit_s`, and connections that are lost are noticed.
+        """
         self._spec = spec
         self._contracts = contracts
-        self._engine = create_engine(url, pool_pre_ping=True)
+        self._engine = create_engine(url, pool_pre_ping=True, connect_args=_limits(url, statement_limit_s))
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"sql-{spec.name}")
         self._has_table = False
+        # For one transaction, since poolers refuse what they do not know when a connection begins.
+        self._limit = f"SET LOCAL statement_timeout = {round(statement_limit_s * 1000)}"
 
     @property
     def operations(self) -> frozenset[str]:
@@ -63,6 +79,7 @@ class SqlSystem:
         try:
             if not contract.write:
                 with self._engine.connect() as connection:
+                    self._set_limit(connection)
                     result = _read(connection, contract, statement, arguments)
                     connection.rollback()
                 return result
@@ -70,12 +87,26 @@ class SqlSystem:
                 _METADATA.create_all(self._engine)
                 self._has_table = True
             with self._engine.begin() as connection:
+                self._set_limit(connection)
                 return _write_once(connection, contract, statement, arguments, key or "")
         except SQLAlchemyError as error:
             kind = type(error).__name__
             raise BackendUnavailable(f"The database '{self._spec.name}' failed at '{operation}' ({kind}).") from error
         except Unconvertible as error:
             raise BackendUnavailable(f"'{operation}' gave a value that is {error}.") from error
+
+    def _set_limit(self, connection: Connection) -> None:
+        if self._engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(self._limit)
+
+
+def _limits(url: str, limit_s: float) -> dict[str, object]:
+    """Return what has libpq give up in time; what the URL says itself goes before it."""
+    parsed = make_url(url)
+    if parsed.get_driver_name() not in {"psycopg", "psycopg2"}:
+        return {}
+    limits: dict[str, object] = {"connect_timeout": _CONNECT_LIMIT_S, "tcp_user_timeout": round(limit_s * 1000)}
+    return {name: value for name, value in limits.items() if name not in parsed.query}
 
 
 def _plain(value: SlotValue) -> SlotValue:
