@@ -10,7 +10,7 @@ from voicebot.dialog.check_digits import CheckDigit, fits
 from voicebot.dialog.events import SlotValue
 from voicebot.dialog.spelled import Spelled
 from voicebot.speech.asr import Hypothesis
-from voicebot.speech.recognition.two_pass.choosing import words_of
+from voicebot.speech.recognition.known import words_of
 
 _WORDS = {
     "zero": "0", "oh": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",

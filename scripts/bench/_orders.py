@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 
-from voicebot.speech.recognition.two_pass.choosing import words_of
+from voicebot.speech.recognition.known import words_of
 
 DRINKS = (
     "iced coffee", "iced mocha", "drip coffee", "house coffee", "coffee", "mocha", "espresso", "americano",

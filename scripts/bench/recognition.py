@@ -41,7 +41,7 @@ from voicebot.language.words import normalise
 from voicebot.simulation.sounds import Wave, cough, hum, mixed, silence, wave_of
 from voicebot.speech.asr import Hypothesis
 from voicebot.speech.published import installed_models
-from voicebot.speech.recognition.two_pass.choosing import words_of
+from voicebot.speech.recognition.known import words_of
 from voicebot.wav import read_mulaw_wav
 
 FOLDS = 5

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.known import words_of
 from voicebot.speech.recognition.two_pass.choosing import (
     choose,
     choose_number,
     likely_enough,
     settled,
-    words_of,
     worth_weighing,
 )
 

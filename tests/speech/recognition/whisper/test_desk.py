@@ -57,6 +57,24 @@ async def test_a_desk_of_two_threads_runs_two_jobs_at_once() -> None:
     await desk.close()
 
 
+async def test_a_desk_has_rested_after_four_times_as_long_as_its_last_job_took() -> None:
+    now_s = 100.0
+    desk = Desk(clock=lambda: now_s)
+    assert desk.rested
+
+    def take_a_second(_cancelled: Callable[[], bool]) -> None:
+        nonlocal now_s
+        now_s += 1.0
+
+    await desk.submit(take_a_second, Urgency.FINAL).result
+    assert not desk.rested
+    now_s += 3.9
+    assert not desk.rested
+    now_s += 0.1
+    assert desk.rested
+    await desk.close()
+
+
 async def test_a_job_cancelled_while_it_waits_never_runs(desk: Desk) -> None:
     order: list[str] = []
     gate = threading.Event()

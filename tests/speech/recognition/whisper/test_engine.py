@@ -14,9 +14,10 @@ import pytest
 
 from tests.fakes.whisper_model import write_whisper_model
 from tests.speech.spoken import frames, spoken
-from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.dialog.expectation import AnswerKind, Domain, Expectation
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
 from voicebot.speech.recognition.whisper.desk import Urgency
 from voicebot.speech.recognition.whisper.engine import WhisperEngine, WhisperStream
@@ -89,9 +90,9 @@ def best(heard: tuple[Hypothesis, ...] | None) -> str:
     return heard[0].text if heard else ""
 
 
-async def until_idle(engine: WhisperEngine) -> None:
+async def until_rested(engine: WhisperEngine) -> None:
     async with asyncio.timeout(10):
-        while not engine.idle:
+        while not engine.rested:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.01)
 
@@ -174,7 +175,7 @@ async def test_a_guess_at_a_pause_is_cancelled_before_it_costs_anything_when_spe
     assert await looking == ()
     gate.set()
     await others.result
-    await until_idle(engine)
+    await until_rested(engine)
     assert model.decodings == 0
     await stream.close()
 
@@ -186,7 +187,7 @@ async def test_partials_are_tried_every_500_to_700_ms_of_speech(engine: WhisperE
     for number, frame in enumerate(frames(speech[: len(speech) // 320 * 320])):
         before = model.decodings
         await stream.feed(frame)
-        await until_idle(engine)
+        await until_rested(engine)
         if model.decodings > before:
             tried_at.append(number * 20)
     gaps = [later - earlier for earlier, later in pairwise(tried_at)]
@@ -234,7 +235,7 @@ async def test_partials_are_what_two_passes_agree_on(engine: WhisperEngine) -> N
     speech = spoken("I would like to know where my order is and when it is going to be here.").rstrip(b"\0")
     for frame in frames(speech[: len(speech) // 320 * 320]):
         await stream.feed(frame)
-        await until_idle(engine)
+        await until_rested(engine)
     assert shown == [TEXT], "the first pass shows nothing, and later ones nothing new"
     await stream.close()
 
@@ -251,7 +252,7 @@ async def test_no_partial_is_tried_while_another_caller_is_decoded(engine: Whisp
     await hear(stream, speech[: len(speech) // 320 * 320])
     gate.set()
     await others.result
-    await until_idle(engine)
+    await until_rested(engine)
     assert model.decodings == 0
     await stream.close()
 
@@ -400,6 +401,32 @@ async def test_a_number_of_which_a_digit_sounds_like_words_is_searched_among_dig
 ) -> None:
     found = Decoded((Text(text, -0.5),), 0.1, numbers=(("5 1 9 0 4", 0.04), ("9 1 9 0 4", 0.03)), spelled=0.5)
     assert (await heard_at_a_number(directory, found, 5))[0] == first
+
+
+@pytest.mark.parametrize(("requests", "enough"), [((TEXT,), True), (("Cancel that, please.",), False)])
+async def test_words_that_the_question_expects_need_no_alternatives(
+    tmp_path: Path, directory: Path, requests: tuple[str, ...], enough: bool
+) -> None:
+    told: list[bool] = []
+
+    class Told(CountingModel):
+        def decode(
+            self, samples: Samples, cue: Cue, cancelled: Callable[[], bool], *, draft: bool = False
+        ) -> Decoded | None:
+            assert cue.enough is not None
+            told.append(cue.enough(TEXT))
+            return super().decode(samples, cue, cancelled, draft=draft)
+
+    open_question = Expectation("open", (AnswerKind.OPEN,))
+    domain = await asyncio.to_thread(compile_domain, Domain("v1", requests, (open_question,)), tmp_path)
+    model = Told(str(directory), threads=1, compute_type="int8", context_s=5.0, local_only=True)
+    engine = WhisperEngine(model, max_sessions=1)
+    stream = await engine.open(Request.of(open_question, domain), None)
+    await hear(stream, spoken("Where is my order?") + PAUSE)
+    await stream.finish()
+    await stream.close()
+    await engine.close()
+    assert told == [enough]
 
 
 def test_a_text_that_is_enough_gets_no_alternatives(tmp_path: Path) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.engine import OnPartial
-from voicebot.speech.recognition.sphinx.domain import Shape, read_material
+from voicebot.speech.recognition.sphinx.domain import Shape, expected_words, read_material
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
 from voicebot.speech.recognition.utterance import Deadlines, WorkerUtterance
 from voicebot.speech.recognition.wire import Request
@@ -26,7 +25,6 @@ ENGINE = "pocketsphinx"
 #: A process that died has two seconds to be back and hear the utterance from its beginning; then the other engine does
 #: without it. Who drives both sees to it that no caller waits so long.
 _DEADLINES = Deadlines(worker_s=2.0, finish_s=10.0, late_s=60.0)
-_KEPT_QUESTIONS = 64
 
 
 class SphinxApart:
@@ -54,7 +52,7 @@ class SphinxApart:
     async def prepare(self, domain: Path) -> None:
         await WorkerTranscriber([self._pool], domain=domain).prepare()
         for shape in (await asyncio.to_thread(read_material, domain)).open_shapes:
-            await asyncio.to_thread(_words, domain, shape)
+            await asyncio.to_thread(expected_words, domain, shape)
 
     async def open(self, request: Request, on_partial: OnPartial) -> SphinxApartStream:
         if self._open >= self._max_sessions:
@@ -63,7 +61,7 @@ class SphinxApart:
         self._open += 1
         try:
             shape = Shape(request.kinds, request.phrases, request.lengths)
-            words = await asyncio.to_thread(_words, request.domain, shape)
+            words = await asyncio.to_thread(expected_words, request.domain, shape)
         except BaseException:
             self._open -= 1
             raise
@@ -141,8 +139,3 @@ class SphinxApartStream:
     async def _show(self, on_partial: OnPartial) -> None:
         async for partial in self._utterance.partials():
             await on_partial(partial.text)
-
-
-@lru_cache(maxsize=_KEPT_QUESTIONS)
-def _words(domain: Path, shape: Shape) -> frozenset[str]:
-    return read_material(domain).words(shape)

@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from voicebot.dialog.expectation import AnswerKind, Domain, Expectation
@@ -22,6 +23,7 @@ _COMPILER = "7"
 """Part of every name: files of an older compiler are not used."""
 _SAMPLES_PER_ANSWER = 400
 _DOMAIN_FILE = "domain.json"
+_KEPT_QUESTIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +244,12 @@ def read_material(folder: Path) -> Material:
         return Material(tuple(described["requests"]), tuple(described["names"]), shapes)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineUnavailable("A compiled domain is missing or damaged; publish the flows again.") from error
+
+
+@lru_cache(maxsize=_KEPT_QUESTIONS)
+def expected_words(folder: Path, shape: Shape) -> frozenset[str]:
+    """Return the words of one question of a compiled domain, computed once; `EngineUnavailable` if it is none."""
+    return read_material(folder).words(shape)
 
 
 def read_compiled(folder: Path, key: str) -> Compiled | None:

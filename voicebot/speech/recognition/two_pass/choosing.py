@@ -9,13 +9,13 @@ pocketsphinx's, where that sounds the same; else callers talk of something else,
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
 from voicebot.numerals import TEENS, TENS, UNITS, ZERO
 from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.known import all_known, words_of
 from voicebot.speech.recognition.whisper.figures import only_digits
 
 #: In natural logarithms: an alternative of known words may be a twentieth as likely as the first.
@@ -31,9 +31,6 @@ _SAME_WORDS = 0.6
 #: So long may a word be that one of the two heard and the other did not ("a", "of").
 _SLIGHT = 3
 _MOST = 5
-_WORD = re.compile(r"[a-z]+(?:'[a-z]+)*|\d+")
-#: The usual word of each number; the rarer spellings ("fourty") come after it in the tables.
-_NUMERALS = {number: word for word, number in reversed((*UNITS.items(), *TEENS.items(), *TENS.items()))}
 _NUMBER_WORDS = frozenset((*ZERO, *UNITS, *TEENS, *TENS))
 
 
@@ -90,12 +87,6 @@ def choose_number(
     return tuple(ranked.values())
 
 
-def all_known(text: str, known: Collection[str]) -> bool:
-    """Say whether `text` has words and each of them is one that the question expects, or a number."""
-    words = words_of(text)
-    return bool(words) and all(word in known or word.isdecimal() for word in words)
-
-
 def worth_weighing(text: str, expected: str) -> bool:
     """Say whether `expected`, pocketsphinx's, may be what was said where Whisper writes `text`.
 
@@ -118,25 +109,6 @@ def settled(text: str, expected: Sequence[Hypothesis], known: Collection[str]) -
     Either all of its words are known, or it sounds like what pocketsphinx heard with known words alone.
     """
     return all_known(text, known) or bool(expected and _sounds_like(words_of(expected[0].text), words_of(text)))
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words of `text` as they are said, figures below a hundred too: "12-ounce" is "twelve", "ounce"."""
-    said: list[str] = []
-    for word in _WORD.findall(text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")):
-        said += _spoken(word) if word.isdecimal() else [word]
-    return said
-
-
-def _spoken(figures: str) -> list[str]:
-    number = int(figures)
-    if figures == "0":
-        return ["zero"]
-    if str(number) != figures or number > 99:
-        return [figures]
-    if number in _NUMERALS:
-        return [_NUMERALS[number]]
-    return [_NUMERALS[number // 10 * 10], _NUMERALS[number % 10]]
 
 
 def _first(dictated: Sequence[Hypothesis], expected: Sequence[Hypothesis], known: Collection[str]) -> Hypothesis:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 
 from voicebot.speech.recognition.whisper.model import Decoded
+
+#: In times of what the last job took: what can be left out gets a fifth of the time at most, and nothing of what a
+#: crowd of callers needs.
+_REST = 4
 
 Work = Callable[[Callable[[], bool]], Decoded | None]
 
@@ -39,8 +45,10 @@ class Job:
 class Desk:
     """Runs as many jobs at once as it has threads, by urgency, then by age."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
         self._count = threads
+        self._clock = clock
+        self._rested_at_s = -math.inf
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._waiting: asyncio.PriorityQueue[tuple[int, int, Job]] = asyncio.PriorityQueue()
         self._number = itertools.count()
@@ -52,6 +60,11 @@ class Desk:
     def idle(self) -> bool:
         """Whether no job runs or waits."""
         return not self._busy and self._waiting.empty()
+
+    @property
+    def rested(self) -> bool:
+        """Whether there is time to spare: idle, for four times as long as the last job took."""
+        return self.idle and self._clock() >= self._rested_at_s
 
     def submit(self, work: Work, urgency: Urgency) -> Job:
         """Queue `work`; its `result` is None if it is cancelled first, and raises what `work` raised."""
@@ -86,6 +99,7 @@ class Desk:
                 continue  # it was hurried, and is done
             self._pending.remove(job)
             self._busy += 1
+            began_s = self._clock()
             try:
                 decoded = await loop.run_in_executor(self._threads, job.run)
             except Exception as error:  # noqa: BLE001 - whatever a decoding raises belongs to whoever waits for it
@@ -96,3 +110,5 @@ class Desk:
                     job.result.set_result(decoded)
             finally:
                 self._busy -= 1
+                now_s = self._clock()
+                self._rested_at_s = max(self._rested_at_s, now_s + _REST * (now_s - began_s))

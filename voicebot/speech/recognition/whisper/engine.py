@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import numpy as np
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.engine import OnPartial
-from voicebot.speech.recognition.sphinx.domain import read_material
+from voicebot.speech.recognition.known import all_known
+from voicebot.speech.recognition.sphinx.domain import Shape, expected_words, read_material
 from voicebot.speech.recognition.upsample import Upsampler
 from voicebot.speech.recognition.whisper.desk import Desk, Job, Urgency, Work
 from voicebot.speech.recognition.whisper.figures import count_digits, only_digits
@@ -69,18 +71,24 @@ class WhisperEngine:
     async def prepare(self, domain: Path) -> None:
         material = read_material(domain)
         self._hints[domain] = (material.names, await asyncio.to_thread(telling, material.requests))
+        for shape in material.open_shapes:
+            await asyncio.to_thread(expected_words, domain, shape)
 
     async def open(
         self, request: Request, on_partial: OnPartial | None, *, enough: Callable[[str, Likelier], bool] | None = None
     ) -> WhisperStream:
         """Begin an utterance, with partial texts only where somebody takes them.
 
-        A first text that is `enough` gets no alternatives; without it every one does.
+        A first text that is `enough` gets no alternatives. By default that is one of words that the question expects.
         """
         if self._open >= self._max_sessions:
             raise EngineUnavailable("This worker decodes as many utterances as it can.")
         if request.domain is not None and request.domain not in self._hints:
             await self.prepare(request.domain)
+        if enough is None and request.domain is not None:
+            shape = Shape(request.kinds, request.phrases, request.lengths)
+            words = await asyncio.to_thread(expected_words, request.domain, shape)
+            enough = partial(all_known, known=words)
         self._open += 1
         cue = replace(cue_for(request, *self._hints[request.domain]), enough=enough)
         return WhisperStream(self, cue, on_partial)
@@ -91,6 +99,11 @@ class WhisperEngine:
     @property
     def idle(self) -> bool:
         return self._desk.idle
+
+    @property
+    def rested(self) -> bool:
+        """Whether there is time for what can be left out."""
+        return self._desk.rested
 
     @property
     def waiting(self) -> int:
@@ -151,7 +164,7 @@ class WhisperStream:
             self._on_partial is not None
             and self._pauses.speech_ms - self._partial_at_ms >= _PARTIAL_EVERY_MS
             and self._pauses.silence_ms == 0
-            and self._engine.idle
+            and self._engine.rested
         ):
             self._partial_at_ms = self._pauses.speech_ms
             self._partial = self._decode(span, Urgency.PARTIAL)
