@@ -60,19 +60,18 @@ async def test_a_desk_of_two_threads_runs_two_jobs_at_once() -> None:
 async def test_a_desk_has_rested_after_four_times_as_long_as_its_last_job_took() -> None:
     now_s = 100.0
     desk = Desk(clock=lambda: now_s)
-    assert desk.rested
 
     def take_a_second(_cancelled: Callable[[], bool]) -> None:
         nonlocal now_s
         now_s += 1.0
 
+    rested = [desk.rested]
     await desk.submit(take_a_second, Urgency.FINAL).result
-    assert not desk.rested
-    now_s += 3.9
-    assert not desk.rested
-    now_s += 0.1
-    assert desk.rested
+    for later_s in (0.0, 3.9, 0.1):
+        now_s += later_s
+        rested.append(desk.rested)
     await desk.close()
+    assert rested == [True, False, False, True]
 
 
 async def test_a_job_cancelled_while_it_waits_never_runs(desk: Desk) -> None:
