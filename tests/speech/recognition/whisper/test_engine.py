@@ -414,7 +414,7 @@ async def test_words_that_the_question_expects_need_no_alternatives(
             self, samples: Samples, cue: Cue, cancelled: Callable[[], bool], *, draft: bool = False
         ) -> Decoded | None:
             assert cue.enough is not None
-            told.append(cue.enough(TEXT))
+            told.append(cue.enough(TEXT, lambda _: 0.0))
             return super().decode(samples, cue, cancelled, draft=draft)
 
     open_question = Expectation("open", (AnswerKind.OPEN,))

@@ -88,7 +88,7 @@ class WhisperEngine:
         if enough is None and request.domain is not None:
             shape = Shape(request.kinds, request.phrases, request.lengths)
             words = await asyncio.to_thread(expected_words, request.domain, shape)
-            enough = partial(all_known, known=words)
+            enough = partial(_expected, words)
         self._open += 1
         cue = replace(cue_for(request, *self._hints[request.domain]), enough=enough)
         return WhisperStream(self, cue, on_partial)
@@ -124,6 +124,10 @@ class WhisperEngine:
 
     def release(self) -> None:
         self._open -= 1
+
+
+def _expected(words: frozenset[str], text: str, _likelier: Likelier) -> bool:
+    return all_known(text, words)
 
 
 def _wideband(pcm: bytes) -> Samples:
