@@ -26,6 +26,7 @@ from voicebot.records.vault.listening import Ear
 from voicebot.records.vault.objects import StoreUnavailableError
 from voicebot.records.vault.vault import Vault
 from voicebot.settings import Settings
+from voicebot.speech.listening.dtmf import tones_in
 
 log = structlog.get_logger(__name__)
 
@@ -103,6 +104,7 @@ async def recording(
         Codec(settings.recording.codec),
         keeps_unheard=settings.recording.unheard == "keep",
         ear=ear if settings.recording.unheard == "search" else None,
+        tones=tones_in,
     )
     store = StoreWatch(settings, objects)
 

@@ -10,7 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.records.vault.taped import DAY, KEYS, START, Failures, finishing, note_call, plan_of, vault_of, write_tape
+from tests.records.vault.taped import (
+    DAY,
+    KEYS,
+    LOUD,
+    START,
+    Failures,
+    finishing,
+    note_call,
+    plan_of,
+    vault_of,
+    write_tape,
+)
+from voicebot import g711
+from voicebot.g711 import Pcm
 from voicebot.records.disposal import Disposal
 from voicebot.records.record import RecordingState, Redaction, Speaker, TurnRecord
 from voicebot.records.recorder import Recordings
@@ -19,7 +32,7 @@ from voicebot.records.store import Store
 from voicebot.records.tape import Tape
 from voicebot.records.vault.codec import Codec, decode
 from voicebot.records.vault.erasing import Eraser
-from voicebot.records.vault.finishing import read_silenced, store_recording
+from voicebot.records.vault.finishing import FindTones, read_silenced, store_recording
 from voicebot.records.vault.keys import RecordingKey, RecordingKeys
 from voicebot.records.vault.objects import DiskObjects, StoreUnavailableError
 from voicebot.records.vault.vault import RecordingUnfinishedError
@@ -325,3 +338,52 @@ async def test_whatever_a_recorder_wrote_is_finished_when_its_call_ends(
     assert found is not None
     assert len(decode(await found.read(0, found.size))) == 16_000
     assert failures == []
+
+
+def tones_at(*spans_ms: tuple[int, int]) -> FindTones:
+    """Finds tones in the caller's lane of a tape, and none in the other."""
+
+    def find(pcm: Pcm) -> list[tuple[int, int]]:
+        is_callers = pcm[0] == g711.decode(bytes([LOUD]))[0]
+        return [(8 * start, 8 * end) for start, end in spans_ms] if is_callers else []
+
+    return find
+
+
+async def test_tones_of_keys_that_stand_in_no_turn_are_silence(
+    tmp_path: Path, store: Store, failures: Failures
+) -> None:
+    chose = TurnRecord(Speaker.CALLER, "[4]", at_ms=3000, heard_ms=50, engine="keys", intent="order")
+    tones = tones_at((1000, 1100), (2950, 3040), (8000, 8100))
+    plan = replace(plan_of(tmp_path), tones=tones, keeps_unheard=True)
+    write_tape(tmp_path)
+    note_call(store, "c1", chose)
+    async with finishing(plan, store, failures) as finisher:
+        await finisher.idle()
+    found = await vault_of(plan, store).open("c1")
+    assert found is not None
+    samples = decode(await found.read(0, found.size))
+    for start_ms, end_ms in ((1000, 1100), (8000, 8100)):
+        assert not samples[8 * start_ms : 8 * end_ms, 0].any()
+    assert samples[8 * 1200 : 8 * 7900, 0].all()
+    assert samples[:, 1].all()
+
+
+async def test_what_was_keyed_and_taken_out_is_silence_tone_by_tone_too(
+    tmp_path: Path, store: Store, failures: Failures
+) -> None:
+    entered = TurnRecord(
+        *(Speaker.CALLER, "[card number]"),
+        at_ms=3000,
+        heard_ms=50,
+        engine="keys",
+        redactions=(Redaction("card", 3000, 3010),),
+    )
+    plan = replace(plan_of(tmp_path), tones=tones_at((2900, 3040)), keeps_unheard=True)
+    write_tape(tmp_path)
+    note_call(store, "c1", entered)
+    async with finishing(plan, store, failures) as finisher:
+        await finisher.idle()
+    found = await vault_of(plan, store).open("c1")
+    assert found is not None
+    assert not decode(await found.read(0, found.size))[8 * 2900 : 8 * 3040, 0].any()

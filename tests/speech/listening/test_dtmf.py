@@ -7,7 +7,7 @@ import pytest
 
 from tests.speech.listening.sounds import frames, line, samples, voice
 from voicebot.simulation.sounds import Wave, at_level, hiss, mixed, music, silence
-from voicebot.speech.listening.dtmf import DtmfDetector, ToneHeard, tone
+from voicebot.speech.listening.dtmf import DtmfDetector, ToneHeard, tone, tones_in
 
 EVERY_KEY = "1122334455667788990*#ABCD"
 
@@ -76,3 +76,20 @@ def test_voices_and_music_do_not_dial() -> None:
 def test_only_keys_have_tones() -> None:
     with pytest.raises(ValueError, match="a key is one of"):
         tone("E", 100)
+
+
+@pytest.mark.parametrize("late_samples", [0, 40, 77])
+def test_in_a_whole_recording_every_tone_is_found_from_its_beginning_to_its_end(late_samples: int) -> None:
+    wave = dialled(EVERY_KEY, tone_ms=60, gap_ms=60, late_samples=late_samples)
+    found = tones_in(np.concatenate([np.frombuffer(frame, dtype="<i2") for frame in frames(line(wave, -62.0))]))
+    begins = [late_samples + samples(120) * number for number in range(len(EVERY_KEY))]
+    assert len(found) == len(begins)
+    for (start, end), begin in zip(found, begins, strict=True):
+        assert abs(start - begin) <= samples(20)
+        assert abs(end - begin - samples(60)) <= samples(20)
+
+
+def test_in_a_whole_recording_of_speech_or_music_there_are_no_tones() -> None:
+    spoken = np.concatenate([voice("Eleven people want to see you at nine on Sunday."), music(20_000)])
+    assert tones_in(np.concatenate([np.frombuffer(frame, dtype="<i2") for frame in frames(line(spoken, -62.0))])) == []
+    assert tones_in(np.zeros(100, dtype=np.int16)) == []

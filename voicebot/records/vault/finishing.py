@@ -40,6 +40,10 @@ log = structlog.get_logger(__name__)
 #: Ends the name of a recording's waveform.
 WAVEFORM = ".waveform"
 _SILENCE = 0xFF
+#: An entry is taken to begin a little before its first key was noticed, and to end a little later.
+_KEYED_MARGIN_MS = 300
+#: A tone is found in windows of 20 ms, and its edges lie in those beside.
+_TONE_MARGIN_MS = 20
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
 #: Speech that no turn holds is silence once it could not be heard so often, with so long in between.
@@ -52,8 +56,13 @@ class CallIndex(Protocol):
 
     async def silences(self, call_id: str) -> Sequence[SilentSpan]: ...
     async def searched(self, call_id: str) -> Searched: ...
+    async def keyed(self, call_id: str) -> Sequence[tuple[int, int]]: ...
     async def finished(self, call_id: str, recording: FinishedRecording) -> bool: ...
     async def lost(self, call_id: str) -> bool: ...
+
+
+#: Finds the tones of keys in audio at 8 kHz: where each begins and ends, in samples.
+FindTones = Callable[[g711.Pcm], Sequence[tuple[int, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ class FinishingPlan:
     """Where tapes come from and recordings go to, and in what form.
 
     Speech that was not written down is heard by the `ear`, and silence without one. With `keeps_unheard` it stays, with
-    whatever was said.
+    whatever was said. The `tones` of keys that stand in no turn are silence all the same: what they were is unknown.
     """
 
     tapes: Path
@@ -70,6 +79,7 @@ class FinishingPlan:
     codec: Codec = Codec.FLAC
     keeps_unheard: bool = False
     ear: Ear | None = None
+    tones: FindTones | None = None
 
 
 class Finisher:
@@ -174,6 +184,8 @@ class Finisher:
         await self._written()
         silences = await self._index.silences(call_id)
         lanes = await asyncio.to_thread(read_silenced, path, self._plan.keys, silences)
+        if self._plan.tones is not None:
+            await asyncio.to_thread(silence_tones, lanes, self._plan.tones, await self._index.keyed(call_id))
         stretches: tuple[Stretch, ...] = ()
         if not self._plan.keeps_unheard:
             ear = self._plan.ear if self._unheard[path] < _HEARINGS else None
@@ -235,8 +247,22 @@ def store_recording(
 def silence(lanes: Lanes, spans: Sequence[SilentSpan]) -> None:
     """Put silence over the spans, in the caller's lane, and in the bot's where a span says so."""
     for span in spans:
-        start, end = max(0, span.start_ms) * RATE_HZ // 1000, -(-span.end_ms * RATE_HZ // 1000)
+        start, end = _samples(span.start_ms, span.end_ms)
         lanes[start:end, : 2 if span.bot_too else 1] = _SILENCE
+
+
+def silence_tones(lanes: Lanes, find: FindTones, keyed: Sequence[tuple[int, int]]) -> None:
+    """Put silence over the tones of keys in both lanes, but for the caller's that were `keyed` as the record says.
+
+    Nobody collected them: keyed while the bot talked, or to an agent, they may be any number. It blocks.
+    """
+    kept = [_samples(start_ms - _KEYED_MARGIN_MS, end_ms + _KEYED_MARGIN_MS) for start_ms, end_ms in keyed]
+    margin = _TONE_MARGIN_MS * RATE_HZ // 1000
+    for lane in range(len(LANES)):
+        for start, end in find(g711.decode(lanes[:, lane].tobytes())):
+            if lane == 0 and any(first <= start and end <= last for first, last in kept):
+                continue
+            lanes[max(0, start - margin) : end + margin, lane] = _SILENCE
 
 
 def silence_stretches(lanes: Lanes, stretches: Sequence[Stretch]) -> tuple[UnheardSpeech, ...]:
@@ -244,10 +270,14 @@ def silence_stretches(lanes: Lanes, stretches: Sequence[Stretch]) -> tuple[Unhea
     hidden = []
     for each in stretches:
         if not each.kept:
-            start, end = each.start_ms * RATE_HZ // 1000, -(-each.end_ms * RATE_HZ // 1000)
+            start, end = _samples(each.start_ms, each.end_ms)
             lanes[start:end, LANES.index(each.lane)] = _SILENCE
             hidden.append(UnheardSpeech(each.start_ms, each.end_ms, each.lane))
     return tuple(hidden)
+
+
+def _samples(start_ms: int, end_ms: int) -> tuple[int, int]:
+    return max(0, start_ms) * RATE_HZ // 1000, -(-end_ms * RATE_HZ // 1000)
 
 
 def _abandoned(tapes: Path) -> list[Path]:

@@ -111,6 +111,14 @@ class RecordingIndex:
             *(SilentSpan(start_ms, end_ms, bot_too=False) for start_ms, end_ms in untold(held)),
         ]
 
+    async def keyed(self, call_id: str) -> list[tuple[int, int]]:
+        """Return when the caller entered keys that stand in the record, from and until in milliseconds."""
+        names = ("at_ms", "heard_ms", "secret", "redactions")
+        its = (TURNS.c.call_id == call_id) & (TURNS.c.engine == _KEYS) & _WRITTEN
+        async with self._database.connect() as connection:
+            turns = (await connection.execute(select(*(TURNS.c[name] for name in names)).where(its))).all()
+        return [(turn.at_ms, turn.at_ms + turn.heard_ms) for turn in turns if not turn.secret and not turn.redactions]
+
     async def searched(self, call_id: str) -> Searched:
         """Return what of the call was written down, and from when on an agent was heard."""
         names = ("speaker", "at_ms", "heard_ms", "text", "words", "secret", "engine", "decision")

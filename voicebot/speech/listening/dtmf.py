@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,10 @@ _COLUMNS_HZ = (1209.0, 1336.0, 1477.0, 1633.0)
 _KEYS = ("123A", "456B", "789C", "*0#D")
 
 _HOP_SAMPLES = FRAME_SAMPLES // 2
+#: Of the bank's rows, which are cosines and sines of all tones, those of the tones without their overtones.
+_FIRST_HARMONICS = [*range(8), *range(16, 24)]
+#: A recording is looked through in parts of 20 s, so that whoever waits for the interpreter gets it in between.
+_BLOCK_WINDOWS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class DtmfDetector:
     _LEAST_LEAD_DB = 6.0
     _HITS = 2
     #: A tone is over after so many windows without it, so that a dropout does not double the key.
-    _GAP_WINDOWS = 3
+    GAP_WINDOWS = 3
 
     def __init__(self) -> None:
         tones_hz = np.array([*_ROWS_HZ, *_COLUMNS_HZ])
@@ -65,14 +70,27 @@ class DtmfDetector:
         heard: list[ToneHeard] = []
         for window in windows:
             self._position_samples += _HOP_SAMPLES
-            tone = self._count(self._key_in(window))
+            tone = self._count(self.key_in(window))
             if tone is not None:
                 heard.append(tone)
         return heard
 
-    def _key_in(self, window: npt.NDArray[np.float32]) -> str:
+    def likely(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+        """Return which of the windows, shape (n, 160), may hold a key: loud, and little but two tones."""
+        energy = np.einsum("ij,ij->i", windows, windows)
+        parts = windows @ self._bank[_FIRST_HARMONICS].T
+        powers = parts[:, :8] ** 2 + parts[:, 8:] ** 2
+        two = powers[:, :4].max(axis=1) + powers[:, 4:].max(axis=1)
+        loud = energy >= self._least_energy(windows.shape[1])
+        return np.flatnonzero(loud & (2.0 * two / windows.shape[1] >= self._LEAST_PURITY * energy))
+
+    def _least_energy(self, samples: int) -> float:
+        return float(10 ** (self._LEAST_DBFS / 10) * 32768.0**2 * samples)
+
+    def key_in(self, window: npt.NDArray[np.float32]) -> str:
+        """Return the key whose tone fills a window of 160 samples; empty for none."""
         energy = float(window @ window)
-        if energy < 10 ** (self._LEAST_DBFS / 10) * 32768.0**2 * window.size:
+        if energy < self._least_energy(window.size):
             return ""
         parts = self._bank @ window
         powers = parts[:16] ** 2 + parts[16:] ** 2
@@ -100,7 +118,7 @@ class DtmfDetector:
             self._candidate, self._hits = key, 1
         if key != self._current:
             self._misses += 1
-            if self._misses >= self._GAP_WINDOWS:
+            if self._misses >= self.GAP_WINDOWS:
                 self._current = ""
         else:
             self._misses = 0
@@ -108,6 +126,32 @@ class DtmfDetector:
             return None
         self._current, self._misses = key, 0
         return ToneHeard(key, max(0, self._position_samples - (self._hits + 1) * _HOP_SAMPLES))
+
+
+def tones_in(pcm: g711.Pcm) -> list[tuple[int, int]]:
+    """Return where a whole recording at 8 kHz holds the tones of keys, as samples from and until, in order."""
+    if pcm.size < 2 * _HOP_SAMPLES:
+        return []
+    detector = DtmfDetector()
+    windows = np.lib.stride_tricks.sliding_window_view(pcm, 2 * _HOP_SAMPLES)[::_HOP_SAMPLES]
+    hits: list[tuple[int, str]] = []
+    for first in range(0, len(windows), _BLOCK_WINDOWS):
+        block = windows[first : first + _BLOCK_WINDOWS].astype(np.float32)
+        # Of speech and silence hardly a window is left that is worth a closer look.
+        for index in detector.likely(block):
+            key = detector.key_in(block[index])
+            if key:
+                hits.append((first + int(index), key))
+    spans: list[tuple[int, int]] = []
+    for (before, key), (at, same) in pairwise(hits):
+        # As often in a row as makes a key certain; a dropout does not end it.
+        if key == same and at - before < DtmfDetector.GAP_WINDOWS:
+            start, end = before * _HOP_SAMPLES, (at + 2) * _HOP_SAMPLES
+            if spans and start <= spans[-1][1]:
+                spans[-1] = (spans[-1][0], end)
+            else:
+                spans.append((start, end))
+    return spans
 
 
 def tone(key: str, duration_ms: int, level_dbfs: float = -13.0) -> g711.Pcm:
