@@ -49,6 +49,7 @@ def test_the_latest_words_count() -> None:
         ("", ("check my account balance",), MAYBE_MS),
         ("take my account", ("check my", "check my account balance"), UNFINISHED_MS),
         ("check my account balance", ("take my account", "check my"), MAYBE_MS),
+        ("check my account balance", ("check my",), UNFINISHED_MS),
     ],
 )
 def test_readings_that_differ_in_whether_they_are_all_may_be_all(

@@ -27,16 +27,19 @@ def said_so_far(text: str, others: Sequence[str], whole: Callable[[str], float])
 
     `whole` tells that of one reading, `text` the likeliest. Where that tells nothing, another may be what was said
     ("check my account balance" for "take my account"): the dialog looks for an answer among the `others`, too. Where it
-    seems whole and another breaks off, its last word may be a guess at half of one ("with sweet" for "with some").
+    seems whole and others break off, its last word may be a guess at half of one ("with sweet" for "with some"); where
+    all of them do, words tell nothing.
     """
     said = whole(text) if text else 0.0
     if said < 0 or 0 < said < SEEMS_WHOLE:
         return said
     as_others = [whole(other) for other in others]
-    breaks_off = min(as_others, default=0.0) < 0
-    if said >= SEEMS_WHOLE:
-        return _READINGS_DIFFER if breaks_off else said
-    return _READINGS_DIFFER if max(as_others, default=0.0) >= SEEMS_WHOLE and not breaks_off else said
+    broken_off = sum(as_other < 0 for as_other in as_others)
+    if said == 0.0:
+        return _READINGS_DIFFER if not broken_off and max(as_others, default=0.0) >= SEEMS_WHOLE else 0.0
+    if not broken_off:
+        return said
+    return 0.0 if broken_off == len(as_others) else _READINGS_DIFFER
 
 
 def tell_words(turns: TurnDetector, said: float) -> None:
