@@ -192,6 +192,17 @@ async def test_a_session_reads_the_api_and_is_told_when_it_may_not() -> None:
         assert await refused.json() == {"error": "This needs the right recordings:listen."}
 
 
+async def test_a_page_that_somebody_may_not_see_says_so_and_leads_to_those_they_may() -> None:
+    async with serving() as server:
+        await server.signed_in_as(Role.AUDITOR)
+        answer = await server.http.get(server.base + "/actions", headers={"Accept": "text/html"})
+        assert answer.status == 403
+        html = await answer.text()
+        assert "You are signed in as <strong>the-auditor</strong>. An administrator says who may do what." in html
+        assert '<a href="/calls"' in html
+        assert "Sign out" in html
+
+
 async def test_a_token_opens_what_its_scopes_say_and_no_page() -> None:
     async with serving(calls=FakeCalls([record()])) as server:
         token = await server.programs.create("crm", [Right.READ_CALLS], lifetime=None, actor="cli:test")

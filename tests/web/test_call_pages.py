@@ -94,7 +94,9 @@ async def test_a_search_that_finds_nothing_says_so_and_an_empty_server_too() -> 
         await server.signed_in_as(Role.QA)
 
         assert "Nothing fits all of this." in await page(server, "/calls?intent=refund")
-        assert "Place the first one." in await page(server, "/calls")
+        empty = await page(server, "/calls")
+        assert "Place the first one." in empty
+        assert empty.count("No call yet.") == 1
 
 
 async def test_those_who_may_not_export_see_no_link_to_it() -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.fakes.chats import Office
 from tests.fakes.web_server import API_TOKEN, RunningServer, serving, sign
+from voicebot.backends.backends import BackendResult
 from voicebot.calls.chats import Customer, WrittenChannel
 from voicebot.dialog.events import Continuation
 from voicebot.records.record import Outcome, Speaker
@@ -189,6 +190,28 @@ async def test_who_leaves_a_chat_goes_on_in_a_text_message(office: Office) -> No
         assert list(office.journal.ended.values()) == [Outcome.CALLER_HUNG_UP]
         answer = await text(server, "hello again")
     assert "Let's go on with booking an appointment" in answer
+
+
+async def test_who_writes_at_the_last_moment_is_not_taken_for_gone(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system that takes its time has the sweep come between the question and its answer."""
+    answering = office.backends.call
+    sweeping: list[asyncio.Task[None]] = []
+
+    async def slow(*args: Any, **kwargs: Any) -> BackendResult:
+        office.now_s += 30
+        sweeping.append(asyncio.create_task(office.chats.sweep()))
+        await asyncio.sleep(0)
+        return await answering(*args, **kwargs)
+
+    await office.chats.start("c1", Customer(WrittenChannel.CHAT, PHONE))
+    await office.chats.write("c1", "where is my order")
+    monkeypatch.setattr(office.backends, "call", slow)
+    office.now_s += 1790
+    assert "lamp" in " ".join((await office.chats.write("c1", "48213")).messages)
+    await asyncio.gather(*sweeping)
+    assert (len(sweeping), office.journal.ended) == (1, {})
 
 
 async def test_text_messages_are_one_conversation_until_they_fall_silent(office: Office) -> None:

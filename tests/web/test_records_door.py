@@ -100,6 +100,17 @@ async def test_a_query_that_makes_no_sense_is_a_bad_request(query: str) -> None:
         assert (await server.http.get(f"{server.base}{path}?{query}", headers=BEARER)).status == 400
 
 
+@pytest.mark.parametrize("path", ["/api/calls", "/api/calls/export", "/api/audit"])
+async def test_a_filter_that_was_mistyped_finds_nothing_and_names_what_was_meant(path: str) -> None:
+    mistyped, meant = ("acter", "actor") if path == "/api/audit" else ("callr", "caller")
+    async with serving(calls=FakeCalls([record()])) as server:
+        answer = await server.http.get(f"{server.base}{path}?{mistyped}=%2B15550100", headers=BEARER)
+        assert answer.status == 400
+        assert (await answer.json())["error"] == f"`{mistyped}` is not known here. Did you mean '{meant}'?"
+        if path == "/api/calls/export":
+            assert server.audited == []
+
+
 async def test_what_is_searched_for_reaches_the_store() -> None:
     query = {
         "words": '"my order" refund*',

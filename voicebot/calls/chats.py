@@ -183,7 +183,7 @@ class Chats:
 
     async def write(self, conversation_id: str, text: str) -> Reply:
         """Take a message; KeyError when the conversation is over."""
-        opened = self._open[conversation_id]
+        opened = self._heard_from(conversation_id)
         await opened.conversation.heed(self._paused())
         reply = await opened.conversation.read(text)
         self._caller_turn(opened, reply, text, "typed")
@@ -192,12 +192,18 @@ class Chats:
 
     async def tap(self, conversation_id: str, keys: str) -> Reply:
         """Take a button; KeyError when the conversation is over."""
-        opened = self._open[conversation_id]
+        opened = self._heard_from(conversation_id)
         await opened.conversation.heed(self._paused())
         reply = await opened.conversation.tapped(keys)
         self._caller_turn(opened, reply, f"[{keys}]", "buttons")
         await self._note(conversation_id, opened, reply)
         return reply
+
+    def _heard_from(self, conversation_id: str) -> _Open:
+        """Return a conversation in which somebody wrote just now: whoever waits for an answer is not gone."""
+        opened = self._open[conversation_id]
+        opened.seen_s = self._clock()
+        return opened
 
     async def sweep_forever(self) -> None:
         """End conversations that have fallen silent, until cancelled."""

@@ -11,8 +11,9 @@ from aiohttp import web
 from voicebot.records.access.roles import Right
 from voicebot.records.audit import AuditSearch, Head, KeptEntry
 from voicebot.web.access.declared import requires
-from voicebot.web.call_query import QueryRefused, read_limit, read_moment, read_text
+from voicebot.web.call_query import QueryRefused, check_names, read_limit, read_moment, read_text
 
+_READ = ("subject", "actor", "action", "since", "until", "before", "limit")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -38,6 +39,7 @@ class AuditDoor:
     @requires(Right.READ_AUDIT)
     async def list(self, request: web.Request) -> web.Response:
         """Answer `{"entries": […], "next_before": …}`, the newest first; `next_before` goes back as `before`."""
+        check_names(request.query, _READ)
         query, limit = request.query, read_limit(request.query)
         wanted = AuditSearch(
             subject=read_text(query, "subject"),

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from aiohttp import web
 
+from voicebot.dialog.document import suggestion
 from voicebot.records.record import Outcome, Speaker
 from voicebot.records.search import CallSearch, Cursor, SearchRefused
+
+#: What `read_search` reads.
+SEARCH = (
+    "words",
+    "said_by",
+    "caller",
+    "intent",
+    "outcome",
+    "flow_version",
+    "min_duration_s",
+    "max_duration_s",
+    "since",
+    "until",
+    "before",
+)
+#: What `read_limit` and `read_cursor` read.
+PAGE = ("limit", "cursor")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -26,6 +44,13 @@ class QueryRefused(web.HTTPBadRequest):
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(text=f"`{field}` {problem}")
         self.field = field
+
+
+def check_names(query: Collection[str], known: Collection[str]) -> None:
+    """Raise QueryRefused for a name that nothing reads: a filter that was mistyped must not find, or export, all."""
+    for name in query:
+        if name not in known:
+            raise QueryRefused(name[:_MAX_CHARS], f"is not known here. {suggestion(name[:_MAX_CHARS], known)}")
 
 
 def read_search(query: Mapping[str, str]) -> CallSearch:

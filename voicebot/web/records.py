@@ -16,7 +16,7 @@ from voicebot.web.access.declared import requires
 from voicebot.web.access.principal import principal_of
 from voicebot.web.audit import AuditReader
 from voicebot.web.call_export import EXPORT_FORMATS, send_export
-from voicebot.web.call_query import place_of, read_cursor, read_limit, read_search, refused
+from voicebot.web.call_query import PAGE, SEARCH, check_names, place_of, read_cursor, read_limit, read_search, refused
 
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -53,6 +53,7 @@ class Found:
 
 async def search_calls(calls: CallReader, request: web.Request) -> Found:
     """Return the calls that a request asks for and whoever makes it may see; QueryRefused when it makes no sense."""
+    check_names(request.query, (*SEARCH, *PAGE))
     wanted = _wanted(request, Right.READ_CALLS)
     limit, after = read_limit(request.query), read_cursor(request.query)
     try:
@@ -104,6 +105,7 @@ class RecordsDoor:
     @requires(Right.EXPORT_CALLS, lists=True, audited="calls_exported")
     async def export(self, request: web.Request) -> web.StreamResponse:
         """Stream all calls that fit as a file, `format` being ``csv`` (a line a call) or ``json`` (whole records)."""
+        check_names(request.query, (*SEARCH, "format"))
         wanted = _wanted(request, Right.EXPORT_CALLS)
         format_ = request.query.get("format", "json")
         if format_ not in EXPORT_FORMATS:

@@ -45,7 +45,8 @@ class Answers:
         if request.path.startswith("/api/"):
             return web.json_response({"error": why}, status=status, headers=headers)
         if "text/html" in request.headers.get("Accept", ""):
-            page = self._pages.html(request, "refused.html", status=status, title=HTTPStatus(status).phrase, why=why)
+            title, forbidden = HTTPStatus(status).phrase, status == HTTPStatus.FORBIDDEN
+            page = self._pages.html(request, "refused.html", status=status, title=title, why=why, forbidden=forbidden)
             page.headers.update(headers)
             return page
         return web.Response(status=status, text=why, headers=headers)

@@ -72,7 +72,6 @@ class Guard:
             _log.error("route closed: it declares no right", path=route.resource and route.resource.canonical)
             raise web.HTTPForbidden(text="This is closed.")
         principal = await self._admit(request, access)
-        request[PRINCIPAL] = principal
         if access.audited is None:
             return await handler(request)
         try:
@@ -91,6 +90,8 @@ class Guard:
         principal = await self._identity.find(request)
         if principal is None:
             raise _nobody(request)
+        # Already now: whoever is refused is told as whom, and where they may go.
+        request[PRINCIPAL] = principal
         if not self._requests.allow(principal.actor):
             raise web.HTTPTooManyRequests(text="Too many requests. Wait a little.", headers={"Retry-After": "60"})
         await check_intent(request, principal, self._public)
