@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
+from voicebot import public_numbers
 from voicebot.numerals import TEENS, TENS, UNITS, ZERO
 
 
@@ -174,18 +175,26 @@ def asked_in(question: str) -> Sensitive | None:
 
 
 def find(
-    text: str, *, asked: Sensitive | None = None, begun: int = 0, ends: bool = True, unasked: bool = False
+    text: str,
+    *,
+    asked: Sensitive | None = None,
+    begun: int = 0,
+    ends: bool = True,
+    unasked: bool = False,
+    phone: bool = False,
 ) -> tuple[Finding, ...]:
     """Find what must not be kept in one turn or sentence, in order, nothing twice.
 
     `asked` is what was asked for just before. `begun` digits of a number were said at the end of the turn before.
     Unless the text `ends` for good, a number at its end that may go on is found as `Sensitive.NUMBER`. While numbers
-    are `unasked`, one that nothing names is found as `Sensitive.UNNAMED`: its name may have been misheard.
+    are `unasked`, one that nothing names is found as `Sensitive.UNNAMED`: its name may have been misheard. Where the
+    question is for a telephone number (`phone`), or the words before it name one, a number that is short of a card's
+    stays.
     """
     tokens = _tokens(text)
     found = [Finding(Sensitive.ACCOUNT, match.start(), match.end()) for match in _IBAN.finditer(text)]
     for run in _runs(tokens):
-        kind = _kind(text, tokens, run, asked, begun, ends=ends, unasked=unasked)
+        kind = _kind(text, tokens, run, asked, begun, ends=ends, unasked=unasked, phone=phone)
         if kind is not None:
             start, end = tokens[run.first].start, tokens[run.last - 1].end
             if not any(each.start < end and start < each.end for each in found):
@@ -245,7 +254,12 @@ def without_numbers(text: str) -> str:
 
 
 def silent_spans(
-    words: Sequence[TimedWord], *, asked: Sensitive | None = None, begun: int = 0, unasked: bool = False
+    words: Sequence[TimedWord],
+    *,
+    asked: Sensitive | None = None,
+    begun: int = 0,
+    unasked: bool = False,
+    phone: bool = False,
 ) -> tuple[tuple[SilentSpan, ...], frozenset[int]]:
     """Return where the words say what must not be heard, and the indices of those words."""
     starts, at, text = [], 0, " ".join(word.text for word in words)
@@ -253,7 +267,7 @@ def silent_spans(
         starts.append(at)
         at += len(word.text) + 1
     spans, hidden = [], set()
-    for finding in find(text, asked=asked, begun=begun, unasked=unasked):
+    for finding in find(text, asked=asked, begun=begun, unasked=unasked, phone=phone):
         inside = [
             index
             for index, word in enumerate(words)
@@ -269,12 +283,14 @@ def silent_spans(
 class Context:
     """What the turns so far say of the next one: what was asked, and how much of a number was begun.
 
-    `number_asked` is whether the question is for any number, such as an order's, which may be kept.
+    `number_asked` is whether the question is for any number, such as an order's, which may be kept; `phone_asked`
+    whether it is for a telephone number.
     """
 
     asked: Sensitive | None = None
     begun: int = 0
     number_asked: bool = False
+    phone_asked: bool = False
 
     def after_question(self, text: str, prompt: str | None = None) -> Context:
         """Take a turn of the bot's or an agent's; "go on" asks for nothing new."""
@@ -282,16 +298,19 @@ class Context:
         if asked is None and self.begun:
             return self
         number_asked = _ASKS_FOR_NUMBER.search(f"{text} {prompt or ''}".lower().replace("_", " ")) is not None
-        return Context(asked, 0 if asked else self.begun, number_asked)
+        phone_asked = asked is None and public_numbers.asked_for(text, prompt)
+        return Context(asked, 0 if asked else self.begun, number_asked or phone_asked, phone_asked)
 
-    def after_answer(self, text: str) -> Context:
-        """Take a turn of the caller's."""
+    def after_answer(self, text: str, *, aside: bool = False) -> Context:
+        """Take a turn of the caller's. One without a number that is an `aside` leaves what was begun as it was."""
         tokens = _tokens(text)
         run = next(iter(_runs(tokens)[-1:]), None)
+        if run is None and aside:
+            return self
         if run is None or not _is_at_end(tokens, run):
-            return Context(number_asked=self.number_asked)
-        begun = run.digits + (self.begun if _is_at_start(tokens, run) else 0)
-        return Context(_named(text, tokens, run) or self.asked, begun, self.number_asked)
+            return replace(self, asked=None, begun=0)
+        begun = run.digits + (self.begun if _goes_on_from(tokens, run) else 0)
+        return replace(self, asked=_named(text, tokens, run) or self.asked, begun=begun)
 
 
 def map_strings(value: object, change: Callable[[str], str]) -> object:
@@ -371,6 +390,13 @@ def _is_at_start(tokens: Sequence[_Token], run: _Run) -> bool:
     return all(token.text in _BETWEEN for token in tokens[: run.first])
 
 
+def _goes_on_from(tokens: Sequence[_Token], run: _Run) -> bool:
+    """Tell whether a number goes on from the turn before: so few words stand before it, and none makes it another's."""
+    before = [token.text for token in tokens[: run.first]]
+    others = [word for word in before if word not in _BETWEEN]
+    return len(others) <= _MOST_WITHIN_CARD and _OTHERS_BEFORE.isdisjoint(before)
+
+
 def _kind(
     text: str,
     tokens: Sequence[_Token],
@@ -380,11 +406,15 @@ def _kind(
     *,
     ends: bool,
     unasked: bool,
+    phone: bool,
 ) -> Sensitive | None:
     named = _named(text, tokens, run)
     at_start = _is_at_start(tokens, run)
-    whole = run.digits + (begun if at_start else 0)
+    goes_on = bool(begun) and _goes_on_from(tokens, run)
+    whole = run.digits + (begun if goes_on else 0)
     at_end = _is_at_end(tokens, run)
+    if asked is None and whole <= public_numbers.MOST_DIGITS and _is_phone(text, tokens, run, asked_for=phone):
+        return Sensitive.NUMBER if not ends and at_end else None
     if named is not None and (run.digits >= _FEWEST[named] or at_end):
         return named
     if run.digits in _CARD_LENGTHS:
@@ -393,7 +423,7 @@ def _kind(
         return asked or named or Sensitive.CARD
     if asked is not None and (run.digits >= 3 or at_start or at_end) and not _is_harmless(tokens, run):
         return asked
-    if at_start and begun and whole >= _CARD_SHAPE:
+    if goes_on and whole >= _CARD_SHAPE:
         return asked or Sensitive.CARD
     if _is_harmless(tokens, run):
         return None
@@ -417,6 +447,15 @@ def _named(text: str, tokens: Sequence[_Token], run: _Run) -> Sensitive | None:
         return max(nearest)[2]
     after = lowered[tokens[run.last - 1].end : tokens[min(len(tokens), run.last + _NAMED_AFTER) - 1].end]
     return next((kind for kind, name in _NAMES if name.search(after)), None)
+
+
+def _is_phone(text: str, tokens: Sequence[_Token], run: _Run, *, asked_for: bool) -> bool:
+    """Tell whether a number was asked for or named as a telephone's, and as nothing that must not be kept since."""
+    before = text.lower()[tokens[max(0, run.first - _NAMED_BEFORE)].start : tokens[run.first].start]
+    name_ends = public_numbers.named_at(before)
+    if name_ends is None:
+        return asked_for and _named(text, tokens, run) is None
+    return not any(name.search(before, name_ends) for _, name in _NAMES)
 
 
 def _is_placed(tokens: Sequence[_Token], run: _Run) -> bool:

@@ -210,7 +210,7 @@ def _harmless_words(kind: str, rng: random.Random) -> str:
         case "address":
             house = " ".join(FORMS[rng.choice(["pairs", "written"])](_digits(4, rng), rng))
             return f"i live at {house} oak street zip code {' '.join(_singly(_digits(5, rng), rng))}"
-        case "phone":  # without its area code: with it, ten digits are taken for a card by rule
+        case "phone":  # without its area code; see `telephones`
             return f"call me at {' '.join(_singly(_digits(7, rng), rng))}"
         case "last_four":
             return f"the card ending in {' '.join(_singly(_digits(4, rng), rng))}"
@@ -237,3 +237,42 @@ def cases(count: int, *, seed: int = 20261121, harmless_share: float = 0.4) -> I
     for number in range(count):
         rng = random.Random(seed * 1_000_003 + number)  # noqa: S311  # made-up numbers, no secrets
         yield _harmless(number, rng) if rng.random() < harmless_share else _sensitive(number, rng)
+
+
+_PHONE_ASKED = ["what number can we call you back at", "what is your phone number"]
+_PHONE_VOLUNTEERED = ["my phone number is", "call me back at", "you can reach me at", "the mobile number is"]
+_PHONE_AFTER = ["", "", "thanks", "that's my sister's", "call any time"]
+
+
+def telephones(count: int, *, seed: int = 20261122) -> Iterator[Case]:
+    """Yield calls in which a telephone number with its area code is said, asked for or named; all of it may stay."""
+    for number in range(count):
+        rng = random.Random(seed * 1_000_003 + number)  # noqa: S311  # made-up numbers, no secrets
+        form, asked = rng.choice(list(FORMS)), rng.random() < 0.5
+        digits = "".join([str(rng.randrange(2, 10)), _digits(2, rng), str(rng.randrange(2, 10)), _digits(6, rng)])
+        before = rng.choice(_BEFORE) if asked else rng.choice(_PHONE_VOLUNTEERED)
+        words = [*before.split(), *FORMS[form](digits, rng), *rng.choice(_PHONE_AFTER).split()]
+        question = _bot(rng.choice(_PHONE_ASKED)) if asked else _bot("how can i help you", "welcome.first")
+        yield Case(number, "telephone", form, (question, _turn(_plain(words))))
+
+
+_ASIDES = ["hang on i have to turn it round", "can you still hear me", "uh", "it is hard to read"]
+_LEADS = ["", "", "and after that", "then comes", "the next are", "okay then"]
+
+
+def cards_in_pieces(count: int, *, seed: int = 20261123) -> Iterator[Case]:
+    """Yield calls in which a card's number is said in pieces over several turns, at a question for an order's."""
+    for number in range(count):
+        rng = random.Random(seed * 1_000_003 + number)  # noqa: S311  # made-up numbers, no secrets
+        form, digits = rng.choice(list(FORMS)), _digits(rng.choice([15, 16, 16]), rng)
+        turns, at = [_bot("what is the number of your order", "order_status.ask_order_number")], 0
+        while at < len(digits):
+            size = rng.choice([3, 4, 4, 5])
+            piece = [(word, True) for word in FORMS[form](digits[at : at + size], rng)]
+            turns.append(_turn([*_plain(rng.choice(_LEADS).split() if at else []), *piece]))
+            if rng.random() < 0.3:
+                turns.append(_turn(_plain(rng.choice(_ASIDES).split())))
+            if rng.random() < 0.5:
+                turns.append(_bot("go on", "pattern.go_on"))
+            at += size
+        yield Case(number, "card", f"{form}, pieces", tuple(turns))

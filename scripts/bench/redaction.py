@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from _report import Report, parser
-from _said_numbers import Case, cases
+from _said_numbers import Case, cards_in_pieces, cases, telephones
 
 from voicebot.app.speech import recogniser_wish
 from voicebot.records.record import HeardWord, Speaker, TurnRecord
@@ -80,6 +80,9 @@ def main() -> None:
         alarms = Counter(case.kind for case in harmless if raises_alarm(case))
         for kind, number in sorted(alarms.items()):
             report.rate(name, f"… {kind}", number, sum(case.kind == kind for case in harmless))
+    pieces, phones = list(cards_in_pieces(options.calls // 4)), list(telephones(options.calls // 4))
+    report.rate("made later", "cards said in pieces wholly gone", sum(map(is_safe, pieces)), len(pieces))
+    report.rate("made later", "telephone numbers touched", sum(map(raises_alarm, phones)), len(phones))
     if options.clips:
         if not options.only_unheard:
             _measure_audio(report, made, options.clips)

@@ -99,9 +99,95 @@ def test_a_number_that_ends_there_is_written_whole_when_that_is_known() -> None:
     redactor.add(_asks(*ORDER))
     (held,) = redactor.add(_said("it is four eight two one three"))
     assert held.turn.text == "it is [number]"
-    whole, after = redactor.add(_said("no i want to cancel it"))
+    whole, after = redactor.add(_said("no i want to cancel it", intent="cancel_order"))
     assert (whole.number, whole.turn.text, whole.turn.redactions) == (1, "it is four eight two one three", ())
     assert (after.number, after.turn.text) == (2, "no i want to cancel it")
+
+
+PIECES = ("four one one one", "one two two two", "two three three three", "three four four four")
+
+
+@pytest.mark.parametrize(
+    "between",
+    ["", "hang on i have to turn it round", "can you still hear me", "uh"],
+)
+@pytest.mark.parametrize("lead", ["", "and after that", "the next are", "okay then"])
+def test_a_card_said_in_pieces_at_a_question_for_a_number_is_written_nowhere(between: str, lead: str) -> None:
+    turns = [_asks(*ORDER)]
+    for piece in PIECES:
+        turns.append(_said(f"{lead} {piece}".strip()))
+        turns += [_said(between)] * bool(between)
+        turns.append(_asks("Go on.", "pattern.go_on"))
+    at_once, at_last = _written(turns)
+    words = {word for piece in PIECES for word in piece.split()}
+    for text in (*at_once, *(turn.text for turn in at_last)):
+        assert words.isdisjoint(text.split())
+    for turn in at_last:
+        assert words.isdisjoint(word.text for word in turn.words)
+
+
+def test_a_number_that_was_not_gone_on_with_is_written_whole_whatever_was_said_meanwhile() -> None:
+    turns = [_asks(*ORDER), _said("four eight two one three"), _said("hang on"), _asks("Go on.", "pattern.go_on")]
+    turns.append(_said("where is it", intent="order_status"))
+    at_once, at_last = _written(turns)
+    assert at_once[1] == "[number]"
+    assert at_last[1].text == "four eight two one three"
+
+
+def test_another_number_does_not_go_on_from_the_one_before() -> None:
+    turns = [_asks(*ORDER), _said("four eight two one three"), _said("and my zip code is one zero zero zero one")]
+    _, at_last = _written(turns)
+    assert [turn.text for turn in at_last[1:]] == [turn.text for turn in turns[1:]]
+
+
+PHONE = "five five five one two three four five six seven"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("What number can we call you back at?", PHONE),
+        ("What is your phone number?", f"it is {PHONE} thanks"),
+        ("What is your phone number?", "555 123 4567"),
+        ("How can I help you?", f"call me back at {PHONE}"),
+        ("How can I help you?", f"my mobile number is one {PHONE} and it is new"),
+    ],
+)
+def test_a_telephone_number_with_its_area_code_stays(asked: str, said: str) -> None:
+    turn = _said(said, slots={"phone": "+15551234567"})
+    _, at_last = _written([_asks(asked), turn])
+    assert at_last[1] == turn
+
+
+def test_what_the_bot_says_of_a_number_to_call_stays_and_is_heard() -> None:
+    turn = _asks(f"Right. I will call you at {PHONE}.")
+    assert TurnRedactor().add(turn)[0].turn == turn
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("What is your phone number?", CARD),
+        ("What is your phone number?", f"take my card {PHONE}"),
+        ("What is your phone number?", f"my account number is {PHONE}"),
+        ("What is your account number?", PHONE),
+        ("How can I help you?", f"i want to pay by phone {PHONE}"),
+        ("How can I help you?", f"my phone number is on my card {PHONE}"),
+        ("How can I help you?", f"my phone number is {CARD}"),
+        ("Use the keys of your phone. What is your order number?", PHONE),
+    ],
+)
+def test_what_may_be_a_cards_or_an_accounts_number_is_no_telephone_number(asked: str, said: str) -> None:
+    turn = _said(said, slots={"note": "4111111111111111", "phone": "4111111111111111"})
+    _, at_last = _written([_asks(asked), turn])
+    assert at_last[1].redactions
+    assert set(said.split()[-8:]).isdisjoint(at_last[1].text.split())
+    assert "4111" not in str(at_last[1].slots)
+
+
+def test_a_card_in_pieces_at_a_question_for_a_telephone_number_is_written_nowhere() -> None:
+    _, at_last = _written([_asks("What is your phone number?"), *(_said(piece) for piece in PIECES)])
+    assert {word for piece in PIECES for word in piece.split()}.isdisjoint(" ".join(t.text for t in at_last).split())
 
 
 def test_a_number_at_the_end_of_a_call_is_written_whole() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from voicebot import public_numbers
 from voicebot.records.record import HeardWord, Redaction, Speaker, TurnRecord
 from voicebot.redaction import (
     Context,
@@ -71,14 +72,20 @@ class TurnRedactor:
         if answered:
             context = replace(context, number_asked=True)
         found = find(
-            turn.text, asked=context.asked, begun=context.begun, ends=answered, unasked=not context.number_asked
+            turn.text,
+            asked=context.asked,
+            begun=context.begun,
+            ends=answered,
+            unasked=not context.number_asked,
+            phone=context.phone_asked,
         )
-        self._context = after = context.after_answer(turn.text)
+        aside = turn.intent is None and not turn.slots
+        self._context = after = context.after_answer(turn.text, aside=aside)
         is_open = any(finding.kind is Sensitive.NUMBER for finding in found)
         released: list[Numbered] = []
         if _goes_on(turn.text, context, found):
             self._kept_back = []
-        elif not (is_open and 0 < context.begun < after.begun):
+        elif not (is_open and 0 < context.begun < after.begun) and not (aside and after is context):
             released = self.end()
         if is_open:
             certain = tuple(finding for finding in found if finding.kind is not Sensitive.NUMBER)
@@ -112,7 +119,13 @@ def _goes_on(text: str, context: Context, found: Sequence[Finding]) -> bool:
 def _redacted(turn: TurnRecord, context: Context, found: tuple[Finding, ...]) -> TurnRecord:
     alternatives = tuple(_alternative(text, context, found) for text in turn.alternatives)
     words = [TimedWord(word.text, word.start_ms, word.end_ms) for word in turn.words]
-    spans, hidden = silent_spans(words, asked=context.asked, begun=context.begun, unasked=not context.number_asked)
+    spans, hidden = silent_spans(
+        words,
+        asked=context.asked,
+        begun=context.begun,
+        unasked=not context.number_asked,
+        phone=context.phone_asked,
+    )
     if context.asked is not None and not turn.text and turn.speaker is Speaker.CALLER and turn.engine != _KEYS:
         # Something was said, and nobody knows what: it may be what was asked for.
         return replace(turn, redactions=_redactions(turn, context, [context.asked], ()))
@@ -138,13 +151,15 @@ def _redacted(turn: TurnRecord, context: Context, found: tuple[Finding, ...]) ->
 
 
 def _alternative(text: str, context: Context, found: Sequence[Finding]) -> str:
-    text = redact(text, find(text, asked=context.asked, begun=context.begun))
+    text = redact(text, find(text, asked=context.asked, begun=context.begun, phone=context.phone_asked))
     return without_numbers(text) if found else text
 
 
 def redact_slot(name: str, value: str) -> str:
     """Return the value of a slot of that name as it may be kept: a number of an account is told as what it is."""
     kind = asked_by(name)
+    if kind is None and public_numbers.is_slot(name) and public_numbers.is_number(value):
+        return value
     return kind.mark if kind is not None and _DIGITS.search(value) else redact(value)
 
 
