@@ -34,15 +34,20 @@ def model(**readily: float) -> Weights:
     return weights
 
 
-def weigh(speech: Weights, noise: Weights, *again: Weights) -> tuple[list[str], float]:
+def weigh(
+    speech: Weights, noise: Weights, *again: Weights, unprompted: Weights | None = None
+) -> tuple[list[str], float]:
     """Weigh digits by what a model makes of noise, of the speech, and of the same at other speeds if it is asked.
 
-    Without `again` those sound as the speech does.
+    Without `again` those sound as the speech does. `unprompted` is what it makes of the speech where no digits came
+    before; nothing in particular without it.
     """
     told = iter([noise, speech, *(again or (speech, speech))])
+    anything = model() if unprompted is None else unprompted
 
     def listen(_: Samples, prompts: Sequence[str]) -> list[Weights]:
-        return [next(told)] * len(prompts)
+        weights = next(told)
+        return [weights if prompt else anything for prompt in prompts]
 
     digits = SingleDigits(listen, encode)
     numbers, spelled = digits.weigh(np.ones(1600, np.float32))
@@ -61,6 +66,14 @@ def test_how_likely_a_digit_was_said_counts_all_other_words() -> None:
     assert alone > 0.9
     assert beside < 0.05
     assert weigh(model(seven=6.0, maybe=12.0), model())[0][0] == "7", "which one it would be is told all the same"
+
+
+def test_no_digit_was_said_where_the_model_would_begin_with_another_word_but_for_the_digits_before() -> None:
+    digit, word = model(one=3.0, maybe=6.0), model(one=3.0, maybe=9.0)
+    (first, likely), (other, unlikely) = (weigh(model(one=9.0), model(), unprompted=each) for each in (digit, word))
+    assert first[0] == other[0] == "1", "which one it would be is told all the same"
+    assert likely > 0.9
+    assert unlikely == 0
 
 
 def test_a_digit_that_noise_sounds_like_was_less_likely_said_than_another() -> None:
