@@ -7,16 +7,22 @@ import contextlib
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from tests.end_to_end.server import Server, has_prompt, is_over, running
 from voicebot.telephony.audiosocket import messages
 from voicebot.telephony.leg import SILENT_FRAME
 
-pytestmark = [pytest.mark.spoken, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.spoken,
+    pytest.mark.timeout(300),
+    # One server takes both calls.
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("asterisk"),
+]
 
 PASSWORD = "between-pbx-and-bot"
 #: Frames of audio that are not silence, by which the bot is known to have spoken.
@@ -29,11 +35,11 @@ def free_port() -> int:
         return int(bound.getsockname()[1])
 
 
-@pytest.fixture
-async def beside_a_pbx(tmp_path: Path) -> AsyncIterator[tuple[Server, int]]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def beside_a_pbx(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Server, int]]:
     port = free_port()
     async with running(
-        tmp_path / "data",
+        tmp_path_factory.mktemp("asterisk"),
         VOICEBOT_RECOGNIZER="off",
         VOICEBOT_DRAIN_S="1",
         VOICEBOT_ASTERISK_PEERS='["127.0.0.0/8"]',
