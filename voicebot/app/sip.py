@@ -40,6 +40,9 @@ from voicebot.telephony.sip.transport import CannotListen
 from voicebot.web.limits import RateLimit
 from voicebot.web.socket_door import LiveLegs
 
+#: Of one address, by SIP; a telephone that is set up right has none.
+WRONG_PASSWORDS_A_MINUTE = 20
+
 
 @dataclass(frozen=True, slots=True)
 class SipServing:
@@ -271,7 +274,8 @@ def _authenticator(users: SecretStr | None, realm: str) -> Authenticator | None:
     if not isinstance(known, dict) or not all(isinstance(password, str) for password in known.values()):
         problem = Problem("settings", None, "`sip_users` is not what it must be.", 'Give JSON: {"name": "password"}.')
         raise ConfigurationError([problem])
-    return Authenticator(known, realm=realm, key=secrets.token_bytes(32), clock=time.monotonic)
+    tries = RateLimit(max_events=WRONG_PASSWORDS_A_MINUTE, window_s=60, clock=time.monotonic)
+    return Authenticator(known, realm=realm, key=secrets.token_bytes(32), clock=time.monotonic, wrong_tries=tries)
 
 
 def _client_tls(sip: SipSettings) -> ssl.SSLContext:

@@ -26,6 +26,8 @@ from voicebot.telephony.sip.message import parse_uri, respond, set_body
 from voicebot.telephony.sip.resolve import DnsLookup, Resolver
 from voicebot.telephony.sip.transfer import send_elsewhere
 
+HOST = "127.0.0.1"
+
 
 class Office:
     """A bot that calls, and a phone that is called."""
@@ -216,14 +218,14 @@ async def test_a_callee_who_asks_who_we_are_is_told(code: int, asks: str, given:
     async with office() as there:
         dialling = there.dial()
         invite = await there.callee.request("INVITE")
-        challenges = tuple((f"{asks}-Authenticate", value) for _, value in authenticator.challenges(stale=False))
+        challenges = tuple((f"{asks}-Authenticate", value) for _, value in authenticator.challenges(HOST, stale=False))
         there.answer(invite, code, headers=challenges)
         await there.callee.request("ACK")
         again = await there.callee.request("INVITE")
         assert "SHA-256" in again.headers[given]
         assert again.headers["CSeq"] == "2 INVITE"
         again.headers.set("Authorization", again.headers[given])
-        assert authenticator.check(again) == "bot"
+        assert authenticator.check(again, HOST) == "bot"
         there.answer(again, 200, sdp=SDP)
         await (await dialling).hang_up(HangUpReason.COMPLETED)
 
@@ -234,7 +236,9 @@ async def test_a_wrong_password_is_not_tried_twice() -> None:
         dialling = there.dial()
         for _ in range(2):
             there.answer(
-                await there.callee.request("INVITE"), 401, headers=tuple(authenticator.challenges(stale=False))
+                await there.callee.request("INVITE"),
+                401,
+                headers=tuple(authenticator.challenges(HOST, stale=False)),
             )
             await there.callee.request("ACK")
         assert (await there.failure(dialling)).reason is DialFailure.UNAUTHORISED

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from sipmessage import Request
 
 from tests.fakes.sip_server import phone, sip_bot
 from tests.telephony.sip.messages import SDP, request, response
 from voicebot.telephony.sip.digest import NONCE_LIFETIME_S, Authenticator, Credentials, Verdict, parse_digest
 from voicebot.telephony.sip.message import parse_uri
+from voicebot.web.limits import RateLimit
 
 USERS = {"pbx": "secret"}
+HOST = "192.0.2.7"
 
 
 class Clock:
@@ -53,24 +56,24 @@ def test_a_password_is_right_or_wrong(user: str, password: str, verdict: str) ->
     clock = Clock()
     gate = authenticator(clock)
     asked = request()
-    refused = response(asked, 401, headers=tuple(gate.challenges(stale=False)))
+    refused = response(asked, 401, headers=tuple(gate.challenges(HOST, stale=False)))
     for name, value in Credentials(user, password, lambda: "c").answer(refused, asked):
         asked.headers.set(name, value)
-    assert gate.check(asked) == verdict
+    assert gate.check(asked, HOST) == verdict
     if verdict == "pbx":
-        assert gate.check(asked) is Verdict.STALE, "the same count again is a replay"
+        assert gate.check(asked, HOST) is Verdict.STALE, "the same count again is a replay"
 
 
 def test_an_old_nonce_is_stale_and_a_foreign_one_too() -> None:
     clock = Clock()
     gate = authenticator(clock)
     asked = request()
-    refused = response(asked, 401, headers=tuple(gate.challenges(stale=False)))
+    refused = response(asked, 401, headers=tuple(gate.challenges(HOST, stale=False)))
     for name, value in Credentials("pbx", "secret", lambda: "c").answer(refused, asked):
         asked.headers.set(name, value)
     clock.now_s += NONCE_LIFETIME_S + 1
-    assert gate.check(asked) is Verdict.STALE
-    assert Authenticator(USERS, realm="test", key=b"other", clock=clock).check(asked) is Verdict.STALE
+    assert gate.check(asked, HOST) is Verdict.STALE
+    assert Authenticator(USERS, realm="test", key=b"other", clock=clock).check(asked, HOST) is Verdict.STALE
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,39 @@ def test_an_old_nonce_is_stale_and_a_foreign_one_too() -> None:
 )
 def test_credentials_that_cannot_be_read_are_missing_or_wrong(value: str) -> None:
     asked = request(headers=(f"Authorization: {value}",)) if value else request()
-    assert authenticator(Clock()).check(asked) in {Verdict.MISSING, Verdict.WRONG}
+    assert authenticator(Clock()).check(asked, HOST) in {Verdict.MISSING, Verdict.WRONG}
+
+
+def proven(gate: Authenticator, password: str, host: str = HOST) -> Request:
+    """Return an INVITE with the credentials that a challenge to `host` asks for."""
+    asked = request()
+    refused = response(asked, 401, headers=tuple(gate.challenges(host, stale=False)))
+    for name, value in Credentials("pbx", password, lambda: "c").answer(refused, asked):
+        asked.headers.set(name, value)
+    return asked
+
+
+def test_a_host_that_guesses_is_not_believed_for_a_while_and_others_are() -> None:
+    clock = Clock()
+    tries = RateLimit(max_events=3, window_s=60, clock=clock)
+    gate = Authenticator(USERS, realm="test", key=b"key", clock=clock, wrong_tries=tries)
+    for _ in range(3):
+        assert gate.check(proven(gate, "guess"), HOST) is Verdict.WRONG
+    assert gate.check(proven(gate, "secret"), HOST) is Verdict.WRONG
+    assert gate.check(proven(gate, "secret", "192.0.2.8"), "192.0.2.8") == "pbx"
+    clock.now_s += 61
+    assert gate.check(proven(gate, "secret"), HOST) == "pbx"
+
+
+def test_nobody_uses_up_the_tries_of_another_host() -> None:
+    """Datagrams may bear any address: what was not asked of that address does not count."""
+    clock = Clock()
+    tries = RateLimit(max_events=3, window_s=60, clock=clock)
+    gate = Authenticator(USERS, realm="test", key=b"key", clock=clock, wrong_tries=tries)
+    for _ in range(5):
+        assert gate.check(proven(gate, "guess", "198.51.100.1"), HOST) is Verdict.WRONG
+    assert gate.check(proven(gate, "secret", "198.51.100.1"), HOST) is Verdict.STALE
+    assert gate.check(proven(gate, "secret"), HOST) == "pbx"
 
 
 async def test_a_caller_from_elsewhere_gets_in_by_password_and_not_without() -> None:

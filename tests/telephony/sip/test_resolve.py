@@ -8,7 +8,7 @@ import pytest
 
 from voicebot.telephony.sip.hop import Hop, Transport
 from voicebot.telephony.sip.message import parse_uri
-from voicebot.telephony.sip.resolve import Naptr, Resolver, Srv, Unresolvable
+from voicebot.telephony.sip.resolve import DnsLookup, Naptr, Resolver, Srv, Unresolvable
 
 
 class Zone:
@@ -64,3 +64,8 @@ async def test_a_uri_leads_to_its_servers_in_order(uri: str, hops: list[Hop]) ->
 async def test_a_name_without_address_is_told_so(uri: str) -> None:
     with pytest.raises(Unresolvable, match=r"nowhere\.example"):
         await Resolver(Zone()).resolve(parse_uri(uri))
+
+
+async def test_a_name_that_no_host_can_have_has_no_address() -> None:
+    """Peers write any name into their Contact; the codec of the standard library refuses this one otherwise."""
+    assert await DnsLookup().addresses(f"{'a' * 64}.example") == []

@@ -46,11 +46,11 @@ class Access:
             return Admitted()
         if self._authenticator is None:
             return Forbidden()
-        match self._authenticator.check(request):
+        match self._authenticator.check(request, host):
             case Verdict.MISSING:
-                return Challenged(tuple(self._authenticator.challenges(stale=False)))
+                return Challenged(tuple(self._authenticator.challenges(host, stale=False)))
             case Verdict.STALE:
-                return Challenged(tuple(self._authenticator.challenges(stale=True)))
+                return Challenged(tuple(self._authenticator.challenges(host, stale=True)))
             case Verdict.WRONG:
                 return Forbidden()
             case user:

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from sipmessage import Request, Response
 
@@ -113,32 +114,56 @@ class Verdict(StrEnum):
     STALE = "stale"
 
 
+class WrongTries(Protocol):
+    """Counts wrong passwords by the host they came from."""
+
+    def is_spent(self, key: str) -> bool:
+        """Tell whether there were too many of late."""
+        ...
+
+    def allow(self, key: str) -> bool:
+        """Count one more."""
+        ...
+
+
 class Authenticator:
     """Asks peers who they are. Challenges need no memory; which counts were used is remembered for `MAX_NONCES`.
 
-    `users` are passwords by name, `key` is random and secret, `clock` any clock in seconds.
+    `users` are passwords by name, `key` is random and secret, `clock` any clock in seconds. A host of which
+    `wrong_tries` has had too many is not believed whatever it shows. Nonces are good for the host they were given to,
+    so that nobody can use up another one's tries by datagrams in its name.
     """
 
-    def __init__(self, users: Mapping[str, str], *, realm: str, key: bytes, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        users: Mapping[str, str],
+        *,
+        realm: str,
+        key: bytes,
+        clock: Callable[[], float],
+        wrong_tries: WrongTries | None = None,
+    ) -> None:
         self._users = dict(users)
         self._realm = realm
         self._key = key
         self._clock = clock
+        self._wrong_tries = wrong_tries
         self._counts: OrderedDict[str, int] = OrderedDict()
 
-    def challenges(self, *, stale: bool) -> list[tuple[str, str]]:
+    def challenges(self, host: str, *, stale: bool) -> list[tuple[str, str]]:
         """Return the headers of a 401, the better algorithm first (RFC 8760 section 2.3)."""
         ending = ", stale=true" if stale else ""
+        nonce = self._nonce(host)
         return [
             (
                 "WWW-Authenticate",
-                f'Digest realm="{self._realm}", nonce="{self._nonce()}", qop="auth", algorithm={name}{ending}',
+                f'Digest realm="{self._realm}", nonce="{nonce}", qop="auth", algorithm={name}{ending}',
             )
             for name in _HASHES
         ]
 
-    def check(self, request: Request) -> str | Verdict:
-        """Return the name of the user who sent a request, or what is wrong."""
+    def check(self, request: Request, host: str) -> str | Verdict:
+        """Return the name of the user who sent a request from `host`, or what is wrong."""
         given = next(
             (
                 found
@@ -155,6 +180,8 @@ class Authenticator:
             return Verdict.WRONG
         if not re.fullmatch(r"[0-9a-fA-F]{8}", given.get("nc", "")):
             return Verdict.WRONG
+        if self._wrong_tries is not None and self._wrong_tries.is_spent(host):
+            return Verdict.WRONG
         expected = _response(
             algorithm,
             user=user,
@@ -169,20 +196,26 @@ class Authenticator:
             not hmac.compare_digest(expected.encode(), given.get("response", "").lower().encode())
             or user not in self._users
         ):
+            if self._wrong_tries is not None and self._is_given_to(host, given["nonce"]):
+                self._wrong_tries.allow(host)
             return Verdict.WRONG
-        return user if self._is_fresh(given["nonce"], int(given["nc"], 16)) else Verdict.STALE
+        return user if self._is_fresh(host, given["nonce"], int(given["nc"], 16)) else Verdict.STALE
 
-    def _nonce(self) -> str:
+    def _nonce(self, host: str) -> str:
         made = f"{self._clock():.3f}"
-        return f"{made}-{self._sign(made)}"
+        return f"{made}-{self._sign(made, host)}"
 
-    def _sign(self, made: str) -> str:
-        return hmac.new(self._key, made.encode(), hashlib.sha256).hexdigest()[:32]
+    def _sign(self, made: str, host: str) -> str:
+        return hmac.new(self._key, f"{made} {host}".encode(), hashlib.sha256).hexdigest()[:32]
 
-    def _is_fresh(self, nonce: str, count: int) -> bool:
+    def _is_given_to(self, host: str, nonce: str) -> bool:
         made, _, signature = nonce.partition("-")
-        if not hmac.compare_digest(signature.encode(), self._sign(made).encode()):
+        return hmac.compare_digest(signature.encode(), self._sign(made, host).encode())
+
+    def _is_fresh(self, host: str, nonce: str, count: int) -> bool:
+        if not self._is_given_to(host, nonce):
             return False
+        made = nonce.partition("-")[0]
         if self._clock() - float(made) > NONCE_LIFETIME_S or count <= self._counts.get(nonce, 0):
             return False
         self._counts[nonce] = count

@@ -27,6 +27,7 @@ MAX_HEADERS = 200
 MAX_LINE_CHARS = 8_192
 #: RFC 3261 section 8.1.1.5: less than 2**31.
 MAX_CSEQ = 2**31 - 1
+_MAX_DIGITS = 10
 BRANCH_COOKIE = "z9hG4bK"
 SIP_PORT = 5060
 SIPS_PORT = 5061
@@ -269,6 +270,12 @@ def without_tag(value: str) -> str:
     """Return a From or To header without its tag."""
     end = value.rfind(">") + 1
     return value[:end] + _TAG.sub("", value[end:])
+
+
+def whole_number(text: str) -> int | None:
+    """Return a number that a peer wrote in up to ten plain digits, None for anything else."""
+    digits = text.strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS else None
 
 
 def tokens(message: Message, name: str) -> frozenset[str]:

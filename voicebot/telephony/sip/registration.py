@@ -17,7 +17,7 @@ from voicebot.telephony.sip.digest import Credentials
 from voicebot.telephony.sip.endpoint import ALLOW, Endpoint
 from voicebot.telephony.sip.exchange import NoAnswer, final_response
 from voicebot.telephony.sip.hop import Hop
-from voicebot.telephony.sip.message import set_body
+from voicebot.telephony.sip.message import set_body, whole_number
 from voicebot.telephony.sip.resolve import Unresolvable
 
 _log = structlog.get_logger()
@@ -122,10 +122,10 @@ class Registration:
             request = self._request(hop, expires_s, authorization)
             response = await final_response(self._endpoint, request, hop)
             if response.code == 423:
-                lowest = (response.headers.get("Min-Expires") or "").strip()
-                if not lowest.isdigit() or int(lowest) <= expires_s:
+                lowest = whole_number(response.headers.get("Min-Expires") or "")
+                if lowest is None or lowest <= expires_s:
                     return response
-                self._expires_s = expires_s = int(lowest)
+                self._expires_s = expires_s = lowest
                 continue
             authorization = self._credentials.answer(response, request) if self._credentials else []
             if not authorization:
@@ -167,4 +167,5 @@ def _granted_s(response: Response, contact: str, asked_s: int) -> int:
     for binding in bindings:
         if f"<{binding.uri}>" == contact:
             given = binding.parameters.get("expires") or given
-    return max(LEAST_EXPIRES_S, int(given)) if given.strip().isdigit() else asked_s
+    granted_s = whole_number(given)
+    return asked_s if granted_s is None else max(LEAST_EXPIRES_S, granted_s)

@@ -84,7 +84,7 @@ class DnsLookup:
     async def addresses(self, name: str) -> Sequence[str]:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-        except OSError:
+        except (OSError, UnicodeError):  # of a name that no host can have, such as one with a label of 64 letters
             return []
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sipmessage import Message, Request
 
-from voicebot.telephony.sip.message import tokens
+from voicebot.telephony.sip.message import tokens, whole_number
 
 #: Section 4 recommends 1800 s and forbids less than 90 s.
 WANTED_S = 1800
@@ -38,14 +38,15 @@ def session_expires(message: Message) -> tuple[int, str] | None:
     if value is None:
         return None
     seconds, *parameters = (part.strip() for part in value.split(";"))
-    if not seconds.isascii() or not seconds.isdigit() or len(seconds) > 9:
+    interval_s = whole_number(seconds)
+    if interval_s is None:
         return None
     refresher = ""
     for parameter in parameters:
         name, _, given = parameter.partition("=")
         if name.strip().lower() == "refresher":
             refresher = given.strip().lower()
-    return int(seconds), refresher
+    return interval_s, refresher
 
 
 def agree_as_server(

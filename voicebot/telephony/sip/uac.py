@@ -19,7 +19,7 @@ from voicebot.telephony.sip.digest import Credentials
 from voicebot.telephony.sip.endpoint import ALLOW, SUPPORTED, Endpoint
 from voicebot.telephony.sip.hop import Hop
 from voicebot.telephony.sip.media import Media
-from voicebot.telephony.sip.message import BadMessage, set_body, tag_of, tokens
+from voicebot.telephony.sip.message import BadMessage, set_body, tag_of, tokens, whole_number
 from voicebot.telephony.sip.reason import Q850_NORMAL
 from voicebot.telephony.sip.refer import Referral
 from voicebot.telephony.sip.session_timer import WANTED_S, agreed_as_client, ask_as_client
@@ -155,10 +155,10 @@ class Dialling:
         if response.code in {401, 407} and self._attempt is not None and self._plan.credentials is not None:
             return self._plan.credentials.answer(response, self._attempt.request)
         if response.code == 422:
-            lowest = (response.headers.get("Min-SE") or "").partition(";")[0].strip()
-            if lowest.isdigit() and int(lowest) > self._least_interval_s:
-                self._least_interval_s = int(lowest)
-                return [("Min-SE", lowest)]
+            lowest = whole_number((response.headers.get("Min-SE") or "").partition(";")[0])
+            if lowest is not None and lowest > self._least_interval_s:
+                self._least_interval_s = lowest
+                return [("Min-SE", str(lowest))]
         if 300 <= response.code < 400:
             try:
                 contacts = [address.uri for address in response.contact]
@@ -279,10 +279,10 @@ class _Attempt:
         if call is None:
             return
         if "100rel" in tokens(response, "Require"):
-            rseq = (response.headers.get("RSeq") or "").strip()
-            if not rseq.isdigit() or int(rseq) <= self._rseq.get(tag, 0):
+            rseq = whole_number(response.headers.get("RSeq") or "")
+            if rseq is None or rseq <= self._rseq.get(tag, 0):
                 return
-            self._rseq[tag] = int(rseq)
+            self._rseq[tag] = rseq
             rack = f"{rseq} {self.request.cseq.sequence} INVITE"
             self._endpoint.start(call.acknowledge_provisional(rack))
         self._listen(response, call)
