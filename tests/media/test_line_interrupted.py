@@ -18,6 +18,7 @@ from voicebot.media.events import (
     SpeakingPaused,
     SpeechDismissed,
 )
+from voicebot.media.frames import Utterance
 from voicebot.telephony.leg import FRAME_BYTES, SAMPLE_RATE_HZ, SILENT_FRAME
 
 pytestmark = pytest.mark.virtual_time
@@ -126,6 +127,24 @@ async def test_a_turn_that_asked_for_nothing_lets_the_prompt_go_on_where_it_stop
         assert not ended.cut
         assert ended.heard_text == text
         assert abs(ended.heard_ms - 10 * WORD_MS) <= 80
+
+
+async def test_who_mumbles_again_and_again_over_music_is_heard_before_it_ends() -> None:
+    async with room("call me back") as here:
+        await here.line.listen(OPEN)
+        await here.line.say(Utterance("m1", (), audio=b"".join(buzz(18.0))))
+        await here.until(SpeakingBegan)
+        await here.leg.stay_silent(0.5)
+        for _ in range(4):
+            await here.leg.speak(buzz(0.24))
+            await here.leg.stay_silent(1.0)
+        await here.leg.stay_silent(3.0)
+        assert here.all(SpeakingEnded) == []
+        await here.leg.speak(buzz(1.2))
+        await here.leg.stay_silent(1.5)
+        turn = await here.until(CallerTurn)
+        assert turn.over_prompt
+        assert here.all(SpeakingEnded) == [], "the music had not come to its end"
 
 
 async def test_what_may_become_a_voice_lowers_the_prompt_and_nothing_of_it_is_lost() -> None:

@@ -77,10 +77,11 @@ class ResumeSpeechFrame(SystemFrame):
 
 @dataclass
 class PromptPlayingFrame(SystemFrame):
-    """Output to hearing: our voice is (no longer) in the caller's ear, and may be interrupted."""
+    """Output to hearing: our voice is (no longer) in the caller's ear, and may be interrupted; `wordless` is music."""
 
     playing: bool = False
     interruptible: bool = True
+    wordless: bool = False
 
 
 @dataclass

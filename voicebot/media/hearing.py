@@ -181,10 +181,10 @@ class HearingProcessor(FrameProcessor):
                 await self._key(key, at_s)
             case ListenFrame(expectation=expectation):
                 await self._listen(expectation)
-            case PromptPlayingFrame(playing=playing, interruptible=interruptible):
+            case PromptPlayingFrame(playing=playing, interruptible=interruptible, wordless=wordless):
                 self._prompt_playing = playing
                 if playing:
-                    self._detector.prompt_started(interruptible=interruptible)
+                    self._detector.prompt_started(interruptible=interruptible, wordless=wordless)
                 else:
                     self._detector.prompt_finished()
             case ResumeSpeechFrame():

@@ -228,7 +228,8 @@ class LegOutput(BaseOutputTransport):
         words = sum(len(plain_text(text).split()) for text, _ in utterance.pieces)
         self._playback.began(utterance.utterance_id, self._leg.sent_samples, words)
         await self.push_frame(
-            PromptPlayingFrame(playing=True, interruptible=utterance.interruptible), FrameDirection.UPSTREAM
+            PromptPlayingFrame(playing=True, interruptible=utterance.interruptible, wordless=not utterance.pieces),
+            FrameDirection.UPSTREAM,
         )
         await self._tell(SpeakingBegan(utterance.utterance_id, began.queued_s, self._clock()))
 

@@ -339,6 +339,16 @@ class TestBargeIn:
         turns.prompt_finished()
         assert kinds(feed(turns, VOICED, 100)) == [SpeechStarted], "after it the caller is heard"
 
+    def test_over_music_that_was_stopped_for_nothing_again_and_again_is_believed_after_a_while(self) -> None:
+        turns = detector()
+        turns.prompt_started(wordless=True)
+        for _ in range(3):
+            for _ in range(4):
+                assert BargeInRetracted in kinds([*feed(turns, VOICED, 240), *feed(turns, SILENT, 800)])
+            assert feed(turns, VOICED, 1000) == [], "the music comes on"
+            assert feed(turns, SILENT, 2000) == []
+        assert BargeInConfirmed in kinds(feed(turns, VOICED, 1000))
+
     def test_is_believed_where_the_prompt_came_on_between_its_stops(self) -> None:
         turns = detector(prompt_playing=True)
         for _ in range(8):

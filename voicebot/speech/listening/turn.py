@@ -142,6 +142,7 @@ class TurnDetector:
         self._expectation = Expectation(name="", kinds=(AnswerKind.OPEN,))
         self._prompt_playing = False
         self._prompt_interruptible = True
+        self._prompt_wordless = False
         #: How often running the prompt was stopped by what was meant for nobody, and where it went on last.
         self._stops_for_nothing = 0
         self._went_on_sample = 0
@@ -172,13 +173,15 @@ class TurnDetector:
         self._broken_off = False
         self._prompt_playing = prompt_playing
 
-    def prompt_started(self, *, interruptible: bool = True) -> None:
+    def prompt_started(self, *, interruptible: bool = True, wordless: bool = False) -> None:
         """Our audio is heard by the caller from now on. Speech over an uninterruptible prompt waits for its end.
 
+        Nobody needs to hear a `wordless` one, such as music, to its end.
         A prompt that is lowered, or paused for a barge-in that may yet turn out to be none, is still playing.
         """
         self._prompt_playing = True
         self._prompt_interruptible = interruptible
+        self._prompt_wordless = wordless
         self._must_interrupt = interruptible and self.state in {TurnState.SPEAKING, TurnState.PAUSED}
 
     def prompt_finished(self) -> None:
@@ -284,7 +287,11 @@ class TurnDetector:
 
     def _may_interrupt(self) -> bool:
         allowed = self._prompt_interruptible and self._expectation.barge_in
-        return allowed and self._stops_for_nothing < _STOPS_FOR_NOTHING
+        if self._stops_for_nothing < _STOPS_FOR_NOTHING:
+            return allowed
+        # Music goes on for a while only: a caller who waits would be unheard until the next announcement.
+        came_on_ms = milliseconds(self.position_samples - self._went_on_sample)
+        return allowed and self._prompt_wordless and came_on_ms > _LITTLE_HEARD_MS
 
     def _hinted(self, *, over_prompt: bool) -> list[TurnEvent]:
         """Look for the first signs of a voice over a prompt that may be interrupted, or for their end."""
