@@ -37,10 +37,20 @@ def test_secrets_come_from_the_environment_and_do_not_show(monkeypatch: pytest.M
     assert "quiet" not in repr(settings)
 
 
-@pytest.mark.parametrize("line", ['api_token = "x"', 'twilio_auth_token = "x"', 'TWILIO_AUTH_TOKEN = "x"'])
-def test_a_secret_in_the_file_is_refused_with_the_fix(line: str) -> None:
-    Path("voicebot.toml").write_text(line, encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="environment"):
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("api_token", "VOICEBOT_API_TOKEN"),
+        ("VOICEBOT_API_TOKEN", "VOICEBOT_API_TOKEN"),
+        ("twilio_auth_token", "TWILIO_AUTH_TOKEN"),
+        ("TWILIO_AUTH_TOKEN", "TWILIO_AUTH_TOKEN"),
+        ("recording_old_keys", "VOICEBOT_RECORDING_OLD_KEYS"),
+        ("sip_users", "VOICEBOT_SIP_USERS"),
+    ],
+)
+def test_a_secret_in_the_file_is_refused_with_the_fix(name: str, variable: str) -> None:
+    Path("voicebot.toml").write_text(f'{name} = "x"', encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=f"is a secret .* Set {variable} in the environment"):
         load_settings()
 
 

@@ -18,7 +18,8 @@ from voicebot.app.twilio import TwilioServing, say_what_is_unusable, serving_twi
 from voicebot.errors import ConfigurationError
 from voicebot.routing.destinations import Conference, Dial, Refer, TaskQueue
 from voicebot.routing.queues import Queue, Routing
-from voicebot.settings import Settings, TwilioSettings, load_settings
+from voicebot.setting_tables import TwilioSettings
+from voicebot.settings import Settings, load_settings
 from voicebot.simulation.twilio_exchange import Phone
 from voicebot.telephony.dialing import DialFailed
 from voicebot.web.tickets import Tickets

@@ -27,7 +27,8 @@ from tests.fakes.sealing import KEYS
 from voicebot.records.database import Database
 from voicebot.records.deeds import Deeds
 from voicebot.records.vault.keys import RecordingKeys, new_key
-from voicebot.settings import RecordingSettings, load_settings
+from voicebot.setting_tables import RecordingSettings
+from voicebot.settings import load_settings
 from voicebot.simulation.line import CarrierLine
 from voicebot.simulation.script import Deed, Press, Say
 from voicebot.speech.models import find_whisper_model

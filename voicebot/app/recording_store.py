@@ -14,7 +14,8 @@ import structlog
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.vault.objects import DiskObjects, Objects, StoreFault, StoreUnavailableError
 from voicebot.records.vault.trial import Failed, Step, try_out
-from voicebot.settings import RecordingSettings, Settings
+from voicebot.setting_tables import RecordingSettings
+from voicebot.settings import Settings
 
 log = structlog.get_logger(__name__)
 

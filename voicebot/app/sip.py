@@ -19,7 +19,8 @@ from voicebot.app.standing import beside
 from voicebot.calls.registry import LiveCalls
 from voicebot.errors import ConfigurationError, Problem
 from voicebot.records.metrics import Metrics
-from voicebot.settings import Settings, SipSettings
+from voicebot.setting_tables import SipSettings
+from voicebot.settings import Settings
 from voicebot.telephony.leg import Channel
 from voicebot.telephony.numbers import DialLimits, NumberPlan
 from voicebot.telephony.rtp.media import MediaPlan, PortRange, RtpMedia, SrtpMode
