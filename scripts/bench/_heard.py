@@ -5,18 +5,21 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from _recogniser import Recogniser
+from _spoken import spoken
 from _understanding import ROOT, Bench
 
 from voicebot import g711
 from voicebot.dialog.loader import load_bot
 from voicebot.language.understanding import Understanding
+from voicebot.simulation.sounds import Wave
 from voicebot.speech.asr import Hypothesis
+from voicebot.speech.recognition.known import words_of
 from voicebot.speech.synthesis.voices import load_speaker
 from voicebot.speech.tts import Voice
 
@@ -39,8 +42,12 @@ class _Ears:
 
     def hear(self, voice: Voice, sentences: Sequence[str]) -> list[tuple[Hypothesis, ...]]:
         speaker = load_speaker(voice, None)
+        return self.hear_waves(
+            np.frombuffer(g711.decode(speaker.speak_mulaw(each)), "<i2").astype(float) for each in sentences
+        )
+
+    def hear_waves(self, waves: Iterable[Wave]) -> list[tuple[Hypothesis, ...]]:
         quiet = np.zeros(2400)
-        waves = (np.frombuffer(g711.decode(speaker.speak_mulaw(each)), "<i2").astype(float) for each in sentences)
         return [
             self._recogniser.hear(np.concatenate([quiet, wave, quiet]), self._question, self._domain) for wave in waves
         ]
@@ -88,6 +95,29 @@ def measure_heard_twice(bench: Bench) -> None:
             counts = _outcomes(understanding, 2 * turns, heard)
             for each in Became:
                 bench.report.rate(f"held-back {name} as two passes hear them", each.value, counts[each], len(heard))
+
+
+def measure_examples(bench: Bench) -> None:
+    """Two examples of each of the shipped bot's intents, in all voices, as both passes hear them."""
+    sys.path.insert(0, str(ROOT))
+    from tests.language.test_callers import Became  # noqa: PLC0415  # tests are no installed package
+
+    intents = load_bot(ROOT / "flows").intents
+    understanding = Understanding(intents, bench.encoder)
+    said = [(intent, each) for intent, examples in intents.items() for each in examples[:: len(examples) // 2][:2]]
+    with tempfile.TemporaryDirectory(prefix="voicebot-bench-") as folder:
+        ears = _Ears(Path(folder), {"engine": "two-pass", "model": str(bench.whisper), "late_s": 60})
+        heard = ears.hear_waves(wave for _, wave in spoken([each for _, each in said]))
+    section = "the bot's own examples, in every voice, as two passes hear them"
+    turns = [((intent,), each) for intent, each in said] * (len(heard) // len(said))
+    counts = _outcomes(understanding, turns, heard)
+    for each in Became:
+        bench.report.rate(section, each.value, counts[each], len(heard))
+    right = sum(
+        bool(found) and words_of(found[0].text) == words_of(sentence)
+        for (_, sentence), found in zip(turns, heard, strict=True)
+    )
+    bench.report.rate(section, "first text right word for word", right, len(heard))
 
 
 def _outcomes(

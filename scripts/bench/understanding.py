@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from _callers import measure_callers
 from _corpora import banking, draw, grouped
-from _heard import measure_heard, measure_heard_twice
+from _heard import measure_examples, measure_heard, measure_heard_twice
 from _identity import measure_identity
 from _intents import measure_banking, measure_clinc, measure_natcs, measure_none
 from _report import Report, parser, percentile
@@ -114,6 +114,7 @@ PARTS: Mapping[str, tuple[Callable[[Bench], None], str | None]] = {
     "callers": (measure_callers, None),
     "heard": (measure_heard, None),
     "heard-twice": (measure_heard_twice, None),
+    "examples": (measure_examples, None),
     "phrases": (measure_phrases, None),
     "identity": (measure_identity, "identity"),
     "mood": (measure_mood, None),
@@ -140,7 +141,7 @@ def main() -> int:
     bench = Bench(report, given.data or Path(), encoder, whisper)
     for name in given.only or PARTS:
         measure, needs = PARTS[name]
-        if measure is measure_heard_twice and not whisper.is_dir():
+        if measure in {measure_heard_twice, measure_examples} and not whisper.is_dir():
             report.missing(name, f"no Whisper model in {whisper}; `voicebot models pull whisper-tiny.en` fetches it")
             continue
         if needs and (given.data is None or not (given.data / needs).is_dir()):

@@ -238,7 +238,7 @@ async def test_the_first_passs_words_count_where_the_second_finds_them_nearly_as
 ) -> None:
     weighed: list[str] = []
 
-    def weigh(_model: Model, _encoded: object, _said: object, _samples: int, other: str) -> float:
+    def weigh(_model: Model, _align: object, _said: object, other: str) -> float:
         weighed.append(other)
         return likelier
 

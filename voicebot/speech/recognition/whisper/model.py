@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ _ALONE_S = 1.5
 Samples = npt.NDArray[np.float32]
 #: How much likelier another text than the decoded one is for the same sound, in natural logarithms.
 Likelier = Callable[[str], float]
+_Align = Callable[[tuple[int, ...]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +149,13 @@ class Model:
         said, texts, no_speech = self._transcribe(encoded, tokens, beam, seconds)
         if draft or cancelled():
             return Decoded(texts, no_speech)
-        likelier = partial(self._likelier, encoded, said, len(samples))
-        if cue.enough is not None and not cue.enough(texts[0].text, likelier):
+        # What another text was weighed against is aligned for its words as well.
+        align = cache(partial(self._align, encoded, len(samples)))
+        if cue.enough is not None and not cue.enough(texts[0].text, partial(self._likelier, align, said)):
             said, texts, no_speech = self._transcribe(encoded, tokens, _BEAM, seconds)
         if cancelled():
             return None
-        words = self._words(encoded, said, len(samples)) if texts[0].text else ()
+        words = self._words(align, said, len(samples)) if texts[0].text else ()
         if cue.lengths is None or not self._digits:
             return Decoded(texts, no_speech, words)
         if cue.lengths == (1,) and seconds <= _ALONE_S and self._single_digits.known:
@@ -285,21 +287,21 @@ class Model:
             found.setdefault(" ".join(digits[token] for token in ids if token in digits), math.exp(score))
         return found
 
-    def _likelier(self, encoded: ctranslate2.StorageView, said: Sequence[int], samples: int, other: str) -> float:
+    def _likelier(self, align: _Align, said: Sequence[int], other: str) -> float:
         """Return by how much the tokens of `other` are likelier than those `said`, as if each were all there is."""
         texts = (self._tokenizer.encode(f" {other}"), said)
-        chances = (self._align(encoded, tokens, samples).text_token_probs for tokens in texts)
+        chances = (align(tuple(tokens)).text_token_probs for tokens in texts)
         theirs, ours = (float(np.log(np.maximum(each, _NO_CHANCE)).sum()) for each in chances)
         return theirs - ours
 
-    def _align(self, encoded: ctranslate2.StorageView, tokens: Sequence[int], samples: int) -> Any:
+    def _align(self, encoded: ctranslate2.StorageView, samples: int, tokens: tuple[int, ...]) -> Any:
         """Place these tokens in time; each one's probability after those before it comes with it."""
         frames = min(int(LONGEST_S * _FRAMES_PER_S), samples * _FRAMES_PER_S // RATE_HZ)
         return self._whisper.model.align(encoded, self._tokenizer.sot_sequence, [list(tokens)], frames)[0]
 
-    def _words(self, encoded: ctranslate2.StorageView, said: Sequence[int], samples: int) -> tuple[Word, ...]:
+    def _words(self, align: _Align, said: Sequence[int], samples: int) -> tuple[Word, ...]:
         """Place the words in time and say how sure each is, from the decoder's attention over the audio."""
-        aligned = self._align(encoded, said, samples)
+        aligned = align(tuple(said))
         starts: dict[int, float] = {}
         for token, frame in aligned.alignments:
             # Two mel frames are one frame of the encoder.
