@@ -143,7 +143,7 @@ def _written_relative_day(value: date, today: date) -> str:
 
 
 def _written_day(value: date, today: date) -> str:
-    named = f"{WEEKDAYS[value.weekday()].capitalize()}, {_MONTHS[value.month - 1]} {value.day}"
+    named = f"{WEEKDAYS[value.weekday()].capitalize()}, {MONTHS[value.month - 1]} {value.day}"
     return named if value.year == today.year else f"{named}, {value.year}"
 
 
@@ -196,7 +196,7 @@ def _ordinal(number: int) -> str:
 
 
 def _day(value: date, today: date) -> str:
-    named = f"{WEEKDAYS[value.weekday()].capitalize()}, {_MONTHS[value.month - 1]} {_ordinal(value.day)}"
+    named = f"{WEEKDAYS[value.weekday()].capitalize()}, {MONTHS[value.month - 1]} {_ordinal(value.day)}"
     months_apart = abs((value.year - today.year) * 12 + value.month - today.month)
     return named if months_apart < 9 else f"{named}, {value.year}"
 
@@ -215,7 +215,7 @@ def _clock(value: time) -> str:
 
 _NEAR_DAYS = {-1: "yesterday", 0: "today", 1: "tomorrow"}
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_MONTHS = (
+MONTHS = (
     "January",
     "February",
     "March",

@@ -10,8 +10,10 @@ from typing import Protocol
 import aiohttp
 import structlog
 
+from voicebot.errors import RemoteProtocolError
 from voicebot.telephony.inbox import LegInbox
 from voicebot.telephony.leg import EndCause, HangUpReason, LegEnded, LegInfo
+from voicebot.telephony.patience import Patience
 
 #: A peer that takes no audio for this long (five seconds of frames) has gone, whatever TCP still hopes.
 MAX_UNWRITTEN_FRAMES = 250
@@ -136,6 +138,20 @@ class SocketLine:
         self._violations += 1
         if self._violations <= LOGGED_VIOLATIONS:
             self._log.warning("peer broke the protocol", kind=kind, what=what)
+
+    def taken(self, patience: Patience, take: Callable[[], EndCause | None]) -> EndCause | None:
+        """Return why the leg must end after a message that `take` reads and acts on, None when it goes on.
+
+        A `RemoteProtocolError` is counted, and ends the leg once `patience` is exhausted.
+        """
+        try:
+            cause = take()
+        except RemoteProtocolError as error:
+            self.violated(error.kind, str(error))
+            patience.bad()
+            return EndCause.PROTOCOL_ERROR if patience.exhausted else None
+        patience.good()
+        return cause
 
     async def _read(self, take: Callable[[aiohttp.WSMessage], EndCause | None]) -> EndCause:
         while True:

@@ -156,14 +156,19 @@ def build_app(  # noqa: PLR0915  # every door there is, one after the other
     refusal, limits = refusal or RefusalPrompt(), limits or WebLimits()
     journeys = journeys or Journeys(end_call=None, new_id=new_id)
     legs = LiveLegs(_by_kind(accept, journeys, calls_out))
-    twilio_sockets = SocketDoor(
-        Channel.TWILIO,
-        legs=legs,
-        connections=ConnectionLimit(max_connections=limits.max_connections, max_per_address=limits.max_connections),
-        public=public,
-        on_violation=on_violation,
-        clock=clock,
-    )
+
+    def sockets(channel: Channel, *, per_address: int = limits.max_connections, farewell: str = "") -> SocketDoor:
+        return SocketDoor(
+            channel,
+            legs=legs,
+            connections=ConnectionLimit(max_connections=limits.max_connections, max_per_address=per_address),
+            public=public,
+            on_violation=on_violation,
+            clock=clock,
+            farewell=farewell,
+        )
+
+    twilio_sockets = sockets(Channel.TWILIO)
     forms = TwilioForms(twilio, public, twilio_sockets.violated)
     twilio_door = TwilioDoor(
         forms=forms,
@@ -181,17 +186,7 @@ def build_app(  # noqa: PLR0915  # every door there is, one after the other
         public=public,
         tickets=tickets,
         admission=admission,
-        door=SocketDoor(
-            Channel.BROWSER,
-            legs=legs,
-            connections=ConnectionLimit(
-                max_connections=limits.max_connections, max_per_address=limits.max_browser_connections_per_address
-            ),
-            public=public,
-            on_violation=on_violation,
-            clock=clock,
-            farewell=OUT_OF_DATE,
-        ),
+        door=sockets(Channel.BROWSER, per_address=limits.max_browser_connections_per_address, farewell=OUT_OF_DATE),
         starts_of_address=RateLimit(max_events=limits.max_starts_per_minute, window_s=60, clock=clock),
         refusal_text=refusal.text,
         new_id=new_id,
@@ -203,16 +198,7 @@ def build_app(  # noqa: PLR0915  # every door there is, one after the other
                 peers=asterisk,
                 public=public,
                 admission=admission,
-                door=SocketDoor(
-                    Channel.CHAN_WEBSOCKET,
-                    legs=legs,
-                    connections=ConnectionLimit(
-                        max_connections=limits.max_connections, max_per_address=limits.max_connections
-                    ),
-                    public=public,
-                    on_violation=on_violation,
-                    clock=clock,
-                ),
+                door=sockets(Channel.CHAN_WEBSOCKET),
                 new_id=new_id,
             )
         )

@@ -134,18 +134,9 @@ class BrowserLeg:
         return min(self._played + round(since_s * SAMPLE_RATE_HZ), self._sent)
 
     def _take(self, message: aiohttp.WSMessage) -> EndCause | None:
-        try:
-            if message.type is aiohttp.WSMsgType.BINARY:
-                self._on_audio(message.data)
-                cause = None
-            else:
-                cause = self._on_text(messages.parse_page(message.data))
-        except RemoteProtocolError as error:
-            self._line.violated(error.kind, str(error))
-            self._patience.bad()
-            return EndCause.PROTOCOL_ERROR if self._patience.exhausted else None
-        self._patience.good()
-        return cause
+        if message.type is aiohttp.WSMsgType.BINARY:
+            return self._line.taken(self._patience, lambda: self._on_audio(message.data))
+        return self._line.taken(self._patience, lambda: self._on_text(messages.parse_page(message.data)))
 
     def _on_text(self, message: messages.PageMessage) -> EndCause | None:
         match message:

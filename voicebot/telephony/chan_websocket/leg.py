@@ -112,14 +112,7 @@ class ChanWebsocketLeg:
         if message.type is aiohttp.WSMsgType.BINARY:
             self._on_audio(message.data)
             return None
-        try:
-            cause = self._on_event(messages.parse(message.data))
-        except RemoteProtocolError as error:
-            self._line.violated(error.kind, str(error))
-            self._patience.bad()
-            return EndCause.PROTOCOL_ERROR if self._patience.exhausted else None
-        self._patience.good()
-        return cause
+        return self._line.taken(self._patience, lambda: self._on_event(messages.parse(message.data)))
 
     def _on_event(self, event: messages.Event) -> EndCause | None:
         match event:

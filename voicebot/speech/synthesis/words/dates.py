@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import re
 
+from voicebot.dialog.values import MONTHS
 from voicebot.speech.synthesis.words.numbers import cardinal, ordinal, year
 from voicebot.speech.synthesis.words.rule import Rule, rule
 
-_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_SHORT = {name[:3]: name for name in (*_MONTHS, *_DAYS)} | {
+_SHORT = {name[:3]: name for name in (*MONTHS, *_DAYS)} | {
     "Sept": "September",
     "Tues": "Tuesday",
     "Thur": "Thursday",
@@ -30,9 +17,7 @@ _SHORT = {name[:3]: name for name in (*_MONTHS, *_DAYS)} | {
 }
 _LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
-_MONTH = (
-    rf"(?P<month>{'|'.join(_MONTHS)}|(?:{'|'.join(sorted((*(m[:3] for m in _MONTHS), 'Sept'), reverse=True))})\b\.?)"
-)
+_MONTH = rf"(?P<month>{'|'.join(MONTHS)}|(?:{'|'.join(sorted((*(m[:3] for m in MONTHS), 'Sept'), reverse=True))})\b\.?)"
 _DAY_NAME = "Mon|Tues|Tue|Wed|Thurs|Thur|Thu|Fri|Sat|Sun"
 _SHORT_MONTH = "Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec"
 _DASH = r"\s?(?:-|\u2013|\u2014)\s?"
@@ -52,7 +37,7 @@ _LONGEST_CONTEXT = 40
 def _said_date(month: int, day: int, of_year: int | None) -> str | None:
     if not (1 <= month <= 12 and 1 <= day <= _LONGEST_MONTH[month - 1]):
         return None
-    said = f"{_MONTHS[month - 1]} {ordinal(day)}"
+    said = f"{MONTHS[month - 1]} {ordinal(day)}"
     return said if of_year is None else f"{said}, {year(of_year)}"
 
 
@@ -70,7 +55,7 @@ def _slashed(match: re.Match[str]) -> str | None:
 
 def _month_number(written: str) -> int:
     name = written.rstrip(".")
-    return _MONTHS.index(_SHORT.get(name, name)) + 1
+    return MONTHS.index(_SHORT.get(name, name)) + 1
 
 
 def _named(match: re.Match[str]) -> str | None:
@@ -88,13 +73,13 @@ def _day_before_month(match: re.Match[str]) -> str | None:
     said = _said_date(month, day, None)
     if said is None:
         return None
-    said = f"{'' if match['the'] else 'the '}{ordinal(day)} of {_MONTHS[month - 1]}"
+    said = f"{'' if match['the'] else 'the '}{ordinal(day)} of {MONTHS[month - 1]}"
     said = (match["the"] or "") + said
     return f"{said}, {year(int(match['year']))}" if match["year"] else said
 
 
 def _month_of_year(match: re.Match[str]) -> str:
-    return f"{_MONTHS[_month_number(match['month']) - 1]} {year(int(match['year']))}"
+    return f"{MONTHS[_month_number(match['month']) - 1]} {year(int(match['year']))}"
 
 
 def _short_name(match: re.Match[str]) -> str:
