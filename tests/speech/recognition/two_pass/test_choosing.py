@@ -140,6 +140,14 @@ def test_where_the_second_pass_can_tell_that_no_digit_was_said_the_firsts_does_n
     assert [each.text for each in kept] == ["cancel my order"]
 
 
+def test_words_that_count_in_place_of_the_second_passs_do_at_a_question_for_a_number() -> None:
+    dictated, expected = heard("Let me take your last."), heard("this is ridiculous", "three")
+    assert choose_number(dictated, expected, KNOWN)[0].text == "Let me take your last."
+    assert choose_number(dictated, expected, KNOWN, preferred=True)[0].text == "this is ridiculous"
+    first_a_number = heard("three", "this is ridiculous")
+    assert choose_number(dictated, first_a_number, KNOWN, preferred=True)[0].text == "Let me take your last."
+
+
 def test_of_a_number_all_alternatives_stay_the_second_passs_first() -> None:
     ranked = choose_number(heard("4 5 1 2", "4 5 1 3"), heard("four five one two", "nine five one two"), KNOWN)
     assert [each.text for each in ranked] == ["4 5 1 2", "4 5 1 3", "nine five one two"]

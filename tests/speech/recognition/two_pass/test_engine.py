@@ -252,3 +252,18 @@ async def test_the_first_passs_words_count_where_the_second_finds_them_nearly_as
     assert SAID in texts(heard)
     await stream.close()
     await engine.close()
+
+
+async def test_a_number_is_not_weighed_against_words_where_one_is_asked_for(
+    second: WhisperEngine, domain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weigh(_model: Model, _align: object, _said: object, other: str) -> float:
+        raise AssertionError(other)
+
+    monkeypatch.setattr(Model, "_likelier", weigh)
+    engine = TwoPassEngine(Concluded("four five one two", SAID), second, late_s=60)
+    stream = await engine.open(Request.of(NUMBER, domain), ignore)
+    await stream.feed(spoken("Four five one two."))
+    assert texts(await stream.finish()) == [SAID]
+    await stream.close()
+    await engine.close()

@@ -70,6 +70,7 @@ def choose_number(
     known: Collection[str],
     *,
     none_said: bool = False,
+    preferred: bool = False,
 ) -> tuple[Hypothesis, ...]:
     """Return all alternatives for a number: Whisper's, then what only pocketsphinx heard, none surer than those.
 
@@ -77,14 +78,19 @@ def choose_number(
     not count, whose grammar makes a number of everything, and the rest is weighed like any other words.
     """
     if none_said or (dictated and not any(only_digits(each.text) for each in dictated)):
-        others = [each for each in expected if _NUMBER_WORDS.isdisjoint(words_of(each.text))]
-        return choose(dictated, others, known)
+        others = [each for each in expected if not holds_number(each.text)]
+        return choose(dictated, others, known, preferred=preferred and others[:1] == list(expected[:1]))
     ranked = {" ".join(words_of(each.text)): each for each in reversed(dictated)}
     ranked = dict(reversed(ranked.items()))
     ceiling = min((each.confidence for each in ranked.values()), default=1.0)
     for each in expected:
         ranked.setdefault(" ".join(words_of(each.text)), replace(each, confidence=min(ceiling, each.confidence)))
     return tuple(ranked.values())
+
+
+def holds_number(text: str) -> bool:
+    """Say whether any word of `text` is a number's."""
+    return not _NUMBER_WORDS.isdisjoint(words_of(text))
 
 
 def worth_weighing(text: str, expected: str) -> bool:

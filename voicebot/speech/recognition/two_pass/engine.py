@@ -14,7 +14,14 @@ from voicebot.dialog.expectation import AnswerKind
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Hypothesis
 from voicebot.speech.recognition.engine import OnPartial, Stream
-from voicebot.speech.recognition.two_pass.choosing import choose, choose_number, likely_enough, settled, worth_weighing
+from voicebot.speech.recognition.two_pass.choosing import (
+    choose,
+    choose_number,
+    holds_number,
+    likely_enough,
+    settled,
+    worth_weighing,
+)
 from voicebot.speech.recognition.whisper.engine import WhisperEngine, WhisperStream
 from voicebot.speech.recognition.whisper.figures import count_digits
 from voicebot.speech.recognition.whisper.model import Likelier
@@ -153,7 +160,10 @@ class _Choice:
         Asked in a thread of the second pass, which can still weigh the first one's text.
         """
         expected = self._first.concluded
-        if text and expected and worth_weighing(text, ours := expected[0].text) and likely_enough(likelier(ours)):
+        ours = expected[0].text if expected else ""
+        # At a question for a number pocketsphinx's grammar makes one of anything.
+        weighed = text and worth_weighing(text, ours) and not (self._number and holds_number(ours))
+        if weighed and likely_enough(likelier(ours)):
             self._preferred.add((text, ours))
             return True
         return settled(text, expected, self._first.words)
@@ -162,9 +172,9 @@ class _Choice:
         self, dictated: tuple[Hypothesis, ...], expected: tuple[Hypothesis, ...], *, none_said: bool
     ) -> tuple[Hypothesis, ...]:
         """Return all alternatives, likeliest first; `none_said` where the second pass can tell that no digit was."""
-        if self._number:
-            return choose_number(dictated, expected, self._first.words, none_said=none_said)
         preferred = bool(dictated and expected) and (dictated[0].text, expected[0].text) in self._preferred
+        if self._number:
+            return choose_number(dictated, expected, self._first.words, none_said=none_said, preferred=preferred)
         return choose(dictated, expected, self._first.words, closed=self._closed, preferred=preferred)
 
 
