@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,23 @@ async def test_a_version_without_calls_is_let_go_at_once(editions: Editions, mak
     first = editions.current.bot.version
     await editions.exchange(*changed(tmp_path / "second", "All is gone."))
     assert maker.books[first].closed == 1
+
+
+async def test_what_a_call_leaves_to_a_task_keeps_its_version_before_the_task_begins(
+    editions: Editions, maker: Maker, tmp_path: Path
+) -> None:
+    """The work after the last call of a version that is no longer current."""
+    first = editions.current
+
+    async def work_after(held: AbstractAsyncContextManager[None]) -> int:
+        async with held:
+            return maker.books[first.bot.version].closed
+
+    async with editions.held(first):
+        await editions.exchange(*changed(tmp_path / "second", "All is gone."))
+        working = asyncio.create_task(work_after(editions.held(first)))
+    assert await working == 0
+    assert maker.books[first.bot.version].closed == 1
 
 
 async def test_a_version_that_cannot_be_made_is_refused_and_nothing_changes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,11 +72,17 @@ class Editions:
         version = self._current.bot.version
         return f"{version} ({self._refused} was refused, see the log)" if self._refused else version
 
-    @contextlib.asynccontextmanager
-    async def held(self, edition: Edition) -> AsyncIterator[None]:
-        """Keep an edition's systems open while a call uses it."""
+    def held(self, edition: Edition) -> AbstractAsyncContextManager[None]:
+        """Keep an edition's systems open from now on, until the block that is entered with what this returns ends.
+
+        From now on, not from the block on: it may be a task's, which begins when the call that had it is over.
+        """
         version = edition.bot.version
         self._calls[version] += 1
+        return self._until_let_go(version)
+
+    @contextlib.asynccontextmanager
+    async def _until_let_go(self, version: str) -> AsyncIterator[None]:
         try:
             yield
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,7 +31,7 @@ from voicebot.work.customers import Customers
 from voicebot.work.durable import DurableWork, Errand, durable_work
 from voicebot.work.memory import MemorySystem
 from voicebot.work.messages import MailSender, MailServer, MailTls, Sender, SmsSender
-from voicebot.work.plan import Channel
+from voicebot.work.plan import Channel, Plan
 from voicebot.work.planned import PlannedFor
 from voicebot.work.supervision import Notify, Supervision
 from voicebot.work.undoing import UNDO, Undoing
@@ -98,17 +98,21 @@ async def working(  # noqa: PLR0917  # everything it may need, from one place
         paused: set[str] = set()
         beginning: set[asyncio.Task[None]] = set()
 
-        async def begin(call_id: str, slots: Mapping[str, SlotValue], edition: Edition) -> None:
+        async def begin(
+            call_id: str, slots: Mapping[str, SlotValue], plan: Plan, held: AbstractAsyncContextManager[None]
+        ) -> None:
             # What the work needs of a version that is no longer current need not be opened anew.
-            async with editions.held(edition):
+            async with held:
                 # A call that just ended may still be on its way to the database.
                 await store.journal.flush()
-                await customers.keep(call_id, edition.after_call, slots)
+                await customers.keep(call_id, plan, slots)
                 await durable.begin(Errand(AFTER_CALL, call_id))
                 await durable.settled(Errand(AFTER_CALL, call_id))
 
         def after(call_id: str, slots: Mapping[str, SlotValue], edition: Edition) -> None:
-            task = asyncio.create_task(_in_peace(begin(call_id, slots, edition), "work after a call not begun"))
+            # Held already now: the task begins after the last call of a retired version has let go of it.
+            doing = begin(call_id, slots, edition.after_call, editions.held(edition))
+            task = asyncio.create_task(_in_peace(doing, "work after a call not begun"))
             beginning.add(task)
             task.add_done_callback(beginning.discard)
 
