@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -21,6 +22,7 @@ from voicebot.dialog.events import SlotValue
 from voicebot.errors import BackendUnavailable
 from voicebot.records.actions import ActionBook, ActionState
 from voicebot.records.deeds import ALL, Deeds, FollowUpState
+from voicebot.records.emptying import delete_words
 from voicebot.records.facts import SealedFacts
 from voicebot.records.record import Outcome, Speaker, TurnRecord
 from voicebot.records.store import Store
@@ -79,9 +81,22 @@ class Phone:
         return [f"SM{number}" for number, taken in enumerate(self.taken, 1) if taken == (to, text)]
 
 
+class CountedCalls:
+    """The calls of a store, and how often each was read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.read: list[str] = []
+
+    async def get(self, call_id: str) -> Mapping[str, Any] | None:
+        self.read.append(call_id)
+        return await self._store.get(call_id)
+
+
 @dataclass
 class House:
     store: Store
+    calls: CountedCalls
     deeds: Deeds
     customers: Customers
     plan: Plan
@@ -128,8 +143,9 @@ async def house(
             assert version == "v1"  # the flows that led the calls, whatever is current
             yield Planned(plan, crm, {})
 
+        calls = CountedCalls(store)
         after = AfterCall(
-            calls=store,
+            calls=calls,
             deeds=deeds,
             tasks=Tasks(store.database, now=lambda: NOW),
             customers=customers,
@@ -138,7 +154,7 @@ async def house(
         )
         patience = Patience(attempts=4, first_wait_s=0.01, factor=1.0)
         async with durable_work(store.database.url, instance="main", jobs=after.jobs(), patience=patience) as work:
-            yield House(store, deeds, customers, plan, work, crm, phone)
+            yield House(store, calls, deeds, customers, plan, work, crm, phone)
 
 
 async def test_a_call_is_summed_up_and_each_task_that_applies_is_done_once(tmp_path: Path, database_url: str) -> None:
@@ -161,6 +177,31 @@ async def test_a_call_is_summed_up_and_each_task_that_applies_is_done_once(tmp_p
         assert here.phone.taken == [("+15550100", "Booked for Monday, March 9, 2026.")]
         assert {deed.operation for deed in await here.deeds.deeds(call_id="c1")} == {"calendar.book", "crm.note"}
         assert await here.deeds.follow_ups() == []
+
+
+async def test_a_record_is_read_once_for_all_the_work_after_its_call(tmp_path: Path, database_url: str) -> None:
+    async with house(tmp_path, database_url, Crm(away=1), Phone(fails=1)) as here:
+        for call_id in ("c1", "c2"):
+            here.call(call_id)
+            await here.after(call_id)
+        for task in ("c1/note", "c2/note", "c1/sms", "c2/sms"):
+            assert await here.work.settled(Errand(TASK, task)) is ErrandState.DONE
+        assert sorted(here.calls.read) == ["c1", "c2"]
+
+
+async def test_of_a_call_whose_words_were_deleted_meanwhile_nothing_is_remembered(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with house(tmp_path, database_url) as here:
+        here.call("c1")
+        await here.after("c1")
+        for task in ("note", "sms"):
+            await here.work.settled(Errand(TASK, f"c1/{task}"))
+        async with here.store.database.begin() as connection:
+            await delete_words(connection, ["c1"])
+        await here.work.begin(Errand(TASK, "c1/call_back"))
+        await here.work.settled(Errand(TASK, "c1/call_back"))
+        assert here.calls.read == ["c1", "c1"]
 
 
 async def test_nobody_who_has_not_proved_who_they_are_is_written_to_a_customers_file(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -22,6 +24,20 @@ AFTER_CALL = "after_call"
 TASK = "task"
 #: The outcomes of an operation that another try would not change.
 _DONE = "ok"
+
+
+#: So many calls' records need not be read again between the steps of the work after them.
+_REMEMBERED_CALLS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a call's record says: its slots, what is known by name, and the summary that stood when it was read."""
+
+    slots: Mapping[str, str]
+    known: Mapping[str, str]
+    flow_version: str
+    summary: str
 
 
 class Calls(Protocol):
@@ -49,6 +65,9 @@ class AfterCall:
         self._customers = customers
         self._planned = planned
         self._senders = senders
+        #: What the last calls' records say, with the summary that stood then. The steps of a call's work follow each
+        #: other within moments, and to read a record takes as long as all the rest.
+        self._lately: OrderedDict[str, _Said] = OrderedDict()
 
     def jobs(self) -> dict[str, Sequence[Step]]:
         return {
@@ -62,7 +81,9 @@ class AfterCall:
     async def _summarise(self, call_id: str) -> Sequence[Errand]:
         record = await self._calls.get(call_id)
         if record is not None:
-            await self._deeds.note_summary(call_id, summarise(record, await self._deeds.deeds(call_id=call_id)))
+            summary = summarise(record, await self._deeds.deeds(call_id=call_id))
+            await self._deeds.note_summary(call_id, summary)
+            self._remember(call_id, record, summary)
         return ()
 
     async def _follow_plan(self, call_id: str) -> Sequence[Errand]:
@@ -131,13 +152,24 @@ class AfterCall:
 
     async def _known(self, call_id: str) -> tuple[dict[str, str], str] | None:
         """Return what is known of a call by name, and which flows led it; None when it was deleted."""
-        record = await self._calls.get(call_id)
-        if record is None:
-            return None
-        known = {name: str(record[name] or "") for name in KNOWN if name in record}
         summary = await self._deeds.summary(call_id) or ""
-        facts = {**facts_of(record), **await self._customers.facts(call_id), **known, "summary": summary}
-        return facts, str(record["flow_version"])
+        said = self._lately.get(call_id)
+        # A summary goes with its call, and is emptied with the words that it was made of.
+        if said is None or not summary or said.summary != summary:
+            self._lately.pop(call_id, None)
+            record = await self._calls.get(call_id)
+            if record is None:
+                return None
+            said = self._remember(call_id, record, summary)
+        facts = {**said.slots, **await self._customers.facts(call_id), **said.known, "summary": summary}
+        return facts, said.flow_version
+
+    def _remember(self, call_id: str, record: Mapping[str, Any], summary: str) -> _Said:
+        known = {name: str(record[name] or "") for name in KNOWN if name in record}
+        said = self._lately[call_id] = _Said(facts_of(record), known, str(record["flow_version"]), summary)
+        if len(self._lately) > _REMEMBERED_CALLS:
+            self._lately.popitem(last=False)
+        return said
 
 
 def _named(call_id: str, task: Task) -> PlannedTask:
