@@ -124,6 +124,24 @@ async def test_axe_finds_no_serious_fault_in_any_phase(
         assert await faults(page) == []
 
 
+async def test_on_a_telephone_the_bar_takes_one_line_and_a_state_stands_beside_its_mark(
+    open_browser: OpenBrowser, microphone_file: Path
+) -> None:
+    async with office(open_browser, microphone_file) as it:
+        page = await it.sign_in("dana", Role.ADMIN, "/floor", viewport={"width": 390, "height": 800})
+        await shows(page, "#agents", "Away")
+        links = [await link.bounding_box() for link in await page.locator("nav.places a").all()]
+        assert len(links) >= 4
+        assert len({box["y"] for box in links if box}) == 1
+        # All parts of the cell have a height in common.
+        assert await page.evaluate(
+            "(() => { const range = document.createRange();"
+            " range.selectNodeContents(document.querySelector('#agents td:has(.dot)'));"
+            " const boxes = [...range.getClientRects()];"
+            " return Math.max(...boxes.map((box) => box.top)) < Math.min(...boxes.map((box) => box.bottom)); })()"
+        )
+
+
 async def test_what_is_said_is_shown_while_they_talk_and_after_the_page_was_loaded_anew(
     open_browser: OpenBrowser, microphone_file: Path
 ) -> None:

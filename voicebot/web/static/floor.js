@@ -38,7 +38,7 @@ function agentRow(agent, titles) {
     "tr",
     {},
     heading(agent.name),
-    cell(dot(agent.state), `\u00a0${STATE_NAMES[agent.state]}`),
+    cell(dot(agent.state), ` ${STATE_NAMES[agent.state]}`),
     number(runningTime(agent.since)),
     cell(LINE_NAMES[agent.reach]),
     cell(called),
