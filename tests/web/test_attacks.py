@@ -35,7 +35,9 @@ async def test_an_agent_gets_at_no_call_that_was_not_given_to_them() -> None:
     calls.given_to = {"call-1": frozenset({"the-agent"}), "call-2": frozenset({"billing"})}
     async with serving(calls=calls) as server:
         await server.signed_in_as(Role.AGENT, "billing")
-        listed = await (await server.http.get(server.base + "/api/calls?sight=all&user=x")).json()
+        for wider in ("sight=all", "user=x"):
+            assert (await server.http.get(f"{server.base}/api/calls?{wider}")).status == 400
+        listed = await (await server.http.get(server.base + "/api/calls")).json()
         assert [call["id"] for call in listed["calls"]] == ["call-1", "call-2"]
         page = await (await server.http.get(server.base + "/calls")).text()
         assert "/calls/call-1" in page

@@ -28,7 +28,7 @@ async def _both() -> AsyncIterator[tuple[RunningServer, FakeProvider]]:
 
 async def _sign_in(server: RunningServer) -> aiohttp.ClientResponse:
     """Follow the browser's way to the provider and back to the page asked for."""
-    return await server.http.get(server.base + "/sign-in/oidc?then=/calls%3Fx=1")
+    return await server.http.get(server.base + "/sign-in/oidc?then=/calls%3Fwords=1")
 
 
 async def _answer_of(server: RunningServer) -> str:
@@ -43,7 +43,7 @@ async def test_a_person_signs_in_at_the_provider() -> None:
         assert "Sign in with Acme" in await (await server.http.get(server.base + "/sign-in")).text()
         page = await _sign_in(server)
 
-        assert (page.status, page.url.path_qs) == (200, "/calls?x=1")
+        assert (page.status, page.url.path_qs) == (200, "/calls?words=1")
         assert "dana" in await page.text()
         (asked,) = provider.asked
         assert asked["code_challenge_method"] == "S256"
