@@ -141,15 +141,14 @@ class Actions:
 
     async def _settled(self, action: Action) -> Action:
         """Return an action once it is undone or cannot be, or as it is when that takes long."""
-        now = action
-        try:
-            async with asyncio.timeout(self._wait_s):
-                # Another server may do it, so that only the database knows.
-                while (now := await self.book.find(action.id) or now).state is ActionState.UNDOING:  # noqa: ASYNC110
-                    await asyncio.sleep(_LOOK_EVERY_S)
-        except TimeoutError:
-            pass  # it goes on without anybody waiting for it
-        return now
+        # Not by a time limit around it: a look that were broken off would leave the state from before the undoing.
+        until_s = asyncio.get_running_loop().time() + self._wait_s
+        while True:
+            # Another server may do it, so that only the database knows.
+            now = await self.book.find(action.id) or action
+            if now.state is not ActionState.UNDOING or asyncio.get_running_loop().time() >= until_s:
+                return now
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _ask_person(self, action: Action, how: str, by: str) -> Answer:
         deed: Deed | None = await self._deeds.deed(action.id)
