@@ -54,8 +54,9 @@ def send(
     inside: bool = False,
     branch: str = "[branch]",
     cseq_method: str = "",
+    resent: bool = False,
 ) -> str:
-    """Return a step that sends a request; `inside` the dialog it has the peer's tag."""
+    """Return a step that sends a request, again while unanswered if `resent`; `inside` a dialog with the peer's tag."""
     told = headers + (f"Content-Type: {kind}\n" if body else "")
     text = _REQUEST.format(
         method=method,
@@ -65,7 +66,8 @@ def send(
         cseq_method=cseq_method or method,
         headers=told,
     )
-    return f"<send><![CDATA[\n{text}\n{body}\n]]></send>" if body else f"<send><![CDATA[\n{text}\n]]></send>"
+    step = '<send retrans="500">' if resent else "<send>"
+    return f"{step}<![CDATA[\n{text}\n{body}\n]]></send>" if body else f"{step}<![CDATA[\n{text}\n]]></send>"
 
 
 def answer(code: int, *, body: str = "", headers: str = "", tag: bool = True) -> str:

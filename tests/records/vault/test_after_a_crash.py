@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,6 +55,7 @@ async def main():
                 turn = TurnRecord(Speaker.CALLER, "turn " + "i" * (number // 50), at_ms=number * 20 - 500, heard_ms=400)
                 store.journal.add_turn("c1", turn)
                 await store.journal.flush()
+            if number % 25 == 0:
                 print(number, flush=True)
 
 asyncio.run(main())
@@ -66,9 +66,8 @@ def _die_in_mid_call(data: Path, url: str) -> None:
     process = subprocess.Popen([sys.executable, "-c", _DYING, str(data), url], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     for line in process.stdout:
-        if int(line) >= 150:
+        if int(line) >= 175:  # in the middle of a second
             break
-    time.sleep(0.7)  # up to the middle of the next second
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
     process.stdout.close()
@@ -87,7 +86,7 @@ async def test_after_a_kill_in_mid_call_record_and_recording_are_there_up_to_the
         found = await vault.open("c1")
         assert found is not None
         samples = decode(await found.read(0, found.size))
-        assert len(samples) / 8000 > 3.7 - 1.0
+        assert len(samples) / 8000 > 3.5 - 1.0
         assert samples[:, 0].all()
         record = await store.get("c1")
         assert record is not None
