@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.end_to_end.server import FLOWS, Server, has_prompt, is_over, running
-from voicebot import g711
+from tests.fakes.tones import hear_each_other, until
 from voicebot.simulation.carrier import Numbers
 from voicebot.simulation.line import CarrierLine
 from voicebot.simulation.sip_agent import AgentCall, accepts, declines, never_answers, sip_agent
 from voicebot.simulation.sip_carrier import SipCarrier
 
 pytestmark = [pytest.mark.spoken, pytest.mark.timeout(240)]
-
-TONE_HZ = {"caller": 440, "agent": 1000}
-
-
-def tone(hz: int, seconds: float) -> bytes:
-    samples = 8000 * np.sin(2 * np.pi * hz * np.arange(round(seconds * 8000)) / 8000)
-    return g711.encode(samples.astype(np.int16))
-
-
-def loudness_at(mulaw: bytes, hz: int) -> float:
-    """Return how much of the sound is at one frequency, 0 to 1."""
-    samples = g711.decode(mulaw).astype(np.float64)
-    spectrum = np.abs(np.fft.rfft(samples)) ** 2
-    around = np.abs(np.fft.rfftfreq(len(samples), 1 / 8000) - hz) < 20
-    return float(spectrum[around].sum() / max(1.0, spectrum.sum()))
-
 
 QUEUES = """
 default: service
@@ -89,10 +71,13 @@ def rows(server: Server, query: str) -> list[tuple[Any, ...]]:
     return server.rows(query)
 
 
-async def until(condition: Callable[[], bool], *, within_s: float = 30.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.1)
+def joined(server: Server) -> bool:
+    """Tell whether the caller talks with an agent, who had the packet on their desk before that."""
+    found = server.rows(
+        "select stored_at, joined_at from contexts join queue_entries using (call_id) where joined_at is not null"
+    )
+    assert all(stored < joined for stored, joined in found)
+    return bool(found)
 
 
 async def test_a_caller_who_asks_for_a_person_talks_with_one_who_was_told_who_calls(tmp_path: Path) -> None:
@@ -102,23 +87,13 @@ async def test_a_caller_who_asks_for_a_person_talks_with_one_who_was_told_who_ca
             await ask_for_a_person(server, line)
             call: AgentCall = await phone.call()
             await server.until(line.call_sid, has_prompt("transfer.joining"))
-            await asyncio.sleep(1.0)
-            # The packet was on the desk before they were joined.
-            both = "select stored_at, joined_at from contexts join queue_entries using (call_id)"
-            ((stored, joined),) = rows(server, both)
-            assert stored < joined
-            before = len(call.heard)
-            call.say(tone(TONE_HZ["agent"], 3.0))
-            line.speak(tone(TONE_HZ["caller"], 3.0))
-            await asyncio.sleep(3.0)
-            assert loudness_at(bytes(call.heard[before + 8000 :]), TONE_HZ["caller"]) > 0.5
-            heard = line.tape.bot[-16000:]
-            assert loudness_at(heard, TONE_HZ["agent"]) > 0.5
+            await until(lambda: joined(server))
+            await hear_each_other(call.say, lambda: call.heard, line, lambda: line.tape.bot)
             await call.hang_up()
             record = await server.until(line.call_sid, is_over)
         assert record["outcome"] == "person"
-        assert rows(server, "select state, ending from queue_entries") == [("left", "served")]
-        assert rows(server, "select state from agents") == [("wrap_up",)]
+        await until(lambda: rows(server, "select state, ending from queue_entries") == [("left", "served")])
+        await until(lambda: rows(server, "select state from agents") == [("wrap_up",)])
 
 
 async def test_a_caller_who_hangs_up_while_it_rings_stops_the_ringing(tmp_path: Path) -> None:
@@ -132,7 +107,7 @@ async def test_a_caller_who_hangs_up_while_it_rings_stops_the_ringing(tmp_path: 
         record = await server.until(line.call_sid, is_over)
         assert record["outcome"] == "hung_up"
         await until(lambda: rows(server, "select state from agents") == [("available",)])
-        assert rows(server, "select ending from queue_entries") == [("caller_left",)]
+        await until(lambda: rows(server, "select ending from queue_entries") == [("caller_left",)])
 
 
 async def test_when_one_agent_declines_the_next_is_rung_and_joined(tmp_path: Path) -> None:
@@ -174,7 +149,7 @@ async def test_with_nobody_there_a_callback_is_booked_and_made_with_what_was_kno
         server.rows("update callbacks set due_at = created_at")
         called = await customer.call()
         await agent.call()
-        await until(lambda: bool(rows(server, "select 1 from queue_entries where joined_at is not null")), within_s=60)
+        await until(lambda: bool(rows(server, "select 1 from queue_entries where joined_at is not null")))
         await asyncio.sleep(2.0)
         await called.hang_up()
         await until(lambda: rows(server, "select state, result from callbacks") == [("done", "taken")])

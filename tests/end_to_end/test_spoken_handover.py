@@ -13,7 +13,8 @@ import pytest
 
 from tests.end_to_end.server import Server, has_prompt, is_over, running
 from tests.end_to_end.talker import Voices
-from tests.end_to_end.test_handover import TONE_HZ, contact_centre, loudness_at, on_duty, rows, tone, until
+from tests.end_to_end.test_handover import contact_centre, joined, on_duty, rows
+from tests.fakes.tones import hear_each_other, until
 from voicebot.records.context import read_context
 from voicebot.records.summary import introduction
 from voicebot.simulation.carrier import Numbers
@@ -92,17 +93,8 @@ async def test_an_angry_caller_is_joined_by_voice_to_an_agent_who_heard_who_call
             await line.speak(await voices.speak("how many times do i have to say it")).finished.wait()
             call = await phone.call(within_s=60)
             await server.until(line.call_sid, has_prompt("transfer.joining"))
-            await asyncio.sleep(1.5)
-            ((stored, joined),) = rows(
-                server, "select stored_at, joined_at from contexts join queue_entries using (call_id)"
-            )
-            assert stored < joined, "the packet was on the desk before they were joined"
-            before = len(call.heard)
-            call.say(tone(TONE_HZ["agent"], 3.0))
-            line.speak(tone(TONE_HZ["caller"], 3.0))
-            await asyncio.sleep(3.0)
-            assert loudness_at(bytes(call.heard[before + 8000 :]), TONE_HZ["caller"]) > 0.5
-            assert loudness_at(line.tape.bot[-16000:], TONE_HZ["agent"]) > 0.5
+            await until(lambda: joined(server))
+            await hear_each_other(call.say, lambda: call.heard, line, lambda: line.tape.bot)
             await call.hang_up()
             record = await server.until(line.call_sid, is_over)
         assert record["outcome"] == "person"
@@ -134,7 +126,7 @@ async def test_an_agent_declines_aloud_and_the_next_accepts_aloud(tmp_path: Path
             await call.hang_up()
             await server.until(line.call_sid, is_over)
         assert unwilling.calls[0].over.is_set()
-        assert rows(server, "select ending, agent_id from queue_entries") == [("served", "ben")]
+        await until(lambda: rows(server, "select ending, agent_id from queue_entries") == [("served", "ben")])
 
 
 async def test_a_caller_hangs_up_while_it_rings_and_nothing_rings_on(tmp_path: Path, voices: Voices) -> None:

@@ -13,8 +13,9 @@ import aiohttp
 import pytest
 
 from tests.end_to_end.server import ACCOUNT, FLOWS, Server, has_prompt, is_over, running
-from tests.end_to_end.test_handover import TONE_HZ, loudness_at, on_duty, tone, until
+from tests.end_to_end.test_handover import joined, on_duty
 from tests.fakes.ports import bound_socket
+from tests.fakes.tones import hear_each_other, until
 from voicebot.simulation.carrier import Numbers
 from voicebot.simulation.line import CarrierLine
 from voicebot.simulation.twilio_account import TwilioAccount
@@ -98,24 +99,15 @@ async def test_an_agent_whom_twilio_calls_hears_who_calls_accepts_by_key_and_is_
         caller = await asks_for_a_person(there)
         agent = await there.called(AGENT)
         await there.server.until(caller.sid, has_prompt("transfer.joining"))
-        await asyncio.sleep(1.0)
-        ((stored, joined),) = there.server.rows(
-            "select stored_at, joined_at from contexts join queue_entries using (call_id)"
-        )
-        assert stored < joined
+        await until(lambda: joined(there.server))
         assert agent.line is not None
         assert caller.line is not None
-        before = len(agent.heard), len(caller.heard)
-        agent.line.speak(tone(TONE_HZ["agent"], 3.0))
-        caller.line.speak(tone(TONE_HZ["caller"], 3.0))
-        await asyncio.sleep(3.0)
-        assert loudness_at(bytes(agent.heard[before[0] + 8000 :]), TONE_HZ["caller"]) > 0.5
-        assert loudness_at(bytes(caller.heard[before[1] + 8000 :]), TONE_HZ["agent"]) > 0.5
+        await hear_each_other(agent.line.speak, lambda: agent.heard, caller.line, lambda: caller.heard)
         await agent.hang_up()
         record = await there.server.until(caller.sid, is_over)
         assert record["outcome"] == "person"
         await until(lambda: caller.is_over)
-        assert there.server.rows("select ending from queue_entries") == [("served",)]
+        await until(lambda: there.server.rows("select ending from queue_entries") == [("served",)])
 
 
 async def test_a_caller_who_hangs_up_while_twilio_rings_the_agent_ends_that_call(tmp_path: Path) -> None:

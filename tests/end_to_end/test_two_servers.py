@@ -16,9 +16,9 @@ import aiohttp
 import pytest
 
 from tests.end_to_end.server import FLOWS, Server, has_prompt, is_over, running
-from tests.end_to_end.test_handover import loudness_at, tone
 from tests.fakes import postgresql
 from tests.fakes.ports import own_port
+from tests.fakes.tones import PATIENCE_S, TONE_HZ, is_heard, tone, until
 from voicebot.records.board import LEASE
 from voicebot.simulation.carrier import Numbers
 from voicebot.simulation.line import CarrierLine
@@ -26,9 +26,6 @@ from voicebot.simulation.sip_carrier import SipCarrier
 
 pytestmark = [pytest.mark.spoken, pytest.mark.timeout(300), pytest.mark.usefixtures("one_database")]
 
-CALLER_HZ, AGENT_HZ = 450, 1000
-#: For what comes at once on an idle machine.
-PATIENCE_S = 60.0
 PASSWORD = "correct horse battery staple"  # opens nothing but a test's own servers
 SECRET = "shared by the two servers of this test"
 QUEUES = """\
@@ -168,18 +165,6 @@ async def _listen(socket: aiohttp.ClientWebSocketResponse, heard: bytearray) -> 
             heard += message.data
 
 
-def is_heard(audio: bytes | bytearray, hz: int) -> bool:
-    """Tell whether half a second of the last two that came was mostly at one frequency."""
-    latest = bytes(audio[-16000:])
-    return any(loudness_at(latest[at : at + 4000], hz) > 0.5 for at in range(0, len(latest) - 3999, 2000))
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not is_so():
-            await asyncio.sleep(0.1)
-
-
 async def test_a_caller_of_one_server_talks_with_an_agent_whose_desk_is_at_the_other(
     tmp_path: Path, flows: Path
 ) -> None:
@@ -213,23 +198,24 @@ async def test_a_caller_of_one_server_talks_with_an_agent_whose_desk_is_at_the_o
                     assert again["type"] == "end", "a ticket is good once"
                 await page.is_in("busy")
                 assert (await page.is_told("withdrawn"))["why"] == "taken"
-                line.speak(tone(CALLER_HZ, PATIENCE_S))
-                async with talking(audio, AGENT_HZ) as heard:
-                    await until(lambda: is_heard(heard, CALLER_HZ))
-                    await until(lambda: is_heard(line.tape.bot, AGENT_HZ))
+                line.speak(tone(TONE_HZ["caller"], PATIENCE_S))
+                async with talking(audio, TONE_HZ["agent"]) as heard:
+                    await until(lambda: is_heard(heard, TONE_HZ["caller"]))
+                    await until(lambda: is_heard(line.tape.bot, TONE_HZ["agent"]))
 
                     # What the agent does at one server is done at the other.
                     await page.say(type="hold", held=True)
                     while (await page.is_told("talk"))["talk"]["state"] != "held":
                         pass  # how the call stands is told as well
-                    await until(lambda: not is_heard(line.tape.bot, AGENT_HZ))
+                    await until(lambda: not is_heard(line.tape.bot, TONE_HZ["agent"]))
                     since = len(line.tape.bot)
                     await until(lambda: len(line.tape.bot) >= since + 16000)
-                    assert not is_heard(line.tape.bot, AGENT_HZ)
+                    assert not is_heard(line.tape.bot, TONE_HZ["agent"])
                     await page.say(type="note", call_id=offer["call_id"], disposition="solved", text="All is well.")
                     await page.is_told("noted")
                     await page.say(type="hold", held=False)
-                    await until(lambda: is_heard(line.tape.bot, AGENT_HZ))
+                    await until(lambda: is_heard(line.tape.bot, TONE_HZ["agent"]))
+                line.say_nothing_more()
                 assert not [one for one in page.told if one["type"] == "refused"]
                 await audio.send_json({"type": "bye"})
             await page.is_in("wrap_up")

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from tests.end_to_end.server import FLOWS, Server, has_prompt, is_over, running
-from tests.end_to_end.test_handover import TONE_HZ, ask_for_a_person, contact_centre, loudness_at, on_duty, tone, until
+from tests.end_to_end.test_handover import ask_for_a_person, contact_centre, on_duty
+from tests.fakes.tones import hear_each_other, until
 from voicebot.simulation.carrier import Numbers
 from voicebot.simulation.sip_agent import AgentCall, SipAgent, accepts, declines, sip_agent
 from voicebot.simulation.sip_carrier import SipCarrier
@@ -78,7 +79,7 @@ async def test_a_caller_hears_why_it_takes_longer_who_comes_and_how_it_was(tmp_p
         answers = {name: value for turn in record["turns"] for name, value in turn["slots"].items()}
         assert (answers["solved"], answers["rating"]) == ("True", "4")
         assert record["outcome"] == "person"
-        assert server.rows("select ending from queue_entries") == [("survey",)]
+        await until(lambda: server.rows("select ending from queue_entries") == [("survey",)])
 
 
 CLOSED = {"hours": "rarely", "after_hours": ["number", "callback"], "number": "+1 555 0999"}
@@ -97,13 +98,7 @@ async def test_after_hours_the_emergency_number_is_said_and_dialled_on(tmp_path:
             await server.until(line.call_sid, has_prompt("transfer.number_offered"))
             line.press("1")
             call: AgentCall = await doctor.call()
-            await asyncio.sleep(2.0)
-            before = len(call.heard)
-            call.say(tone(TONE_HZ["agent"], 3.0))
-            line.speak(tone(TONE_HZ["caller"], 3.0))
-            await asyncio.sleep(3.0)
-            assert loudness_at(bytes(call.heard[before + 8000 :]), TONE_HZ["caller"]) > 0.5
-            assert loudness_at(line.tape.bot[-16000:], TONE_HZ["agent"]) > 0.5
+            await hear_each_other(call.say, lambda: call.heard, line, lambda: line.tape.bot)
             await call.hang_up()
             record = await server.until(line.call_sid, is_over)
         heard = " ".join(said(record))
