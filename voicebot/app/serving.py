@@ -28,6 +28,7 @@ from voicebot.app.edition_maker import EditionMaker
 from voicebot.app.editions import Editions
 from voicebot.app.garbage import GarbageCollection, freeze_garbage
 from voicebot.app.handover import HandoverParts, handing_over
+from voicebot.app.interpreter import switch_often
 from voicebot.app.planned import PlannedWith
 from voicebot.app.preflight import look_over
 from voicebot.app.relistening import relistener
@@ -221,6 +222,7 @@ async def serving(  # noqa: PLR0915  # the one place that builds everything, in 
         await stack.enter_async_context(audiosocket_served(settings, live, admission, metrics))
         stack.push_async_callback(live.drain, settings.drain_s)
 
+        switch_often()
         # Everything alive now lives as long as the process.
         freeze_garbage()
         yield Serving(settings.host, _port(runner), live, speech.engines(), sip)
