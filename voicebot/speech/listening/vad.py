@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import webrtcvad
 
-from voicebot.speech.listening.models import Floats
+if TYPE_CHECKING:
+    # The runtime behind the models takes a while to load, which whoever only looks at frames should not pay.
+    from voicebot.speech.listening.models import Floats
 
 SAMPLE_RATE_HZ = 8000
 FRAME_MS = 20
