@@ -34,20 +34,15 @@ def model(**readily: float) -> Weights:
     return weights
 
 
-def weigh(
-    speech: Weights, noise: Weights, *again: Weights, unprompted: Weights | None = None
-) -> tuple[list[str], float]:
+def weigh(speech: Weights, noise: Weights, *again: Weights) -> tuple[list[str], float]:
     """Weigh digits by what a model makes of noise, of the speech, and of the same at other speeds if it is asked.
 
-    Without `again` those sound as the speech does. `unprompted` is what it makes of the speech where no digits came
-    before; nothing in particular without it.
+    Without `again` those sound as the speech does.
     """
     told = iter([noise, speech, *(again or (speech, speech))])
-    anything = model() if unprompted is None else unprompted
 
     def listen(_: Samples, prompts: Sequence[str]) -> list[Weights]:
-        weights = next(told)
-        return [weights if prompt else anything for prompt in prompts]
+        return [next(told)] * len(prompts)
 
     digits = SingleDigits(listen, encode)
     numbers, spelled = digits.weigh(np.ones(1600, np.float32))
@@ -66,16 +61,6 @@ def test_how_likely_a_digit_was_said_counts_all_other_words() -> None:
     assert alone > 0.9
     assert beside < 0.05
     assert weigh(model(seven=6.0, maybe=12.0), model())[0][0] == "7", "which one it would be is told all the same"
-
-
-def test_no_digit_was_said_where_the_model_would_begin_with_another_word_but_for_the_digits_before() -> None:
-    digit, word = model(one=3.0, maybe=6.0), model(one=3.0, maybe=9.0)
-    doubtful, sure = model(one=4.0), model(one=9.0)
-    assert weigh(doubtful, model(), unprompted=digit)[1] > 0.1
-    digits, likely = weigh(doubtful, model(), unprompted=word)
-    assert digits[0] == "1", "which one it would be is told all the same"
-    assert likely == 0
-    assert weigh(sure, model(), unprompted=word)[1] > 0.9, "an accent may sound like another word"
 
 
 def test_a_digit_that_noise_sounds_like_was_less_likely_said_than_another() -> None:

@@ -3,8 +3,7 @@
 A digit alone is too short for a search to tell it well. The model begins better after a quarter of a second of silence,
 hears soft voices better when they are raised, and leans to some digits whatever it hears ("two" for a cough, hardly
 ever "zero" or "four"): what it makes of mere noise is held against each digit. Where it is not sure it hears the same
-again, spoken a little slower and a little faster. All of this finds the likeliest digit in any word; whether it was
-another word tells what the model would begin with if it knew of no digits.
+again, spoken a little slower and a little faster.
 """
 
 from __future__ import annotations
@@ -24,9 +23,6 @@ _HELD_AGAINST = 0.4
 #: it: people's digits and noises lie furthest apart so. What is no digit sounds a little like several.
 _NOISE_DOUBTED = 1.2
 _SHARE_COUNTS = 2.5
-#: By how much, in natural logarithms, a doubtful digit may be less likely than another word where no digits came
-#: before. Right ones by four people all are nearer (n = 476); of 60 other words taken for one 12 are not.
-_ANOTHER_WORD = 4.9
 #: Below this share of the likeliest digit, which then is wrong once in six times, it is heard again.
 _SURE = 0.9
 #: Of 252 such digits of two speakers 15 became right by these two and 2 wrong; at 0.9 and 1.1 half as many.
@@ -57,10 +53,9 @@ class SingleDigits:
         """Return each digit ("7") with its share, the likeliest first, and how likely that one was said, not a word.
 
         `samples` are 16 kHz in ±1. What the model would write for noise has to be likelier than another digit to count
-        as said. 0 where it was rather another word.
+        as said.
         """
-        *told, unprompted = self._listen(prepared(samples), (*PROMPTS, ""))
-        heard = self._chances(told).mean(axis=0)
+        heard = self._heard(samples, PROMPTS).mean(axis=0)
         leaning: Weights = self._leanings.mean(axis=0)
         shares = without_leaning(heard, leaning)
         if max(shares.values()) < _SURE:
@@ -69,20 +64,14 @@ class SingleDigits:
             leanings = [leaning, *[self._leanings[-1]] * len(again)]
             shares = without_leaning(np.mean([heard, *again], axis=0), np.mean(leanings, axis=0))
         digit, share = next(iter(shares.items()))
-        behind = unprompted.max() - np.logaddexp.reduce(unprompted[self._tokens[int(digit)]])
-        if share < _SURE and behind > _ANOTHER_WORD:
-            return tuple(shares.items()), 0.0
         usual = leaning[int(digit)] - np.logaddexp.reduce(leaning)
         likely = share**_SHARE_COUNTS * math.exp(np.logaddexp.reduce(heard) - _NOISE_DOUBTED * usual)
         return tuple(shares.items()), min(1.0, likely)
 
     def _heard(self, samples: Samples, prompts: Sequence[str]) -> Weights:
         """Return (prompts, digits): the logarithm of how probable each digit is among all that could come next."""
-        return self._chances(self._listen(prepared(samples), prompts))
-
-    def _chances(self, told: Sequence[Weights]) -> Weights:
         weights = []
-        for logits in told:
+        for logits in self._listen(prepared(samples), prompts):
             everything = np.logaddexp.reduce(logits)
             weights.append([np.logaddexp.reduce(logits[tokens]) - everything for tokens in self._tokens])
         return np.array(weights)
