@@ -7,13 +7,11 @@ import pytest
 from voicebot.redaction import (
     Context,
     Sensitive,
-    TimedWord,
     asked_by,
     asked_in,
     find,
     redact,
     says_card,
-    silent_spans,
 )
 
 
@@ -117,12 +115,3 @@ def test_so_many_digits_are_a_cards_whatever_was_asked_for() -> None:
 )
 def test_a_card_is_told_by_how_many_digits_were_said_in_one_go(said: str, is_card: bool) -> None:
     assert says_card(said) is is_card
-
-
-def test_the_words_times_say_where_to_be_silent() -> None:
-    words = [
-        TimedWord(word, 1000 * at, 1000 * at + 800) for at, word in enumerate("my pin is one two three four ok".split())
-    ]
-    spans, hidden = silent_spans(words)
-    assert [(span.kind, span.start_ms, span.end_ms) for span in spans] == [(Sensitive.PIN, 3000, 6800)]
-    assert hidden == {3, 4, 5, 6}

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -235,14 +234,15 @@ async def test_a_full_disk_is_counted_and_recording_goes_on_when_there_is_room(
 
     monkeypatch.setattr(os, "pwrite", sometimes)
     failures = _Failures()
-    async with _opened(tmp_path, failures) as recordings:
+    closed: list[Path] = []
+    async with _opened(tmp_path, failures, closed) as recordings:
         recorder = recordings.start("call-1", START_S)
         for number in range(300):
             if number == 100:
-                await asyncio.to_thread(_drained, recordings)
+                await _drained(recordings, closed)
                 full.set()
             if number == 200:
-                await asyncio.to_thread(_drained, recordings)
+                await _drained(recordings, closed)
                 full.clear()
             recorder.heard(_tone(1000), START_S + (number + 1) * TWENTY_MS)
         recorder.close()
@@ -254,11 +254,14 @@ async def test_a_full_disk_is_counted_and_recording_goes_on_when_there_is_room(
     assert caller[200 * FRAME :].all()
 
 
-def _drained(recordings: Recordings) -> None:
-    """Wait, in a thread of its own, until the recorder's thread has written what it was given."""
-    while not recordings._jobs.empty():
-        time.sleep(0.001)  # a queue tells nobody that it is empty
-    time.sleep(0.05)  # the job that it took last is in no queue any more
+async def _drained(recordings: Recordings, closed: list[Path]) -> None:
+    """Wait until all that was given to the recorder so far is written: another call's tape is closed after that."""
+    before = len(closed)
+    async with asyncio.timeout(20):
+        while len(closed) == before:
+            # Again and again, as a queue that is full takes nothing.
+            recordings.start("last", START_S).close()
+            await asyncio.sleep(0.01)
 
 
 async def test_a_disk_full_from_the_start_leaves_no_file_behind_and_is_tried_again(
@@ -320,14 +323,15 @@ async def test_a_hanging_disk_holds_nobody_up_and_memory_stays_bounded(
     monkeypatch.setattr(os, "pwrite", hang)
     monkeypatch.setattr("voicebot.records.recorder._WAITING_WRITES", 4)
     failures = _Failures()
-    async with _opened(tmp_path, failures) as recordings:
+    closed: list[Path] = []
+    async with _opened(tmp_path, failures, closed) as recordings:
         recorder = recordings.start("call-1", START_S)
         for number in range(50 * 60):
             recorder.heard(_tone(1000), START_S + (number + 1) * TWENTY_MS)
         assert "queue_full" in failures
         assert len(recorder._caller._audio) <= 11 * 8000
         go.set()
-        await asyncio.to_thread(_drained, recordings)
+        await _drained(recordings, closed)
         recorder.heard(_tone(1000), START_S + 61)
         recorder.close()
     caller = _lanes(recorder.path)[0]

@@ -9,16 +9,15 @@ from typing import Any
 
 from voicebot import public_numbers
 from voicebot.records.record import HeardWord, Redaction, Speaker, TurnRecord
+from voicebot.records.silent_words import TimedWord, silent_spans
 from voicebot.redaction import (
     Context,
     Finding,
     Sensitive,
-    TimedWord,
     asked_by,
     find,
     map_strings,
     redact,
-    silent_spans,
     without_numbers,
 )
 

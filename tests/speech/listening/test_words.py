@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.speech.listening.test_turn import SILENT, VOICED, detector, feed, until_ended
+from tests.speech.listening.scripted import SILENT, VOICED, detector, feed, until_ended
 from voicebot.dialog.expectation import AnswerKind
 from voicebot.speech.listening.patience import ENOUGH_MS, PATIENCE
 from voicebot.speech.listening.words import MAYBE_MS, REQUEST_MS, said_so_far, tell_words
