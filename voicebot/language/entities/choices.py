@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
 
 from voicebot.language.entities.numbers import below_hundred_at
 from voicebot.language.entities.span import Span
 from voicebot.language.words import Word, matches, normalise, split
 
 _ALIKE = 0.8
+_MOST_NEAR = 3
+#: Letters are counted in so many bins. Those that share one are taken for the same: the bound stays one.
+_BINS = 32
+#: More questions than a bot asks. What is kept of each are words of the flows, never a caller's.
+_QUESTIONS = 256
 
 
 def find_choices(words: Sequence[Word], phrases: Sequence[str]) -> list[Span]:
@@ -17,28 +26,64 @@ def find_choices(words: Sequence[Word], phrases: Sequence[str]) -> list[Span]:
 
     Exact word sequences come first, longest first; without any, the phrase most alike ("current acount").
     """
-    exact: list[Span] = []
-    wordings = [(phrase, parts) for phrase in phrases for parts in _wordings(phrase)]
-    for phrase, parts in wordings:
-        exact.extend(
+    wordings = _wordings_of(tuple(phrases))
+    return wordings.exactly_in(words) or wordings.nearly_in(words)
+
+
+class _Wordings:
+    """How the phrases of a question are said and written, ready to be looked for in any text."""
+
+    def __init__(self, phrases: Sequence[str]) -> None:
+        self._all = [(phrase, parts) for phrase in phrases for parts in _said_and_written(phrase)]
+        self._texts = [" ".join(parts) for _, parts in self._all]
+        self._by_first: dict[str, list[tuple[str, list[str]]]] = {}
+        for phrase, parts in self._all:
+            self._by_first.setdefault(parts[0], []).append((phrase, parts))
+        self._sizes = np.array([len(parts) for _, parts in self._all], np.int64)
+        self._lengths = np.array([len(text) for text in self._texts], np.int64)
+        self._letters = np.array([_letters_before(text)[-1] for text in self._texts], np.int32).reshape(-1, _BINS)
+
+    def exactly_in(self, words: Sequence[Word]) -> list[Span]:
+        exact = [
             Span("choice", phrase, index, index + len(parts))
-            for index in range(len(words))
+            for index, word in enumerate(words)
+            for phrase, parts in self._by_first.get(word.text, ())
             if matches(words, index, parts)
-        )
-    if exact:
+        ]
         return sorted(exact, key=lambda span: (span.first - span.last, span.first))
-    near: list[tuple[float, Span]] = []
-    for phrase, parts in wordings:
-        target = " ".join(parts)
-        for index in range(max(0, len(words) - len(parts) + 1)):
-            window = words[index : index + len(parts)]
-            alike = _alike(target, " ".join(word.text for word in window))
+
+    def nearly_in(self, words: Sequence[Word]) -> list[Span]:
+        near: list[tuple[float, Span]] = []
+        for which, index in self._may_be_alike(words):
+            phrase, parts = self._all[which]
+            said = " ".join(word.text for word in words[index : index + len(parts)])
+            alike = difflib.SequenceMatcher(None, self._texts[which], said).ratio()
             if alike >= _ALIKE:
                 near.append((alike, Span("choice", phrase, index, index + len(parts))))
-    return [span for _, span in sorted(near, key=lambda item: -item[0])[:3]]
+        return [span for _, span in sorted(near, key=lambda item: -item[0])[:_MOST_NEAR]]
+
+    def _may_be_alike(self, words: Sequence[Word]) -> list[tuple[int, int]]:
+        """Return the wordings, by their number, and the words they may begin at, as far as letters in common allow.
+
+        The matcher's ratio is at most that of the letters that two texts share, in whatever order. Nearly all pairs
+        fall by it, so it is worked out for all of them at once.
+        """
+        lengths = np.array([len(word.text) for word in words], np.int64)
+        ends = np.cumsum(lengths + 1) - 1
+        letters = _letters_before(" ".join(word.text for word in words))
+        which, first = np.nonzero(self._sizes[:, None] + np.arange(len(words)) <= len(words))
+        start, end = (ends - lengths)[first], ends[first + self._sizes[which] - 1]
+        shared = np.minimum(letters[end] - letters[start], self._letters[which]).sum(axis=1)
+        likely = 2 * shared / (end - start + self._lengths[which]) >= _ALIKE
+        return list(zip(which[likely].tolist(), first[likely].tolist(), strict=True))
 
 
-def _wordings(phrase: str) -> list[list[str]]:
+@lru_cache(_QUESTIONS)
+def _wordings_of(phrases: tuple[str, ...]) -> _Wordings:
+    return _Wordings(phrases)
+
+
+def _said_and_written(phrase: str) -> list[list[str]]:
     """Return the words of a phrase, and those that a recogniser writes which prefers figures ("12 ounce")."""
     words = split(normalise(phrase))
     spoken = [word.text for word in words]
@@ -51,10 +96,8 @@ def _wordings(phrase: str) -> list[list[str]]:
     return [each for each in ([spoken] if written == spoken else [spoken, written]) if each]
 
 
-def _alike(target: str, said: str) -> float:
-    """Return how alike two texts are, 0 where that they are not is quickly seen."""
-    # The matcher's own bound on its ratio from the lengths, and without the cost of making the matcher.
-    if 2 * min(len(target), len(said)) < _ALIKE * (len(target) + len(said)):
-        return 0.0
-    matcher = difflib.SequenceMatcher(None, target, said)
-    return matcher.ratio() if matcher.quick_ratio() >= _ALIKE else 0.0
+def _letters_before(text: str) -> NDArray[np.int32]:
+    """Return how often each letter stands before each place of `text`, its end included: ``(places, bins)``."""
+    counts = np.zeros((len(text) + 1, _BINS), np.int32)
+    counts[np.arange(1, len(text) + 1), [ord(letter) % _BINS for letter in text]] = 1
+    return counts.cumsum(axis=0, dtype=np.int32)
