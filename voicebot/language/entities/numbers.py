@@ -47,8 +47,8 @@ Read = tuple[int, int]
 
 
 def literal(text: str) -> int | None:
-    """Return the whole number a word of digits stands for (``"1,200"``), else None."""
-    return int(text.replace(",", "")) if text[0].isdecimal() and _LITERAL.fullmatch(text) else None
+    """Return the whole number a word of digits stands for (``"1,200"``), else None; also for no word at all."""
+    return int(text.replace(",", "")) if text[:1].isdecimal() and _LITERAL.fullmatch(text) else None
 
 
 def below_hundred_at(words: Sequence[Word], index: int) -> Read | None:
