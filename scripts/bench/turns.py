@@ -448,7 +448,8 @@ def _echo_us(prompt: Wave, rng: np.random.Generator) -> float:
     far = on_the_line(prompt, rng)
     near = on_the_line(mixed(silence(prompt.size / 8), np.concatenate([silence(100), prompt * 0.1])), rng)
     guard, ears = EchoGuard(), VoiceActivity(SpeechModel())
-    guard.sent(g711.encode(far[: far.size // FRAME_SAMPLES * FRAME_SAMPLES]))
+    for at in range(0, far.size - 159, FRAME_SAMPLES):
+        guard.sent(g711.encode(far[at : at + FRAME_SAMPLES]))
     frames = [near[at : at + FRAME_SAMPLES].tobytes() for at in range(0, near.size - 159, FRAME_SAMPLES)]
     judged = [(frame, ears.feed(frame)) for frame in frames]
     return _mean_us(lambda pair: guard.judge(*pair), judged)

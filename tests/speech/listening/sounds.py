@@ -44,5 +44,6 @@ def activities(pcm: Pcm, *, prompt: Pcm | None = None) -> list[Activity]:
     activity = VoiceActivity(SpeechModel())
     guard = EchoGuard()
     if prompt is not None:
-        guard.sent(g711.encode(prompt))
+        for frame in frames(prompt):
+            guard.sent(g711.encode(np.frombuffer(frame, dtype=np.int16)))
     return [guard.judge(frame, activity.feed(frame)) for frame in frames(pcm)]

@@ -8,6 +8,7 @@ import pytest
 from tests.speech.listening.sounds import activities, frame_at, frames, line, samples, voice
 from voicebot import g711
 from voicebot.dialog.expectation import AnswerKind, Expectation
+from voicebot.g711 import Pcm
 from voicebot.simulation.sounds import echo, mixed, silence
 from voicebot.speech.listening.echo import EchoGuard
 from voicebot.speech.listening.events import BargeInConfirmed, BargeInRetracted, BargeInSuspected, TurnEvent
@@ -16,6 +17,11 @@ from voicebot.speech.listening.vad import Activity
 
 PROMPT = voice("Thank you for calling. I can tell you your balance, check an order, or book an appointment.", -20.0)
 REQUEST = voice("no wait, I would like to talk about my last bill", -24.0)
+
+
+def send(guard: EchoGuard, prompt: Pcm) -> None:
+    for frame in frames(prompt):
+        guard.sent(g711.encode(np.frombuffer(frame, dtype=np.int16)))
 
 
 def barge_ins(verdicts: list[Activity]) -> list[type[TurnEvent]]:
@@ -66,8 +72,27 @@ def test_one_as_loud_as_the_prompt_is_no_echo() -> None:
 
 def test_what_was_cleared_is_not_expected_back() -> None:
     guard = EchoGuard()
-    guard.sent(g711.encode(line(PROMPT)))
+    send(guard, line(PROMPT))
     guard.cleared()
     near = line(echo(PROMPT, delay_ms=60, loss_db=20))
     heard = Activity(speech=True, probability=0.9, level_dbfs=-40.0, noise_floor_dbfs=-60.0)
     assert all(guard.judge(frame, heard) == heard for frame in frames(near))
+
+
+def test_what_was_heard_before_a_long_silence_does_not_hide_the_next_prompts_echo() -> None:
+    near = frames(line(echo(PROMPT, delay_ms=20, loss_db=20)))
+    voiced = Activity(speech=True, probability=0.9, level_dbfs=-40.0, noise_floor_dbfs=-60.0)
+    silent = Activity(speech=False, probability=0.0, level_dbfs=-96.0, noise_floor_dbfs=-60.0)
+    tone = (3000 * np.sin(np.arange(160) * 2 * np.pi / 8)).astype(np.int16).tobytes()
+
+    def found(guard: EchoGuard) -> list[bool]:
+        send(guard, line(PROMPT))
+        return [guard.judge(frame, voiced).echo for frame in near]
+
+    disturbed = EchoGuard()
+    send(disturbed, line(PROMPT)[: samples(200)])
+    for _ in range(frame_at(200)):
+        disturbed.judge(tone, voiced)
+    for _ in range(frame_at(2000)):
+        disturbed.judge(bytes(320), silent)
+    assert found(disturbed) == found(EchoGuard())

@@ -14,13 +14,14 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from voicebot import g711
 from voicebot.speech.listening.vad import FRAME_SAMPLES, Activity
 
 _Floats = npt.NDArray[np.float32]
 
-_SILENT = np.zeros(FRAME_SAMPLES, dtype=np.float32)
+_SILENT = b"\xff" * FRAME_SAMPLES
 _HOP_SAMPLES = FRAME_SAMPLES // 2
 _BANDS = 12
 
@@ -53,21 +54,25 @@ class EchoGuard:
     _COLOUR_DB = 10.0
 
     def __init__(self) -> None:
-        self._queue: deque[_Floats] = deque()
-        self._played: deque[_Floats] = deque(maxlen=self._REACH_FRAMES + self._MOST_FRAMES + 1)
+        self._queue: deque[bytes] = deque()
         self._frames_since_prompt = self._REACH_FRAMES
-        #: Band levels of what was played, one row a hop, the newest last; those of `_pending` are still to come.
-        self._levels = np.full((2 * (self._REACH_FRAMES + self._MOST_FRAMES), _BANDS), _level(0.0), np.float32)
-        self._pending: list[_Floats] = [_SILENT]
+        #: Not looked at yet, after one frame that was: what was played longer ago than any echo takes need not be.
+        self._played: deque[bytes] = deque([_SILENT], maxlen=self._REACH_FRAMES + self._MOST_FRAMES)
         self._heard: deque[bytes] = deque(maxlen=self._MOST_FRAMES)
         self._voiced: deque[bool] = deque(maxlen=self._MOST_FRAMES)
+        #: Band levels of what was played, a column a hop, and of what was heard, a column a frame, the newest last.
+        self._played_db = np.full((_BANDS, 2 * (self._REACH_FRAMES + self._MOST_FRAMES - 1)), _level(0.0), np.float32)
+        self._heard_db = np.full((_BANDS, self._MOST_FRAMES), _level(0.0), np.float32)
+        #: Every stretch of the prompt as long as what is heard, at steps of half a frame: (bands, frames, delays).
+        self._stretches_db = sliding_window_view(self._played_db, 2 * self._REACH_FRAMES, axis=1)[:, ::2]
         self._gain_db = 0.0
         self._finds = np.zeros(2 * self._REACH_FRAMES, dtype=np.float32)
+        #: Where the echo is, once the delay is known.
+        self._near: slice | None = None
 
-    def sent(self, mulaw: bytes) -> None:
-        """Take prompt audio as it is sent, whole frames of 160 bytes; it plays one frame each time `judge` is asked."""
-        audio = g711.decode(mulaw).astype(np.float32)
-        self._queue.extend(audio[start : start + FRAME_SAMPLES] for start in range(0, audio.size, FRAME_SAMPLES))
+    def sent(self, frame: bytes) -> None:
+        """Take 20 ms of a prompt as they are sent, 160 bytes of mu-law; a frame plays each time `judge` is asked."""
+        self._queue.append(frame)
 
     def cleared(self) -> None:
         """The leg has dropped what was queued: it will not come back as echo."""
@@ -78,73 +83,88 @@ class EchoGuard:
         played = self._queue.popleft() if self._queue else None
         self._frames_since_prompt = 0 if played is not None else self._frames_since_prompt + 1
         if self._frames_since_prompt > self._REACH_FRAMES:
-            self._heard.clear()
-            self._voiced.clear()
+            if self._voiced:
+                self._heard.clear()
+                self._voiced.clear()
+                self._heard_db[:] = _level(0.0)
             return activity
-        self._pending.append(_SILENT if played is None else played)
+        voiced = activity.speech or activity.hint
+        self._played.append(_SILENT if played is None else played)
         self._heard.append(pcm)
-        self._voiced.append(activity.speech or activity.hint)
-        if not (activity.speech or activity.hint):
-            # What was played longer ago than any echo takes need not be looked at any more.
-            del self._pending[: -(self._REACH_FRAMES + self._MOST_FRAMES)]
-            return activity
-        return replace(activity, speech=False, echo=True) if self._explained(activity.noise_floor_dbfs) else activity
+        self._voiced.append(voiced)
+        if voiced and self._explained(activity.noise_floor_dbfs):
+            return replace(activity, speech=False, echo=True)
+        return activity
 
     def _explained(self, noise_floor_dbfs: float) -> bool:
         voiced = sum(self._voiced)
-        if voiced < self._LEAST_FRAMES_KNOWN:
+        if voiced < (self._LEAST_FRAMES if self._near is None else self._LEAST_FRAMES_KNOWN):
             return False
         self._catch_up()
-        frames = np.frombuffer(b"".join(self._heard), dtype="<i2").astype(np.float32)
-        heard = _band_levels(frames.reshape(-1, FRAME_SAMPLES))
-        noise = _level(32768.0**2 * 10 ** (noise_floor_dbfs / 10) * _NOISE_POWER)
-        counts = heard > np.maximum(noise + self._OVER_NOISE_DB, heard.max() - self._RANGE_DB)
-        if not counts.any() or heard.max() > self._levels.max():
-            # Nothing but noise, or louder than anything we played.
+        loudest_db = self._heard_db.max()
+        noise_db = _level(32768.0**2 * 10 ** (noise_floor_dbfs / 10) * _NOISE_POWER)
+        counts = self._heard_db > np.maximum(noise_db + self._OVER_NOISE_DB, loudest_db - self._RANGE_DB)[:, np.newaxis]
+        if loudest_db > self._played_db.max() or not counts.any():
+            # Louder than anything we played, or nothing but noise.
             return False
-        # Every stretch of the prompt as long as what was heard, at steps of half a frame: (delays, bands, frames).
-        stretches = np.lib.stride_tricks.sliding_window_view(self._levels, 2 * len(heard) - 1, axis=0)[..., ::2]
-        stretches = stretches[-self._finds.size :]
-        known = int(np.argmax(self._finds))
-        near = slice(max(0, known - self._DELAY_SPREAD), known + self._DELAY_SPREAD + 1)
-        if self._finds[near].sum() >= self._KNOWN_FINDS:
-            residue_db, gain_db, _ = self._best_fit(heard, counts, stretches[near])
+        if self._near is not None:
+            residue_db, gain_db, _ = self._best_fit(counts, self._stretches_db[..., self._near])
             if residue_db <= self._MOST_RESIDUE_KNOWN_DB and abs(gain_db - self._gain_db) <= self._LOSS_SPREAD_DB:
                 return True
         if voiced < self._LEAST_FRAMES:
             return False
-        residue_db, gain_db, delay = self._best_fit(heard, counts, stretches)
+        residue_db, gain_db, delay = self._best_fit(counts, self._stretches_db)
         if residue_db > self._MOST_RESIDUE_DB[voiced - self._LEAST_FRAMES] or gain_db > -self._LEAST_LOSS_DB:
             return False
+        self._found(delay, gain_db)
+        return True
+
+    def _found(self, delay: int, gain_db: float) -> None:
         self._finds *= self._FADING
         self._finds[delay] += 1.0
         self._gain_db += (gain_db - self._gain_db) / min(float(self._finds.sum()), 10.0)
-        return True
+        likeliest = int(self._finds.argmax())
+        near = slice(max(0, likeliest - self._DELAY_SPREAD), likeliest + self._DELAY_SPREAD + 1)
+        self._near = near if self._finds[near].sum() >= self._KNOWN_FINDS else None
 
-    def _best_fit(self, heard: _Floats, counts: npt.NDArray[np.bool_], stretches: _Floats) -> tuple[float, float, int]:
+    def _best_fit(self, counts: npt.NDArray[np.bool_], stretches_db: _Floats) -> tuple[float, float, int]:
         """Return what the best of the stretches leaves unexplained and its gain, both in dB, and which it is.
 
-        `heard` and which of it `counts` are (frames, bands), `stretches` (delays, bands, frames).
+        `counts`, (bands, frames), says which of the levels heard do; `stretches_db` are (bands, frames, delays).
         """
-        difference = heard.T - stretches
-        weight = counts.T / np.maximum(counts.sum(axis=0), 1)[:, np.newaxis]
-        gain = (difference * weight).sum(axis=2)
-        overall = gain[:, counts.any(axis=0)].mean(axis=1, keepdims=True)
-        gain = np.clip(gain, overall - self._COLOUR_DB, overall + self._COLOUR_DB)
-        unexplained = (difference - gain[..., np.newaxis]) * counts.T
-        residue = np.einsum("dbf,dbf->d", unexplained, unexplained) / counts.sum()
-        best = int(np.argmin(residue))
-        return math.sqrt(residue[best]), float(overall[best, 0]), best
+        # Only what counts is taken, band after band: (levels that count, delays).
+        bands, frames = counts.nonzero()
+        difference = self._heard_db[bands, frames][:, np.newaxis] - stretches_db[bands, frames]
+        sizes = np.bincount(bands, minlength=_BANDS)
+        gain = (_EACH_BAND.take(bands, axis=1) @ difference) / np.maximum(sizes, 1).astype(np.float32)[:, np.newaxis]
+        overall = gain.sum(axis=0) / np.float32(np.count_nonzero(sizes))
+        gain = np.minimum(np.maximum(gain, overall - self._COLOUR_DB), overall + self._COLOUR_DB)
+        difference -= gain.take(bands, axis=0)
+        residue = np.einsum("ld,ld->d", difference, difference)
+        best = int(residue.argmin())
+        return math.sqrt(residue[best] / bands.size), float(overall[best]), best
 
     def _catch_up(self) -> None:
-        """Work out the levels of what was played since the last time; only speech over a prompt ever asks for them."""
-        audio = np.concatenate(self._pending)
-        windows = np.lib.stride_tricks.sliding_window_view(audio, FRAME_SAMPLES)[_HOP_SAMPLES::_HOP_SAMPLES]
-        self._levels = np.concatenate([self._levels, _band_levels(windows)])[-len(self._levels) :]
-        self._pending = self._pending[-1:]
+        """Work out the levels of what was played and heard since the last time; only speech over a prompt asks."""
+        halves = g711.decode(b"".join(self._played)).reshape(-1, _HOP_SAMPLES)
+        hops = np.concatenate([halves[1:-1], halves[2:]], axis=1)
+        heard = np.frombuffer(b"".join(self._heard), dtype="<i2").reshape(-1, FRAME_SAMPLES)
+        levels_db = _band_levels(np.concatenate([hops, heard]))
+        _append(self._played_db, levels_db[: len(hops)])
+        _append(self._heard_db, levels_db[len(hops) :])
+        last = self._played[-1]
+        self._played.clear()
+        self._played.append(last)
+        self._heard.clear()
 
 
-def _band_levels(windows: _Floats) -> _Floats:
+def _append(columns: _Floats, rows: _Floats) -> None:
+    """Add `rows` behind the `columns`, of which as many are lost in front."""
+    columns[:, : -len(rows)] = columns[:, len(rows) :]
+    columns[:, -len(rows) :] = rows.T
+
+
+def _band_levels(windows: g711.Pcm) -> _Floats:
     """Return (n, bands) levels in dB for (n, 160) samples; far below line noise all levels are alike."""
     spectrum = np.fft.rfft(windows * _WINDOW, axis=-1)
     return _level((spectrum.real**2 + spectrum.imag**2) @ _FILTERS)
@@ -164,5 +184,6 @@ def _filters() -> _Floats:
 
 _WINDOW = np.hanning(FRAME_SAMPLES + 1)[:-1].astype(np.float32)
 _FILTERS = _filters()
+_EACH_BAND = np.eye(_BANDS, dtype=np.float32)
 #: What white noise of unit variance adds to each band.
 _NOISE_POWER = float(_WINDOW @ _WINDOW) * _FILTERS.sum(axis=0)
