@@ -26,7 +26,7 @@ from voicebot.speech.recognition.whisper.engine import WhisperEngine
 from voicebot.speech.recognition.wire import Request
 
 PACKET_BYTES = 960
-"""Three frames: what `WorkerUtterance` sends at a time."""
+"""Three frames: what `WorkerUtterance` sends at a time to an engine that hears along."""
 RATE_HZ = 8000
 T = TypeVar("T")
 

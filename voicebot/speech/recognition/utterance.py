@@ -36,8 +36,6 @@ from voicebot.speech.workers.pool import WorkerPool
 
 _log = structlog.get_logger()
 
-_PACKET_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 60 // 1000
-"""Three frames an event: a third of the cost, and no delay, since `finish` sends the rest."""
 _LONGEST_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * 120
 _ATTEMPTS = 3
 _PLAIN_RATE_HZ = 16000
@@ -60,12 +58,16 @@ class Deadlines:
 
 
 class _Feed:
-    """Sends one line the audio, from the first byte; at 16 kHz to a server that is not ours."""
+    """Sends one line the audio, from the first byte; at 16 kHz to a server that is not ours.
+
+    It goes in packets, the rest as soon as the server is to answer.
+    """
 
     def __init__(self, line: Line) -> None:
         self._line = line
         self._sent_bytes = 0
         self._looking_ahead = False
+        self._packet_bytes = SAMPLE_RATE_HZ * SAMPLE_BYTES * line.capabilities.packet_ms // 1000
         self._upsampler = None if Feature.EXPECTATION in line.capabilities.features else Upsampler()
         self._rate_hz = SAMPLE_RATE_HZ if self._upsampler is None else _PLAIN_RATE_HZ
         line.send(AudioStart(rate=self._rate_hz, width=SAMPLE_BYTES, channels=1).event())
@@ -80,7 +82,7 @@ class _Feed:
             self._line.send(AudioChunk(rate=self._rate_hz, width=SAMPLE_BYTES, channels=1, audio=piece).event())
 
     def due(self, audio: bytearray) -> bool:
-        return len(audio) - self._sent_bytes >= _PACKET_BYTES
+        return len(audio) - self._sent_bytes >= self._packet_bytes
 
     def look_ahead(self, audio: bytearray, pause: int) -> None:
         """Ask for a provisional transcript of all of `audio`, if the worker makes such."""

@@ -28,6 +28,8 @@ from voicebot.speech.workers.capabilities import Capabilities, Feature
 
 ENGINE = "faster-whisper"
 _PARTIAL_EVERY_MS = 600
+#: Between two partial texts, and until it is asked, audio only piles up here. Three packets make the time between two.
+_PACKET_MS = 200
 _LEAST_SPEECH_MS = 100
 _DOUBTFUL = 0.5
 #: How probable digits must be, rather than none, where the text holds nothing else and where it holds other words.
@@ -62,6 +64,7 @@ class WhisperEngine:
             model=self._model.name,
             features=frozenset(Feature),
             max_sessions=self._max_sessions,
+            packet_ms=_PACKET_MS,
         )
 
     async def warm_up(self) -> None:
