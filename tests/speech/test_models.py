@@ -111,15 +111,6 @@ def test_how_much_audio_whisper_hears_at_least_is_passed_on(models_dir: Path, en
     assert choose_recogniser(wish).options["context_s"] == 10
 
 
-@pytest.mark.parametrize("engine", [Recogniser.WHISPER, Recogniser.TWO_PASS])
-async def test_a_worker_that_decodes_with_whisper_keeps_its_memory(models_dir: Path, engine: Recogniser) -> None:
-    async with choose_recogniser(RecogniserWish(engine=engine, models_dir=models_dir)).pool(1) as pool:
-        (worker,) = pool.status().peers
-        environment = Path(f"/proc/{worker.pid}/environ").read_bytes().decode().split("\0")
-    assert "MALLOC_TRIM_THRESHOLD_=1073741824" in environment
-    assert "MALLOC_MMAP_THRESHOLD_=1073741824" in environment
-
-
 def test_an_acoustic_model_of_ones_own_is_checked_and_passed_on(tmp_path: Path) -> None:
     wish = RecogniserWish(acoustic_model=tmp_path)
     assert [report.present for report in list_recognisers(wish)] == [False] * 5

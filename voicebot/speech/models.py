@@ -87,16 +87,14 @@ class RecogniserWish:
 
 _NO_DICTATION = "only spots phrases that the flows know; `voicebot models pull whisper-tiny.en` gets what dictates"
 _ONLY_PHRASES = "spots phrases that the flows know, as VOICEBOT_DICTATION says"
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-# CTranslate2 allocates and frees tens of megabytes for every utterance. With glibc's usual thresholds each of them goes
-# back to the kernel and is faulted in again, a third of the decoding time.
-_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
+# One decoding thread per worker is the whole design; nothing in it must start threads of its own.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 _ENVIRONMENTS: Mapping[Recogniser, Mapping[str, str]] = {
     Recogniser.WYOMING: {},
-    Recogniser.TWO_PASS: {**_ONE_THREAD, **_KEEP_MEMORY},
-    Recogniser.WHISPER: _KEEP_MEMORY,
+    Recogniser.TWO_PASS: _ONE_THREAD,
+    # CTranslate2 has as many threads as the setting says.
+    Recogniser.WHISPER: {},
     Recogniser.VOSK: _ONE_THREAD,
-    # One decoding thread per worker is the whole design; the linear algebra must not start its own.
     Recogniser.POCKETSPHINX: _ONE_THREAD,
 }
 

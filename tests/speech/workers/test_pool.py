@@ -203,18 +203,26 @@ async def test_stopping_leaves_no_process_behind(pool: WorkerPool) -> None:
             pass
 
 
-async def test_numpy_keeps_to_one_thread_in_a_worker_unless_the_operator_says_otherwise(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("OPENBLAS_NUM_THREADS", "1"),
+        ("MALLOC_MMAP_THRESHOLD_", "1073741824"),
+        ("MALLOC_TRIM_THRESHOLD_", "1073741824"),
+    ],
+)
+async def test_a_worker_has_one_numpy_thread_and_keeps_its_memory_unless_the_operator_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str
 ) -> None:
     async def given() -> str | None:
         async with WorkerPool(WorkerSpec(kind=KIND)) as pool:
             (peer,) = pool.status().peers
             settings = Path(f"/proc/{peer.pid}/environ").read_text(encoding="utf-8").split("\0")
-            return dict(setting.split("=", 1) for setting in settings if setting).get("OPENBLAS_NUM_THREADS")
+            return dict(setting.split("=", 1) for setting in settings if setting).get(setting)
 
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    assert await given() == "1"
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    monkeypatch.delenv(setting, raising=False)
+    assert await given() == value
+    monkeypatch.setenv(setting, "3")
     assert await given() == "3"
 
 

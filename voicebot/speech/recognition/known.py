@@ -6,16 +6,19 @@ import re
 from collections.abc import Collection
 
 from voicebot.numerals import TEENS, TENS, UNITS
+from voicebot.speech.recognition.sphinx.spoken import WEEKDAYS
 
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*|\d+")
 #: The usual word of each number; the rarer spellings ("fourty") come after it in the tables.
 _NUMERALS = {number: word for word, number in reversed((*UNITS.items(), *TEENS.items(), *TENS.items()))}
+#: Callers name a day in any request, whether or not an example does.
+_DAYS = frozenset((*WEEKDAYS, "today", "tomorrow", "tonight", "weekend"))
 
 
 def all_known(text: str, known: Collection[str]) -> bool:
-    """Say whether `text` has words and each of them is one that the question expects, or a number."""
+    """Say whether `text` has words and each of them is one that the question expects, a number or a day."""
     words = words_of(text)
-    return bool(words) and all(word in known or word.isdecimal() for word in words)
+    return bool(words) and all(word in known or word in _DAYS or word.isdecimal() for word in words)
 
 
 def words_of(text: str) -> list[str]:

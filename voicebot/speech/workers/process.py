@@ -16,8 +16,14 @@ from voicebot.speech.workers.line import PeerLost
 from voicebot.speech.workers.peer import Patience, Peer
 
 #: numpy's matrix library has a thread on every core, and those that wait for more spin: what a worker computes at a
-#: time is too small to share out, and the spinning took half of its processor time.
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+#: time is too small to share out, and the spinning took half of its processor time. Models allocate and free tens of
+#: megabytes for every question; with glibc's usual thresholds each of them goes back to the kernel and is faulted in
+#: again, up to a third of the time that they take.
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class WorkerProcess(Peer):
                 sys.executable, "-m", "voicebot.speech.worker", "--kind", self._spec.kind, "--listen", self.address,
                 "--options", json.dumps(dict(self._spec.options)), "--niceness", str(self._spec.niceness),
                 "--supervised", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-                env={**_ONE_THREAD, **os.environ, **self._spec.environment},
+                env={**_ENVIRONMENT, **os.environ, **self._spec.environment},
             )  # fmt: skip
         except OSError as error:
             # No memory or no file handle left, say: that passes, and nobody else would try again.

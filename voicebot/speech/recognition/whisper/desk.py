@@ -12,9 +12,9 @@ from enum import IntEnum
 
 from voicebot.speech.recognition.whisper.model import Decoded
 
-#: In times of what the last job took: what can be left out gets a fifth of the time at most, and nothing of what a
+#: In times of what the last job took: what can be left out gets a tenth of the time at most, and nothing of what a
 #: crowd of callers needs.
-_REST = 4
+_REST = 9
 
 Work = Callable[[Callable[[], bool]], Decoded | None]
 
@@ -63,7 +63,7 @@ class Desk:
 
     @property
     def rested(self) -> bool:
-        """Whether there is time to spare: idle, for four times as long as the last job took."""
+        """Whether there is time to spare: idle, for nine times as long as the last job took."""
         return self.idle and self._clock() >= self._rested_at_s
 
     def submit(self, work: Work, urgency: Urgency) -> Job:
