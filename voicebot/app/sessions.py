@@ -16,7 +16,7 @@ from voicebot.app.editions import Edition, Editions
 from voicebot.calls.continuations import Continuations
 from voicebot.calls.plan import CallPlan
 from voicebot.calls.registry import Session
-from voicebot.calls.seams import Journal, Operations, Recording, StandingPrompts
+from voicebot.calls.seams import Journal, Operations, Recording, StandingPrompts, Understanding
 from voicebot.calls.session import CallSession
 from voicebot.calls.transfer.callback_call import CallbackCall, CallbackPlan
 from voicebot.calls.transfer.desk import TransferDesk
@@ -30,6 +30,7 @@ from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.recording import RecordingPolicy
 from voicebot.language.completeness import completeness
+from voicebot.language.reading_once import ReadingOnce
 from voicebot.media.events import LineEvent
 from voicebot.media.line import Line
 from voicebot.media.tapped import Unrecorded
@@ -134,6 +135,7 @@ class SessionFactory:
     def _session(self, leg: CallLeg, edition: Edition, dialog: Conversation) -> CallSession:
         call_id = leg.info.leg_id
         recorder, path = self._recorder(call_id, edition.bot.recording.policy)
+        understanding = ReadingOnce(edition.understanding)
         plan = CallPlan(
             call_id=call_id,
             recording_path=path,
@@ -148,9 +150,9 @@ class SessionFactory:
             plan,
             leg,
             dialog=dialog,
-            understanding=edition.understanding,
+            understanding=understanding,
             operations=self._operations(edition, lambda: call_id),
-            make_line=lambda on_event: self._line(leg, edition, recorder, on_event),
+            make_line=lambda on_event: self._line(leg, edition, understanding, recorder, on_event),
             transfers=self._find_transfers(),
             journal=self._store.journal,
             meter=self._metrics,
@@ -225,7 +227,7 @@ class SessionFactory:
                         call_id, path, edition.bot.version, hello, said_next, unwanted, announced=told is not None
                     ),
                     leg,
-                    make_line=lambda on_event: self._line(leg, edition, recorder, on_event),
+                    make_line=lambda on_event: self._line(leg, edition, edition.understanding, recorder, on_event),
                     make_transfer=lambda caller: transfers.make_again(queue, caller, packet, call_id=call_id),
                     understanding=edition.understanding,
                     journal=self._store.journal,
@@ -243,11 +245,19 @@ class SessionFactory:
 
     def line_to(self, leg: CallLeg, on_event: Callable[[LineEvent], None]) -> Line:
         """Give a party who is no caller of ours ears and a voice; nothing of it is recorded."""
-        return self._line(leg, self._editions.current, Unrecorded(), on_event)
+        edition = self._editions.current
+        return self._line(leg, edition, edition.understanding, Unrecorded(), on_event)
 
-    def _line(self, leg: CallLeg, edition: Edition, tap: Tap, on_event: Callable[[LineEvent], None]) -> Line:
+    def _line(
+        self,
+        leg: CallLeg,
+        edition: Edition,
+        understanding: Understanding,
+        tap: Tap,
+        on_event: Callable[[LineEvent], None],
+    ) -> Line:
         def complete(text: str, expectation: Expectation) -> float:
-            readings = edition.understanding.interpret([(text, 1.0)], expectation, self._now())
+            readings = understanding.interpret([(text, 1.0)], expectation, self._now())
             return completeness(readings[0], expectation, edition.endings) if readings else 0.0
 
         speech = edition.speech

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
 from voicebot.dialog.events import IntentScore, Interpretation
 from voicebot.dialog.expectation import AnswerKind, Expectation
@@ -25,6 +27,12 @@ _SURE_OF_A_CLAUSE = 0.7
 #: Further alternatives are other digits of the same number, of which a recogniser gives up to thirty; looking for
 #: requests in each takes the event loop a tenth of a second.
 _READ_FOR_REQUESTS = 5
+
+
+class Read(Protocol):
+    """Reads one normalised text as surely heard, for values and, where it is to be, for requests."""
+
+    def __call__(self, text: str, expectation: Expectation, now: datetime, *, for_requests: bool) -> Interpretation: ...
 
 
 class Understanding:
@@ -81,24 +89,15 @@ class Understanding:
         the same text are read once, with the higher confidence. The first five are read for requests, all for values.
         Nothing heard gives an empty tuple.
         """
-        best: dict[str, float] = {}
-        for text, confidence in heard:
-            plain = normalise(text)
-            if plain:
-                best[plain] = max(confidence, best.get(plain, 0.0))
-        return tuple(
-            self._read(text, confidence, expectation, now, for_requests=rank < _READ_FOR_REQUESTS)
-            for rank, (text, confidence) in enumerate(best.items())
-        )
+        return interpret_each(self.read, heard, expectation, now)
 
-    def _read(
-        self, text: str, confidence: float, expectation: Expectation, now: datetime, *, for_requests: bool
-    ) -> Interpretation:
+    def read(self, text: str, expectation: Expectation, now: datetime, *, for_requests: bool) -> Interpretation:
+        """Read one normalised text as surely heard, for values and, where it is to be, for requests."""
         found = find_entities(text, expectation, now)
         intents, further = self._requests(text) if for_requests else ((), ())
         return Interpretation(
             text=text,
-            confidence=confidence,
+            confidence=1.0,
             intents=intents,
             entities=found.entities,
             affirmative=affirmative(text, expected=AnswerKind.YES_NO in expectation.kinds),
@@ -122,3 +121,18 @@ class Understanding:
             return whole, ()
         in_order = sorted(different.values(), key=sure.index)
         return in_order[0], tuple(scores[0] for scores in in_order[1:])
+
+
+def interpret_each(
+    read: Read, heard: Sequence[tuple[str, float]], expectation: Expectation, now: datetime
+) -> tuple[Interpretation, ...]:
+    """Have each different alternative read, the first few of them for requests as well."""
+    best: dict[str, float] = {}
+    for text, confidence in heard:
+        plain = normalise(text)
+        if plain:
+            best[plain] = max(confidence, best.get(plain, 0.0))
+    return tuple(
+        replace(read(text, expectation, now, for_requests=rank < _READ_FOR_REQUESTS), confidence=confidence)
+        for rank, (text, confidence) in enumerate(best.items())
+    )
