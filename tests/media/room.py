@@ -36,8 +36,8 @@ class Tape:
     def heard(self, frame: bytes, at_s: float) -> None:
         self.caller += len(frame)
 
-    def sent(self, frame: bytes, at_s: float) -> None:
-        self.bot += len(frame)
+    def sent(self, audio: bytes, at_s: float) -> None:
+        self.bot += len(audio)
 
     def played(self, position_samples: int, at_s: float) -> None:
         pass

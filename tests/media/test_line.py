@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -22,6 +23,8 @@ from voicebot.media.events import (
     VoiceFailed,
 )
 from voicebot.media.frames import Utterance
+from voicebot.speech.listening.echo import EchoGuard
+from voicebot.speech.listening.vad import Activity
 from voicebot.telephony.leg import SAMPLE_RATE_HZ
 
 pytestmark = pytest.mark.virtual_time
@@ -171,6 +174,22 @@ async def test_speech_becomes_a_turn_with_its_transcript_and_its_beginning() -> 
         assert here.transcriber.fed_samples[0] >= 1.1 * SAMPLE_RATE_HZ
         timings = turn.timings
         assert timings.speech_started_s < timings.last_speech_s < timings.turn_ended_s <= timings.final_s
+
+
+async def test_a_frame_that_nobody_can_judge_does_not_make_the_call_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, frames = EchoGuard.judge, itertools.count()
+
+    def judge_most(guard: EchoGuard, pcm: bytes, activity: Activity) -> Activity:
+        if next(frames) % 10 == 0:
+            raise ValueError("no such sound")
+        return judge(guard, pcm, activity)
+
+    monkeypatch.setattr(EchoGuard, "judge", judge_most)
+    async with room("next tuesday") as here:
+        await here.line.listen(OPEN)
+        await here.leg.speak(buzz(0.8))
+        await here.leg.stay_silent(1.6)
+        assert (await here.until(CallerTurn)).final.hypotheses[0].text == "next tuesday"
 
 
 async def test_nothing_is_transcribed_while_nobody_listens() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Protocol, assert_never
 
 import structlog
-from pipecat.frames.frames import CancelFrame, EndFrame, Frame, InputAudioRawFrame, InterruptionFrame
+from pipecat.frames.frames import CancelFrame, EndFrame, Frame, InterruptionFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from voicebot.dialog.expectation import Expectation
@@ -136,7 +136,7 @@ class _Attempt:
 
 
 class HearingProcessor(FrameProcessor):
-    """Consumes the caller's audio and keys; emits line events, and interrupts our speech when the caller means to."""
+    """Hears the caller's audio and keys; emits line events, and interrupts our speech when the caller means to."""
 
     def __init__(
         self,
@@ -175,8 +175,6 @@ class HearingProcessor(FrameProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         match frame:
-            case InputAudioRawFrame():
-                await self._hear(frame.audio, frame.metadata["arrived_s"])
             case KeyFrame(key=key, at_s=at_s):
                 await self._key(key, at_s)
             case ListenFrame(expectation=expectation):
@@ -208,7 +206,7 @@ class HearingProcessor(FrameProcessor):
         if expectation.keys:
             self._keys = KeyCollector(expectation.keys)
 
-    async def _hear(self, pcm: bytes, arrived_s: float) -> None:
+    async def hear(self, pcm: bytes, arrived_s: float) -> None:
         self._history.append(pcm)
         for tone in self._tones.feed(pcm) if self._tones else ():
             await self._key(tone.key, arrived_s)

@@ -47,24 +47,19 @@ class Line:
         on_late: Callable[[], None],
     ) -> None:
         echo = EchoGuard()
-        transport = LegTransport(leg, tap=tap, echo=echo, clock=clock, on_late=on_late)
+        hearing = HearingProcessor(
+            transcriber=transcriber,
+            turn_model=turn_model,
+            completeness=completeness,
+            voice_judge=voice_judge,
+            echo=echo,
+            tones=None if Capability.KEYS_APART in leg.info.capabilities else DtmfDetector(),
+            clock=clock,
+        )
+        transport = LegTransport(leg, tap=tap, ear=hearing, echo=echo, clock=clock, on_late=on_late)
         self._conversation = ConversationProcessor(on_event)
         pipeline = Pipeline(
-            [
-                transport.input(),
-                HearingProcessor(
-                    transcriber=transcriber,
-                    turn_model=turn_model,
-                    completeness=completeness,
-                    voice_judge=voice_judge,
-                    echo=echo,
-                    tones=None if Capability.KEYS_APART in leg.info.capabilities else DtmfDetector(),
-                    clock=clock,
-                ),
-                self._conversation,
-                SpeakingProcessor(voice, clock),
-                transport.output(),
-            ]
+            [transport.input(), hearing, self._conversation, SpeakingProcessor(voice, clock), transport.output()]
         )
         # Lean on purpose (docs/decisions/0001): no RTVI, no turn tracking, no idle timer, no observers.
         self._worker = PipelineWorker(

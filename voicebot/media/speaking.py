@@ -13,7 +13,7 @@ from pipecat.frames.frames import (
     EndFrame,
     Frame,
     InterruptionFrame,
-    TTSAudioRawFrame,
+    OutputAudioRawFrame,
     TTSStoppedFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
@@ -169,8 +169,9 @@ class SpeakingProcessor(FrameProcessor):
                     if not piece.samples:
                         await self.push_frame(PieceFrame(piece=piece))
                     piece.samples += len(chunk)
+                    # No TTSAudioRawFrame: for those pipecat tells the whole pipeline five times a second that we speak.
                     await self.push_frame(
-                        TTSAudioRawFrame(audio=g711.decode(chunk).tobytes(), sample_rate=SAMPLE_RATE_HZ, num_channels=1)
+                        OutputAudioRawFrame(g711.decode(chunk).tobytes(), sample_rate=SAMPLE_RATE_HZ, num_channels=1)
                     )
                 piece.complete = True
         except EngineUnavailable as error:

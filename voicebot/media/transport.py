@@ -17,7 +17,6 @@ from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
     Frame,
-    InputAudioRawFrame,
     InterruptionFrame,
     OutputAudioRawFrame,
     StartFrame,
@@ -26,6 +25,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import BaseTransport, TransportParams
+from pipecat.utils.errors import ErrorCategory
 
 from voicebot import g711
 from voicebot.media.events import LineEnded, SpeakingBegan, SpeakingEnded, SpeakingPaused, VoiceFailed
@@ -78,21 +78,28 @@ Clock = Callable[[], float]
 
 
 class Tap(Protocol):
-    """What the recorder hears; positions are the leg's samples sent."""
+    """What the recorder hears, a frame or more at a time; positions are the leg's samples sent."""
 
     def heard(self, frame: bytes, at_s: float) -> None: ...
-    def sent(self, frame: bytes, at_s: float) -> None: ...
+    def sent(self, audio: bytes, at_s: float) -> None: ...
     def played(self, position_samples: int, at_s: float) -> None: ...
     def cut(self, position_samples: int, at_s: float) -> None: ...
 
 
-class LegInput(BaseInputTransport):
-    """Turns what the party does into frames; audio goes on as 16-bit PCM at 8 kHz."""
+class Ear(Protocol):
+    """What listens to the party: 20 ms of 16-bit PCM at 8 kHz at a time, with their time of arrival."""
 
-    def __init__(self, leg: CallLeg, tap: Tap, output: LegOutput, params: TransportParams) -> None:
+    async def hear(self, pcm: bytes, arrived_s: float) -> None: ...
+
+
+class LegInput(BaseInputTransport):
+    """Turns what the party does into frames, all but its audio, which goes straight to the ear."""
+
+    def __init__(self, leg: CallLeg, tap: Tap, ear: Ear, output: LegOutput, params: TransportParams) -> None:
         super().__init__(params, enable_direct_mode=True)
         self._leg = leg
         self._tap = tap
+        self._ear = ear
         self._output = output
         self._reader: asyncio.Task[None] | None = None
 
@@ -118,11 +125,7 @@ class LegInput(BaseInputTransport):
             match event:
                 case FrameReceived(payload, arrived_s):
                     self._tap.heard(payload, arrived_s)
-                    audio = InputAudioRawFrame(
-                        audio=g711.decode(payload).tobytes(), sample_rate=SAMPLE_RATE_HZ, num_channels=1
-                    )
-                    audio.metadata["arrived_s"] = arrived_s
-                    await self.push_frame(audio)
+                    await self._hear(payload, arrived_s)
                 case KeyPressed(key, at_s):
                     await self.push_frame(KeyFrame(key=key, at_s=at_s))
                 case AudioPlayed(position, at_s):
@@ -132,6 +135,13 @@ class LegInput(BaseInputTransport):
                     await self.push_frame(LineEventFrame(event=LineEnded(cause, at_s)))
                 case LegAnswered() | LegHeld():
                     pass  # inbound calls are answered before a line is built; hold comes with SIP
+
+    async def _hear(self, mulaw: bytes, arrived_s: float) -> None:
+        try:
+            await self._ear.hear(g711.decode(mulaw).tobytes(), arrived_s)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the call must not go deaf
+            name = type(error).__name__
+            await self.push_error(f"hearing failed ({name})", error, category=ErrorCategory.UNKNOWN)
 
 
 class LegOutput(BaseOutputTransport):
@@ -247,16 +257,14 @@ class LegOutput(BaseOutputTransport):
 
     def _send(self, mulaw: bytes) -> None:
         now_s = self._clock()
-        for start in range(0, len(mulaw), FRAME_BYTES):
-            frame = mulaw[start : start + FRAME_BYTES]
-            if len(frame) < FRAME_BYTES:
-                frame += SILENT_FRAME[len(frame) :]
-            self._recent.append(frame)
-            if self._lowered:
-                frame = g711.encode((g711.decode(frame) * _LOWERED).astype(np.int16))
+        mulaw += SILENT_FRAME[: -len(mulaw) % FRAME_BYTES]
+        self._recent.extend(_frames(mulaw))
+        if self._lowered:
+            mulaw = g711.encode((g711.decode(mulaw) * _LOWERED).astype(np.int16))
+        for frame in _frames(mulaw):
             self._leg.send(frame)
-            self._tap.sent(frame, now_s)
             self._echo.sent(frame)
+        self._tap.sent(mulaw, now_s)
         self._pacer.sent(len(mulaw), now_s)
 
     def _lower(self) -> None:
@@ -334,10 +342,16 @@ class LegOutput(BaseOutputTransport):
         await self.push_frame(LineEventFrame(event=event), FrameDirection.UPSTREAM)
 
 
+def _frames(mulaw: bytes) -> list[bytes]:
+    return [mulaw[start : start + FRAME_BYTES] for start in range(0, len(mulaw), FRAME_BYTES)]
+
+
 class LegTransport(BaseTransport):
     """Both directions of one leg as pipecat processors."""
 
-    def __init__(self, leg: CallLeg, *, tap: Tap, echo: EchoGuard, clock: Clock, on_late: Callable[[], None]) -> None:
+    def __init__(
+        self, leg: CallLeg, *, tap: Tap, ear: Ear, echo: EchoGuard, clock: Clock, on_late: Callable[[], None]
+    ) -> None:
         super().__init__()
         params = TransportParams(
             audio_in_enabled=True,
@@ -350,7 +364,7 @@ class LegTransport(BaseTransport):
             audio_out_auto_silence=False,
         )
         self._output = LegOutput(leg, tap=tap, echo=echo, clock=clock, on_late=on_late, params=params)
-        self._input = LegInput(leg, tap, self._output, params)
+        self._input = LegInput(leg, tap, ear, self._output, params)
 
     def input(self) -> LegInput:
         return self._input

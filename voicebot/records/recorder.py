@@ -96,13 +96,13 @@ class Recorder:
         if at_s >= self._write_due_s:
             self._write_out(at_s)
 
-    def sent(self, frame: bytes, at_s: float) -> None:
+    def sent(self, audio: bytes, at_s: float) -> None:
         """Note mu-law handed to the leg; it enters the recording when it has been `played`."""
         pending = self._pending
-        pending += frame
+        pending += audio
         if len(pending) > _MOST_PENDING:
-            self._pending_from += len(frame)
-            del pending[: len(frame)]
+            self._pending_from += len(audio)
+            del pending[: len(audio)]
         if at_s > self._latest_s:
             self._latest_s = at_s
             if at_s >= self._write_due_s:
