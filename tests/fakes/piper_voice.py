@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
+
+from voicebot.onnx_file import Graph
 
 RATE_HZ = 22_050
 SECONDS_A_PHONEME = 0.04
@@ -39,7 +38,7 @@ def _settings() -> dict[str, object]:
 
 def _model() -> bytes:
     """Piper's signature: phoneme ids, their number, and (noise, length, width) scales to samples of -1 to 1."""
-    graph = _onnx_file().Graph("hum")
+    graph = Graph("hum")
     graph.input("input", "int64", [1, "phonemes"])
     lengths = graph.input("input_lengths", "int64", [1])
     scales = graph.input("scales", "float32", [3])
@@ -57,17 +56,4 @@ def _model() -> bytes:
     (quiet,) = graph.node("Mul", [wave, graph.tensor("level", np.array(0.05, np.float32))])
     (shaped,) = graph.node("Reshape", [quiet, graph.tensor("shape", np.array([1, 1, -1], np.int64))])
     graph.output(shaped, "output", "float32", [1, 1, "samples"])
-    made: bytes = graph.model({"": _OPSET})
-    return made
-
-
-def _onnx_file() -> ModuleType:
-    """Return scripts/onnx_file.py, which is no package's."""
-    path = Path(__file__).resolve().parents[2] / "scripts" / "onnx_file.py"
-    spec = importlib.util.spec_from_file_location("onnx_file", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault("onnx_file", module)
-    spec.loader.exec_module(module)
-    return module
+    return graph.model({"": _OPSET})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Never
 
 import numpy as np
@@ -16,7 +17,9 @@ from pipecat.audio.vad.silero import SileroOnnxModel
 from tests.speech.listening.sounds import line, voice
 from voicebot.errors import EngineUnavailable
 from voicebot.g711 import Pcm
+from voicebot.onnx_file import Graph
 from voicebot.simulation.sounds import silence
+from voicebot.speech.listening import models
 from voicebot.speech.listening.models import EndOfTurnModel, SpeechModel, end_of_turn_path, log_mel, silero_path
 
 
@@ -71,6 +74,27 @@ def test_a_model_told_to_forget_judges_as_if_new() -> None:
     first = [model.probability(window) for window in audio]
     model.forget()
     assert [model.probability(window) for window in audio] == first
+
+
+def test_callers_are_judged_each_by_what_they_said() -> None:
+    audio = utterance("where is my order").astype(np.float32)[:4096].reshape(-1, 256) / 32768.0
+    alone = SpeechModel()
+    expected = [alone.probability(window) for window in audio]
+    one, other = SpeechModel(), SpeechModel()
+    heard = [
+        (one.probability(window), other.probability(silent)) for window, silent in zip(audio, 0.0 * audio, strict=True)
+    ]
+    assert [probability for probability, _ in heard] == expected
+    assert max(probability for _, probability in heard) < 0.1
+
+
+def test_another_network_in_the_wheel_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    other = tmp_path / "silero_vad.onnx"
+    other.write_bytes(Graph("another").model({"": 17}))
+    monkeypatch.setattr(models, "silero_path", lambda: other)
+    models._silero_session.cache_clear()
+    with pytest.raises(EngineUnavailable, match="holds no known network"):
+        SpeechModel()
 
 
 def test_pipecat_itself_is_not_imported() -> None:

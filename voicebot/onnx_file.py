@@ -1,19 +1,22 @@
-"""Writes ONNX model files: the few protobuf messages of onnx.proto (IR version 8) that our graphs need.
+"""Writes ONNX model files, and reads the constants of others: the few messages of onnx.proto (IR 8) that we need.
 
-The `onnx` package does this too, but nothing else in the project needs it, and its wheel is as large as our model.
+The `onnx` package does this too, but nothing else in the project needs it, and its wheel is as large as our largest
+model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 _IR_VERSION = 8
 _ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7}
 _VARINT, _BYTES, _FIXED_32 = 0, 2, 5
 
+Floats = npt.NDArray[np.float32]
 Attribute = int | float | str | Sequence[int]
 
 
@@ -31,7 +34,7 @@ class Graph:
     outputs: list[bytes] = field(default_factory=list)
     made: int = 0
 
-    def tensor(self, name: str, values: np.ndarray) -> str:
+    def tensor(self, name: str, values: npt.NDArray[np.generic]) -> str:
         """Add a constant and return its name."""
         body = b"".join(_number(1, size) for size in values.shape)
         body += _number(2, _ELEMENT_TYPES[values.dtype.name]) + _text(8, name)
@@ -78,6 +81,63 @@ class Graph:
         return body + b"".join(
             _message(8, _text(1, domain) + _number(2, version)) for domain, version in opsets.items()
         )
+
+
+def float_constants(model: bytes) -> dict[str, Floats]:
+    """Return the float32 tensors of a file's `Constant` nodes by name, those inside branches of `If` nodes, too."""
+    graph = next((body for number, body in _fields(model) if number == 7), b"")
+    return dict(_constants(graph))
+
+
+def _constants(graph: bytes) -> Iterator[tuple[str, Floats]]:
+    for node in (body for number, body in _fields(graph) if number == 1):
+        fields = list(_fields(node))
+        for attribute in (dict(_fields(body)) for number, body in fields if number == 5):
+            if 6 in attribute:
+                yield from _constants(attribute[6])
+            elif 5 in attribute and (values := _floats(attribute[5])) is not None:
+                yield next(body for number, body in fields if number == 2).decode(), values
+
+
+def _floats(tensor: bytes) -> Floats | None:
+    fields = list(_fields(tensor))
+    elements = dict(fields)
+    if 9 not in elements or int.from_bytes(elements[2], "little") != _ELEMENT_TYPES["float32"]:
+        return None
+    sizes = [_read_varint(body, 0)[0] for number, body in fields if number == 1]
+    return np.frombuffer(elements[9], dtype="<f4").reshape(sizes)
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the bytes of each field; a number's bytes are its varint as it stands."""
+    at = 0
+    while at < len(message):
+        key, at = _read_varint(message, at)
+        start = at
+        match key & 7:
+            case 0:
+                _, at = _read_varint(message, at)
+            case 1:
+                at += 8
+            case 2:
+                size, start = _read_varint(message, at)
+                at = start + size
+            case 5:
+                at += 4
+            case other:
+                raise ValueError(f"protobuf has no wire type {other}")
+        yield key >> 3, message[start:at]
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number that begins at `at`, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
 
 
 def _varint(value: int) -> bytes:
