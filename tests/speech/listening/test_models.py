@@ -54,8 +54,15 @@ def test_an_utterance_without_audio_is_refused() -> None:
         EndOfTurnModel().probability(np.zeros(0, dtype=np.int16))
 
 
-def test_the_features_are_those_of_whisper() -> None:
+@pytest.mark.parametrize("silent", [0, 1, 199, 200, 359, 360, 361, 96000, 127999])
+def test_the_features_are_those_of_whisper(silent: int) -> None:
     audio = (0.1 * np.random.default_rng(3).standard_normal(128000)).astype(np.float32)
+    audio[:silent] = 0.0
+    np.testing.assert_allclose(log_mel(audio), compute_whisper_log_mel_features(audio), atol=1e-5)
+
+
+def test_silence_has_the_features_of_whisper() -> None:
+    audio = np.zeros(128000, dtype=np.float32)
     np.testing.assert_allclose(log_mel(audio), compute_whisper_log_mel_features(audio), atol=1e-5)
 
 

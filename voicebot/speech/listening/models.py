@@ -164,11 +164,14 @@ def log_mel(audio: Floats) -> Floats:
     gathered in Slaney's mel bands, and the logarithm held within 8 decades of the loudest (Radford et al. 2022, 2.2).
     """
     scaled = (audio - audio.mean()) / np.sqrt(audio.var() + 1e-7)
-    mirrored = np.pad(scaled.astype(np.float64), _FFT_SAMPLES // 2, mode="reflect")
+    mirrored = np.pad(scaled, _FFT_SAMPLES // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(mirrored, _FFT_SAMPLES)[:-1:_HOP_SAMPLES]
-    spectrum = np.fft.rfft(frames * _hann(), axis=-1)
+    # Most utterances are far shorter than what the model hears: the frames of the silence in front are all alike.
+    alike = max(0, (int(np.argmax(audio != 0.0)) - _FFT_SAMPLES // 2) // _HOP_SAMPLES)
+    spectrum = np.fft.rfft(frames[alike:] * _hann(), axis=-1)
     power = spectrum.real**2 + spectrum.imag**2
     bands = np.log10(np.maximum(power @ _mel_filters(), 1e-10)).T
+    bands = np.concatenate([np.repeat(bands[:, :1], alike, axis=1), bands], axis=1)
     features: Floats = ((np.maximum(bands, bands.max() - 8.0) + 4.0) / 4.0).astype(np.float32)
     return features
 
