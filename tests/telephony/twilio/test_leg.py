@@ -140,6 +140,19 @@ async def test_a_mark_follows_every_200_ms_of_audio() -> None:
         assert call.leg.sent_samples == 4000
 
 
+@pytest.mark.virtual_time
+async def test_a_prompt_handed_over_piece_by_piece_gets_no_more_marks_than_one_sent_at_once() -> None:
+    async with running() as call:
+        for _ in range(5):
+            for _ in range(5):
+                call.leg.send(FRAME)
+            await asyncio.sleep(0.1)
+        await until(lambda: len(call.marks) == 3)
+
+        lengths = [len(message.payload) if isinstance(message, PlayMedia) else "mark" for message in call.sent]
+        assert lengths == [800, 800, "mark", 800, 800, "mark", 800, "mark"]
+
+
 async def test_returned_marks_tell_what_was_played() -> None:
     async with running() as call:
         for _ in range(10):

@@ -26,8 +26,10 @@ from voicebot.telephony.twilio.stream import AudioReceived, StreamEvent, StreamS
 
 #: A mark after this much audio, so that what was heard before a barge-in is known to within it.
 MARK_SAMPLES = SAMPLE_RATE_HZ // 5
-#: Audio that no mark follows yet gets one once nothing more was sent for this long: a prompt has ended.
-LAST_MARK_AFTER_S = 0.06
+#: Audio that no mark follows yet gets one once nothing more was sent for this long: a prompt has ended. That is longer
+#: than it takes from one piece of a prompt, 100 ms, to the next, or each would get one, and shorter than the carrier
+#: plays of the last, which is sent ahead of its time: the mark is there before that has been played.
+LAST_MARK_AFTER_S = 0.12
 
 
 async def await_start(socket: Socket, stream: TwilioStream, *, timeout_s: float) -> Start:
