@@ -31,18 +31,19 @@ def _encode_table() -> npt.NDArray[np.uint8]:
     return code
 
 
+# Looked up by `take`, which costs two thirds of an index for a frame and half of it for minutes.
 _DECODE = _decode_table()
 _ENCODE = _encode_table()
 
 
 def decode(mulaw: bytes) -> Pcm:
     """Return signed 16-bit samples, one a byte."""
-    return _DECODE[np.frombuffer(mulaw, dtype=np.uint8)]
+    return _DECODE.take(np.frombuffer(mulaw, dtype=np.uint8))
 
 
 def encode(pcm: Pcm) -> bytes:
     """Return one mu-law byte a sample of `pcm`, any one-dimensional int16 array."""
-    return _ENCODE[pcm.view(np.uint16)].tobytes()
+    return _ENCODE.take(pcm.view(np.uint16)).tobytes()
 
 
 #: Mean magnitude of 16-bit samples below which audio is silence or a quiet line: -48 dB of full scale.
