@@ -60,6 +60,35 @@ def test_probability_is_zero_where_nothing_sounds() -> None:
     assert {each.probability for each in activities(line(silence(1000)))[10:]} == {0.0}
 
 
+class _Listener:
+    """A judge that knows no voice and keeps what it was given."""
+
+    WINDOW_SAMPLES = 256
+
+    def __init__(self) -> None:
+        self.heard: list[np.ndarray] = []
+
+    def probability(self, window: np.ndarray) -> float:
+        self.heard.append(window.copy())
+        return 0.0
+
+    def forget(self) -> None:
+        self.heard.clear()
+
+
+def test_the_judge_hears_a_sound_without_a_gap_and_what_came_before_it() -> None:
+    pcm = line(np.concatenate([silence(1000), voice(WORDS)]))
+    judge = _Listener()
+    activity = VoiceActivity(judge)
+    sounds = [activity.feed(frame).sound for frame in frames(pcm)[: frame_at(1400)]]
+    before = sounds.index(True) - VoiceActivity._LEAD_FRAMES
+    assert before > 0
+    heard = np.concatenate(judge.heard)
+    expected = pcm[before * FRAME_SAMPLES :][: heard.size] / 32768.0
+    np.testing.assert_array_equal(heard, expected.astype(np.float32))
+    assert heard.size > (len(sounds) - before) * FRAME_SAMPLES - judge.WINDOW_SAMPLES
+
+
 def test_a_frame_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="320 bytes"):
         VoiceActivity(None).feed(bytes(160))

@@ -26,7 +26,9 @@ SILENCE_DBFS = -96.0
 
 #: Over recorded orders nine in ten begin with this much three frames after their first sound.
 _HINT_PROBABILITY = 0.15
-_FULL_SCALE = 32768.0 * 32768.0 * FRAME_SAMPLES
+#: Samples are scaled to -1 to 1: a power of two, so that nothing is rounded.
+_SCALE = np.float32(1.0 / 32768.0)
+_SILENCE_POWER = 10 ** (SILENCE_DBFS / 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,10 @@ class Activity:
 
 
 class VoiceJudge(Protocol):
-    """What tells voices from other sounds; `models.SpeechModel` is one."""
+    """What tells voices from other sounds; `models.SpeechModel` is one.
+
+    A window is at least as long as a frame, and the judge's to look at only until it answers.
+    """
 
     WINDOW_SAMPLES: int
 
@@ -125,7 +130,9 @@ class VoiceActivity:
         self._gate = webrtcvad.Vad(3 if judge is None else 1)
         self._floor = NoiseFloor()
         self._recent: deque[Floats] = deque(maxlen=self._LEAD_FRAMES)
-        self._waiting = np.zeros(0, dtype=np.float32)
+        #: What is heard of the judge's next window, which is longer than a frame.
+        self._waiting = np.zeros(0 if judge is None else judge.WINDOW_SAMPLES + FRAME_SAMPLES, dtype=np.float32)
+        self._waiting_samples = 0
         self._hold = 0
         self._probability = 0.0
         self._speech = False
@@ -134,8 +141,8 @@ class VoiceActivity:
         """Judge the next 20 ms: 160 samples, signed 16-bit little-endian. Lost frames are fed as zeros."""
         if len(pcm) != 2 * FRAME_SAMPLES:
             raise ValueError(f"a frame is {2 * FRAME_SAMPLES} bytes, not {len(pcm)}")
-        samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
-        level_dbfs = 10.0 * math.log10(max(float(samples @ samples) / _FULL_SCALE, 10 ** (SILENCE_DBFS / 10)))
+        samples = np.frombuffer(pcm, dtype="<i2") * _SCALE
+        level_dbfs = 10.0 * math.log10(max(float(samples @ samples) / FRAME_SAMPLES, _SILENCE_POWER))
         floor_dbfs = self._floor.feed(level_dbfs)
         loud = level_dbfs > max(floor_dbfs + self._MARGIN_DB, self._INAUDIBLE_DBFS)
         sounds = loud and bool(self._gate.is_speech(pcm, SAMPLE_RATE_HZ))
@@ -147,20 +154,27 @@ class VoiceActivity:
         return Activity(self._speech, self._probability, level_dbfs, floor_dbfs, sound=sounds)
 
     def _ask(self, judge: VoiceJudge, samples: Floats, *, sounds: bool) -> None:
-        scaled = samples / np.float32(32768.0)
         if self._hold == 0:
             if not sounds:
-                self._recent.append(scaled)
+                self._recent.append(samples)
                 self._probability = 0.0
                 return
             judge.forget()
-            self._waiting = np.concatenate([*self._recent, scaled])
+            self._waiting_samples = 0
+            for lead in self._recent:
+                self._hear(judge, lead)
             self._recent.clear()
             self._hold = self._HOLD_FRAMES
         else:
-            self._waiting = np.concatenate([self._waiting, scaled])
             self._hold = self._HOLD_FRAMES if sounds or self._probability >= self._STAY else self._hold - 1
-        window = judge.WINDOW_SAMPLES
-        while self._waiting.size >= window:
-            self._probability = judge.probability(self._waiting[:window])
-            self._waiting = self._waiting[window:]
+        self._hear(judge, samples)
+
+    def _hear(self, judge: VoiceJudge, samples: Floats) -> None:
+        """Ask about a window once it is full; what is over waits for the next."""
+        waiting, window = self._waiting, judge.WINDOW_SAMPLES
+        waiting[self._waiting_samples : self._waiting_samples + FRAME_SAMPLES] = samples
+        self._waiting_samples += FRAME_SAMPLES
+        if self._waiting_samples >= window:
+            self._probability = judge.probability(waiting[:window])
+            self._waiting_samples -= window
+            waiting[: self._waiting_samples] = waiting[window : window + self._waiting_samples]
