@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 _WAITING_ENTRIES = 50_000
 #: At most this many go into one transaction.
 _BATCH = 500
+#: A transaction costs three times what a turn in it does, so turns of all calls share one. Audio is written as often.
+_GATHER_S = 0.5
 _EXPORT_EVERY = timedelta(minutes=1)
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 5.0
@@ -79,6 +81,10 @@ class _Kind(StrEnum):
     AUDITED = "audited"
 
 
+#: What nobody reads while the call goes on; everything else is written at once, and takes these along.
+_MAY_WAIT = frozenset({_Kind.TURN, _Kind.TURN_CHANGED, _Kind.GOAL, _Kind.AUDITED})
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     kind: _Kind
@@ -122,6 +128,8 @@ class Journal:
         self._on_failure = on_failure
         self._on_head = on_head
         self._entries: asyncio.Queue[_Entry] = asyncio.Queue(_WAITING_ENTRIES)
+        self._hurry = asyncio.Event()
+        self._flushing = 0
         self._turns: OrderedDict[str, TurnRedactor] = OrderedDict()
         self._last_writes_s = last_writes_s
         self._now = now
@@ -206,7 +214,12 @@ class Journal:
 
     async def flush(self) -> None:
         """Return once everything taken down so far is written or given up."""
-        await self._entries.join()
+        self._flushing += 1
+        self._hurry.set()
+        try:
+            await self._entries.join()
+        finally:
+            self._flushing -= 1
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
@@ -247,6 +260,8 @@ class Journal:
         except asyncio.QueueFull:
             self._on_failure(JournalFailure.DROPPED)
             log.error("journal entry lost", reason="too many are waiting", kind=entry.kind.value, call_id=entry.call_id)
+        if entry.kind not in _MAY_WAIT:
+            self._hurry.set()
 
     async def _export_head(self) -> None:
         head, self._head = self._head, None
@@ -263,9 +278,10 @@ class Journal:
     async def _write(self) -> None:
         while True:
             batch = [await self._entries.get()]
-            while len(batch) < _BATCH and not self._entries.empty():
-                batch.append(self._entries.get_nowait())
             try:
+                await self._gather()
+                while len(batch) < _BATCH and not self._entries.empty():
+                    batch.append(self._entries.get_nowait())
                 await self._write_batch(batch)
             except asyncio.CancelledError:
                 for _ in batch:
@@ -275,6 +291,14 @@ class Journal:
             finally:
                 for _ in batch:
                     self._entries.task_done()
+
+    async def _gather(self) -> None:
+        """Let more entries come, unless one is there that must not wait, or somebody waits for all."""
+        if not self._flushing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GATHER_S):
+                    await self._hurry.wait()
+        self._hurry.clear()
 
     async def _write_batch(self, batch: Sequence[_Entry]) -> None:
         """Write all entries, trying for as long as the database is away; entries it will never take are dropped."""
