@@ -211,18 +211,19 @@ async def test_pieces_without_end_are_cut_off_at_the_size_limit() -> None:
         await serves_calls(running)
 
 
-async def test_a_peer_that_answers_no_ping_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket_door, "HEARTBEAT_S", 0.1)
+async def test_a_peer_that_falls_silent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket_line, "WATCH_EVERY_S", 0.05)
+    monkeypatch.setattr(socket_line, "MEDIA_TIMEOUT_S", 0.2)
     listener = Listener()
     async with serving(listener) as running:
         parameters = await running.stream_parameters()
-        deaf = await running.http.ws_connect(running.base + "/twilio/media", autoping=False)
-        await HandMadeCarrier(deaf).start(parameters)
+        dead = await running.http.ws_connect(running.base + "/twilio/media", autoping=False)
+        await HandMadeCarrier(dead).start(parameters)
         async with asyncio.timeout(20):
             await listener.ended.wait()
 
     assert isinstance(listener.events[-1], LegEnded)
-    assert listener.events[-1].cause is EndCause.CONNECTION_LOST
+    assert listener.events[-1].cause is EndCause.MEDIA_TIMEOUT
 
 
 async def test_a_peer_that_reads_nothing_fills_neither_memory_nor_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,14 +63,12 @@ class SocketLine:
         clock: Callable[[], float],
         on_violation: Callable[[str], None],
         abort: Callable[[], None],
-        media_timeout_s: float = MEDIA_TIMEOUT_S,
     ) -> None:
         self.info = info
         self.socket = socket
         self.clock = clock
         self._abort = abort
         self._on_violation = on_violation
-        self._media_timeout_s = media_timeout_s
         self._cause: EndCause | None = None
         self._violations = 0
         self._log = _log.bind(leg_id=info.leg_id, channel=info.channel)
@@ -173,7 +171,7 @@ class SocketLine:
     async def _watch(self, unwritten: Callable[[], int]) -> None:
         while self.is_open:
             await asyncio.sleep(WATCH_EVERY_S)
-            if self.clock() - self.received_s > self._media_timeout_s:
+            if self.clock() - self.received_s > MEDIA_TIMEOUT_S:
                 await self.close(EndCause.MEDIA_TIMEOUT, aiohttp.WSCloseCode.GOING_AWAY)
             elif unwritten() > MAX_UNWRITTEN_FRAMES:
                 await self.close(EndCause.CONNECTION_LOST, aiohttp.WSCloseCode.GOING_AWAY)

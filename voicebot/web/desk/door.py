@@ -33,7 +33,7 @@ from voicebot.web.desk.wire import Wire
 from voicebot.web.doors import CountViolation, base_url
 from voicebot.web.limits import ConnectionLimit, RateLimit
 from voicebot.web.pages import Pages
-from voicebot.web.socket_door import CLOSE_TIMEOUT_S, HEARTBEAT_S, START_TIMEOUT_S, LiveLegs, SocketDoor, TurnedAway
+from voicebot.web.socket_door import CLOSE_TIMEOUT_S, START_TIMEOUT_S, LiveLegs, SocketDoor, TurnedAway
 from voicebot.web.tickets import Audience, TicketRefused
 
 AUDIO_PATH = "/desk/audio"
@@ -42,6 +42,8 @@ _CHANNEL = "desk"
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 #: A note of the longest kind, in bytes.
 _MAX_MESSAGE_BYTES = 8 * MAX_NOTE_CHARS
+#: A desk that answers no ping for half as long again is gone.
+_HEARTBEAT_S = 20.0
 #: Of one agent: typing saves a note every second or so.
 MESSAGES_A_MINUTE = 240
 _NOT_OFFERED = messages.end("gone", "The call is not offered any more.")
@@ -173,7 +175,7 @@ class DeskDoor:
 
     async def _open(self, request: web.Request) -> Wire:
         socket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT_S, compress=False, max_msg_size=_MAX_MESSAGE_BYTES, timeout=CLOSE_TIMEOUT_S
+            heartbeat=_HEARTBEAT_S, compress=False, max_msg_size=_MAX_MESSAGE_BYTES, timeout=CLOSE_TIMEOUT_S
         )
         await socket.prepare(request)
         self._sockets.add(socket)
