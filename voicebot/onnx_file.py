@@ -1,4 +1,4 @@
-"""Writes ONNX model files, and reads the constants of others: the few messages of onnx.proto (IR 8) that we need.
+"""Writes ONNX model files, reads and changes others: the few messages of onnx.proto (IR 8) that we need.
 
 The `onnx` package does this too, but nothing else in the project needs it, and its wheel is as large as our largest
 model.
@@ -6,7 +6,7 @@ model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,6 +89,27 @@ def float_constants(model: bytes) -> dict[str, Floats]:
     return dict(_constants(graph))
 
 
+def followed(model: bytes, op: str, by: str) -> bytes:
+    """Return a file in which the output of each `op` goes through an operator `by`, which takes one input."""
+
+    def nodes(number: int, node: bytes, whole: bytes) -> bytes:
+        fields = list(_fields(node)) if number == 1 else []
+        if (4, op.encode()) not in fields:
+            return whole
+        output = next(body for number, body in fields if number == 2).decode()
+        renamed = _rewritten(node, lambda number, _, whole: _text(2, f"{output}/{by}") if number == 2 else whole)
+        return _message(1, renamed) + _message(1, _text(1, f"{output}/{by}") + _text(2, output) + _text(4, by))
+
+    return _rewritten(
+        model, lambda number, graph, whole: _message(7, _rewritten(graph, nodes)) if number == 7 else whole
+    )
+
+
+def _rewritten(message: bytes, change: Callable[[int, bytes, bytes], bytes]) -> bytes:
+    """Return `message` with each field changed, given its number, its bytes, and those with its key."""
+    return b"".join(change(*piece) for piece in _pieces(message))
+
+
 def _constants(graph: bytes) -> Iterator[tuple[str, Floats]]:
     for node in (body for number, body in _fields(graph) if number == 1):
         fields = list(_fields(node))
@@ -110,8 +131,14 @@ def _floats(tensor: bytes) -> Floats | None:
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the number and the bytes of each field; a number's bytes are its varint as it stands."""
+    return ((number, body) for number, body, _ in _pieces(message))
+
+
+def _pieces(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield each field's number, its bytes, and all of it as it stands in the message."""
     at = 0
     while at < len(message):
+        began = at
         key, at = _read_varint(message, at)
         start = at
         match key & 7:
@@ -126,7 +153,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
                 at += 4
             case other:
                 raise ValueError(f"protobuf has no wire type {other}")
-        yield key >> 3, message[start:at]
+        yield key >> 3, message[start:at], message[began:at]
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:

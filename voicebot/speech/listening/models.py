@@ -19,6 +19,7 @@ import soxr
 
 from voicebot import g711
 from voicebot.errors import EngineUnavailable
+from voicebot.onnx_file import followed
 from voicebot.speech.listening import silero
 
 _DISTRIBUTION = "pipecat-ai"
@@ -74,7 +75,9 @@ def _silero_session() -> onnxruntime.InferenceSession:
 
 @functools.cache
 def _end_of_turn_session() -> onnxruntime.InferenceSession:
-    return _open(end_of_turn_path())
+    # Where a softmax stands between quantised tensors, onnxruntime computes it one number at a time, which takes a
+    # third of each question; what is never negative stays as it is.
+    return _open(followed(end_of_turn_path().read_bytes(), "Softmax", by="Abs"))
 
 
 class SpeechModel:
