@@ -149,9 +149,12 @@ async def place_calls(
     *,
     seconds: float,
     on_window: Callable[[], None],
+    ramp_s: float | None = None,
     seed: int = 0,
 ) -> Load:
     """Place `count` calls, have all of them up for `seconds`, and hang up.
+
+    They begin within `ramp_s`, by default within as short a time as any server of ours takes them.
 
     Each caller goes through `topics` in an order of its own, and only listens where there are none. `on_window` is
     called when the window begins and when it ends.
@@ -159,7 +162,7 @@ async def place_calls(
     chance = random.Random(seed)  # noqa: S311  # when calls begin is no secret
     over = asyncio.Event()
     up = asyncio.Semaphore(0)
-    ramp_s = min(_RAMP_S, count * 0.2)
+    ramp_s = min(_RAMP_S, count * 0.2) if ramp_s is None else ramp_s
     calls = tuple(Call() for _ in range(count))
     async with asyncio.TaskGroup() as tasks:
         for place, call in enumerate(calls):

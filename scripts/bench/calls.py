@@ -143,6 +143,8 @@ class Bench:
     voices: Voices
     models: Models | None
     cache: Path
+    #: Within how many seconds the calls begin; None for a few.
+    ramp_s: float | None = None
 
 
 async def measure(
@@ -181,7 +183,9 @@ async def measure(
                 await asyncio.sleep(0.1 * ending)
                 if waiting:
                     others.create_task(leave(data, waiting, seconds, over))
-                measured = await _under_load(server, network, count, seconds, topics, begun=over, records=records)
+                measured = await _under_load(
+                    server, network, count, seconds, topics, ramp_s=bench.ramp_s, begun=over, records=records
+                )
             return replace(measured, worked=await worked(data)) if waiting else measured
 
 
@@ -220,6 +224,7 @@ async def _under_load(
     seconds: float,
     topics: list[Topic],
     *,
+    ramp_s: float | None,
     begun: asyncio.Event,
     records: bool,
 ) -> Measured:
@@ -234,7 +239,7 @@ async def _under_load(
 
     gc.collect()
     gc.freeze()
-    load = await place_calls(network, count, topics, seconds=seconds, on_window=look)
+    load = await place_calls(network, count, topics, seconds=seconds, on_window=look, ramp_s=ramp_s)
     (before, callers_before), (after, callers_after) = looks
     callers_cpu = (callers_after - callers_before) / load.window.length_s
     return Measured(load, idle, before, after, callers_cpu, await _stages(server) if records else ())
@@ -356,7 +361,7 @@ async def run(options: argparse.Namespace, report: Report, cache: Path) -> None:
     voices = await asyncio.to_thread(load_voices, options.data, options.piper)
     if not voices.people:
         report.missing("recorded requests", "no commands under --data; callers have synthetic voices only")
-    bench = Bench(voices, options.models, cache)
+    bench = Bench(voices, options.models, cache, options.ramp)
     for count in options.calls or COUNTS:
         for system in options.only or ORDER:
             print(f"{system}, {count} calls", file=sys.stderr, flush=True)
@@ -375,6 +380,10 @@ def main() -> None:
     )
     options_parser.add_argument("--only", choices=sorted(COMMANDS), action="append", help="may be repeated")
     options_parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement (20)")
+    options_parser.add_argument(
+        "--ramp", type=float, metavar="SECONDS", help="begin the calls within so long (at most 3): a server that loads "
+        "models for each call does not answer twenty at once within a carrier's 15 s",
+    )  # fmt: skip
     options_parser.add_argument(
         "--ending", type=int, default=0, metavar="N", help="further calls that are over as the measurement begins (0)"
     )
