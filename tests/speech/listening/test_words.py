@@ -6,8 +6,8 @@ import pytest
 
 from tests.speech.listening.scripted import SILENT, VOICED, detector, feed, until_ended
 from voicebot.dialog.expectation import AnswerKind
-from voicebot.speech.listening.patience import ENOUGH_MS, PATIENCE
-from voicebot.speech.listening.words import MAYBE_MS, REQUEST_MS, said_so_far, tell_words
+from voicebot.speech.listening.patience import ENOUGH_MS, MAYBE_MS, PATIENCE
+from voicebot.speech.listening.words import REQUEST_MS, said_so_far, tell_words
 
 UNFINISHED_MS = PATIENCE[AnswerKind.OPEN].unfinished_ms
 
@@ -26,6 +26,21 @@ def test_the_less_words_seem_to_be_all_the_longer_the_turn_waits(said: float, wa
     turns = detector()
     feed(turns, VOICED, 600)
     feed(turns, SILENT, 200)
+    tell_words(turns, said)
+    assert 200 + until_ended(turns) == waited_ms
+
+
+@pytest.mark.parametrize(
+    ("said", "probability", "waited_ms"),
+    [(0.3, 0.1, 1100), (0.3, 0.6, MAYBE_MS), (0.6, 0.1, REQUEST_MS), (1.0, 0.1, ENOUGH_MS)],
+)
+def test_words_that_may_be_all_in_a_voice_that_goes_on_wait_longer(
+    said: float, probability: float, waited_ms: int
+) -> None:
+    turns = detector()
+    feed(turns, VOICED, 600)
+    feed(turns, SILENT, 200)
+    turns.turn_probability(probability, pause=1)
     tell_words(turns, said)
     assert 200 + until_ended(turns) == waited_ms
 
@@ -59,6 +74,6 @@ def test_readings_that_differ_in_whether_they_are_all_may_be_all(
     turns = detector()
     feed(turns, VOICED, 600)
     feed(turns, SILENT, 200)
-    turns.turn_probability(0.0, pause=1)
+    turns.turn_probability(0.5, pause=1)
     tell_words(turns, said_so_far(text, others, lambda each: whole.get(each, 0.0)))
     assert 200 + until_ended(turns) == waited_ms

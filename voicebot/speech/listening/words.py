@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from voicebot.speech.listening.patience import MAYBE_MS
 from voicebot.speech.listening.turn import TurnDetector
 
 #: Completeness from which the caller is taken at their word.
@@ -12,7 +13,6 @@ WHOLE = 0.85
 REQUEST_MS = 440
 #: Completeness from which a request seems whole; what is less may be, and as many callers go on.
 SEEMS_WHOLE = 0.5
-MAYBE_MS = 800
 #: Frames of a pause, which is known after 160 ms, until the recogniser hears ahead: 240 ms of silence. Shorter ones are
 #: mostly within a sentence.
 LOOK_AHEAD_FRAMES = 4
