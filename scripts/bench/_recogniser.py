@@ -23,10 +23,8 @@ from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.sphinx.engine import SphinxEngine
 from voicebot.speech.recognition.two_pass.engine import LATE_S, TwoPassEngine
 from voicebot.speech.recognition.whisper.engine import WhisperEngine
-from voicebot.speech.recognition.wire import Request
+from voicebot.speech.recognition.wire import SAMPLE_BYTES, Request
 
-PACKET_BYTES = 960
-"""Three frames: what `WorkerUtterance` sends at a time to an engine that hears along."""
 RATE_HZ = 8000
 T = TypeVar("T")
 
@@ -63,6 +61,11 @@ class Recogniser:
         self._loop = asyncio.Runner()
         self._loop.run(self._engine.warm_up())
         self.costs = Costs()
+
+    @property
+    def packet_bytes(self) -> int:
+        """What `WorkerUtterance` sends this engine at a time."""
+        return self._engine.capabilities.packet_ms * RATE_HZ // 1000 * SAMPLE_BYTES
 
     @property
     def name(self) -> str:
@@ -116,8 +119,8 @@ class Recogniser:
 
         stream = await self._engine.open(request, ignore)
         try:
-            for at in range(0, len(pcm), PACKET_BYTES):
-                await stream.feed(pcm[at : at + PACKET_BYTES])
+            for at in range(0, len(pcm), self.packet_bytes):
+                await stream.feed(pcm[at : at + self.packet_bytes])
             began = time.perf_counter()
             heard = await stream.finish()
             return heard, (time.perf_counter() - began) * 1000

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from _recogniser import PACKET_BYTES, Recogniser
+from _recogniser import Recogniser
 
 from voicebot.dialog.expectation import Domain, Expectation
 from voicebot.language.completeness import completeness
@@ -78,7 +78,7 @@ class StreamedTurn:
         """Take the next 20 ms, before the detector does."""
         self._frame += 1
         self._waiting += pcm
-        if len(self._waiting) >= PACKET_BYTES:
+        if len(self._waiting) >= self._reader.recogniser.packet_bytes:
             self._pass_on()
         coming = [*self._coming, *self._ahead]
         news = [texts for at, texts in coming if at == self._frame]

@@ -41,7 +41,7 @@ from voicebot.speech.workers.pool import WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
 
 SEED = 20_261
-#: A pause is known after 160 ms, and the earliest end of a turn after 300.
+#: A pause is known after 160 ms, and this allows for ends of turns from 300 on.
 AHEAD_S = 0.14
 FURTHER_VOICES = (Voice("espeak", "en-us"), Voice("espeak", "en-us+f2"), Voice("espeak", "en-us+f3"))
 PROMPTS = (

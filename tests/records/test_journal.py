@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
 
+from voicebot.records import journal
 from voicebot.records.access.sight import SharedWith
+from voicebot.records.audit import AuditEntry, AuditSearch
 from voicebot.records.record import Speaker, TurnRecord
 from voicebot.records.store import Store
 
@@ -86,13 +89,53 @@ async def test_what_may_be_looked_for_is_written_at_once_with_the_turns_before_i
     assert written == ["INSERT INTO turns", "INSERT INTO call_shares"]
 
 
+async def test_what_somebody_did_is_in_the_audit_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicebot.records.journal._GATHER_S", FOR_EVER_S)
+    store.journal.audit(AuditEntry(STARTED, "ana", "export", "calls", {}))
+    async with asyncio.timeout(20):
+        while "export" not in [kept.action for kept in await store.audited(AuditSearch(), limit=50)]:
+            await asyncio.sleep(0.01)
+
+
+async def test_what_must_not_wait_is_written_at_once_behind_more_than_one_batch(
+    store: Store, written: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voicebot.records.journal._GATHER_S", FOR_EVER_S)
+    monkeypatch.setattr("voicebot.records.journal._BATCH", 4)
+    for _ in range(5):
+        _say_hello_to_all(store)
+    store.journal.share_call("c1", SharedWith.USER, "ana")
+    await _until_turns(store, 5 * len(CALLS))
+    async with asyncio.timeout(20):
+        while "INSERT INTO call_shares" not in written:
+            await asyncio.sleep(0.01)
+
+
+async def test_enough_entries_for_a_batch_wait_for_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicebot.records.journal._GATHER_S", FOR_EVER_S)
+    monkeypatch.setattr("voicebot.records.journal._BATCH", len(CALLS))
+    _say_hello_to_all(store)
+    await _until_turns(store, len(CALLS))
+
+
 async def test_whoever_waits_for_what_was_taken_down_waits_for_nothing_else(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("voicebot.records.journal._GATHER_S", FOR_EVER_S)
-    for turns in range(1, 4):
-        _say_hello_to_all(store)
-        await asyncio.sleep(0)
-        async with asyncio.timeout(20):
-            await store.journal.flush()
-        await _until_turns(store, turns * len(CALLS))
+    writing, more = asyncio.Event(), asyncio.Event()
+    insert = journal._insert
+
+    async def insert_later(*arguments: Any) -> Any:
+        writing.set()
+        await more.wait()
+        return await insert(*arguments)
+
+    monkeypatch.setattr(journal, "_insert", insert_later)
+    _say_hello_to_all(store)
+    flushing = asyncio.create_task(store.journal.flush())
+    await writing.wait()
+    _say_hello_to_all(store)  # while the first are being written, so that nothing hurries these
+    more.set()
+    async with asyncio.timeout(20):
+        await flushing
+    await _until_turns(store, 2 * len(CALLS))

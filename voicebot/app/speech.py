@@ -21,6 +21,7 @@ from voicebot.settings import Settings
 from voicebot.speech.asr import Transcriber, Utterance
 from voicebot.speech.dictation import Dictation, Standby, StandbyTranscriber, dictates, phrases_of
 from voicebot.speech.listening.end_of_turn import EndOfTurnClient
+from voicebot.speech.listening.models import SpeechModel
 from voicebot.speech.models import (
     Recogniser,
     RecogniserChoice,
@@ -151,6 +152,8 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
             hearing.append(choice.pool(settings.recognition_workers))
     else:
         log.warning("recognition is switched off: callers can only use keys")
+    # Loaded before the first caller needs it; what is wrong with it is told now.
+    await asyncio.to_thread(SpeechModel)
     progress("starting speech workers")
     pools = (speaking, *([second] if second else []), turn_pool, *hearing)
     for pool in pools:

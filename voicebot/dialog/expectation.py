@@ -38,9 +38,9 @@ class Expectation:
 
     `name` is unique within a flow version (``"balance.pin"``) and names the compiled grammar. `kinds` are ordered,
     the likeliest first; a closed question may still hear an open request when `OPEN` is among them. `phrases` are
-    further word sequences worth hearing (choices, names from data). `lengths` are the allowed numbers of characters
-    of a digit string or code, `check_digit` is the rule that its last digits follow. While `secret` is set nothing of
-    the answer may be written anywhere.
+    further word sequences worth hearing, the flows' own: what is made of them outlives the call. `lengths` are the
+    allowed numbers of characters of a digit string or code, `check_digit` is the rule that its last digits follow.
+    While `secret` is set nothing of the answer may be written anywhere.
     """
 
     name: str

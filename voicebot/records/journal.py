@@ -81,7 +81,7 @@ class _Kind(StrEnum):
     AUDITED = "audited"
 
 
-#: What nobody reads while the call goes on; everything else is written at once, and takes these along.
+#: What may be half a second late, of the audit what a call did; the rest is written at once, and takes these along.
 _MAY_WAIT = frozenset({_Kind.TURN, _Kind.TURN_CHANGED, _Kind.GOAL, _Kind.AUDITED})
 
 
@@ -260,7 +260,8 @@ class Journal:
         except asyncio.QueueFull:
             self._on_failure(JournalFailure.DROPPED)
             log.error("journal entry lost", reason="too many are waiting", kind=entry.kind.value, call_id=entry.call_id)
-        if entry.kind not in _MAY_WAIT:
+        # What people did is in the audit by the time that they have their answer: it belongs to no call.
+        if entry.kind not in _MAY_WAIT or not entry.call_id:
             self._hurry.set()
 
     async def _export_head(self) -> None:
@@ -282,6 +283,8 @@ class Journal:
                 await self._gather()
                 while len(batch) < _BATCH and not self._entries.empty():
                     batch.append(self._entries.get_nowait())
+                if self._entries.empty():
+                    self._hurry.clear()
                 await self._write_batch(batch)
             except asyncio.CancelledError:
                 for _ in batch:
@@ -293,12 +296,12 @@ class Journal:
                     self._entries.task_done()
 
     async def _gather(self) -> None:
-        """Let more entries come, unless one is there that must not wait, or somebody waits for all."""
-        if not self._flushing:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GATHER_S):
-                    await self._hurry.wait()
-        self._hurry.clear()
+        """Let more entries come, unless there are enough, one must not wait, or somebody waits for all."""
+        if self._flushing or self._entries.qsize() >= _BATCH - 1:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GATHER_S):
+                await self._hurry.wait()
 
     async def _write_batch(self, batch: Sequence[_Entry]) -> None:
         """Write all entries, trying for as long as the database is away; entries it will never take are dropped."""

@@ -60,6 +60,21 @@ def test_the_end_of_turn_probability_is_as_near_to_the_models_as_what_pipecat_co
     assert np.mean(ours) < np.mean(theirs) + 0.01
 
 
+def test_no_softmax_is_computed_number_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    optimised = tmp_path / "optimised.onnx"
+
+    def options() -> onnxruntime.SessionOptions:
+        made = make()
+        made.optimized_model_filepath = str(optimised)
+        return made
+
+    make = onnxruntime.SessionOptions
+    monkeypatch.setattr(onnxruntime, "SessionOptions", options)
+    models._end_of_turn_session.__wrapped__()
+    assert b"QLinearMatMul" in optimised.read_bytes()
+    assert b"QLinearSoftmax" not in optimised.read_bytes()
+
+
 def test_only_the_last_eight_seconds_of_an_utterance_count() -> None:
     recent = utterance("and a large cup of tea, please")
     recent = np.concatenate([np.zeros(64000 - recent.size, dtype=np.int16), recent])
@@ -114,13 +129,27 @@ def test_callers_are_judged_each_by_what_they_said() -> None:
     assert max(probability for _, probability in heard) < 0.1
 
 
-def test_another_network_in_the_wheel_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    other = tmp_path / "silero_vad.onnx"
-    other.write_bytes(Graph("another").model({"": 17}))
-    monkeypatch.setattr(models, "silero_path", lambda: other)
-    models._silero_session.cache_clear()
-    with pytest.raises(EngineUnavailable, match="holds no known network"):
-        SpeechModel()
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(Graph("another").model({"": 17}), id="another network"),
+        pytest.param(silero_path().read_bytes()[:1000], id="damaged"),
+        pytest.param(silero_path().read_bytes()[:-100_000], id="cut short"),
+        pytest.param(b"<!DOCTYPE html><html></html>", id="a page"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+@pytest.mark.parametrize("model", [SpeechModel, EndOfTurnModel])
+def test_another_file_in_the_wheel_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: type[SpeechModel | EndOfTurnModel], content: bytes
+) -> None:
+    other = tmp_path / "other.onnx"
+    other.write_bytes(content)
+    for path, session in (("silero_path", "_silero_session"), ("end_of_turn_path", "_end_of_turn_session")):
+        monkeypatch.setattr(models, path, lambda: other)
+        monkeypatch.setattr(models, session, getattr(models, session).__wrapped__)
+    with pytest.raises(EngineUnavailable, match=r"other\.onnx is damaged or holds another network"):
+        model()
 
 
 def test_pipecat_itself_is_not_imported() -> None:

@@ -1,13 +1,13 @@
-"""The two ONNX models inside pipecat's wheel, opened by their path: pipecat itself is never imported here.
+"""The two ONNX models inside pipecat's wheel, changed so that they take less time: pipecat is never imported here.
 
 One session a process serves every call: onnxruntime sessions may be run from several threads, and what a model
-remembers of one caller is handed in and out of each run.
+remembers of one caller is that caller's own.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import cast
@@ -54,30 +54,30 @@ def _in_wheel(relative: str) -> Path:
     return Path(str(distribution.locate_file(relative)))
 
 
-def _open(model: Path | bytes) -> onnxruntime.InferenceSession:
+def _open(published: Path, change: Callable[[bytes], bytes]) -> onnxruntime.InferenceSession:
+    """Return a session for the file as `change` leaves it; `EngineUnavailable` where that finds another network."""
     # One thread: a frame's work is far too small to share out, and spinning helper threads would rob other calls.
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    source = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(source, sess_options=options, providers=["CPUExecutionProvider"])
+    try:
+        model = change(published.read_bytes())
+        return onnxruntime.InferenceSession(model, sess_options=options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no base of their own
+        what = f"{published.name} is damaged or holds another network"
+        raise EngineUnavailable(f"{what}; install {_DISTRIBUTION} of the lock.") from error
 
 
 @functools.cache
 def _silero_session() -> onnxruntime.InferenceSession:
-    path = silero_path()
-    try:
-        network = silero.network(path.read_bytes())
-    except KeyError as error:
-        raise EngineUnavailable(f"{path.name} holds no known network; install {_DISTRIBUTION} of the lock.") from error
-    return _open(network)
+    return _open(silero_path(), silero.network)
 
 
 @functools.cache
 def _end_of_turn_session() -> onnxruntime.InferenceSession:
     # Where a softmax stands between quantised tensors, onnxruntime computes it one number at a time, which takes a
     # third of each question; what is never negative stays as it is.
-    return _open(followed(end_of_turn_path().read_bytes(), "Softmax", by="Abs"))
+    return _open(end_of_turn_path(), functools.partial(followed, op="Softmax", by="Abs"))
 
 
 class SpeechModel:

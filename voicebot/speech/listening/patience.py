@@ -12,6 +12,8 @@ from voicebot.dialog.expectation import AnswerKind, Expectation
 #: What the end-of-turn model's probability is worth, as a share of the way from unfinished to finished. Set on one half
 #: of the recorded orders with pauses put in and checked on the other: `scripts/bench/turns --only open`.
 _SURENESS = ((0.3, 0.0), (0.9, 0.03), (0.965, 0.1), (0.97, 0.92), (0.99, 1.0))
+#: After words that may be all, and as often are not.
+MAYBE_MS = 800
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Patience:
     finished_ms: int
     unknown_ms: int
     unfinished_ms: int
+    #: After words that may be all, in a voice that sounds as if it went on.
+    hardly_ms: int = MAYBE_MS
 
     def needed_ms(self, probability: float | None) -> int:
         """Return the silence needed at the model's probability (0 to 1) that the turn is finished."""
@@ -35,10 +39,11 @@ class Patience:
     def with_words_ms(self, enough_ms: int, probability: float | None) -> int:
         """Return the silence needed after words for which `enough_ms` would be enough, whatever the voice.
 
-        Where the voice agrees with them it is less, though no less than a voice alone needs that surely has finished.
+        Where the voice agrees with them it is less, though no less than a voice alone needs that surely has finished;
+        where they only may be all and it goes on, it may be more.
         """
-        if enough_ms >= MAYBE_MS and probability is not None and probability < _GOES_ON:
-            enough_ms = _HARDLY_MS
+        if enough_ms == MAYBE_MS and probability is not None and probability < _GOES_ON:
+            return min(self.needed_ms(probability), self.hardly_ms)
         agreed = probability is not None and probability >= _LIKELY
         agreed_ms = max(_AGREED_MS, self.finished_ms) if agreed else enough_ms
         return min(self.needed_ms(probability), enough_ms, agreed_ms)
@@ -57,7 +62,7 @@ def _sureness(probability: float) -> float:
 PATIENCE: Mapping[AnswerKind, Patience] = MappingProxyType(
     {
         # People search for words in the middle of a request; the voice tells whether more is to come.
-        AnswerKind.OPEN: Patience(220, 800, 1400),
+        AnswerKind.OPEN: Patience(220, 800, 1400, hardly_ms=1100),
         # "Yes" is whole at once, and the model knows little of single words, so that it hardly counts.
         AnswerKind.YES_NO: Patience(300, 350, 450),
         # Read from a list in the head or on paper: pauses between groups are as long as those at the end, and every
@@ -83,12 +88,8 @@ _LIKELY = 0.93
 #: After words that may be all and a voice that has likely finished: by then the recogniser has heard ahead, so that the
 #: words are those of now. A voice that likely has not holds words back no longer, since many flat ones sound so.
 _AGREED_MS = 320
-#: After words that may be all, and as often are not.
-MAYBE_MS = 800
-#: After such words in a voice that sounds as if it went on. Of 602 orders, half of them with a pause of up to a second
-#: in their middle, 20 of 54 that were cut off ended by such words, most of them below 0.5 (`scripts/bench/turns --only
-#: open`).
-_HARDLY_MS = 1100
+#: Below this probability the voice sounds as if it went on. Of 602 orders, half of them with a pause of up to a second
+#: in their middle, 20 of the 54 that were cut off ended after words that may be all or not, most of them below it.
 _GOES_ON = 0.5
 #: After words that break off ("with a") at least so long is waited, whatever was asked.
 BROKEN_OFF_MS = 1000

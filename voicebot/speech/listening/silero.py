@@ -27,7 +27,7 @@ _EVERY_SECOND = _EACH[::2]
 
 
 def network(published: bytes) -> bytes:
-    """Return the graph for the published file; KeyError when that holds another network.
+    """Return the graph for the published file; KeyError, IndexError or ValueError when that holds another network.
 
     `frames` (FRAMES, FRAME_SAMPLES) and `state` (2, STATE) in, `probability` (1, 1) and `next_state` (2, STATE) out.
     """

@@ -92,7 +92,7 @@ def _parse_extension(extension: dict[str, Any]) -> Capabilities:
     features = extension.get("features", [])
     max_sessions = extension.get("max_sessions")
     packet_ms = extension.get("packet_ms", _PACKET_MS)
-    well_formed = isinstance(features, list) and isinstance(max_sessions, int | None) and isinstance(packet_ms, int)
+    well_formed = isinstance(features, list) and isinstance(max_sessions, int | None) and type(packet_ms) is int
     if not well_formed or not 0 < packet_ms <= _LONGEST_PACKET_MS:
         raise RemoteProtocolError("bad_info", "A speech worker's capabilities have the wrong shape.")
     known = {str(feature) for feature in Feature}

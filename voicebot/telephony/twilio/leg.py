@@ -28,7 +28,7 @@ from voicebot.telephony.twilio.stream import AudioReceived, StreamEvent, StreamS
 MARK_SAMPLES = SAMPLE_RATE_HZ // 5
 #: Audio that no mark follows yet gets one once nothing more was sent for this long: a prompt has ended. That is longer
 #: than it takes from one piece of a prompt, 100 ms, to the next, or each would get one, and shorter than the carrier
-#: plays of the last, which is sent ahead of its time: the mark is there before that has been played.
+#: plays of the last, as a rule, which is sent ahead of its time: then the mark is there before that has been played.
 LAST_MARK_AFTER_S = 0.12
 
 

@@ -169,7 +169,7 @@ class SphinxEngine:
         return self._materials[domain]
 
     def _question(self, domain: Path | None, shape: Shape) -> _Question:
-        """Find a question compiled with its domain, or compile it now: its phrases may come from live data."""
+        """Find a question compiled with its domain, or compile it now: a version may ask what another has not."""
         key = (str(domain), shape.key)
         question = self._questions.get(key)
         if question is None:
