@@ -101,6 +101,20 @@ class Report:
         share = successes / trials if trials else None
         self._rows.append(Row(section, name, share, "rate", trials, low, high, yardstick, note))
 
+    def mixed_rate(
+        self, section: str, name: str, parts: Sequence[tuple[float, int, int]], *, yardstick: str = ""
+    ) -> None:
+        """Add the rate of a mix, from the rate of each part: (share of the mix, successes, trials).
+
+        The parts' distances from their own limits add up squared (G. Y. Zou and A. Donner, Stat Med 27, 2008).
+        """
+        rates = [(share, wins / trials, *wilson(wins, trials)) for share, wins, trials in parts]
+        value = sum(share * rate for share, rate, _, _ in rates)
+        below = math.sqrt(sum((share * (rate - low)) ** 2 for share, rate, low, _ in rates))
+        above = math.sqrt(sum((share * (high - rate)) ** 2 for share, rate, _, high in rates))
+        count = sum(trials for _, _, trials in parts)
+        self._rows.append(Row(section, name, value, "rate", count, value - below, value + above, yardstick))
+
     def figure(
         self,
         section: str,

@@ -8,7 +8,6 @@ with the product, where they decide whether a prompt goes on, and for open turns
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
 import time
@@ -83,13 +82,10 @@ class Bench:
         engine: Mapping[str, object],
         first: int = 0,
         share: int = 1,
-        kept: Path | None = None,
     ) -> None:
         self.report = report
         #: Who hears the words of open turns.
         self.engine = engine
-        #: Where the turns of several runs are added up.
-        self.kept = kept
         self._data = data
         self._first = first
         self._share = share
@@ -137,7 +133,6 @@ def main() -> None:
     made = parser(__doc__ or "")
     made.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts alone; each draws its own chances")
     made.add_argument("--share", type=int, default=1, metavar="N", help="take every N-th order (1)")
-    made.add_argument("--keep", type=Path, metavar="FILE", help="add the open turns to those there, and count them all")
     made.add_argument("--from", type=int, default=0, metavar="K", dest="first", help="beginning with the K-th (0)")
     made.add_argument(
         "--engine", choices=("sphinx", "two-pass"), default="sphinx",
@@ -150,9 +145,7 @@ def main() -> None:
     print(_MADE)
     whisper = options.whisper or installed_models() / "whisper-tiny.en"
     engine = {"engine": options.engine, **({"model": str(whisper)} if options.engine == "two-pass" else {})}
-    bench = Bench(
-        report, options.data, engine=engine, first=options.first, share=options.share, kept=options.keep
-    )  # fmt: skip
+    bench = Bench(report, options.data, engine=engine, first=options.first, share=options.share)
     for number, (name, measure) in enumerate(PARTS.items()):
         if name in (options.only or PARTS):
             measure(bench, np.random.default_rng((SEED, number, options.first)))
@@ -178,12 +171,10 @@ def _open_turns(bench: Bench, rng: np.random.Generator) -> None:
         _turns(report, section, "orders as spoken", natural)
         _turns(report, section, "a pause of 0.3 to 1 s put in", mended)
         # Each order as spoken four times to one with a long pause in its middle.
-        marks = ("under 5 %", "under 350") if words else ("", "")
-        mixed_turns = [*natural, *mended[::4]]
-        _turns(report, section, "four to one", mixed_turns, yardstick=marks)
-        if words and bench.kept:
-            added_up = _added_up(bench.kept, mixed_turns)
-            _turns(report, section, f"four to one, all in {bench.kept.name}", added_up, yardstick=marks)
+        mix = [(0.8, sum(cut for cut, _ in natural), len(natural)), (0.2, sum(cut for cut, _ in mended), len(mended))]
+        rate_aim, median_aim = ("under 5 %", "under 350") if words else ("", "")
+        report.mixed_rate(section, "four to one: cut off", mix, yardstick=rate_aim)
+        _known_after(report, section, "four to one", [*natural, *mended[::4]], yardstick=median_aim)
         for half, title_of_half in enumerate(("half that the waiting was set on", "half held back")):
             ours = [_half(each) == half for each in commands]
             spoken_so = [turn for turn, mine in zip(natural, ours, strict=True) if mine]
@@ -191,13 +182,6 @@ def _open_turns(bench: Bench, rng: np.random.Generator) -> None:
             _turns(report, section, f"{title_of_half}, as spoken", spoken_so)
             _turns(report, section, f"{title_of_half}, a pause put in", paused_so)
     reader.close()
-
-
-def _added_up(kept: Path, turns: Sequence[tuple[bool, float]]) -> list[tuple[bool, float]]:
-    """Write `turns` behind those of earlier runs, one a line, and return them all."""
-    with kept.open("a", encoding="utf-8") as lines:
-        lines.writelines(json.dumps(turn) + "\n" for turn in turns)
-    return [(cut, wait_ms) for cut, wait_ms in map(json.loads, kept.read_text(encoding="utf-8").splitlines())]
 
 
 def _half(recording: Recording) -> int:
@@ -244,20 +228,19 @@ def _turn(
     return turn.last_speech_sample * 1000 / RATE_HZ < last_ms - CUT_MS, ended_ms - last_ms
 
 
-def _turns(
-    report: Report,
-    section: str,
-    name: str,
-    turns: Sequence[tuple[bool, float]],
-    *,
-    yardstick: tuple[str, str] = ("", ""),
+def _turns(report: Report, section: str, name: str, turns: Sequence[tuple[bool, float]]) -> None:
+    report.rate(section, f"{name}: cut off", sum(cut for cut, _ in turns), len(turns))
+    _known_after(report, section, name, turns)
+
+
+def _known_after(
+    report: Report, section: str, name: str, turns: Sequence[tuple[bool, float]], *, yardstick: str = ""
 ) -> None:
-    report.rate(section, f"{name}: cut off", sum(cut for cut, _ in turns), len(turns), yardstick=yardstick[0])
     waits = [wait for cut, wait in turns if not cut]
     low, high = median_interval(waits)
     report.figure(
         section, f"{name}: end known after, p50", percentile(waits, 0.5), "ms", n=len(waits), low=low, high=high,
-        yardstick=yardstick[1],
+        yardstick=yardstick,
     )  # fmt: skip
     report.figure(section, f"{name}: end known after, p90", percentile(waits, 0.9), "ms", n=len(waits))
 
