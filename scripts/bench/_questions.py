@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from voicebot.speech.tts import Voice
 from voicebot.telephony.leg import SAMPLE_RATE_HZ, SILENT_FRAME
 from voicebot.wav import read_mulaw_wav
 
+SHIPPED_FLOWS = Path(__file__).parents[2] / "flows"
 #: Those that need models which no fresh machine has.
 WITH_MODELS = ("engines", "same-engines", "stock-engines", "stock-shared")
 REQUESTS = ("What are your opening hours?", "When are you open?", "Are you open on Sunday?", "What time do you close?")
@@ -68,6 +70,21 @@ class Voices:
             return [(Line(Said.REQUEST, mulaw),) for mulaw in self.asked]
         said = self.people or tuple(self.spoken[text] for text in REQUESTS)
         return [(Line(Said.REQUEST, mulaw),) for mulaw in said]
+
+
+def flows_without_rephrasings(folder: Path) -> Path:
+    """Copy the shipped flows into `folder`, but for what hands over whoever puts the same request again.
+
+    All callers here do: after three to six questions about opening hours each would be put through, not answered.
+    """
+    flows = shutil.copytree(SHIPPED_FLOWS, folder / "flows")
+    policy = flows / "policy.yaml"
+    lines = policy.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not line.strip().startswith("rephrasings:")]
+    if len(kept) == len(lines):
+        raise SystemExit(f"calls: {SHIPPED_FLOWS / policy.name} gives rephrasings no weight that could be left out")
+    policy.write_text("".join(kept), encoding="utf-8")
+    return flows
 
 
 def load_voices(data: Path | None, piper: Path | None = None) -> Voices:

@@ -38,7 +38,7 @@ import psutil
 import structlog
 import uvloop
 from _load import Load, Said, Topic, place_calls
-from _questions import WITH_MODELS, Voices, load_voices
+from _questions import WITH_MODELS, Voices, flows_without_rephrasings, load_voices
 from _report import Report, parser, percentile
 from _usage import Usage, pin, usage
 from _waiting import Worked, leave, worked
@@ -46,7 +46,7 @@ from _waiting import Worked, leave, worked
 from voicebot.records.timings import Stage
 from voicebot.simulation.carrier import Network, Numbers
 from voicebot.simulation.line import LineEnd
-from voicebot.simulation.server import RunningServer, ServerPlan, running
+from voicebot.simulation.server import RunningServer, ServerPlan, end_when_told, running
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -159,7 +159,8 @@ async def measure(
         (data / "cache").symlink_to(bench.cache)
         more = bench.models.environment(system) if bench.models else {}
         options = bench.models.options(system) if bench.models else ()
-        plan = ServerPlan(data, ROOT / "flows", environment=ENVIRONMENT | more, command=(*COMMANDS[system], *options))
+        flows = flows_without_rephrasings(data)
+        plan = ServerPlan(data, flows, environment=ENVIRONMENT | more, command=(*COMMANDS[system], *options))
         if waiting:
             plan = replace(plan, command=(*plan.command, "--sweep-every", "1"))
         # A process begins with the cores and the niceness of the one that starts it.
@@ -374,6 +375,7 @@ async def run(options: argparse.Namespace, report: Report, cache: Path) -> None:
 
 
 def main() -> None:
+    end_when_told()
     options_parser = parser(__doc__ or "")
     options_parser.add_argument(
         "--calls", type=int, action="append", metavar="N", help="calls at once; may be repeated"

@@ -22,6 +22,7 @@ from _report import Report, parser, percentile
 from voicebot.records.database import Database, locate
 from voicebot.simulation.contact_centre import Played, play
 from voicebot.simulation.played_parties import Chances
+from voicebot.simulation.server import end_when_told
 
 ROUGH = Chances(ring_fails=0.25, ask_fails=0.2, caller_leaves=0.15, agent_lost_at_once=0.1, receiver_late=0.1)
 
@@ -35,6 +36,7 @@ async def measure(*, transfers: int, at_once: int, agents: int, chances: Chances
 
 
 def main() -> None:
+    end_when_told()
     options_parser = parser(__doc__ or "")
     options_parser.add_argument("--transfers", type=int, default=2000, metavar="N", help="rough transfers (2000)")
     options_parser.add_argument("--seed", type=int, default=1, metavar="N", help="of what goes wrong (1)")

@@ -27,7 +27,7 @@ from _report import Report, parser
 from calls import ENVIRONMENT, HERE, ROOT
 from voicebot.simulation.carrier import CallRefused, Carrier, Numbers
 from voicebot.simulation.line import CarrierLine
-from voicebot.simulation.server import RunningServer, ServerPlan, running
+from voicebot.simulation.server import RunningServer, ServerPlan, end_when_told, running
 
 #: After the last call of a block the server may take so long to wind everything up.
 WIND_UP_S = 30.0
@@ -215,6 +215,7 @@ def _positive(text: str) -> int:
 
 
 def main() -> None:
+    end_when_told()
     options_parser = parser(__doc__ or "")
     options_parser.add_argument("--calls", type=_positive, default=2000, metavar="N", help="in all (2000)")
     options_parser.add_argument("--at-once", type=_positive, default=20, metavar="N", help="at a time (20)")

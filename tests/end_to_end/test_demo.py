@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
+import psutil
 import pytest
 
 from tests.end_to_end.server import holds, share_renderings
@@ -41,26 +42,21 @@ KNOWS_ONLY_THE_FLOWS = PATIENT | {"VOICEBOT_RECOGNIZER": "pocketsphinx"}
 
 async def run_demo(data: Path, *arguments: str, under: tuple[str, ...] = (), **environment: str) -> tuple[int, str]:
     """Run the demo's program as `scripts/demo` does, by the command `under`; return its status and what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        *(
-            *under,
-            sys.executable,
-            "-m",
-            "voicebot.simulation.demo",
-            "--data",
-            str(data),
-            "--port",
-            "0",
-            "--sip-port",
-            "0",
-        ),
-        *arguments,
+    process = await start_demo(data, *arguments, under=under, **environment)
+    printed, _ = await process.communicate()
+    return process.returncode or 0, printed.decode()
+
+
+async def start_demo(
+    data: Path, *arguments: str, under: tuple[str, ...] = (), **environment: str
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(*under, sys.executable, "-m", "voicebot.simulation.demo", "--data", str(data)),
+        *("--port", "0", "--sip-port", "0", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, **PATIENT, **environment},
     )
-    printed, _ = await process.communicate()
-    return process.returncode or 0, printed.decode()
 
 
 async def test_three_callers_reach_their_goals_and_hear_what_the_database_says(tmp_path: Path) -> None:
@@ -75,6 +71,16 @@ async def test_three_callers_reach_their_goals_and_hear_what_the_database_says(t
         check_what_is_kept(tmp_path / "calls", call, "twilio")
     # The PIN was keyed in: neither a record nor the log nor the terminal holds it.
     assert not holds(printed + log + (tmp_path / "calls" / "balance.json").read_text(), "6018")
+
+
+async def test_a_demo_that_is_told_to_end_leaves_no_server_behind(tmp_path: Path) -> None:
+    demo = await start_demo(tmp_path)
+    async with asyncio.timeout(60):
+        while not (started := psutil.Process(demo.pid).children()):
+            await asyncio.sleep(0.05)
+        demo.terminate()
+        assert await demo.wait() == 130
+    assert not any(server.is_running() for server in started)
 
 
 async def test_three_callers_at_once_reach_their_goals_over_sip(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from voicebot.simulation.knowledge import knowledge_of, today
 from voicebot.simulation.phrasebook import words_of
 from voicebot.simulation.result import CallEnd, CallResult, Prompting, Speaker, Spoken
 from voicebot.simulation.senses import Senses
-from voicebot.simulation.server import RunningServer, ServerPlan, add_reader, running
+from voicebot.simulation.server import RunningServer, ServerPlan, add_reader, end_when_told, running
 from voicebot.simulation.terminal import Terminal
 from voicebot.simulation.voice import voices_beside
 
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=[call.script.name for call in demo_calls(today())], help="place one call")
     given = parser.parse_args(arguments)
     terminal = Terminal(sys.stdout)
+    end_when_told()
     try:
         return asyncio.run(_demo(given, terminal))
     except VoicebotError as error:

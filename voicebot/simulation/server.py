@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -107,6 +108,11 @@ async def add_reader(data: Path, name: str = "demo") -> str:
         if command.returncode == 0:
             return password
     raise ServerFailed(f"The user {name} could not be added to {data}.")
+
+
+def end_when_told() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that the servers it has started are stopped with it."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
 
 
 @asynccontextmanager
