@@ -78,8 +78,9 @@ def draw(files: list[Path], target: Path) -> None:
         axis.set(title=f"{title} ({unit})", xlabel="calls at once", yscale="log")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(visible=True, alpha=0.3)
-    axes[0].legend(fontsize=8)
-    figure.tight_layout()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="lower center", ncols=len(labels))
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
 
