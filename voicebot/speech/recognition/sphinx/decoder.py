@@ -114,9 +114,6 @@ class QuestionDecoder:
                 featparams=str(parameters),
                 mllr=regression,
                 lw=12.0,
-                # At open questions sounds are weighed every 20 ms, not every 10, which saves a quarter of the time
-                # and costs no words. Digits and numbers are too short for it (docs/benchmarks.md).
-                ds=2 if compiled.grammar is None else 1,
                 loglevel=_LOG_LEVEL,
                 # With a grammar the lattice search picks worse paths than the first pass.
                 bestpath=search is Search.LANGUAGE_MODEL,
