@@ -74,7 +74,8 @@ async def test_three_callers_reach_their_goals_and_hear_what_the_database_says(t
 
 
 async def test_a_demo_that_is_told_to_end_leaves_no_server_behind(tmp_path: Path) -> None:
-    demo = await start_demo(tmp_path)
+    # As a script starts one in the background.
+    demo = await start_demo(tmp_path, under=("env", "--ignore-signal=INT"))
     async with asyncio.timeout(60):
         while not (started := psutil.Process(demo.pid).children()):
             await asyncio.sleep(0.05)

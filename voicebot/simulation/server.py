@@ -112,7 +112,8 @@ async def add_reader(data: Path, name: str = "demo") -> str:
 
 def end_when_told() -> None:
     """Let SIGTERM end this process as Ctrl-C does, so that the servers it has started are stopped with it."""
-    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+    # Raised here, not by SIGINT, which a process that a script started in the background ignores.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @asynccontextmanager
