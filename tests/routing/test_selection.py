@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,10 +94,10 @@ def test_nobody_is_in_two_pairs_and_no_free_agent_idles_while_somebody_they_can_
 
 @given(st.lists(callers), agents, st.randoms())
 def test_the_pairs_do_not_depend_on_the_order_in_which_a_process_reads_them(
-    waiting: list[Waiting], presences: list[Presence], chance: object
+    waiting: list[Waiting], presences: list[Presence], chance: Random
 ) -> None:
     plan = routing()
     found = pairs(plan, waiting, presences, NOW)
-    chance.shuffle(waiting)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
-    chance.shuffle(presences)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    chance.shuffle(waiting)
+    chance.shuffle(presences)
     assert set(pairs(plan, waiting, presences, NOW)) == set(found)
