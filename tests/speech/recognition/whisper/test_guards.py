@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicebot.speech.recognition.whisper.guards import agreed, before_loop, invented, repeats, said_once
+from voicebot.speech.recognition.whisper.guards import agreed, before_loop, before_restart, invented, repeats, said_once
 
 
 def believed(text: str, *, no_speech: float = 0.05, log_probability: float = -0.3, speech_s: float = 3.0) -> bool:
@@ -75,6 +75,24 @@ def test_what_is_said_again_at_the_end_is_left_out(text: str, speech_s: float, o
 )
 def test_a_request_that_is_written_twice_was_said_once(text: str, once: str) -> None:
     assert said_once(text) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ("What are your opening hours? What are", "What are your opening hours?"),
+        ("Good morning. What time do you close? Good mor", "Good morning. What time do you close?"),
+        ("Open the gate. Please. Please. Open the", "Open the gate. Please. Please."),
+        ("I want a tea. I want milk", "I want a tea. I want milk"),  # goes on in another way
+        ("I want a tea. I", "I want a tea. I"),  # one word tells nothing
+        ("I want a tea I want a", "I want a tea I want a"),  # no sentence ends there
+        ("Yes. Yes I", "Yes. Yes I"),
+        ("4 0 2. 4 0", "4 0 2. 4 0"),
+        ("", ""),
+    ],
+)
+def test_what_begins_again_as_all_of_it_does_is_told(text: str, before: str) -> None:
+    assert before_restart(text) == before
 
 
 def test_four_times_the_same_words_is_still_speech() -> None:

@@ -14,6 +14,7 @@ _LONGEST_REPEATED = 6
 _SHORTEST_LOOP = 3
 _LEAST_WORDS_PER_S = 1.2
 _LAST_SENTENCE = re.compile(r".*[.?!,](?=\s)", re.DOTALL)
+_SENTENCE_END = re.compile(r"[.?!]")
 _DIGIT = re.compile(r"[\d ,.-]+|zero|one|two|three|four|five|six|seven|eight|nine|oh", re.IGNORECASE)
 
 
@@ -42,7 +43,7 @@ def repeats(text: str) -> bool:
     for length in range(1, _LONGEST_REPEATED + 1):
         for start in range(len(words) - length * (_MOST_REPEATS + 1) + 1):
             piece = words[start : start + length]
-            if all(_DIGIT.fullmatch(word) for word in piece):
+            if all(map(_is_digit, piece)):
                 continue
             if words[start : start + length * (_MOST_REPEATS + 1)] == piece * (_MOST_REPEATS + 1):
                 return True
@@ -70,6 +71,23 @@ def before_loop(text: str, speech_s: float) -> str:
     return text
 
 
+def before_restart(text: str) -> str:
+    """Return `text` before it begins again as all of it does, behind the end of a sentence; the last word may be half.
+
+    Two words are enough, which tell little: "I want tea. I want milk" begins again, too. So the sound has to be asked
+    whether more was said. People say the digits of a number again.
+    """
+    found = list(re.finditer(r"[\w']+", text.lower()))
+    words = [each.group() for each in found]
+    for start in range(_SHORTEST_LOOP, len(words) - 1):
+        *again, last = words[start:]
+        if again != words[: len(again)] or not words[len(again)].startswith(last):
+            continue
+        if _SENTENCE_END.search(text, found[start - 1].end(), found[start].start()) and not any(map(_is_digit, again)):
+            return text[: found[start].start()].strip()
+    return text
+
+
 def said_once(text: str) -> str:
     """Return `text` without its second half where that is the first again, word for word, and no number.
 
@@ -78,7 +96,7 @@ def said_once(text: str) -> str:
     found = list(re.finditer(r"[\w']+", text.lower()))
     words = [each.group() for each in found]
     half = len(words) // 2
-    if half < _SHORTEST_LOOP or words[:half] != words[half:] or any(_DIGIT.fullmatch(word) for word in words):
+    if half < _SHORTEST_LOOP or words[:half] != words[half:] or any(map(_is_digit, words)):
         return text
     return text[: found[half].start()].strip()
 
@@ -96,3 +114,7 @@ def agreed(earlier: str, later: str) -> str:
 def bare(text: str) -> str:
     """Return the words of `text` as they would be said: without capitals and marks."""
     return " ".join(re.findall(r"[\w']+", text.lower()))
+
+
+def _is_digit(word: str) -> bool:
+    return bool(_DIGIT.fullmatch(word))
