@@ -96,3 +96,14 @@ def test_what_was_heard_before_a_long_silence_does_not_hide_the_next_prompts_ech
     for _ in range(frame_at(2000)):
         disturbed.judge(bytes(320), silent)
     assert found(disturbed) == found(EchoGuard())
+
+
+def test_behind_a_prompt_of_which_nothing_came_back_the_caller_speaks() -> None:
+    # An echo as late as this would have returned the prompt's beginning while its end was played.
+    last = PROMPT[-samples(800) :]
+    near = np.concatenate([silence(PROMPT.size / samples(1)), echo(last, delay_ms=100, loss_db=20)])
+    assert not any(each.echo for each in activities(line(near), prompt=line(PROMPT)))
+    # So little of a prompt may have been a pause.
+    short = PROMPT[-samples(1500) :]
+    near = np.concatenate([silence(1500), echo(last, delay_ms=100, loss_db=20)])
+    assert any(each.echo for each in activities(line(near), prompt=line(short)))

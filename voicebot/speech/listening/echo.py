@@ -52,10 +52,15 @@ class EchoGuard:
     _OVER_NOISE_DB = 6.0
     #: A way that colours one band more than this against the others is no line.
     _COLOUR_DB = 10.0
+    #: A line on which nothing sounded during so much of a prompt returns none of it: more than any echo takes, with
+    #: the longest pause of a prompt.
+    _UNRETURNED_FRAMES = 100
 
     def __init__(self) -> None:
         self._queue: deque[bytes] = deque()
         self._frames_since_prompt = self._REACH_FRAMES
+        #: The prompt's last frames during which nothing sounded.
+        self._unreturned = 0
         #: Not looked at yet, after one frame that was: what was played longer ago than any echo takes need not be.
         self._played: deque[bytes] = deque([_SILENT], maxlen=self._REACH_FRAMES + self._MOST_FRAMES)
         self._heard: deque[bytes] = deque(maxlen=self._MOST_FRAMES)
@@ -88,11 +93,15 @@ class EchoGuard:
                 self._voiced.clear()
                 self._heard_db[:] = _level(0.0)
             return activity
+        if played is not None:
+            self._unreturned = 0 if activity.sound else self._unreturned + 1
         voiced = activity.speech or activity.hint
         self._played.append(_SILENT if played is None else played)
         self._heard.append(pcm)
         self._voiced.append(voiced)
-        if voiced and self._explained(activity.noise_floor_dbfs):
+        # Behind a prompt of which nothing came back, who speaks is the caller.
+        ruled_out = played is None and self._unreturned >= self._UNRETURNED_FRAMES
+        if voiced and not ruled_out and self._explained(activity.noise_floor_dbfs):
             return replace(activity, speech=False, echo=True)
         return activity
 
