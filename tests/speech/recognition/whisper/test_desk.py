@@ -74,6 +74,31 @@ async def test_a_desk_has_rested_after_nine_times_as_long_as_its_last_job_took()
     assert rested == [True, False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("urgency", "rested"),
+    [(Urgency.FINAL, [False, True]), (Urgency.SPECULATIVE, [False, True]), (Urgency.PARTIAL, [True, True])],
+)
+async def test_a_crowded_desk_has_no_time_to_spare_however_long_its_pauses(
+    urgency: Urgency, rested: list[bool]
+) -> None:
+    now_s = 100.0
+    desk = Desk(clock=lambda: now_s)
+
+    def take_a_tenth(_cancelled: Callable[[], bool]) -> None:
+        nonlocal now_s
+        now_s += 0.1
+
+    for _ in range(60):
+        await desk.submit(take_a_tenth, urgency).result
+        now_s += 0.2
+    seen = []
+    for later_s in (1.0, 10.0):
+        now_s += later_s
+        seen.append(desk.rested)
+    await desk.close()
+    assert seen == rested
+
+
 async def test_a_job_cancelled_while_it_waits_never_runs(desk: Desk) -> None:
     order: list[str] = []
     gate = threading.Event()

@@ -12,9 +12,12 @@ from enum import IntEnum
 
 from voicebot.speech.recognition.whisper.model import Decoded
 
-#: In times of what the last job took: what can be left out gets a tenth of the time at most, and nothing of what a
-#: crowd of callers needs.
+#: In times of what the last job took: what can be left out gets a tenth of the time at most.
 _REST = 9
+#: Where jobs that cannot be left out take more than this share of a thread's time, nothing else gets any: a partial
+#: text needs two decodings that agree, for the second of which there is hardly ever time in a crowd of callers.
+_CROWDED = 0.2
+_SHARE_OVER_S = 10.0
 
 Work = Callable[[Callable[[], bool]], Decoded | None]
 
@@ -49,6 +52,9 @@ class Desk:
         self._count = threads
         self._clock = clock
         self._rested_at_s = -math.inf
+        #: How long jobs that cannot be left out took, the earlier the less it counts, and up to when this was summed.
+        self._needed_s = 0.0
+        self._summed_at_s = clock()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._waiting: asyncio.PriorityQueue[tuple[int, int, Job]] = asyncio.PriorityQueue()
         self._number = itertools.count()
@@ -63,8 +69,13 @@ class Desk:
 
     @property
     def rested(self) -> bool:
-        """Whether there is time to spare: idle, for nine times as long as the last job took."""
-        return self.idle and self._clock() >= self._rested_at_s
+        """Whether there is time to spare: idle, for nine times as long as the last job took, and not crowded."""
+        if not self.idle or self._clock() < self._rested_at_s:
+            return False
+        return self._needed_until(self._clock()) <= _CROWDED * _SHARE_OVER_S * self._count
+
+    def _needed_until(self, now_s: float) -> float:
+        return self._needed_s * math.exp((self._summed_at_s - now_s) / _SHARE_OVER_S)
 
     def submit(self, work: Work, urgency: Urgency) -> Job:
         """Queue `work`; its `result` is None if it is cancelled first, and raises what `work` raised."""
@@ -94,7 +105,7 @@ class Desk:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            _, _, job = await self._waiting.get()
+            urgency, _, job = await self._waiting.get()
             if job not in self._pending:
                 continue  # it was hurried, and is done
             self._pending.remove(job)
@@ -112,3 +123,6 @@ class Desk:
                 self._busy -= 1
                 now_s = self._clock()
                 self._rested_at_s = max(self._rested_at_s, now_s + _REST * (now_s - began_s))
+                if urgency < Urgency.PARTIAL:
+                    self._needed_s = self._needed_until(now_s) + now_s - began_s
+                    self._summed_at_s = now_s
