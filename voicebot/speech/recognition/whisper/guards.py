@@ -74,16 +74,16 @@ def before_loop(text: str, speech_s: float) -> str:
 def before_restart(text: str) -> str:
     """Return `text` before it begins again as all of it does, behind the end of a sentence; the last word may be half.
 
-    Two words are enough, which tell little: "I want tea. I want milk" begins again, too. So the sound has to be asked
+    A word is enough, which tells little: "I want tea. I want milk" begins again, too. So the sound has to be asked
     whether more was said. People say the digits of a number again.
     """
     found = list(re.finditer(r"[\w']+", text.lower()))
     words = [each.group() for each in found]
-    for start in range(_SHORTEST_LOOP, len(words) - 1):
+    for start in range(_SHORTEST_LOOP, len(words)):
         *again, last = words[start:]
-        if again != words[: len(again)] or not words[len(again)].startswith(last):
+        if again != words[: len(again)] or not words[len(again)].startswith(last) or any(map(_is_digit, words[start:])):
             continue
-        if _SENTENCE_END.search(text, found[start - 1].end(), found[start].start()) and not any(map(_is_digit, again)):
+        if _SENTENCE_END.search(text, found[start - 1].end(), found[start].start()):
             return text[: found[start].start()].strip()
     return text
 

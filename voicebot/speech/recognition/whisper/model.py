@@ -36,7 +36,7 @@ _MOST_TOKENS = 224
 #: How many tokens a text may have, for any speech and for a second of it: as nine of ten have, as most have, and more
 #: than any mouth can say. What reaches the first two is mostly a loop: of 13 orders ten, each right up to its end, and
 #: without a limit one takes two seconds.
-_LIMITS = ((2, 4.5), (6, 5), (10, 8))
+_LIMITS = ((1, 4.5), (6, 5), (10, 8))
 #: A text that begins again at the first limit is over if the sound is, whose last 0.2 s are quiet: of 155 orders 19 in
 #: 20 have their last word so close to its end, and one in 20 a word at two thirds of its text.
 _LAST_WORD_S = 1.0
