@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from voicebot.speech.recognition.sphinx.domain import compile_domain
 from voicebot.speech.recognition.transcriber import WorkerTranscriber
 from voicebot.speech.recognition.whisper.desk import Urgency
 from voicebot.speech.recognition.whisper.engine import WhisperEngine
-from voicebot.speech.recognition.whisper.model import Cue, Decoded, Likelier, Samples
+from voicebot.speech.recognition.whisper.model import Cue, Decoded, Likelier, Model, Samples
 from voicebot.speech.recognition.wire import Request
 from voicebot.speech.workers.pool import WorkerPool
 from voicebot.speech.workers.process import WorkerSpec
@@ -179,6 +180,30 @@ def test_nothing_in_decoding_is_drawn_by_chance(tmp_path: Path) -> None:
     first, second = (model.decode(noise, Cue(), lambda: False) for _ in range(2))
     assert first is not None
     assert first == second
+
+
+@pytest.mark.parametrize(("over", "written"), [(True, [14]), (False, [14, 20, 33])])
+def test_a_text_that_begins_again_is_written_on_only_while_the_sound_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, over: bool, written: list[int]
+) -> None:
+    class Noting(Model):
+        tokens: ClassVar[list[int]] = []
+
+        def _generate(self, *given: Any, **options: Any) -> Any:
+            result = super()._generate(*given, **options)
+            self.tokens.append(len(result.sequences_ids[0]))
+            return result
+
+    # What the tiny model attends to is left to chance.
+    monkeypatch.setattr("voicebot.speech.recognition.whisper.model._LAST_WORD_S", 2.8 if over else 0.0)
+    directory = write_whisper_model(tmp_path, says=4 * "go up now. ")
+    model = Noting(str(directory), threads=1, compute_type="int8", context_s=5.0, local_only=True)
+    model.tokens.clear()
+    sound = np.random.default_rng(0).normal(0, 0.1, round(2.8 * 16000)).astype(np.float32)
+    decoded = model.decode(sound, Cue(enough=lambda *_: True), lambda: False)
+    assert decoded is not None
+    assert [each.text for each in decoded.texts] == ["go up now."]
+    assert model.tokens == written
 
 
 async def test_partials_are_what_two_passes_agree_on(engine: WhisperEngine) -> None:
