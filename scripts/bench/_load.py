@@ -150,14 +150,16 @@ async def place_calls(
     seconds: float,
     on_window: Callable[[], None],
     ramp_s: float | None = None,
+    pace_s: float = 0.0,
     seed: int = 0,
 ) -> Load:
     """Place `count` calls, have all of them up for `seconds`, and hang up.
 
     They begin within `ramp_s`, by default within as short a time as any server of ours takes them.
 
-    Each caller goes through `topics` in an order of its own, and only listens where there are none. `on_window` is
-    called when the window begins and when it ends.
+    Each caller goes through `topics` in an order of its own, and only listens where there are none. Who does not
+    interrupt speaks `pace_s` after speaking before, or when the bot has paused, if that is later: a server that answers
+    sooner is not asked more for it. `on_window` is called when the window begins and when it ends.
     """
     chance = random.Random(seed)  # noqa: S311  # when calls begin is no secret
     over = asyncio.Event()
@@ -171,7 +173,7 @@ async def place_calls(
             wait_s = place * ramp_s / count + chance.random() * 0.02
             numbers = Numbers(caller=f"+1555{place:07d}")
             says = [line for topic in mine for line in topic]
-            tasks.create_task(_one(network, call, numbers, says, wait_s=wait_s, up=up, over=over))
+            tasks.create_task(_one(network, call, numbers, says, wait_s=wait_s, pace_s=pace_s, up=up, over=over))
         for _ in calls:
             await up.acquire()
         await asyncio.sleep(_SETTLE_S)
@@ -191,6 +193,7 @@ async def _one(
     lines: Sequence[Line],
     *,
     wait_s: float,
+    pace_s: float,
     up: asyncio.Semaphore,
     over: asyncio.Event,
 ) -> None:
@@ -198,7 +201,7 @@ async def _one(
     try:
         async with network.dial(numbers=numbers) as line:
             up.release()
-            talking = asyncio.create_task(_talk(line, call, lines))
+            talking = asyncio.create_task(_talk(line, call, lines, pace_s))
             ended = asyncio.create_task(line.ended.wait())
             waiting = asyncio.create_task(over.wait())
             await asyncio.wait({ended, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -211,7 +214,8 @@ async def _one(
         up.release()
 
 
-async def _talk(line: CarrierLine, call: Call, lines: Sequence[Line]) -> None:
+async def _talk(line: CarrierLine, call: Call, lines: Sequence[Line], pace_s: float) -> None:
+    due_s = line.now_s()
     for turn in range(10_000 if lines else 0):
         saying = lines[turn % len(lines)]
         interrupting = turn % 3 == 2 and saying.said is Said.REQUEST
@@ -219,7 +223,9 @@ async def _talk(line: CarrierLine, call: Call, lines: Sequence[Line]) -> None:
             await _bot_began(line)
             await asyncio.sleep(INTERRUPT_AFTER_S)
         else:
+            await asyncio.sleep(max(0.0, due_s - line.now_s()))
             await _bot_paused(line)
+        due_s = line.now_s() + pace_s
         if saying.keys:
             await _press(line, call, saying)
         else:

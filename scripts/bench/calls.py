@@ -30,14 +30,15 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
 import structlog
 import uvloop
-from _load import Load, Said, Topic, place_calls
+from _load import Load, Said, place_calls
 from _questions import WITH_MODELS, Voices, flows_without_rephrasings, load_voices
 from _report import Report, parser, percentile
 from _usage import Usage, pin, usage
@@ -145,6 +146,7 @@ class Bench:
     cache: Path
     #: Within how many seconds the calls begin; None for a few.
     ramp_s: float | None = None
+    pace_s: float = 0.0
 
 
 async def measure(
@@ -184,9 +186,10 @@ async def measure(
                 await asyncio.sleep(0.1 * ending)
                 if waiting:
                     others.create_task(leave(data, waiting, seconds, over))
-                measured = await _under_load(
-                    server, network, count, seconds, topics, ramp_s=bench.ramp_s, begun=over, records=records
+                place = partial(
+                    place_calls, network, count, topics, seconds=seconds, ramp_s=bench.ramp_s, pace_s=bench.pace_s
                 )
+                measured = await _under_load(server, place, over, records=records)
             return replace(measured, worked=await worked(data)) if waiting else measured
 
 
@@ -219,15 +222,7 @@ async def _end(network: Network, number: int, over: asyncio.Event) -> None:
 
 
 async def _under_load(
-    server: RunningServer,
-    network: Network,
-    count: int,
-    seconds: float,
-    topics: list[Topic],
-    *,
-    ramp_s: float | None,
-    begun: asyncio.Event,
-    records: bool,
+    server: RunningServer, place: Callable[..., Awaitable[Load]], begun: asyncio.Event, *, records: bool
 ) -> Measured:
     pid = server.process.pid
     idle = usage(pid)
@@ -240,7 +235,7 @@ async def _under_load(
 
     gc.collect()
     gc.freeze()
-    load = await place_calls(network, count, topics, seconds=seconds, on_window=look, ramp_s=ramp_s)
+    load = await place(on_window=look)
     (before, callers_before), (after, callers_after) = looks
     callers_cpu = (callers_after - callers_before) / load.window.length_s
     return Measured(load, idle, before, after, callers_cpu, await _stages(server) if records else ())
@@ -362,7 +357,7 @@ async def run(options: argparse.Namespace, report: Report, cache: Path) -> None:
     voices = await asyncio.to_thread(load_voices, options.data, options.piper)
     if not voices.people:
         report.missing("recorded requests", "no commands under --data; callers have synthetic voices only")
-    bench = Bench(voices, options.models, cache, options.ramp)
+    bench = Bench(voices, options.models, cache, options.ramp, options.pace)
     for count in options.calls or COUNTS:
         for system in options.only or ORDER:
             print(f"{system}, {count} calls", file=sys.stderr, flush=True)
@@ -385,6 +380,10 @@ def main() -> None:
     options_parser.add_argument(
         "--ramp", type=float, metavar="SECONDS", help="begin the calls within so long (at most 3): a server that loads "
         "models for each call does not answer twenty at once within a carrier's 15 s",
+    )  # fmt: skip
+    options_parser.add_argument(
+        "--pace", type=float, default=0.0, metavar="SECONDS", help="who does not interrupt speaks so long after "
+        "speaking before, or later (0): then a server has no more to do for answering sooner",
     )  # fmt: skip
     options_parser.add_argument(
         "--ending", type=int, default=0, metavar="N", help="further calls that are over as the measurement begins (0)"
