@@ -158,8 +158,8 @@ async def place_calls(
     They begin within `ramp_s`, by default within as short a time as any server of ours takes them.
 
     Each caller goes through `topics` in an order of its own, and only listens where there are none. Who does not
-    interrupt speaks `pace_s` after speaking before, or when the bot has paused, if that is later: a server that answers
-    sooner is not asked more for it. `on_window` is called when the window begins and when it ends.
+    interrupt begins `pace_s` after beginning before, or when the bot has paused, if that is later: a server that
+    answers sooner is not asked more for it. `on_window` is called when the window begins and when it ends.
     """
     chance = random.Random(seed)  # noqa: S311  # when calls begin is no secret
     over = asyncio.Event()

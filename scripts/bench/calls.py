@@ -382,8 +382,8 @@ def main() -> None:
         "models for each call does not answer twenty at once within a carrier's 15 s",
     )  # fmt: skip
     options_parser.add_argument(
-        "--pace", type=float, default=0.0, metavar="SECONDS", help="who does not interrupt speaks so long after "
-        "speaking before, or later (0): then a server has no more to do for answering sooner",
+        "--pace", type=float, default=0.0, metavar="SECONDS", help="a caller begins to speak at most once in so long, "
+        "interruptions apart (0): then a server has no more to do for answering sooner",
     )  # fmt: skip
     options_parser.add_argument(
         "--ending", type=int, default=0, metavar="N", help="further calls that are over as the measurement begins (0)"

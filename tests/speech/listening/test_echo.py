@@ -12,10 +12,12 @@ from voicebot.g711 import Pcm
 from voicebot.simulation.sounds import echo, mixed, silence
 from voicebot.speech.listening.echo import EchoGuard
 from voicebot.speech.listening.events import BargeInConfirmed, BargeInRetracted, BargeInSuspected, TurnEvent
+from voicebot.speech.listening.models import SpeechModel
 from voicebot.speech.listening.turn import TurnDetector
-from voicebot.speech.listening.vad import Activity
+from voicebot.speech.listening.vad import Activity, VoiceActivity
 
 PROMPT = voice("Thank you for calling. I can tell you your balance, check an order, or book an appointment.", -20.0)
+LAST = PROMPT[-samples(800) :]
 REQUEST = voice("no wait, I would like to talk about my last bill", -24.0)
 
 
@@ -100,10 +102,24 @@ def test_what_was_heard_before_a_long_silence_does_not_hide_the_next_prompts_ech
 
 def test_behind_a_prompt_of_which_nothing_came_back_the_caller_speaks() -> None:
     # An echo as late as this would have returned the prompt's beginning while its end was played.
-    last = PROMPT[-samples(800) :]
-    near = np.concatenate([silence(PROMPT.size / samples(1)), echo(last, delay_ms=100, loss_db=20)])
+    near = np.concatenate([silence(PROMPT.size / samples(1)), echo(LAST, delay_ms=100, loss_db=20)])
     assert not any(each.echo for each in activities(line(near), prompt=line(PROMPT)))
-    # So little of a prompt may have been a pause.
-    short = PROMPT[-samples(1500) :]
-    near = np.concatenate([silence(1500), echo(last, delay_ms=100, loss_db=20)])
-    assert any(each.echo for each in activities(line(near), prompt=line(short)))
+
+
+def test_a_short_prompts_echo_that_comes_all_behind_it_is_one_each_time() -> None:
+    guard = EchoGuard()
+    activity = VoiceActivity(SpeechModel())
+    for _ in range(5):
+        send(guard, line(LAST))
+        near = np.concatenate([silence(800), echo(LAST, delay_ms=100, loss_db=20), silence(1500)])
+        heard = [guard.judge(frame, activity.feed(frame)) for frame in frames(line(near))]
+        assert sum(each.echo for each in heard) > 10
+
+
+def test_a_prompts_pause_does_not_show_that_nothing_comes_back() -> None:
+    prompt = np.concatenate([LAST, silence(2500), LAST])
+    near = np.concatenate(
+        [silence(900), echo(LAST, delay_ms=0, loss_db=20), silence(2500), echo(LAST, delay_ms=0, loss_db=20)]
+    )
+    heard = activities(line(near), prompt=line(prompt))
+    assert any(each.echo for each in heard[frame_at(4000) :])

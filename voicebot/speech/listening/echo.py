@@ -52,14 +52,14 @@ class EchoGuard:
     _OVER_NOISE_DB = 6.0
     #: A way that colours one band more than this against the others is no line.
     _COLOUR_DB = 10.0
-    #: A line on which nothing sounded during so much of a prompt returns none of it: more than any echo takes, with
-    #: the longest pause of a prompt.
+    #: A line on which nothing sounded during so many loud frames of a prompt returns none of it: far more than any echo
+    #: is late.
     _UNRETURNED_FRAMES = 100
 
     def __init__(self) -> None:
         self._queue: deque[bytes] = deque()
         self._frames_since_prompt = self._REACH_FRAMES
-        #: The prompt's last frames during which nothing sounded.
+        #: The loud frames of this prompt since something sounded.
         self._unreturned = 0
         #: Not looked at yet, after one frame that was: what was played longer ago than any echo takes need not be.
         self._played: deque[bytes] = deque([_SILENT], maxlen=self._REACH_FRAMES + self._MOST_FRAMES)
@@ -86,6 +86,10 @@ class EchoGuard:
     def judge(self, pcm: bytes, activity: Activity) -> Activity:
         """Return `activity`, or the same without speech and with `echo` set where the prompt explains it."""
         played = self._queue.popleft() if self._queue else None
+        if played is not None and (activity.sound or self._frames_since_prompt):
+            self._unreturned = 0
+        elif played is not None and not g711.is_quiet(played):
+            self._unreturned += 1
         self._frames_since_prompt = 0 if played is not None else self._frames_since_prompt + 1
         if self._frames_since_prompt > self._REACH_FRAMES:
             if self._voiced:
@@ -93,14 +97,12 @@ class EchoGuard:
                 self._voiced.clear()
                 self._heard_db[:] = _level(0.0)
             return activity
-        if played is not None:
-            self._unreturned = 0 if activity.sound else self._unreturned + 1
         voiced = activity.speech or activity.hint
         self._played.append(_SILENT if played is None else played)
         self._heard.append(pcm)
         self._voiced.append(voiced)
         # Behind a prompt of which nothing came back, who speaks is the caller.
-        ruled_out = played is None and self._unreturned >= self._UNRETURNED_FRAMES
+        ruled_out = played is None and self._near is None and self._unreturned >= self._UNRETURNED_FRAMES
         if voiced and not ruled_out and self._explained(activity.noise_floor_dbfs):
             return replace(activity, speech=False, echo=True)
         return activity

@@ -78,7 +78,7 @@ async def test_a_desk_has_rested_after_nine_times_as_long_as_its_last_job_took()
     ("urgency", "rested"),
     [(Urgency.FINAL, [False, True]), (Urgency.SPECULATIVE, [False, True]), (Urgency.PARTIAL, [True, True])],
 )
-async def test_a_crowded_desk_has_no_time_to_spare_however_long_its_pauses(
+async def test_a_crowded_desk_has_no_time_to_spare_until_the_crowd_has_been_gone_for_long(
     urgency: Urgency, rested: list[bool]
 ) -> None:
     now_s = 100.0

@@ -86,7 +86,11 @@ def test_a_request_that_is_written_twice_was_said_once(text: str, once: str) -> 
         ("I want a tea. I want milk", "I want a tea. I want milk"),  # goes on in another way
         ("I want a tea. I", "I want a tea."),
         ("I want a tea I want a", "I want a tea I want a"),  # no sentence ends there
-        ("Yes. Yes I", "Yes. Yes I"),
+        ("Thank you. Thank you. Thank you. Thank you. Thank", "Thank you. Thank you. Thank you. Thank you. Thank"),
+        ("Hello there. Hello there. Hello", "Hello there. Hello there. Hello"),
+        ("Bye. Bye. Bye. Bye", "Bye. Bye. Bye. Bye"),
+        ("Write to info at company.info", "Write to info at company.info"),
+        ("Please call Dr. P", "Please call Dr. P"),  # half a word, and not even the first again
         ("4 0 2. 4 0", "4 0 2. 4 0"),
         ("", ""),
     ],

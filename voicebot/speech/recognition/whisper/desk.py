@@ -14,8 +14,8 @@ from voicebot.speech.recognition.whisper.model import Decoded
 
 #: In times of what the last job took: what can be left out gets a tenth of the time at most.
 _REST = 9
-#: Where jobs that cannot be left out take more than this share of a thread's time, nothing else gets any: a partial
-#: text needs two decodings that agree, for the second of which there is hardly ever time in a crowd of callers.
+#: Where finals and guesses took more than this share of the threads' time lately, nothing else gets any: a partial text
+#: needs two decodings that agree, for the second of which there is hardly ever time in a crowd of callers.
 _CROWDED = 0.2
 _SHARE_OVER_S = 10.0
 

@@ -14,7 +14,7 @@ _LONGEST_REPEATED = 6
 _SHORTEST_LOOP = 3
 _LEAST_WORDS_PER_S = 1.2
 _LAST_SENTENCE = re.compile(r".*[.?!,](?=\s)", re.DOTALL)
-_SENTENCE_END = re.compile(r"[.?!]")
+_SENTENCE_END = re.compile(r"[.?!](?=\s)")
 _DIGIT = re.compile(r"[\d ,.-]+|zero|one|two|three|four|five|six|seven|eight|nine|oh", re.IGNORECASE)
 
 
@@ -75,15 +75,20 @@ def before_restart(text: str) -> str:
     """Return `text` before it begins again as all of it does, behind the end of a sentence; the last word may be half.
 
     A word is enough, which tells little: "I want tea. I want milk" begins again, too. So the sound has to be asked
-    whether more was said. People say the digits of a number again.
+    whether more was said. People say the digits of a number again, and a loop of a word or two was most likely made up:
+    both are left as they are.
     """
     found = list(re.finditer(r"[\w']+", text.lower()))
     words = [each.group() for each in found]
+    if any(words[period:-1] == words[: -period - 1] for period in range(1, _SHORTEST_LOOP)):
+        return text
     for start in range(_SHORTEST_LOOP, len(words)):
         *again, last = words[start:]
         if again != words[: len(again)] or not words[len(again)].startswith(last) or any(map(_is_digit, words[start:])):
             continue
-        if _SENTENCE_END.search(text, found[start - 1].end(), found[start].start()):
+        # Half a word alone may be any ("Please call Dr. P").
+        begins = bool(again) or last == words[0]
+        if begins and _SENTENCE_END.search(text, found[start - 1].end(), found[start].start()):
             return text[: found[start].start()].strip()
     return text
 

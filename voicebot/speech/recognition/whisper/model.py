@@ -33,12 +33,12 @@ CONTEXT_S = 4.0
 _QUIET_S = 0.5
 _FRAMES_PER_S = 100
 _MOST_TOKENS = 224
-#: How many tokens a text may have, for any speech and for a second of it: as nine of ten have, as most have, and more
-#: than any mouth can say. What reaches the first two is mostly a loop: of 13 orders ten, each right up to its end, and
-#: without a limit one takes two seconds.
+#: How many tokens a text may have, for any speech and for a second of it. The first is enough for nine texts of ten,
+#: the second for nearly all, and the third is more than any mouth can say. What reaches one of the first two is mostly
+#: a loop, each right up to its end, and without a limit one takes two seconds.
 _LIMITS = ((1, 4.5), (6, 5), (10, 8))
-#: A text that begins again at the first limit is over if the sound is, whose last 0.2 s are quiet: of 155 orders 19 in
-#: 20 have their last word so close to its end, and one in 20 a word at two thirds of its text.
+#: A text that begins again at the first limit is over if its last word begins so close to the end of the sound, of
+#: which 0.2 s are quiet. In 19 of 20 orders the last word does (n = 155), in one of 20 the word at two thirds.
 _LAST_WORD_S = 1.0
 #: Alternatives of free speech: the third or fourth is often the one that holds only words of the domain.
 _BEAM = 4
@@ -150,11 +150,13 @@ class Model:
         beam = _BEAM if cue.enough is None and not draft else 1
         # A text whose end was looked for, or against which another was weighed, is aligned for its words as well.
         align = cache(partial(self._align, encoded, len(samples)))
-        said, texts, no_speech = self._transcribe(encoded, tokens, beam, len(samples), align)
+        # A part of an utterance ends in mid-speech, of which the end tells nothing.
+        limits = _LIMITS if beam == 1 and not draft else _LIMITS[1:]
+        said, texts, no_speech = self._transcribe(encoded, tokens, beam, len(samples), align, limits=limits)
         if draft or cancelled():
             return Decoded(texts, no_speech)
         if cue.enough is not None and not cue.enough(texts[0].text, partial(self._likelier, align, said)):
-            said, texts, no_speech = self._transcribe(encoded, tokens, _BEAM, len(samples), align)
+            said, texts, no_speech = self._transcribe(encoded, tokens, _BEAM, len(samples), align, limits=_LIMITS[1:])
         if cancelled():
             return None
         words = self._words(align, said, len(samples)) if texts[0].text else ()
@@ -167,11 +169,18 @@ class Model:
         return Decoded(texts, no_speech, words, *self._numbers(encoded, tokens, cue.lengths))
 
     def _transcribe(
-        self, encoded: ctranslate2.StorageView, tokens: list[int], beam: int, samples: int, align: _Align
+        self,
+        encoded: ctranslate2.StorageView,
+        tokens: list[int],
+        beam: int,
+        samples: int,
+        align: _Align,
+        *,
+        limits: Sequence[tuple[int, float]],
     ) -> tuple[list[int], tuple[Text, ...], float]:
         """Return the first text's tokens, all texts, and the probability that nobody spoke."""
         seconds = samples / RATE_HZ
-        for least, per_s in _LIMITS if beam == 1 else _LIMITS[1:]:
+        for least, per_s in limits:
             most = min(_MOST_TOKENS, least + math.ceil(per_s * seconds))
             result = self._generate(
                 encoded, tokens, most=most, beam=beam, suppress_blank=True, suppress_tokens=self._suppressed
