@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -27,6 +29,19 @@ class RemoteProtocolError(VoicebotError):
 
 class EngineUnavailable(VoicebotError):
     """A speech engine is missing, dead or too slow. The message says which one and what helps."""
+
+
+@contextmanager
+def first_unavailable() -> Iterator[None]:
+    """Raise the first `EngineUnavailable` of a task group alone: callers name this error, not a group of them."""
+    failure: Exception | None = None
+    try:
+        yield
+    except* EngineUnavailable as failures:
+        failure = failures.exceptions[0]
+    if failure is not None:
+        # Not within `except*`: Python 3.11.2, which is Debian 12's, takes it there for the group it came from.
+        raise failure
 
 
 class BackendUnavailable(VoicebotError):

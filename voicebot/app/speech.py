@@ -14,7 +14,7 @@ import structlog
 from voicebot.dialog.expectation import Expectation
 from voicebot.dialog.flow import Bot
 from voicebot.dialog.loader import LEXICON, RECORDINGS
-from voicebot.errors import EngineUnavailable
+from voicebot.errors import EngineUnavailable, first_unavailable
 from voicebot.media.hearing import TurnModel
 from voicebot.media.speaking import Voice as SpeakingVoice
 from voicebot.settings import Settings
@@ -158,12 +158,10 @@ async def start_speech(settings: Settings, bot: Bot, stack: AsyncExitStack, prog
     pools = (speaking, *([second] if second else []), turn_pool, *hearing)
     for pool in pools:
         stack.push_async_callback(pool.stop)
-    try:
+    with first_unavailable():
         async with asyncio.TaskGroup() as group:
             for pool in pools:
                 group.create_task(pool.start())
-    except* EngineUnavailable as failures:
-        raise failures.exceptions[0] from None  # the first reason is enough
     talk = _TalkEars.of(settings, stack)
     directory = settings.data / "cache" / "phrases"
     turn_model = EndOfTurnClient(turn_pool)

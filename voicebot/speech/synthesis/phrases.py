@@ -20,7 +20,7 @@ from typing import Protocol
 
 import structlog
 
-from voicebot.errors import EngineUnavailable
+from voicebot.errors import EngineUnavailable, first_unavailable
 from voicebot.speech.synthesis.lexicon import Lexicon
 from voicebot.speech.synthesis.recorded import RecordedPrompts
 from voicebot.speech.synthesis.script import Script, write_script
@@ -141,13 +141,10 @@ class PhraseCache:
             done += 1
             progress(done, len(wanted))
 
-        try:
+        with first_unavailable():
             async with asyncio.TaskGroup() as group:
                 for text in wanted:
                     group.create_task(have(text))
-        except* EngineUnavailable as failures:
-            # The first reason is enough, and callers name this error, not a group of them.
-            raise failures.exceptions[0] from None
         await self.flush()
 
     async def flush(self) -> None:
