@@ -112,8 +112,10 @@ async def add_reader(data: Path, name: str = "demo") -> str:
 
 def end_when_told() -> None:
     """Let SIGTERM end this process as Ctrl-C does, so that the servers it has started are stopped with it."""
-    # Raised here, not by SIGINT, which a process that a script started in the background ignores.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # At SIGINT a runner of event loops cancels its main task; an exception out of nowhere may leave others that never
+    # end. It does so unless SIGINT is ignored, as by what a script started in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 @asynccontextmanager
