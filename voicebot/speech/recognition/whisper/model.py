@@ -1,7 +1,8 @@
-"""A Whisper model: audio in, ranked transcripts out, each on one CTranslate2 thread."""
+"""A Whisper model: audio in, ranked transcripts out, each on one thread."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,9 +17,11 @@ import numpy.typing as npt
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
+from faster_whisper.utils import download_model
 
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Word
+from voicebot.speech.recognition.whisper.decoder import Decoder, Marks, Writing
 from voicebot.speech.recognition.whisper.figures import one_word
 from voicebot.speech.recognition.whisper.guards import before_loop, before_restart, said_once
 from voicebot.speech.recognition.whisper.hums import hum_for_digit, hummed
@@ -54,6 +57,10 @@ Samples = npt.NDArray[np.float32]
 #: How much likelier another text than the decoded one is for the same sound, in natural logarithms.
 Likelier = Callable[[str], float]
 _Align = Callable[[tuple[int, ...]], Any]
+#: The tokens of each text, likeliest first, their logarithmic probabilities, and the probability that nobody spoke.
+_Written = tuple[list[list[int]], list[float], float]
+#: Given how many tokens a text may have at most.
+_Writer = Callable[[int], _Written]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +122,18 @@ class Model:
         at_once: int = 1,
     ) -> None:
         try:
+            folder = Path(name_or_path)
+            if not folder.is_dir():
+                folder = Path(download_model(name_or_path, local_files_only=local_only))
             self._whisper = WhisperModel(
-                name_or_path,
+                str(folder),
                 device="cpu",
                 compute_type=compute_type,
                 cpu_threads=threads,
                 num_workers=at_once,
-                local_files_only=local_only,
             )
+            # Other weights are left to CTranslate2.
+            self._decoder = Decoder(folder / "model.bin", threads=threads) if compute_type == "int8" else None
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineUnavailable(f"The Whisper model {name_or_path} cannot be loaded: {error}") from error
         self._context_s = context_s
@@ -131,6 +142,13 @@ class Model:
             self._whisper.hf_tokenizer, self._whisper.model.is_multilingual, task="transcribe", language="en"
         )
         self._suppressed = list(get_suppressed_tokens(self._tokenizer, [-1]))
+        self._marks = Marks(
+            start=self._tokenizer.sot,
+            end=self._tokenizer.eot,
+            no_speech=self._tokenizer.no_speech,
+            never=self._suppressed,
+            not_first=json.loads((folder / "config.json").read_text())["suppress_ids_begin"],
+        )
         self._digits = self._digit_tokens()
         self._all_but_digits = self._all_but(self._digits)
         self._single_digits = SingleDigits(self._next_words, self._tokenizer.encode)
@@ -180,12 +198,11 @@ class Model:
     ) -> tuple[list[int], tuple[Text, ...], float]:
         """Return the first text's tokens, all texts, and the probability that nobody spoke."""
         seconds = samples / RATE_HZ
+        write = self._writer(encoded, tokens, beam)
         for least, per_s in limits:
             most = min(_MOST_TOKENS, least + math.ceil(per_s * seconds))
-            result = self._generate(
-                encoded, tokens, most=most, beam=beam, suppress_blank=True, suppress_tokens=self._suppressed
-            )
-            said = [[token for token in ids if token < self._tokenizer.eot] for ids in result.sequences_ids]
+            found, scores, no_speech = write(most)
+            said = [[token for token in ids if token < self._tokenizer.eot] for ids in found]
             full = [self._tokenizer.decode(ids).strip() for ids in said]
             texts = [
                 before_loop(text, seconds) if len(ids) >= most else said_once(text)
@@ -199,8 +216,21 @@ class Model:
                     continue
             if texts[0] != full[0]:
                 break
-        scored = tuple(Text(text, float(score)) for text, score in zip(texts, result.scores, strict=True))
-        return self._up_to(texts[0], said[0]), scored, float(result.no_speech_prob)
+        scored = tuple(Text(text, score) for text, score in zip(texts, scores, strict=True))
+        return self._up_to(texts[0], said[0]), scored, no_speech
+
+    def _writer(self, encoded: ctranslate2.StorageView, tokens: list[int], beam: int) -> _Writer:
+        if beam == 1 and self._decoder is not None:
+            writing = Writing(self._decoder, np.asarray(encoded), tokens, self._marks)
+            return lambda most: ([writing.up_to(most)], [writing.log_probability], writing.no_speech)
+
+        def searched(most: int) -> _Written:
+            result = self._generate(
+                encoded, tokens, most=most, beam=beam, suppress_blank=True, suppress_tokens=self._suppressed
+            )
+            return result.sequences_ids, result.scores, result.no_speech_prob
+
+        return searched
 
     def _up_to(self, text: str, said: list[int]) -> list[int]:
         """Return the first of the tokens `said`, whose text is `text`."""
