@@ -29,8 +29,11 @@ Digits with their space are single tokens, as in the published models."""
 _TIMESTAMPS = tuple(f"<|{step * 0.02:.2f}|>" for step in range(1501))
 
 
-def write_whisper_model(directory: Path, *, says: str | None, seed: int = 0) -> Path:
-    """Write a model into `directory` that transcribes everything as `says`, or as its random weights would have it."""
+def write_whisper_model(directory: Path, *, says: str | None, seed: int = 0, quantization: str | None = None) -> Path:
+    """Write a model into `directory` that transcribes everything as `says`, or as its random weights would have it.
+
+    Its weights are kept as float32, or in the form of this name ("int8", "float16").
+    """
     directory.mkdir(parents=True, exist_ok=True)
     letters = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *_MERGED]
     vocabulary = [*letters, *_SPECIAL, *_TIMESTAMPS]
@@ -40,6 +43,7 @@ def write_whisper_model(directory: Path, *, says: str | None, seed: int = 0) -> 
         _make_it_say(spec, _tokenizer(letters).encode(f" {says}").ids, len(letters))
     spec.register_vocabulary(vocabulary)
     spec.validate()
+    spec.optimize(quantization)
     spec.save(str(directory))
     # The library's own converter lists these; the decoder's attention over the audio then places words in time.
     config = json.loads((directory / "config.json").read_text())

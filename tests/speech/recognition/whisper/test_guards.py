@@ -115,3 +115,8 @@ def test_four_times_the_same_words_is_still_speech() -> None:
 )
 def test_a_partial_is_what_two_passes_agree_on(earlier: str, later: str, common: str) -> None:
     assert agreed(earlier, later) == common
+
+
+def test_one_word_again_is_no_restart_where_more_is_asked_for() -> None:
+    assert before_restart("I want tea. I", least=1) == "I want tea. I"
+    assert before_restart("I want tea. I wa", least=1) == "I want tea."

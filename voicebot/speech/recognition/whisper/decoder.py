@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,6 @@ from voicebot.speech.recognition.whisper.weights import Weights
 Floats = npt.NDArray[np.float32]
 _Tensors = dict[str, onnxruntime.OrtValue]
 
-_PROVIDERS = ["CPUExecutionProvider"]
-
 
 class Decoder:
     """The decoder of one model, int8 weights, which serves any number of sounds and threads at once.
@@ -27,13 +26,12 @@ class Decoder:
     """
 
     def __init__(self, weights: Path, *, threads: int) -> None:
+        if not _exact():
+            raise ValueError("this processor adds up products of 8 bits in 16, which is too few")
         read = Weights(weights)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
         self._shape = network.shape_of(read)
-        self._cross = onnxruntime.InferenceSession(network.cross_attention(read), options, providers=_PROVIDERS)
-        self._decoder = onnxruntime.InferenceSession(network.decoder(read), options, providers=_PROVIDERS)
+        self._cross = _session(network.cross_attention(read), threads)
+        self._decoder = _session(network.decoder(read), threads)
         self._crossed = [output.name for output in self._cross.get_outputs()]
         self._outputs = [output.name for output in self._decoder.get_outputs()]
         self._vectors = read.matrix("decoder/embeddings/weight")
@@ -84,11 +82,20 @@ class Marks:
     not_first: Sequence[int]
 
 
-class Writing:
-    """The likeliest text for a sound in the making; it goes on from where it was stopped.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The tokens of each text, likeliest first, the mean of each one's logarithmic probabilities, and that of silence.
 
-    `no_speech` is the probability that nobody spoke.
+    Of a text that has ended, the end counts as well.
     """
+
+    texts: Sequence[Sequence[int]]
+    log_probabilities: Sequence[float]
+    no_speech: float
+
+
+class Writing:
+    """The likeliest text for a sound in the making; it goes on from where it was stopped."""
 
     def __init__(self, decoder: Decoder, encoded: Floats, prompt: Sequence[int], marks: Marks) -> None:
         """Begin behind `prompt`, whose last tokens are the transcript's start and what belongs to it."""
@@ -99,24 +106,19 @@ class Writing:
         logits, self._past = decoder.step(
             self._heard, decoder.nothing_before, 0, prompt, [list(prompt).index(marks.start), len(prompt) - 1]
         )
-        self.no_speech = math.exp(_log_probability(logits[0], marks.no_speech))
+        self._no_speech = math.exp(_log_probability(logits[0], marks.no_speech))
         self._tokens: list[int] = []
         self._sum = 0.0
         self._ended = False
         self._choose(logits[1], not_now=marks.not_first)
 
-    def up_to(self, most: int) -> list[int]:
-        """Return the text's tokens, no more than `most`."""
+    def up_to(self, most: int) -> Written:
+        """Return the text, of no more than `most` tokens; less than at another time is not asked for."""
         while not self._ended and len(self._tokens) < most:
             before = self._prompt + len(self._tokens) - 1
             logits, self._past = self._decoder.step(self._heard, self._past, before, self._tokens[-1:], [0])
             self._choose(logits[0])
-        return self._tokens[:most]
-
-    @property
-    def log_probability(self) -> float:
-        """Return the tokens' mean, the end's among them if it was reached."""
-        return self._sum / max(1, len(self._tokens))
+        return Written([self._tokens], [self._sum / max(1, len(self._tokens))], self._no_speech)
 
     def _choose(self, logits: Floats, not_now: Sequence[int] = ()) -> None:
         logits[[*self._marks.never, *not_now]] = -np.inf
@@ -125,6 +127,21 @@ class Writing:
         self._ended = token == self._marks.end
         if not self._ended:
             self._tokens.append(token)
+
+
+def _session(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _exact() -> bool:
+    """Say whether the largest values come out right: without VNNI a processor cuts off the sum of two products."""
+    session = _session(network.largest_product(), 1)
+    (product,) = session.run(["product"], {"ones": np.ones((1, network.LARGEST), dtype=np.float32)})
+    return bool(np.allclose(product, network.LARGEST, rtol=0.01))
 
 
 def _log_probability(logits: Floats, token: int) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 import ctranslate2
 import numpy as np
 import numpy.typing as npt
+import structlog
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
@@ -21,7 +22,7 @@ from faster_whisper.utils import download_model
 
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Word
-from voicebot.speech.recognition.whisper.decoder import Decoder, Marks, Writing
+from voicebot.speech.recognition.whisper.decoder import Decoder, Marks, Writing, Written
 from voicebot.speech.recognition.whisper.figures import one_word
 from voicebot.speech.recognition.whisper.guards import before_loop, before_restart, said_once
 from voicebot.speech.recognition.whisper.hums import hum_for_digit, hummed
@@ -36,12 +37,14 @@ CONTEXT_S = 4.0
 _QUIET_S = 0.5
 _FRAMES_PER_S = 100
 _MOST_TOKENS = 224
-#: How many tokens a text may have, for any speech and for a second of it. The first is enough for nine texts of ten,
-#: the second for nearly all, and the third is more than any mouth can say. What reaches one of the first two is mostly
-#: a loop, each right up to its end, and without a limit one takes two seconds.
-_LIMITS = ((1, 4.5), (6, 5), (10, 8))
-#: A text that begins again at the first limit is over if its last word begins so close to the end of the sound, of
-#: which 0.2 s are quiet. In 19 of 20 orders the last word does (n = 155), in one of 20 the word at two thirds.
+#: How many tokens a text may have, for any speech and for a second of it. The first is enough for nearly all, and the
+#: second is more than any mouth can say. What reaches the first is mostly a loop, each right up to its end, and without
+#: a limit one takes two seconds.
+_LIMITS = ((6, 5), (10, 8))
+#: Nine texts of ten have no more; up to there a text that begins again is looked at.
+_COMMON = (1, 4.5)
+#: It is over if its last word begins so close to the end of the sound, of which 0.2 s are quiet. In 19 of 20 orders
+#: the last word does (n = 155), in one of 20 the word at two thirds.
 _LAST_WORD_S = 1.0
 #: Alternatives of free speech: the third or fourth is often the one that holds only words of the domain.
 _BEAM = 4
@@ -53,14 +56,14 @@ _NO_CHANCE = 1e-9
 #: So long with 0.4 s around it lasts a digit that is said by itself: 99 of 100 take less than 1.05 s.
 _ALONE_S = 1.5
 
+_log = structlog.get_logger()
+
 Samples = npt.NDArray[np.float32]
 #: How much likelier another text than the decoded one is for the same sound, in natural logarithms.
 Likelier = Callable[[str], float]
 _Align = Callable[[tuple[int, ...]], Any]
-#: The tokens of each text, likeliest first, their logarithmic probabilities, and the probability that nobody spoke.
-_Written = tuple[list[list[int]], list[float], float]
-#: Given how many tokens a text may have at most.
-_Writer = Callable[[int], _Written]
+#: Whether the sound ends where these tokens do.
+_Ends = Callable[[Sequence[int]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +135,7 @@ class Model:
                 cpu_threads=threads,
                 num_workers=at_once,
             )
-            # Other weights are left to CTranslate2.
-            self._decoder = Decoder(folder / "model.bin", threads=threads) if compute_type == "int8" else None
+            self._decoder = _decoder(folder, threads) if compute_type == "int8" else None
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineUnavailable(f"The Whisper model {name_or_path} cannot be loaded: {error}") from error
         self._context_s = context_s
@@ -169,12 +171,12 @@ class Model:
         # A text whose end was looked for, or against which another was weighed, is aligned for its words as well.
         align = cache(partial(self._align, encoded, len(samples)))
         # A part of an utterance ends in mid-speech, of which the end tells nothing.
-        limits = _LIMITS if beam == 1 and not draft else _LIMITS[1:]
-        said, texts, no_speech = self._transcribe(encoded, tokens, beam, len(samples), align, limits=limits)
+        ends = None if draft else partial(self._ends, align, len(samples))
+        said, texts, no_speech = self._transcribe(encoded, tokens, beam, len(samples) / RATE_HZ, ends)
         if draft or cancelled():
             return Decoded(texts, no_speech)
         if cue.enough is not None and not cue.enough(texts[0].text, partial(self._likelier, align, said)):
-            said, texts, no_speech = self._transcribe(encoded, tokens, _BEAM, len(samples), align, limits=_LIMITS[1:])
+            said, texts, no_speech = self._transcribe(encoded, tokens, _BEAM, len(samples) / RATE_HZ)
         if cancelled():
             return None
         words = self._words(align, said, len(samples)) if texts[0].text else ()
@@ -191,46 +193,56 @@ class Model:
         encoded: ctranslate2.StorageView,
         tokens: list[int],
         beam: int,
-        samples: int,
-        align: _Align,
-        *,
-        limits: Sequence[tuple[int, float]],
+        seconds: float,
+        ends: _Ends | None = None,
     ) -> tuple[list[int], tuple[Text, ...], float]:
-        """Return the first text's tokens, all texts, and the probability that nobody spoke."""
-        seconds = samples / RATE_HZ
-        write = self._writer(encoded, tokens, beam)
-        for least, per_s in limits:
-            most = min(_MOST_TOKENS, least + math.ceil(per_s * seconds))
-            found, scores, no_speech = write(most)
-            said = [[token for token in ids if token < self._tokenizer.eot] for ids in found]
+        """Return the first text's tokens, all texts, and the probability that nobody spoke.
+
+        A text that begins again is over where `ends` says so.
+        """
+        write: Callable[[int], Written] = partial(self._search, encoded, tokens, beam)
+        if beam == 1 and self._decoder is not None:
+            write = Writing(self._decoder, np.asarray(encoded), tokens, self._marks).up_to
+            if ends and (over := self._over(write, _most(_COMMON, seconds), ends)):
+                return over
+        for limit in _LIMITS:
+            most = _most(limit, seconds)
+            found = write(most)
+            said = [self._words_of(ids) for ids in found.texts]
             full = [self._tokenizer.decode(ids).strip() for ids in said]
             texts = [
                 before_loop(text, seconds) if len(ids) >= most else said_once(text)
                 for text, ids in zip(full, said, strict=True)
             ]
-            if len(said[0]) < most:
+            if len(said[0]) < most or texts[0] != full[0]:
                 break
-            if (least, per_s) == _LIMITS[0]:
-                texts = [before_restart(full[0])]
-                if texts == full or not self._reaches_end(align, self._up_to(texts[0], said[0]), samples):
-                    continue
-            if texts[0] != full[0]:
-                break
-        scored = tuple(Text(text, score) for text, score in zip(texts, scores, strict=True))
-        return self._up_to(texts[0], said[0]), scored, no_speech
+        scored = tuple(Text(text, score) for text, score in zip(texts, found.log_probabilities, strict=True))
+        return self._up_to(texts[0], said[0]), scored, found.no_speech
 
-    def _writer(self, encoded: ctranslate2.StorageView, tokens: list[int], beam: int) -> _Writer:
-        if beam == 1 and self._decoder is not None:
-            writing = Writing(self._decoder, np.asarray(encoded), tokens, self._marks)
-            return lambda most: ([writing.up_to(most)], [writing.log_probability], writing.no_speech)
+    def _over(
+        self, write: Callable[[int], Written], most: int, ends: _Ends
+    ) -> tuple[list[int], tuple[Text, ...], float] | None:
+        """Return what was written before it began again, if it does within its first tokens and the sound is over."""
+        for count in range(1, most + 1):
+            found = write(count)
+            said = self._words_of(found.texts[0])
+            if len(said) < count:
+                return None
+            full = self._tokenizer.decode(said).strip()
+            # A word is little to go by while the next may tell more.
+            text = before_restart(full, least=0 if count == most else 1)
+            if text != full and ends(before := self._up_to(text, said)):
+                return before, (Text(text, found.log_probabilities[0]),), found.no_speech
+        return None
 
-        def searched(most: int) -> _Written:
-            result = self._generate(
-                encoded, tokens, most=most, beam=beam, suppress_blank=True, suppress_tokens=self._suppressed
-            )
-            return result.sequences_ids, result.scores, result.no_speech_prob
+    def _search(self, encoded: ctranslate2.StorageView, tokens: list[int], beam: int, most: int) -> Written:
+        result = self._generate(
+            encoded, tokens, most=most, beam=beam, suppress_blank=True, suppress_tokens=self._suppressed
+        )
+        return Written(result.sequences_ids, result.scores, result.no_speech_prob)
 
-        return searched
+    def _words_of(self, tokens: Sequence[int]) -> list[int]:
+        return [token for token in tokens if token < self._tokenizer.eot]
 
     def _up_to(self, text: str, said: list[int]) -> list[int]:
         """Return the first of the tokens `said`, whose text is `text`."""
@@ -238,7 +250,7 @@ class Model:
             said = said[:-1]
         return said
 
-    def _reaches_end(self, align: _Align, said: Sequence[int], samples: int) -> bool:
+    def _ends(self, align: _Align, samples: int, said: Sequence[int]) -> bool:
         words = self._words(align, said, samples)
         return bool(words) and samples / RATE_HZ - words[-1].start_s <= _LAST_WORD_S
 
@@ -287,7 +299,7 @@ class Model:
         """Return digit strings of these lengths with their shares, and how likely one of them was said, not none."""
         # One more than the longest: a number too long must not look like one that fits.
         most = max(lengths, default=_LONGEST_NUMBER) + 1
-        found = self._search(encoded, tokens, self._digits, self._all_but_digits, most)
+        found = self._search_digits(encoded, tokens, self._digits, self._all_but_digits, most)
         nothing = found.pop("", 0.0)
         found = {digits: chance for digits, chance in found.items() if not lengths or len(digits.split()) in lengths}
         fitting = sum(found.values())
@@ -316,7 +328,7 @@ class Model:
             after.append(np.asarray(result.logits[0][0], dtype=np.float64).reshape(-1))
         return after
 
-    def _search(
+    def _search_digits(
         self,
         encoded: ctranslate2.StorageView,
         tokens: list[int],
@@ -376,3 +388,17 @@ class Model:
                 words.append(Word(text.strip(), start_s, end_s, sure))
             first = last
         return tuple(words)
+
+
+def _most(limit: tuple[int, float], seconds: float) -> int:
+    least, per_s = limit
+    return min(_MOST_TOKENS, least + math.ceil(per_s * seconds))
+
+
+def _decoder(folder: Path, threads: int) -> Decoder | None:
+    """Return the model's decoder with int8 weights; None, which is logged, where CTranslate2's own has to do."""
+    try:
+        return Decoder(folder / "model.bin", threads=threads)
+    except (ValueError, KeyError) as problem:
+        _log.info("Whisper writes with CTranslate2, at twice the cost", model=folder.name, why=str(problem))
+        return None

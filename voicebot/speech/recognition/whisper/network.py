@@ -16,6 +16,8 @@ from voicebot.speech.recognition.whisper.weights import Weights
 _OPSET = 17
 _CONTRIBUTED = "com.microsoft"
 _GELU = 3
+#: How many numbers `largest_product` adds up.
+LARGEST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,13 @@ class Shape:
 
 def shape_of(weights: Weights) -> Shape:
     """Return the decoder's sizes; ValueError where it is built in a way that we have no graph for."""
-    as_published = {"pre_norm": 1, "activation": _GELU, "alibi": 0, "scale_embeddings": 0, "start_from_zero_embedding": 0}
+    as_published = {
+        "pre_norm": 1,
+        "activation": _GELU,
+        "alibi": 0,
+        "scale_embeddings": 0,
+        "start_from_zero_embedding": 0,
+    }
     for name, value in as_published.items():
         if weights.number(f"decoder/{name}") != value:
             raise ValueError(f"its decoder has another {name} than Whisper's")
@@ -45,9 +53,9 @@ def shape_of(weights: Weights) -> Shape:
 
 
 def cross_attention(weights: Weights) -> bytes:
-    """Return the graph that is run once for a sound: `encoded` (1, positions, width) in, each layer's keys and values out.
+    """Return the graph that is run once for a sound: each layer's keys and values for what the encoder heard.
 
-    `cross_key_0`, `cross_value_0` and so on, (1, heads, positions, width of a head).
+    In: `encoded` (1, positions, width). Out: `cross_key_0`, `cross_value_0`, ... (1, heads, positions, head's width).
     """
     build = _Build(weights, "whisper-cross-attention")
     build.graph.input("encoded", "float32", [1, "positions", build.shape.width])
@@ -61,16 +69,22 @@ def cross_attention(weights: Weights) -> bytes:
 def decoder(weights: Weights) -> bytes:
     """Return the graph for the next tokens of a text.
 
-    In: `tokens` (1, tokens, width), each one's vector with its position's; `wanted`, those whose successors are asked for;
-    `past_key_0`, `past_value_0`, ... (1, heads, past, width of a head) of the tokens before, and what `cross_attention` gives.
-    Out: `logits` (1, wanted, vocabulary), and `present_key_0`, `present_value_0`, ...: those of the past and of `tokens`.
+    In: `tokens` (1, tokens, width), each one's vector with its position's; `wanted`, the places of those whose
+    successors are asked for; `past_key_0`, `past_value_0`, ... (1, heads, past, head's width) of the tokens before; and
+    what `cross_attention` gives. Out: `logits` (1, wanted, vocabulary), and `present_key_0`, `present_value_0`, ...:
+    those of the past with those of `tokens` behind.
     """
     build = _Build(weights, "whisper-decoder")
     graph, shape = build.graph, build.shape
     text = graph.input("tokens", "float32", [1, "tokens", shape.width])
     graph.input("wanted", "int64", ["wanted"])
     for layer in range(shape.layers):
-        for name, long in (("past_key", "past"), ("past_value", "past"), ("cross_key", "positions"), ("cross_value", "positions")):
+        for name, long in (
+            ("past_key", "past"),
+            ("past_value", "past"),
+            ("cross_key", "positions"),
+            ("cross_value", "positions"),
+        ):
             graph.input(f"{name}_{layer}", "float32", [1, shape.heads, long, shape.head])
     for layer in range(shape.layers):
         scope = f"decoder/layer_{layer}"
@@ -91,6 +105,17 @@ def decoder(weights: Weights) -> bytes:
     (last,) = graph.node("Gather", [text, "wanted"], attributes={"axis": 1})
     logits = build.dense(build.norm(last, "decoder/layer_norm"), "decoder/projection")
     graph.output(logits, "logits", "float32", [1, "wanted", "vocabulary"])
+    return graph.model({"": _OPSET, _CONTRIBUTED: 1})
+
+
+def largest_product() -> bytes:
+    """Return a graph that multiplies `ones` (1, LARGEST) by the largest weights that 8 bits hold, as the others do."""
+    graph = Graph("largest-product")
+    graph.input("ones", "float32", [1, LARGEST])
+    steps = graph.tensor("steps", np.full((LARGEST, 1), 127, dtype=np.int8))
+    worth = graph.tensor("worth", np.full(1, 1 / 127, dtype=np.float32))
+    (product,) = graph.node("DynamicQuantizeMatMul", ["ones", steps, worth], domain=_CONTRIBUTED)
+    graph.output(product, "product", "float32", [1, 1])
     return graph.model({"": _OPSET, _CONTRIBUTED: 1})
 
 

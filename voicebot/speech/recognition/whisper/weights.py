@@ -65,7 +65,9 @@ def _tensors(data: BinaryIO) -> dict[str, Array]:
     version = _number(data, "I")
     spec = _text(data)
     if version != _READ_VERSION or spec != _SPEC:
-        raise ValueError(f"{_SPEC} in version {_READ_VERSION} of CTranslate2's files is read here, not {spec} in {version}")
+        raise ValueError(
+            f"{_SPEC} in version {_READ_VERSION} of CTranslate2's files is read here, not {spec} in version {version}"
+        )
     _number(data, "I")  # the revision of the spec
     tensors: dict[str, Array] = {}
     for _ in range(_number(data, "I")):
@@ -75,10 +77,10 @@ def _tensors(data: BinaryIO) -> dict[str, Array]:
         values = np.frombuffer(_bytes(data, _number(data, "I")), dtype=_ELEMENT_TYPES[kind]).reshape(shape)
         tensors[name] = (values.astype(np.uint32) << 16).view(np.float32) if kind == _BFLOAT16 else values
     for _ in range(_number(data, "I")):
-        alias = _text(data)
-        for name, of in ((alias, (of := _text(data))), (f"{alias}_scale", f"{of}_scale")):
-            if of in tensors:
-                tensors[name] = tensors[of]
+        alias, original = _text(data), _text(data)
+        for part in ("", "_scale"):
+            if original + part in tensors:
+                tensors[alias + part] = tensors[original + part]
     return tensors
 
 
