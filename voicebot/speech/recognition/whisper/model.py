@@ -21,6 +21,7 @@ from faster_whisper.transcribe import get_suppressed_tokens
 from faster_whisper.utils import download_model
 
 from voicebot.errors import EngineUnavailable
+from voicebot.speech.memory import give_back_memory
 from voicebot.speech.asr import Word
 from voicebot.speech.recognition.whisper.decoder import Decoder, Marks, Writing, Written
 from voicebot.speech.recognition.whisper.figures import one_word
@@ -155,6 +156,7 @@ class Model:
         self._all_but_digits = self._all_but(self._digits)
         self._single_digits = SingleDigits(self._next_words, self._tokenizer.encode)
         self.name = Path(name_or_path).name
+        give_back_memory()
 
     def decode(
         self, samples: Samples, cue: Cue, cancelled: Callable[[], bool], *, draft: bool = False
