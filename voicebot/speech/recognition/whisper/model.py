@@ -21,8 +21,8 @@ from faster_whisper.transcribe import get_suppressed_tokens
 from faster_whisper.utils import download_model
 
 from voicebot.errors import EngineUnavailable
-from voicebot.speech.memory import give_back_memory
 from voicebot.speech.asr import Word
+from voicebot.speech.memory import give_back_memory
 from voicebot.speech.recognition.whisper.decoder import Decoder, Marks, Writing, Written
 from voicebot.speech.recognition.whisper.figures import one_word
 from voicebot.speech.recognition.whisper.guards import before_loop, before_restart, said_once
