@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 from tests.fakes.whisper_model import write_whisper_model
 from tests.speech.recognition.whisper.tiny import TEXT
 from voicebot.speech.recognition.whisper import decoder as decoders
-from voicebot.speech.recognition.whisper.decoder import Decoder, Floats, Marks, Writing
+from voicebot.speech.recognition.whisper.decoder import Decoder, Floats, Marks, Usual, Writing
 from voicebot.speech.recognition.whisper.model import Cue, Model
 
 _FRAMES = 500
@@ -60,8 +61,13 @@ class Both:
 
 
 @pytest.fixture(scope="module")
-def random(tmp_path_factory: pytest.TempPathFactory) -> Both:
-    return Both(write_whisper_model(tmp_path_factory.mktemp("models") / "random", says=None))
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_whisper_model(tmp_path_factory.mktemp("models") / "random", says=None)
+
+
+@pytest.fixture(scope="module")
+def random(directory: Path) -> Both:
+    return Both(directory)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -101,6 +107,48 @@ def test_a_text_goes_on_from_where_it_was_stopped(random: Both) -> None:
     parts = [list(writing.up_to(most).texts[0]) for most in (1, 5, 12)]
     assert [len(part) for part in parts] == [1, 5, 12]
     assert parts[-1] == list(random.ours(encoded).up_to(12).texts[0])
+
+
+class Counting(Decoder):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def step(self, *given: Any) -> Any:
+        self.asked += 1
+        return super().step(*given)
+
+
+@pytest.mark.parametrize("right", [0, 3, 8])
+def test_what_usually_follows_changes_the_time_and_not_the_text(random: Both, directory: Path, right: int) -> None:
+    encoded = random.encoded(0)
+    plain = random.ours(encoded).up_to(8)
+    guess = [*plain.texts[0][:right], *range(100, 108 - right)]
+    decoder = Counting(directory / "model.bin", threads=1)
+    guessed = Writing(decoder, encoded, random.prompt, random.marks, Usual([guess])).up_to(8)
+    assert list(guessed.texts[0]) == list(plain.texts[0])
+    assert guessed.log_probabilities[0] == pytest.approx(plain.log_probabilities[0], abs=0.05)
+    assert decoder.asked == {0: 8, 3: 6, 8: 2}[right]
+
+
+def test_a_text_that_ends_within_what_usually_follows_is_over(tmp_path: Path) -> None:
+    both = Both(write_whisper_model(tmp_path, says=TEXT))
+    both.prompt = both.prompt[-2:]
+    encoded = both.encoded(0)
+    plain = both.ours(encoded).up_to(40)
+    usual = Usual([[*plain.texts[0], 40, 41]])
+    guessed = Writing(both.decoder, encoded, both.prompt, both.marks, usual)
+    assert guessed.up_to(4).texts[0] == plain.texts[0][:4]
+    assert list(guessed.up_to(40).texts[0]) == list(plain.texts[0])
+    assert guessed.up_to(40).log_probabilities[0] == pytest.approx(plain.log_probabilities[0], abs=0.02)
+
+
+def test_what_follows_is_guessed_only_where_it_is_likely_enough() -> None:
+    usual = Usual([[1, 2, 3, 4], [1, 2, 3, 5], *([1, 2, 6, number] for number in range(20, 28))])
+    assert usual.after([]) == [1, 2, 6]
+    assert usual.after([9, 2, 3]) == [4]
+    assert usual.after([1, 2, 6]) == []
+    assert usual.after([7]) == []
 
 
 def test_what_is_forbidden_is_not_written(random: Both) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,9 @@ from voicebot.speech.recognition.whisper.weights import Weights
 
 Floats = npt.NDArray[np.float32]
 _Tensors = dict[str, onnxruntime.OrtValue]
+
+#: So many tokens tell that a text begins again.
+_AGAIN = 3
 
 
 class Decoder:
@@ -67,12 +71,17 @@ class Decoder:
         logits = made.pop("logits").numpy()[0]
         return logits, {name.replace("present_", "past_"): value for name, value in made.items()}
 
+    @staticmethod
+    def cut(past: _Tensors, tokens: int) -> _Tensors:
+        """Return the past as it was after so many tokens."""
+        return {name: _value(value.numpy()[:, :, :tokens]) for name, value in past.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Marks:
     """The tokens that are no words: the transcript's start and end, and the one for a sound without speech.
 
-    `never` may not be written, `not_first` not at the beginning of a text.
+    `never` may not be written, `not_first` not at the beginning of a text. `full_stops` are at the end of sentences.
     """
 
     start: int
@@ -80,6 +89,7 @@ class Marks:
     no_speech: int
     never: Sequence[int]
     not_first: Sequence[int]
+    full_stops: Collection[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +104,60 @@ class Written:
     no_speech: float
 
 
-class Writing:
-    """The likeliest text for a sound in the making; it goes on from where it was stopped."""
+class Usual:
+    """What usually follows in the answers to a question: a guess at the next tokens, which costs little where wrong."""
 
-    def __init__(self, decoder: Decoder, encoded: Floats, prompt: Sequence[int], marks: Marks) -> None:
+    #: A token that is put behind another costs a tenth of one by itself, so that it pays even if seldom right.
+    _LEAST_LIKELY = 0.2
+    _MOST = 6
+    _START = -1
+
+    def __init__(self, texts: Iterable[Sequence[int]]) -> None:
+        seen: defaultdict[tuple[int, int], Counter[int]] = defaultdict(Counter)
+        for text in texts:
+            padded = [self._START, self._START, *text]
+            for first, second, third in zip(padded, padded[1:], padded[2:], strict=False):
+                seen[first, second][third] += 1
+        #: Behind each two tokens the one seen most, and its share.
+        self._next: dict[tuple[int, int], tuple[int, float]] = {}
+        for pair, tokens in seen.items():
+            ((token, count),) = tokens.most_common(1)
+            self._next[pair] = (token, count / tokens.total())
+
+    def after(self, tokens: Sequence[int]) -> list[int]:
+        """Return what usually follows these tokens, a few of them; nothing where that is anybody's guess."""
+        first, second = [self._START, self._START, *tokens[-2:]][-2:]
+        following: list[int] = []
+        likely = 1.0
+        while len(following) < self._MOST and (found := self._next.get((first, second))):
+            token, share = found
+            likely *= share
+            if likely < self._LEAST_LIKELY:
+                break
+            following.append(token)
+            first, second = second, token
+        return following
+
+
+class Writing:
+    """The likeliest text for a sound in the making; it goes on from where it was stopped.
+
+    What usually follows is put behind each token at once, and kept as far as it is what would have been written: some
+    tokens together take little longer than one. So the text is the same with it and without.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        encoded: Floats,
+        prompt: Sequence[int],
+        marks: Marks,
+        usual: Usual | None = None,
+    ) -> None:
         """Begin behind `prompt`, whose last tokens are the transcript's start and what belongs to it."""
         self._decoder = decoder
         self._marks = marks
+        self._usual = usual
         self._prompt = len(prompt)
         self._heard = decoder.cross(encoded)
         logits, self._past = decoder.step(
@@ -108,22 +165,41 @@ class Writing:
         )
         self._no_speech = math.exp(_log_probability(logits[0], marks.no_speech))
         self._tokens: list[int] = []
-        self._sum = 0.0
+        #: Of each token, and of the end if it was reached.
+        self._log_probabilities: list[float] = []
         self._ended = False
         self._choose(logits[1], not_now=marks.not_first)
 
     def up_to(self, most: int) -> Written:
-        """Return the text, of no more than `most` tokens; less than at another time is not asked for."""
+        """Return the text, of no more than `most` tokens."""
         while not self._ended and len(self._tokens) < most:
-            before = self._prompt + len(self._tokens) - 1
-            logits, self._past = self._decoder.step(self._heard, self._past, before, self._tokens[-1:], [0])
-            self._choose(logits[0])
-        return Written([self._tokens], [self._sum / max(1, len(self._tokens))], self._no_speech)
+            self._go_on()
+        tokens = self._tokens[:most]
+        whole = len(self._tokens) < most
+        log_probabilities = self._log_probabilities if whole else self._log_probabilities[: len(tokens)]
+        return Written([tokens], [sum(log_probabilities) / max(1, len(tokens))], self._no_speech)
+
+    def _go_on(self) -> None:
+        """Write one token, and what usually follows as long as it is the likeliest."""
+        before = self._prompt + len(self._tokens) - 1
+        usual = self._usual.after(self._tokens) if self._usual else []
+        if not usual and self._tokens[-1] in self._marks.full_stops:
+            # In a short context most texts that do not end begin again.
+            usual = self._tokens[:_AGAIN]
+        # There is no position behind the last one.
+        usual = usual[: max(0, self._decoder.longest - before - 2)]
+        given = [self._tokens[-1], *usual]
+        logits, past = self._decoder.step(self._heard, self._past, before, given, range(len(given)))
+        for right, row in enumerate(logits, start=1):
+            self._choose(row)
+            if self._ended or right == len(given) or self._tokens[-1] != given[right]:
+                break
+        self._past = past if right == len(given) else self._decoder.cut(past, before + right)
 
     def _choose(self, logits: Floats, not_now: Sequence[int] = ()) -> None:
         logits[[*self._marks.never, *not_now]] = -np.inf
         token = int(logits.argmax())
-        self._sum += _log_probability(logits, token)
+        self._log_probabilities.append(_log_probability(logits, token))
         self._ended = token == self._marks.end
         if not self._ended:
             self._tokens.append(token)

@@ -17,10 +17,11 @@ from voicebot.speech.recognition.engine import OnPartial
 from voicebot.speech.recognition.known import all_known
 from voicebot.speech.recognition.sphinx.domain import Shape, expected_words, read_material
 from voicebot.speech.recognition.upsample import Upsampler
+from voicebot.speech.recognition.whisper.decoder import Usual
 from voicebot.speech.recognition.whisper.desk import Desk, Job, Urgency, Work
 from voicebot.speech.recognition.whisper.figures import count_digits, only_digits
 from voicebot.speech.recognition.whisper.guards import agreed, bare, invented
-from voicebot.speech.recognition.whisper.hints import cue_for, telling
+from voicebot.speech.recognition.whisper.hints import cue_for, sentence, telling
 from voicebot.speech.recognition.whisper.model import LONGEST_S, RATE_HZ, Cue, Decoded, Likelier, Model, Samples, Text
 from voicebot.speech.recognition.whisper.pauses import PauseFinder, Span
 from voicebot.speech.recognition.wire import SAMPLE_BYTES, SAMPLE_RATE_HZ, Request
@@ -56,6 +57,7 @@ class WhisperEngine:
         self._desk = Desk(model.at_once)
         #: By domain, the names in its data and its most telling examples.
         self._hints: dict[Path | None, tuple[tuple[str, ...], tuple[str, ...]]] = {None: ((), ())}
+        self._usual: dict[Path | None, Usual] = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -74,6 +76,7 @@ class WhisperEngine:
     async def prepare(self, domain: Path) -> None:
         material = read_material(domain)
         self._hints[domain] = (material.names, await asyncio.to_thread(telling, material.requests))
+        self._usual[domain] = await asyncio.to_thread(self._model.usual, map(sentence, material.requests))
         for shape in material.open_shapes:
             await asyncio.to_thread(expected_words, domain, shape)
 
@@ -93,7 +96,8 @@ class WhisperEngine:
             words = await asyncio.to_thread(expected_words, request.domain, shape)
             enough = partial(_expected, words)
         self._open += 1
-        cue = replace(cue_for(request, *self._hints[request.domain]), enough=enough)
+        usual = self._usual.get(request.domain)
+        cue = replace(cue_for(request, *self._hints[request.domain]), usual=usual, enough=enough)
         return WhisperStream(self, cue, on_partial)
 
     async def close(self) -> None:

@@ -33,7 +33,7 @@ def cue_for(request: Request, names: Iterable[str], examples: Iterable[str]) -> 
     for words in dict.fromkeys((*request.phrases, *requests, *names)):
         if len(text) + len(words) + 2 > _MOST_CHARACTERS:
             break
-        text = f"{text} {_sentence(words)}".strip()
+        text = f"{text} {sentence(words)}".strip()
     return Cue(text, request.lengths if AnswerKind.DIGITS in request.kinds else None)
 
 
@@ -52,5 +52,6 @@ def telling(examples: Sequence[str]) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _sentence(words: str) -> str:
+def sentence(words: str) -> str:
+    """Return `words` as Whisper writes them after such hints."""
     return f"{words[:1].upper()}{words[1:].rstrip('.')}."

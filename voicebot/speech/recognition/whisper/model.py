@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from faster_whisper.utils import download_model
 from voicebot.errors import EngineUnavailable
 from voicebot.speech.asr import Word
 from voicebot.speech.memory import give_back_memory
-from voicebot.speech.recognition.whisper.decoder import Decoder, Marks, Writing, Written
+from voicebot.speech.recognition.whisper.decoder import Decoder, Marks, Usual, Writing, Written
 from voicebot.speech.recognition.whisper.figures import one_word
 from voicebot.speech.recognition.whisper.guards import before_loop, before_restart, said_once
 from voicebot.speech.recognition.whisper.hums import hum_for_digit, hummed
@@ -71,6 +71,7 @@ _Ends = Callable[[Sequence[int]], bool]
 class Cue:
     """What is known of the answer: the text that came before it, and for numbers how many digits they may have.
 
+    `usual` is what answers often hold (`Model.usual`), by which they are written in less time.
     `lengths` is None where no number is asked for, and empty where any length will do. `enough` tells a text that
     needs no alternatives: most of the time goes into those. None where they are always wanted. It may ask how much
     likelier another text is, which takes as long as hearing two or three words.
@@ -79,6 +80,7 @@ class Cue:
     prompt: str = ""
     lengths: tuple[int, ...] | None = None
     enough: Callable[[str, Likelier], bool] | None = None
+    usual: Usual | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ class Model:
             no_speech=self._tokenizer.no_speech,
             never=self._suppressed,
             not_first=json.loads((folder / "config.json").read_text())["suppress_ids_begin"],
+            full_stops=[self._tokenizer.encode(mark)[-1] for mark in ".?!"],
         )
         self._digits = self._digit_tokens()
         self._all_but_digits = self._all_but(self._digits)
@@ -174,7 +177,9 @@ class Model:
         align = cache(partial(self._align, encoded, len(samples)))
         # A part of an utterance ends in mid-speech, of which the end tells nothing.
         ends = None if draft else partial(self._ends, align, len(samples))
-        said, texts, no_speech = self._transcribe(encoded, tokens, beam, len(samples) / RATE_HZ, ends)
+        said, texts, no_speech = self._transcribe(
+            encoded, tokens, beam, len(samples) / RATE_HZ, usual=cue.usual, ends=ends
+        )
         if draft or cancelled():
             return Decoded(texts, no_speech)
         if cue.enough is not None and not cue.enough(texts[0].text, partial(self._likelier, align, said)):
@@ -190,12 +195,18 @@ class Model:
                 return Decoded(texts, no_speech, words, *self._single_digit(samples, written), alone=True)
         return Decoded(texts, no_speech, words, *self._numbers(encoded, tokens, cue.lengths))
 
+    def usual(self, texts: Iterable[str]) -> Usual:
+        """Return what such texts have in common, for a `Cue`."""
+        return Usual(self._tokenizer.encode(f" {text}") for text in texts)
+
     def _transcribe(
         self,
         encoded: ctranslate2.StorageView,
         tokens: list[int],
         beam: int,
         seconds: float,
+        *,
+        usual: Usual | None = None,
         ends: _Ends | None = None,
     ) -> tuple[list[int], tuple[Text, ...], float]:
         """Return the first text's tokens, all texts, and the probability that nobody spoke.
@@ -204,7 +215,7 @@ class Model:
         """
         write: Callable[[int], Written] = partial(self._search, encoded, tokens, beam)
         if beam == 1 and self._decoder is not None:
-            write = Writing(self._decoder, np.asarray(encoded), tokens, self._marks).up_to
+            write = Writing(self._decoder, np.asarray(encoded), tokens, self._marks, usual).up_to
             if ends and (over := self._over(write, _most(_COMMON, seconds), ends)):
                 return over
         for limit in _LIMITS:

@@ -16,6 +16,8 @@ from voicebot.speech.recognition.whisper.weights import Weights
 _OPSET = 17
 _CONTRIBUTED = "com.microsoft"
 _GELU = 3
+#: On either side of zero.
+_STEPS = 127
 #: How many numbers `largest_product` adds up.
 LARGEST = 64
 
@@ -112,11 +114,19 @@ def largest_product() -> bytes:
     """Return a graph that multiplies `ones` (1, LARGEST) by the largest weights that 8 bits hold, as the others do."""
     graph = Graph("largest-product")
     graph.input("ones", "float32", [1, LARGEST])
-    steps = graph.tensor("steps", np.full((LARGEST, 1), 127, dtype=np.int8))
-    worth = graph.tensor("worth", np.full(1, 1 / 127, dtype=np.float32))
-    (product,) = graph.node("DynamicQuantizeMatMul", ["ones", steps, worth], domain=_CONTRIBUTED)
-    graph.output(product, "product", "float32", [1, 1])
+    steps = graph.tensor("steps", np.full((LARGEST, 1), _STEPS, dtype=np.int8))
+    worth = graph.tensor("worth", np.full(1, 1 / _STEPS, dtype=np.float32))
+    graph.output(_product(graph, "ones", steps, worth), "product", "float32", [1, 1])
     return graph.model({"": _OPSET, _CONTRIBUTED: 1})
+
+
+def _product(graph: Graph, levels: str, steps: str, worth: str) -> str:
+    """Multiply `levels`, -1 to 1, rounded to 8 bits, by int8 weights, of which one step each is `worth` so much."""
+    step = graph.tensor(f"{levels}/step", np.array(1 / _STEPS, dtype=np.float32))
+    zero = graph.tensor(f"{levels}/zero", np.array(_STEPS + 1, dtype=np.uint8))
+    (rounded,) = graph.node("QuantizeLinear", [levels, step, zero])
+    (product,) = graph.node("MatMulIntegerToFloat", [rounded, steps, step, worth, zero], domain=_CONTRIBUTED)
+    return product
 
 
 class _Build:
@@ -126,16 +136,17 @@ class _Build:
         self.graph = Graph(name)
 
     def dense(self, values: str, name: str) -> str:
-        """Multiply by a matrix and add its bias, each row of `values` rounded to 8 bits by its own largest value."""
+        """Multiply by a matrix and add its bias; each row of `values` is rounded to 127 steps of its largest value.
+
+        So a row comes out the same with others beside it and without, and is as exact as in CTranslate2.
+        """
         graph, matrix = self.graph, self._weights.matrix(f"{name}/weight")
-        # The operator rounds all rows alike, by the largest value of any: some tokens' are ten times the others'.
         (size,) = graph.node("Abs", [values])
         (largest,) = graph.node("ReduceMax", [size], attributes={"axes": [-1], "keepdims": 1})
         (level,) = graph.node("Div", [values, largest])
         steps = graph.tensor(f"{name}/weight", np.ascontiguousarray(matrix.steps.T))
         worth = graph.tensor(f"{name}/worth", matrix.worth)
-        (product,) = graph.node("DynamicQuantizeMatMul", [level, steps, worth], domain=_CONTRIBUTED)
-        (product,) = graph.node("Mul", [product, largest])
+        (product,) = graph.node("Mul", [_product(graph, level, steps, worth), largest])
         if not self._weights.has(f"{name}/bias"):
             return product
         return self.add(product, graph.tensor(f"{name}/bias", self._weights.floats(f"{name}/bias")))
