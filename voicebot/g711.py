@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -46,15 +44,6 @@ def decode(mulaw: bytes) -> Pcm:
 def encode(pcm: Pcm) -> bytes:
     """Return one mu-law byte a sample of `pcm`, any one-dimensional int16 array."""
     return _ENCODE.take(pcm.view(np.uint16)).tobytes()
-
-
-#: The powers of samples on a scale of -1 to 1.
-_POWER = (_DECODE / np.float32(32768.0)) ** 2
-
-
-def level_dbfs(mulaw: bytes) -> float:
-    """Return the level of audio, which is not empty, in dB of full scale; no lower than -96."""
-    return 10.0 * math.log10(max(float(_POWER.take(np.frombuffer(mulaw, dtype=np.uint8)).mean()), 10**-9.6))
 
 
 #: Mean magnitude of 16-bit samples below which audio is silence or a quiet line: -48 dB of full scale.

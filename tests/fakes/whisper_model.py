@@ -29,10 +29,19 @@ Digits with their space are single tokens, as in the published models."""
 _TIMESTAMPS = tuple(f"<|{step * 0.02:.2f}|>" for step in range(1501))
 
 
-def write_whisper_model(directory: Path, *, says: str | None, seed: int = 0, quantization: str | None = None) -> Path:
+def write_whisper_model(
+    directory: Path,
+    *,
+    says: str | None,
+    seed: int = 0,
+    quantization: str | None = None,
+    tied: bool = False,
+    pre_norm: bool = True,
+) -> Path:
     """Write a model into `directory` that transcribes everything as `says`, or as its random weights would have it.
 
-    Its weights are kept as float32, or in the form of this name ("int8", "float16").
+    Its weights are kept as float32, or in the form of this name ("int8", "float16"); `tied` says that the projection is
+    the embeddings, as in published models, and without `pre_norm` it is another network.
     """
     directory.mkdir(parents=True, exist_ok=True)
     letters = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *_MERGED]
@@ -41,6 +50,9 @@ def write_whisper_model(directory: Path, *, says: str | None, seed: int = 0, qua
     spec = _spec(len(vocabulary), np.random.default_rng(seed))
     if says is not None:
         _make_it_say(spec, _tokenizer(letters).encode(f" {says}").ids, len(letters))
+    if tied:
+        spec.decoder.projection.weight = spec.decoder.embeddings.weight
+    spec.decoder.pre_norm = np.dtype("int8").type(pre_norm)
     spec.register_vocabulary(vocabulary)
     spec.validate()
     spec.optimize(quantization)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from voicebot import g711
-from voicebot.speech.listening.vad import FRAME_SAMPLES, SILENCE_DBFS, Activity
+from voicebot.speech.listening.vad import FRAME_SAMPLES, Activity
 
 _Floats = npt.NDArray[np.float32]
 
@@ -47,8 +47,6 @@ class EchoGuard:
     _DELAY_SPREAD = 2
     _FADING = 0.98
     _LEAST_LOSS_DB = 8.0
-    #: A frame of what is heard may hold what two of the prompt share, and the line's noise.
-    _LOUDER_AT_MOST_DB = 3.0
     #: Bands so far below the loudest, or so little above the line's noise, say nothing about the sound.
     _RANGE_DB = 30.0
     _OVER_NOISE_DB = 6.0
@@ -67,8 +65,6 @@ class EchoGuard:
         self._played: deque[bytes] = deque([_SILENT], maxlen=self._REACH_FRAMES + self._MOST_FRAMES)
         self._heard: deque[bytes] = deque(maxlen=self._MOST_FRAMES)
         self._voiced: deque[bool] = deque(maxlen=self._MOST_FRAMES)
-        self._played_dbfs: deque[float] = deque(maxlen=self._REACH_FRAMES + self._MOST_FRAMES)
-        self._heard_dbfs: deque[float] = deque(maxlen=self._MOST_FRAMES)
         #: Band levels of what was played, a column a hop, and of what was heard, a column a frame, the newest last.
         self._played_db = np.full((_BANDS, 2 * (self._REACH_FRAMES + self._MOST_FRAMES - 1)), _level(0.0), np.float32)
         self._heard_db = np.full((_BANDS, self._MOST_FRAMES), _level(0.0), np.float32)
@@ -99,16 +95,12 @@ class EchoGuard:
             if self._voiced:
                 self._heard.clear()
                 self._voiced.clear()
-                self._played_dbfs.clear()
-                self._heard_dbfs.clear()
                 self._heard_db[:] = _level(0.0)
             return activity
         voiced = activity.speech or activity.hint
         self._played.append(_SILENT if played is None else played)
         self._heard.append(pcm)
         self._voiced.append(voiced)
-        self._played_dbfs.append(SILENCE_DBFS if played is None else g711.level_dbfs(played))
-        self._heard_dbfs.append(activity.level_dbfs)
         # Behind a prompt of which nothing came back, who speaks is the caller.
         ruled_out = played is None and self._near is None and self._unreturned >= self._UNRETURNED_FRAMES
         if voiced and not ruled_out and self._explained(activity.noise_floor_dbfs):
@@ -118,9 +110,6 @@ class EchoGuard:
     def _explained(self, noise_floor_dbfs: float) -> bool:
         voiced = sum(self._voiced)
         if voiced < (self._LEAST_FRAMES if self._near is None else self._LEAST_FRAMES_KNOWN):
-            return False
-        if max(self._heard_dbfs) > max(self._played_dbfs) - self._LEAST_LOSS_DB + self._LOUDER_AT_MOST_DB:
-            # Most callers are, and this takes a hundredth of laying what they say against the prompt.
             return False
         self._catch_up()
         loudest_db = self._heard_db.max()

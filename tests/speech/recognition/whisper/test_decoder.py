@@ -110,25 +110,65 @@ def test_a_text_goes_on_from_where_it_was_stopped(random: Both) -> None:
 
 
 class Counting(Decoder):
-    """Counts how often it is asked."""
+    """Notes which tokens it is given."""
 
-    asked = 0
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.given: list[list[int]] = []
 
-    def step(self, *given: Any) -> Any:
-        self.asked += 1
-        return super().step(*given)
+    @property
+    def asked(self) -> int:
+        return len(self.given)
+
+    def step(self, heard: Any, past: Any, before: int, tokens: Any, wanted: Any) -> Any:
+        self.given.append(list(tokens))
+        return super().step(heard, past, before, tokens, wanted)
 
 
-@pytest.mark.parametrize("right", [0, 3, 8])
-def test_what_usually_follows_changes_the_time_and_not_the_text(random: Both, directory: Path, right: int) -> None:
+@pytest.mark.parametrize(("right", "asked"), [(1, 8), (3, 6), (8, 2)])
+def test_what_usually_follows_changes_the_time_and_not_the_text(
+    random: Both, directory: Path, right: int, asked: int
+) -> None:
     encoded = random.encoded(0)
     plain = random.ours(encoded).up_to(8)
-    guess = [*plain.texts[0][:right], *range(100, 108 - right)]
+    usual = Usual([[*plain.texts[0][:right], *range(100, 108 - right)]])
+    assert len(usual.after(plain.texts[0][:1])) == 6
     decoder = Counting(directory / "model.bin", threads=1)
-    guessed = Writing(decoder, encoded, random.prompt, random.marks, Usual([guess])).up_to(8)
+    guessed = Writing(decoder, encoded, random.prompt, random.marks, usual).up_to(8)
     assert list(guessed.texts[0]) == list(plain.texts[0])
     assert guessed.log_probabilities[0] == pytest.approx(plain.log_probabilities[0], abs=0.05)
-    assert decoder.asked == {0: 8, 3: 6, 8: 2}[right]
+    assert decoder.asked == asked
+
+
+def test_a_sentence_is_followed_by_itself_in_one_go(random: Both, directory: Path) -> None:
+    encoded = random.encoded(0)
+    tokens = list(random.ours(encoded).up_to(8).texts[0])
+    decoder = Counting(directory / "model.bin", threads=1)
+    marks = replace(random.marks, full_stops=[tokens[3]])
+    assert list(Writing(decoder, encoded, random.prompt, marks).up_to(8).texts[0]) == tokens
+    assert decoder.given[4] == [tokens[3], *tokens[:4]]
+
+
+def test_a_text_has_no_more_tokens_than_positions(random: Both) -> None:
+    encoded, longest = random.encoded(0), random.decoder.longest
+    marks = replace(random.marks, never=[random.marks.end])
+    long = [*range(40, 60)] * 23
+    prompt = [*long[: longest - 6], *random.prompt[-2:]]
+    writing = Writing(random.decoder, encoded, prompt, marks, Usual([[40] * 20]))
+    assert len(writing.up_to(30).texts[0]) == longest - len(prompt) == 4
+
+
+def test_scores_are_of_the_tokens_asked_for_and_of_the_end_if_it_was_reached(random: Both) -> None:
+    encoded = random.encoded(3)
+    writing = random.ours(encoded)
+    whole = writing.up_to(6)
+    assert writing.up_to(2).log_probabilities != whole.log_probabilities
+    assert writing.up_to(2).log_probabilities == random.ours(encoded).up_to(2).log_probabilities
+    marks = replace(random.marks, end=whole.texts[0][4], not_first=[])
+    ended = Writing(random.decoder, encoded, random.prompt, marks).up_to(6)
+    assert list(ended.texts[0]) == list(whole.texts[0][:4])
+    # As CTranslate2 has it: the sum with the end's, by the number of tokens without it.
+    assert 4 * ended.log_probabilities[0] == pytest.approx(5 * writing.up_to(5).log_probabilities[0], rel=1e-3)
 
 
 def test_a_text_that_ends_within_what_usually_follows_is_over(tmp_path: Path) -> None:
@@ -173,12 +213,21 @@ def test_where_products_are_cut_off_the_library_writes_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = write_whisper_model(tmp_path, says=TEXT)
-    monkeypatch.setattr(decoders, "_exact", lambda: False)
+    monkeypatch.setattr(decoders, "_exact_products", lambda: False)
     with capture_logs() as logs:
         model = Model(str(directory), threads=1, compute_type="int8", context_s=5.0, local_only=True)
     assert [(line["log_level"], line["event"]) for line in logs] == [
         ("info", "Whisper writes with CTranslate2, at twice the cost")
     ]
+    decoded = model.decode(np.zeros(16000, dtype=np.float32), Cue(enough=lambda *_: True), lambda: False)
+    assert decoded is not None
+    assert decoded.texts[0].text == TEXT
+
+
+def test_a_models_converter_may_leave_out_what_no_text_begins_with(tmp_path: Path) -> None:
+    config = write_whisper_model(tmp_path, says=TEXT) / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "suppress_ids_begin": None}))
+    model = Model(str(tmp_path), threads=1, compute_type="int8", context_s=5.0, local_only=True)
     decoded = model.decode(np.zeros(16000, dtype=np.float32), Cue(enough=lambda *_: True), lambda: False)
     assert decoded is not None
     assert decoded.texts[0].text == TEXT

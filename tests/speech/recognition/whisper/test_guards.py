@@ -117,6 +117,14 @@ def test_a_partial_is_what_two_passes_agree_on(earlier: str, later: str, common:
     assert agreed(earlier, later) == common
 
 
-def test_one_word_again_is_no_restart_where_more_is_asked_for() -> None:
-    assert before_restart("I want tea. I", least=1) == "I want tea. I"
-    assert before_restart("I want tea. I wa", least=1) == "I want tea."
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ("I like it. I like it.", "I like it."),
+        ("I like it. I like", "I like it. I like"),
+        ("I like it. I like that.", "I like it. I like that."),
+        ("Table for two. Table for two", "Table for two. Table for two"),
+    ],
+)
+def test_a_text_may_have_to_be_there_again_in_full(text: str, before: str) -> None:
+    assert before_restart(text, in_full=True) == before

@@ -19,20 +19,21 @@ from voicebot.speech.recognition.whisper.weights import Weights
 Floats = npt.NDArray[np.float32]
 _Tensors = dict[str, onnxruntime.OrtValue]
 
-#: So many tokens tell that a text begins again.
-_AGAIN = 3
+#: Of a text that may begin again so much is guessed: most of those that do are short.
+_MOST_AGAIN = 12
 
 
 class Decoder:
     """The decoder of one model, int8 weights, which serves any number of sounds and threads at once.
 
-    `weights` is CTranslate2's file. ValueError or KeyError when there is no graph for what it holds.
+    `weights` is CTranslate2's file. OSError, ValueError, KeyError or one of onnxruntime's errors, which have no base of
+    their own, when there is no graph for what it holds or for this processor.
     """
 
     def __init__(self, weights: Path, *, threads: int) -> None:
-        if not _exact():
+        if not _exact_products():
             raise ValueError("this processor adds up products of 8 bits in 16, which is too few")
-        read = Weights(weights)
+        read = Weights(weights, "decoder")
         self._shape = network.shape_of(read)
         self._cross = _session(network.cross_attention(read), threads)
         self._decoder = _session(network.decoder(read), threads)
@@ -41,9 +42,9 @@ class Decoder:
         self._vectors = read.matrix("decoder/embeddings/weight")
         self._positions = read.floats("decoder/position_encodings/encodings")
         nothing = np.zeros((1, self._shape.heads, 0, self._shape.head), dtype=np.float32)
-        self.nothing_before = {
-            name.name: _value(nothing) for name in self._decoder.get_inputs() if name.name.startswith("past_")
-        }
+        inputs = [each.name for each in self._decoder.get_inputs()]
+        #: The past of the first token.
+        self.nothing_before = {name: _value(nothing) for name in inputs if name.startswith("past_")}
 
     @property
     def longest(self) -> int:
@@ -51,7 +52,10 @@ class Decoder:
         return len(self._positions)
 
     def cross(self, encoded: Floats) -> _Tensors:
-        """Return what the decoder hears with from the encoder's output, (1, positions, width)."""
+        """Return each layer's keys and values, (1, heads, positions, head's width), for the encoder's output.
+
+        That is (1, positions, width).
+        """
         given = {"encoded": _value(encoded)}
         return dict(zip(self._crossed, self._cross.run_with_ort_values(self._crossed, given), strict=True))
 
@@ -60,8 +64,8 @@ class Decoder:
     ) -> tuple[Floats, _Tensors]:
         """Put `tokens` behind the `before` ones of the past.
 
-        Return how readily each token of the vocabulary follows each of those `wanted` (their places in `tokens`), in
-        rows that may be written to, and the new past.
+        Return how readily each token of the vocabulary follows those `wanted` (their places in `tokens`), as logits
+        (wanted, vocabulary) that may be written to, and the new past.
         """
         ids = np.asarray(tokens)
         vectors = self._vectors.steps[ids] * self._vectors.worth[ids, np.newaxis]
@@ -142,8 +146,9 @@ class Usual:
 class Writing:
     """The likeliest text for a sound in the making; it goes on from where it was stopped.
 
-    What usually follows is put behind each token at once, and kept as far as it is what would have been written: some
-    tokens together take little longer than one. So the text is the same with it and without.
+    What usually follows is put behind each token at once, behind a sentence the text itself, since one that does not
+    end begins again; it is kept as far as it is what is written. Some tokens together take little longer than one. The
+    text is the same with guesses and without, but where two tokens are as likely as each other but for rounding.
     """
 
     def __init__(
@@ -157,8 +162,9 @@ class Writing:
         """Begin behind `prompt`, whose last tokens are the transcript's start and what belongs to it."""
         self._decoder = decoder
         self._marks = marks
+        self._never = np.array(marks.never, dtype=np.int64)
         self._usual = usual
-        self._prompt = len(prompt)
+        self._prompt_tokens = len(prompt)
         self._heard = decoder.cross(encoded)
         logits, self._past = decoder.step(
             self._heard, decoder.nothing_before, 0, prompt, [list(prompt).index(marks.start), len(prompt) - 1]
@@ -168,10 +174,12 @@ class Writing:
         #: Of each token, and of the end if it was reached.
         self._log_probabilities: list[float] = []
         self._ended = False
-        self._choose(logits[1], not_now=marks.not_first)
+        logits[1, np.array(marks.not_first, dtype=np.int64)] = -np.inf
+        self._choose(logits[1])
 
     def up_to(self, most: int) -> Written:
-        """Return the text, of no more than `most` tokens."""
+        """Return the text, of no more than `most` tokens, nor than there are positions for."""
+        most = min(most, self._decoder.longest - self._prompt_tokens)
         while not self._ended and len(self._tokens) < most:
             self._go_on()
         tokens = self._tokens[:most]
@@ -180,15 +188,10 @@ class Writing:
         return Written([tokens], [sum(log_probabilities) / max(1, len(tokens))], self._no_speech)
 
     def _go_on(self) -> None:
-        """Write one token, and what usually follows as long as it is the likeliest."""
-        before = self._prompt + len(self._tokens) - 1
-        usual = self._usual.after(self._tokens) if self._usual else []
-        if not usual and self._tokens[-1] in self._marks.full_stops:
-            # In a short context most texts that do not end begin again.
-            usual = self._tokens[:_AGAIN]
+        """Write one token, and what was guessed as long as it is the likeliest."""
+        before = self._prompt_tokens + len(self._tokens) - 1
         # There is no position behind the last one.
-        usual = usual[: max(0, self._decoder.longest - before - 2)]
-        given = [self._tokens[-1], *usual]
+        given = [self._tokens[-1], *self._guess()][: self._decoder.longest - before]
         logits, past = self._decoder.step(self._heard, self._past, before, given, range(len(given)))
         for right, row in enumerate(logits, start=1):
             self._choose(row)
@@ -196,8 +199,14 @@ class Writing:
                 break
         self._past = past if right == len(given) else self._decoder.cut(past, before + right)
 
-    def _choose(self, logits: Floats, not_now: Sequence[int] = ()) -> None:
-        logits[[*self._marks.never, *not_now]] = -np.inf
+    def _guess(self) -> list[int]:
+        usual = self._usual.after(self._tokens) if self._usual else []
+        if not usual and self._tokens[-1] in self._marks.full_stops:
+            return self._tokens[:_MOST_AGAIN]
+        return usual
+
+    def _choose(self, logits: Floats) -> None:
+        logits[self._never] = -np.inf
         token = int(logits.argmax())
         self._log_probabilities.append(_log_probability(logits, token))
         self._ended = token == self._marks.end
@@ -209,11 +218,14 @@ def _session(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # Threads that wait would spin, and an arena would keep the largest of all sounds: workers keep their memory anyway.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 @cache
-def _exact() -> bool:
+def _exact_products() -> bool:
     """Say whether the largest values come out right: without VNNI a processor cuts off the sum of two products."""
     session = _session(network.largest_product(), 1)
     (product,) = session.run(["product"], {"ones": np.ones((1, network.LARGEST), dtype=np.float32)})

@@ -71,10 +71,10 @@ def before_loop(text: str, speech_s: float) -> str:
     return text
 
 
-def before_restart(text: str, *, least: int = 0) -> str:
+def before_restart(text: str, *, in_full: bool = False) -> str:
     """Return `text` before it begins again as all of it does, behind the end of a sentence; the last word may be half.
 
-    `least` words must be there again before that last one.
+    Where it has to be there again `in_full`, all of its words must be.
     A word is enough, which tells little: "I want tea. I want milk" begins again, too. So the sound has to be asked
     whether more was said. People say the digits of a number again, and a loop of a word or two was most likely made up:
     both are left as they are.
@@ -85,16 +85,13 @@ def before_restart(text: str, *, least: int = 0) -> str:
         return text
     for start in range(_SHORTEST_LOOP, len(words)):
         *again, last = words[start:]
-        if (
-            len(again) < least
-            or again != words[: len(again)]
-            or not words[len(again)].startswith(last)
-            or any(map(_is_digit, words[start:]))
-        ):
+        if again != words[: len(again)] or not words[len(again)].startswith(last) or any(map(_is_digit, words[start:])):
+            continue
+        if in_full and words[start:] != words[:start]:
             continue
         # Half a word alone may be any ("Please call Dr. P").
         begins = bool(again) or last == words[0]
-        if begins and len(again) >= least and _SENTENCE_END.search(text, found[start - 1].end(), found[start].start()):
+        if begins and _SENTENCE_END.search(text, found[start - 1].end(), found[start].start()):
             return text[: found[start].start()].strip()
     return text
 

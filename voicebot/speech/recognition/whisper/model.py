@@ -63,6 +63,8 @@ Samples = npt.NDArray[np.float32]
 #: How much likelier another text than the decoded one is for the same sound, in natural logarithms.
 Likelier = Callable[[str], float]
 _Align = Callable[[tuple[int, ...]], Any]
+#: The first text's tokens, all texts, and the probability that nobody spoke.
+_Transcribed = tuple[list[int], "tuple[Text, ...]", float]
 #: Whether the sound ends where these tokens do.
 _Ends = Callable[[Sequence[int]], bool]
 
@@ -152,7 +154,7 @@ class Model:
             end=self._tokenizer.eot,
             no_speech=self._tokenizer.no_speech,
             never=self._suppressed,
-            not_first=json.loads((folder / "config.json").read_text())["suppress_ids_begin"],
+            not_first=_not_first(folder),
             full_stops=[self._tokenizer.encode(mark)[-1] for mark in ".?!"],
         )
         self._digits = self._digit_tokens()
@@ -176,7 +178,7 @@ class Model:
         # A text whose end was looked for, or against which another was weighed, is aligned for its words as well.
         align = cache(partial(self._align, encoded, len(samples)))
         # A part of an utterance ends in mid-speech, of which the end tells nothing.
-        ends = None if draft else partial(self._ends, align, len(samples))
+        ends = partial(self._ends, align, len(samples)) if beam == 1 and not draft else None
         said, texts, no_speech = self._transcribe(
             encoded, tokens, beam, len(samples) / RATE_HZ, usual=cue.usual, ends=ends
         )
@@ -208,16 +210,17 @@ class Model:
         *,
         usual: Usual | None = None,
         ends: _Ends | None = None,
-    ) -> tuple[list[int], tuple[Text, ...], float]:
-        """Return the first text's tokens, all texts, and the probability that nobody spoke.
-
-        A text that begins again is over where `ends` says so.
-        """
-        write: Callable[[int], Written] = partial(self._search, encoded, tokens, beam)
+    ) -> _Transcribed:
+        """Write what was said; one text that begins again is over where `ends` says so."""
+        most = _most(_COMMON, seconds)
         if beam == 1 and self._decoder is not None:
             write = Writing(self._decoder, np.asarray(encoded), tokens, self._marks, usual).up_to
-            if ends and (over := self._over(write, _most(_COMMON, seconds), ends)):
-                return over
+            looks = range(1, most + 1)
+        else:
+            write = _Anew(partial(self._search, encoded, tokens, beam)).up_to
+            looks = range(most, most + 1)
+        if ends and (over := self._over(write, looks, ends)):
+            return over
         for limit in _LIMITS:
             most = _most(limit, seconds)
             found = write(most)
@@ -232,18 +235,16 @@ class Model:
         scored = tuple(Text(text, score) for text, score in zip(texts, found.log_probabilities, strict=True))
         return self._up_to(texts[0], said[0]), scored, found.no_speech
 
-    def _over(
-        self, write: Callable[[int], Written], most: int, ends: _Ends
-    ) -> tuple[list[int], tuple[Text, ...], float] | None:
-        """Return what was written before it began again, if it does within its first tokens and the sound is over."""
-        for count in range(1, most + 1):
+    def _over(self, write: Callable[[int], Written], looks: range, ends: _Ends) -> _Transcribed | None:
+        """Return what was written before it began again, if it has at one of these looks and the sound is over."""
+        for count in looks:
             found = write(count)
             said = self._words_of(found.texts[0])
             if len(said) < count:
                 return None
             full = self._tokenizer.decode(said).strip()
-            # A word is little to go by while the next may tell more.
-            text = before_restart(full, least=0 if count == most else 1)
+            # Some words again may be the beginning of others ("I like it. I like that."): only the last look has to do.
+            text = before_restart(full, in_full=count < looks[-1])
             if text != full and ends(before := self._up_to(text, said)):
                 return before, (Text(text, found.log_probabilities[0]),), found.no_speech
         return None
@@ -403,15 +404,35 @@ class Model:
         return tuple(words)
 
 
+class _Anew:
+    """Texts of a search that cannot go on: written anew for more tokens, unless the likeliest had ended."""
+
+    def __init__(self, search: Callable[[int], Written]) -> None:
+        self._search = search
+        self._found: Written | None = None
+        self._most = 0
+
+    def up_to(self, most: int) -> Written:
+        if self._found is None or len(self._found.texts[0]) >= self._most:
+            self._found, self._most = self._search(most), most
+        return self._found
+
+
 def _most(limit: tuple[int, float], seconds: float) -> int:
     least, per_s = limit
     return min(_MOST_TOKENS, least + math.ceil(per_s * seconds))
+
+
+def _not_first(folder: Path) -> list[int]:
+    """Return the tokens that no text begins with; converters leave them out, or null, for some models."""
+    config = folder / "config.json"
+    return list((json.loads(config.read_text()) if config.is_file() else {}).get("suppress_ids_begin") or ())
 
 
 def _decoder(folder: Path, threads: int) -> Decoder | None:
     """Return the model's decoder with int8 weights; None, which is logged, where CTranslate2's own has to do."""
     try:
         return Decoder(folder / "model.bin", threads=threads)
-    except (ValueError, KeyError) as problem:
+    except Exception as problem:  # noqa: BLE001  # onnxruntime's errors have no base; what CTranslate2 reads must load
         _log.info("Whisper writes with CTranslate2, at twice the cost", model=folder.name, why=str(problem))
         return None

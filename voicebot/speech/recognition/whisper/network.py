@@ -138,7 +138,7 @@ class _Build:
     def dense(self, values: str, name: str) -> str:
         """Multiply by a matrix and add its bias; each row of `values` is rounded to 127 steps of its largest value.
 
-        So a row comes out the same with others beside it and without, and is as exact as in CTranslate2.
+        So no row is rounded by the others beside it, and each is as exact as in CTranslate2.
         """
         graph, matrix = self.graph, self._weights.matrix(f"{name}/weight")
         (size,) = graph.node("Abs", [values])

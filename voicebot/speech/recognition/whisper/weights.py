@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from os import SEEK_CUR
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,12 +32,14 @@ class Matrix:
 class Weights:
     """The tensors of one model by name ("decoder/layer_0/ffn/linear_0/weight").
 
-    ValueError when the file is none that we can read, KeyError when it holds no tensor of a name.
+    Those of one `part` ("decoder"); the others are not read. ValueError when the file is none that we can read,
+    KeyError when it holds no tensor of a name.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, part: str) -> None:
         with file.open("rb") as data:
-            self._tensors = _tensors(data)
+            self._tensors = _tensors(data, part)
+        self._matrices: dict[int, Matrix] = {}
 
     def floats(self, name: str) -> Floats:
         """Return a tensor as float32, whatever it is kept as."""
@@ -46,6 +49,13 @@ class Weights:
 
     def matrix(self, name: str) -> Matrix:
         """Return a matrix as int8: as it is kept, or each row rounded to 127 steps of its largest weight."""
+        values = self._tensors[name]
+        # The embeddings are mostly the projection, too, and by far the largest matrix.
+        if (known := self._matrices.get(id(values))) is None:
+            known = self._matrices[id(values)] = self._rounded(name)
+        return known
+
+    def _rounded(self, name: str) -> Matrix:
         values, scale = self._tensors[name], self._tensors.get(f"{name}_scale")
         if values.dtype == np.int8 and scale is not None and scale.size == len(values):
             return Matrix(values.astype(np.int8), (1.0 / scale.astype(np.float32)).reshape(-1))
@@ -61,7 +71,7 @@ class Weights:
         return name in self._tensors
 
 
-def _tensors(data: BinaryIO) -> dict[str, Array]:
+def _tensors(data: BinaryIO, part: str) -> dict[str, Array]:
     version = _number(data, "I")
     spec = _text(data)
     if version != _READ_VERSION or spec != _SPEC:
@@ -73,14 +83,17 @@ def _tensors(data: BinaryIO) -> dict[str, Array]:
     for _ in range(_number(data, "I")):
         name = _text(data)
         shape = [_number(data, "I") for _ in range(_number(data, "B"))]
-        kind = _number(data, "B")
-        values = np.frombuffer(_bytes(data, _number(data, "I")), dtype=_ELEMENT_TYPES[kind]).reshape(shape)
+        kind, size = _number(data, "B"), _number(data, "I")
+        if not name.startswith(f"{part}/"):
+            data.seek(size, SEEK_CUR)
+            continue
+        values = np.frombuffer(_bytes(data, size), dtype=_ELEMENT_TYPES[kind]).reshape(shape)
         tensors[name] = (values.astype(np.uint32) << 16).view(np.float32) if kind == _BFLOAT16 else values
     for _ in range(_number(data, "I")):
         alias, original = _text(data), _text(data)
-        for part in ("", "_scale"):
-            if original + part in tensors:
-                tensors[alias + part] = tensors[original + part]
+        for suffix in ("", "_scale"):
+            if original + suffix in tensors:
+                tensors[alias + suffix] = tensors[original + suffix]
     return tensors
 
 
